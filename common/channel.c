@@ -1,0 +1,221 @@
+/* SPDX-License-Identifier: ISC */
+#include "common/channel.h"
+
+#include <sys/socket.h>
+#include <sys/uio.h>
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+enum {
+	/* Messages handled in one turn of the loop, so that a child that never
+	 * stops talking cannot keep its master from everything else. */
+	MESSAGES_PER_TURN = 16,
+};
+
+struct channel {
+	struct event *event;		/* owned, and with it the descriptor */
+	int fd;
+	enum ctl_sender peer;
+	const struct channel_callbacks *callbacks;
+	void *arg;
+	bool *freed;			/* set while a callback runs */
+};
+
+int
+channel_pair(int fds[2])
+{
+	return (socketpair(AF_UNIX,
+	    SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, fds));
+}
+
+/* The descriptors that came with a message; more than we asked for are cut off
+ * by the kernel, which closes them. */
+static void
+take_fds(struct msghdr *hdr, struct ctl *msg)
+{
+	struct cmsghdr *cmsg;
+	size_t n;
+
+	for (cmsg = CMSG_FIRSTHDR(hdr); cmsg != NULL;
+	    cmsg = CMSG_NXTHDR(hdr, cmsg)) {
+		if (cmsg->cmsg_level != SOL_SOCKET ||
+		    cmsg->cmsg_type != SCM_RIGHTS)
+			continue;
+		n = (cmsg->cmsg_len - CMSG_LEN(0)) / sizeof(int);
+		if (n <= CTL_FDS_MAX)
+			memcpy(msg->fd, CMSG_DATA(cmsg), n * sizeof(int));
+	}
+}
+
+static ssize_t
+receive(int fd, struct ctl *msg)
+{
+	union {
+		struct cmsghdr align;
+		char space[CMSG_SPACE(CTL_FDS_MAX * sizeof(int))];
+	} control;
+	struct iovec iov = {
+		.iov_base = msg,
+		.iov_len = offsetof(struct ctl, fd),
+	};
+	struct msghdr hdr = {
+		.msg_iov = &iov,
+		.msg_iovlen = 1,
+		.msg_control = &control,
+		.msg_controllen = sizeof(control),
+	};
+	ssize_t n;
+
+	for (size_t i = 0; i < CTL_FDS_MAX; i++)
+		msg->fd[i] = -1;
+	do {
+		n = recvmsg(fd, &hdr, MSG_CMSG_CLOEXEC | MSG_TRUNC);
+	} while (n == -1 && errno == EINTR);
+	if (n > 0)
+		take_fds(&hdr, msg);
+	return (n);
+}
+
+static void
+close_fds(struct ctl *msg)
+{
+	for (size_t i = 0; i < CTL_FDS_MAX; i++)
+		if (msg->fd[i] != -1)
+			close(msg->fd[i]);
+}
+
+static void
+end(struct channel *channel, const char *why)
+{
+	event_del(channel->event);
+	channel->callbacks->on_end(why, channel->arg);
+}
+
+/* Read and hand on one message.  Returns whether another may be there. */
+static bool
+handle_one(struct channel *channel)
+{
+	struct ctl msg;
+	const char *wrong;
+	bool freed = false;
+	ssize_t n;
+
+	n = receive(channel->fd, &msg);
+	if (n == -1 && (errno == EAGAIN))
+		return (false);
+	if (n <= 0) {
+		end(channel, n == 0 || errno == ECONNRESET ? NULL :
+		    strerror(errno));
+		return (false);
+	}
+	wrong = ctl_check(&msg, (size_t)n, channel->peer);
+	if (wrong != NULL) {
+		close_fds(&msg);
+		end(channel, wrong);
+		return (false);
+	}
+	channel->freed = &freed;
+	channel->callbacks->on_message(&msg, channel->arg);
+	close_fds(&msg);
+	if (freed)
+		return (false);
+	channel->freed = NULL;
+	return (true);
+}
+
+void
+channel_catch_up(struct channel *channel)
+{
+	for (int i = 0; i < MESSAGES_PER_TURN && handle_one(channel); i++)
+		;
+}
+
+static void
+on_readable(evutil_socket_t fd, short what, void *arg)
+{
+	(void)fd;
+	(void)what;
+	channel_catch_up(arg);
+}
+
+struct channel *
+channel_new(struct event_base *base, int fd, enum ctl_sender peer,
+    const struct channel_callbacks *callbacks, void *arg)
+{
+	struct channel *channel;
+
+	if ((channel = calloc(1, sizeof(*channel))) == NULL)
+		goto fail;
+	channel->fd = fd;
+	channel->peer = peer;
+	channel->callbacks = callbacks;
+	channel->arg = arg;
+	channel->event = event_new(base, fd, EV_READ | EV_PERSIST, on_readable,
+	    channel);
+	if (channel->event == NULL || event_add(channel->event, NULL) == -1)
+		goto fail;
+	return (channel);
+fail:
+	if (channel != NULL && channel->event != NULL)
+		event_free(channel->event);
+	free(channel);
+	close(fd);
+	errno = ENOMEM;
+	return (NULL);
+}
+
+void
+channel_free(struct channel *channel)
+{
+	if (channel == NULL)
+		return;
+	if (channel->freed != NULL)
+		*channel->freed = true;
+	event_free(channel->event);
+	close(channel->fd);
+	free(channel);
+}
+
+int
+channel_send(struct channel *channel, enum ctl_type type, uint64_t generation,
+    const void *payload, int pass_fd)
+{
+	union {
+		struct cmsghdr align;
+		char space[CMSG_SPACE(sizeof(int))];
+	} control = { .space = { 0 } };
+	struct ctl_header header = {
+		.version = CTL_VERSION,
+		.type = (uint16_t)type,
+		.length = (uint32_t)ctl_length(type),
+		.generation = generation,
+	};
+	struct iovec iov[2] = {
+		{ .iov_base = &header, .iov_len = sizeof(header) },
+		{ .iov_base = (void *)(uintptr_t)payload,
+		  .iov_len = header.length },
+	};
+	struct msghdr hdr = {
+		.msg_iov = iov,
+		.msg_iovlen = header.length > 0 ? 2 : 1,
+	};
+	struct cmsghdr *cmsg;
+	ssize_t n;
+
+	if (pass_fd != -1) {
+		hdr.msg_control = &control;
+		hdr.msg_controllen = sizeof(control);
+		cmsg = CMSG_FIRSTHDR(&hdr);
+		cmsg->cmsg_level = SOL_SOCKET;
+		cmsg->cmsg_type = SCM_RIGHTS;
+		cmsg->cmsg_len = CMSG_LEN(sizeof(int));
+		memcpy(CMSG_DATA(cmsg), &pass_fd, sizeof(int));
+	}
+	do {
+		n = sendmsg(channel->fd, &hdr, MSG_NOSIGNAL | MSG_DONTWAIT);
+	} while (n == -1 && errno == EINTR);
+	return (n == -1 ? -1 : 0);
+}

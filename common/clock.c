@@ -1,0 +1,31 @@
+/* SPDX-License-Identifier: ISC */
+#include "common/clock.h"
+
+#include <time.h>
+
+static uint64_t
+read_us(clockid_t clock)
+{
+	struct timespec now;
+
+	clock_gettime(clock, &now);
+	return ((uint64_t)now.tv_sec * 1000000 + (uint64_t)now.tv_nsec / 1000);
+}
+
+uint64_t
+clock_coarse_ms(void)
+{
+	return (read_us(CLOCK_MONOTONIC_COARSE) / 1000);
+}
+
+uint64_t
+clock_ms(void)
+{
+	return (read_us(CLOCK_MONOTONIC) / 1000);
+}
+
+uint64_t
+clock_us(void)
+{
+	return (read_us(CLOCK_MONOTONIC));
+}

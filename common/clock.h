@@ -1,0 +1,20 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * Time.  Everything that waits or measures asks the monotonic clock, so that a
+ * wall clock that jumps neither fires nor freezes a timeout; the wall clock is
+ * for the text of the log alone.
+ */
+#ifndef COMMON_CLOCK_H
+#define COMMON_CLOCK_H
+
+#include <stdint.h>
+
+/* Milliseconds on the monotonic clock as of the kernel's last tick (1 to 10 ms
+ * old): for timeouts, where a full reading per message would show. */
+uint64_t clock_coarse_ms(void);
+
+/* Milliseconds and microseconds on the monotonic clock, exactly. */
+uint64_t clock_ms(void);
+uint64_t clock_us(void);
+
+#endif

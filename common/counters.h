@@ -1,0 +1,192 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * The shared mappings: one memfd per worker slot, with the counters of the
+ * slot's workers and the table of their connections.
+ *
+ * Made by the master, written by the slot's own workers, read by everyone, who
+ * trust nothing in them.  A mapping outlives the workers of its slot, so that
+ * counters never go back.  As an old and a new worker of one slot can live at
+ * the same time, a mapping has several blocks: the master lends each to one
+ * living worker, which goes on from what the last one left there.  So every
+ * counter has a single writer and needs no lock; a reader adds up the blocks.
+ */
+#ifndef COMMON_COUNTERS_H
+#define COMMON_COUNTERS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+enum {
+	COUNTERS_VERSION = 1,
+	/* The workers that one slot can have at a time: one that starts, one
+	 * that serves, and those before it that still drain. */
+	COUNTERS_BLOCKS = 4,
+	/* Listener names that one master can meet in its life, see
+	 * master/registry.h. */
+	COUNTERS_LISTENERS = 128,
+};
+
+/* Why a connection ended; the name stands in the log and names the counter. */
+#define CLOSE_REASONS(R)						\
+	R(EOF,		"eof")		/* the client closed it */	\
+	R(ABORTED,	"aborted")	/* the same, in mid-message */	\
+	R(RESET,	"reset")	/* the client or network broke it */ \
+	R(IDLE,		"idle")		/* idle_timeout */		\
+	R(READ_TIMEOUT,	"read_timeout")					\
+	R(WRITE_TIMEOUT, "write_timeout")				\
+	R(MALFORMED,	"malformed")	/* not the protocol */		\
+	R(TOO_LARGE,	"too_large")	/* above max_message_size */	\
+	R(MEMORY,	"memory")	/* max_buffered */		\
+	R(DRAIN,	"drain")	/* between two messages, at a stop */ \
+	R(CUT,		"cut")		/* drain_timeout, or stopped now */ \
+	R(LOST,		"lost")		/* its worker died */
+
+enum close_reason {
+#define CLOSE_REASON_ENUM(id, name) CLOSE_##id,
+	CLOSE_REASONS(CLOSE_REASON_ENUM)
+#undef CLOSE_REASON_ENUM
+	CLOSE_REASON_COUNT
+};
+
+/* Why a newcomer was sent away. */
+#define REJECT_REASONS(R)						\
+	R(SERVER_LIMIT,	  "max_connections")				\
+	R(LISTENER_LIMIT, "listener_max_connections")			\
+	R(NO_ROOM,	  "no_room")	/* worker out of memory */
+
+enum reject_reason {
+#define REJECT_REASON_ENUM(id, name) REJECT_##id,
+	REJECT_REASONS(REJECT_REASON_ENUM)
+#undef REJECT_REASON_ENUM
+	REJECT_REASON_COUNT
+};
+
+const char *close_reason_name(enum close_reason);
+const char *reject_reason_name(enum reject_reason);
+
+/* What a worker counts for one listener. */
+struct counters_listener {
+	uint64_t active;	/* gauge: connections held */
+	uint64_t peak;		/* the most that active has been */
+	uint64_t accepted;	/* always closed[] summed up, plus active */
+	uint64_t rejected[REJECT_REASON_COUNT];
+	uint64_t closed[CLOSE_REASON_COUNT];
+	uint64_t messages_in;
+	uint64_t messages_out;
+	uint64_t bytes_in;	/* as they crossed the wire, framing included */
+	uint64_t bytes_out;
+} __attribute__((aligned(64)));
+
+struct counters_worker {
+	uint64_t beat_ms;	/* clock_ms() of the loop's last turn */
+	uint64_t active;	/* gauge: connections of all listeners */
+	uint64_t buffered;	/* gauge: bytes held for messages and replies */
+	uint64_t buffered_peak;
+	uint64_t accept_pauses;	/* times that descriptors ran out */
+} __attribute__((aligned(64)));
+
+struct counters_block {
+	struct counters_worker worker;
+	struct counters_listener listener[COUNTERS_LISTENERS];
+};
+
+/* The state of a connection, for who looks from outside and for its worker. */
+enum conn_state {
+	CONN_READING,		/* no whole message is waiting for a handler */
+	CONN_WRITING,		/* the peer has not taken all that we owe */
+	CONN_CLOSING,		/* nothing more will be sent; linger for EOF */
+};
+
+/*
+ * The public part of a connection.  seq is odd while its worker makes or clears
+ * the record: a reader copies it, and throws the copy away if seq was odd or
+ * has changed.  The numbers at the end may be one message apart from each
+ * other.
+ */
+struct conn_record {
+	uint32_t seq;
+	uint16_t listener;	/* its number in struct counters_block */
+	uint8_t state;		/* enum conn_state */
+	uint8_t family;		/* AF_INET, AF_INET6, AF_UNIX; 0: unused */
+	uint64_t id;
+	uint64_t opened_ms;	/* clock_ms() */
+	uint64_t since_ms;	/* when it came to what it now does */
+	uint64_t messages;
+	uint64_t bytes_in;
+	uint64_t bytes_out;
+	uint8_t peer[16];	/* address, in network order */
+	uint16_t peer_port;	/* in host order */
+	uint16_t pad[3];
+};
+
+struct counters_map {
+	uint32_t version;
+	uint32_t records;	/* capacity of each block's table */
+	uint64_t conns_begun;	/* where connection ids come from; atomic */
+	struct counters_block block[COUNTERS_BLOCKS];
+	/* struct conn_record [COUNTERS_BLOCKS][records], page-aligned */
+};
+
+/* One mapping, as a process sees it. */
+struct counters {
+	int fd;			/* -1 in children */
+	size_t size;
+	uint32_t records;
+	struct counters_map *map;
+};
+
+/* Make the mapping of a slot.  Returns -1 with errno set. */
+int counters_new(struct counters *, unsigned slot, uint32_t records);
+/* Map a memfd that is there already, for reading.  Returns -1 with errno set;
+ * EINVAL if it is not what counters_new() makes. */
+int counters_open(struct counters *, int fd);
+void counters_free(struct counters *);
+
+/* Forbid this process to write to the mapping: a worker's view of other
+ * slots. */
+void counters_seal(struct counters *);
+
+/* The table of one block. */
+struct conn_record *counters_records(const struct counters *, unsigned block);
+
+/* Make the records [first, first + n) zero and give their pages back; both are
+ * to be whole pages where memory is to be returned. */
+void counters_forget(struct counters *, unsigned block, uint32_t first,
+    uint32_t n);
+
+/*
+ * After the death of the worker that had the block: count what it held as lost,
+ * and set the gauges to 0.  Returns the number of connections lost.
+ */
+uint64_t counters_bury(struct counters *, unsigned block);
+
+/* Single writer, any reader. */
+static inline uint64_t
+counter_get(const uint64_t *counter)
+{
+	return (__atomic_load_n(counter, __ATOMIC_RELAXED));
+}
+
+static inline void
+counter_set(uint64_t *counter, uint64_t value)
+{
+	__atomic_store_n(counter, value, __ATOMIC_RELAXED);
+}
+
+static inline void
+counter_add(uint64_t *counter, uint64_t n)
+{
+	counter_set(counter, counter_get(counter) + n);
+}
+
+/* A gauge never goes below 0, whatever a dead worker left there. */
+static inline void
+counter_sub(uint64_t *counter, uint64_t n)
+{
+	uint64_t value = counter_get(counter);
+
+	counter_set(counter, value > n ? value - n : 0);
+}
+
+#endif

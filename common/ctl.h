@@ -1,0 +1,112 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * The control messages between the master and its children: what there is, who
+ * may send it, and how long it is.
+ *
+ * A message is a header, the plain struct that its type names, and perhaps a
+ * descriptor.  One message is one packet of a SOCK_SEQPACKET socket.
+ */
+#ifndef COMMON_CTL_H
+#define COMMON_CTL_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+enum {
+	CTL_VERSION = 1,
+	CTL_FDS_MAX = 1,	/* descriptors that go with one message */
+};
+
+enum ctl_sender {
+	CTL_FROM_MASTER,
+	CTL_FROM_CHILD,
+};
+
+/* Why a worker is to leave. */
+enum ctl_drain_mode {
+	CTL_DRAIN_STOP,		/* the server stops: close at message ends */
+	CTL_DRAIN_REPLACED,	/* another took over: serve until they leave */
+};
+
+struct ctl_failed {
+	char why[240];		/* NUL-terminated; the receiver sees to it */
+};
+
+struct ctl_drain {
+	uint32_t mode;		/* enum ctl_drain_mode */
+	uint32_t timeout_ms;	/* after it what is left is cut */
+	uint32_t spread_ms;	/* closes of idle connections take so long */
+};
+
+struct ctl_drained {
+	uint64_t finished;	/* connections that came to their own end */
+	uint64_t cut;		/* and those that did not */
+};
+
+struct ctl_log {
+	uint32_t level;		/* enum log_level */
+	uint32_t format;	/* enum log_format */
+};
+
+/*
+ * A line's place is its number on the channel, so append and never reorder.  A
+ * changed payload needs a new CTL_VERSION: after an upgrade in place the master
+ * and its workers come from different builds.
+ *
+ *  READY    everything is in place; nothing is accepted before START
+ *  FAILED   it will not be; the sender exits
+ *  START    begin to accept
+ *  DRAIN    stop accepting, let the connections come to their end, exit
+ *  DRAINED  that is done; the sender exits
+ *  STOP     exit now
+ *  LOG      write the log to the descriptor that comes along
+ */
+#define CTL_MESSAGES(MSG)						\
+	MSG(READY,	FROM_CHILD,	0)				\
+	MSG(FAILED,	FROM_CHILD,	sizeof(struct ctl_failed))	\
+	MSG(START,	FROM_MASTER,	0)				\
+	MSG(DRAIN,	FROM_MASTER,	sizeof(struct ctl_drain))	\
+	MSG(DRAINED,	FROM_CHILD,	sizeof(struct ctl_drained))	\
+	MSG(STOP,	FROM_MASTER,	0)				\
+	MSG(LOG,	FROM_MASTER,	sizeof(struct ctl_log))
+
+enum ctl_type {
+	CTL_NONE,		/* no message has number 0 */
+#define CTL_TYPE_ENUM(name, sender, length) CTL_##name,
+	CTL_MESSAGES(CTL_TYPE_ENUM)
+#undef CTL_TYPE_ENUM
+	CTL_TYPE_COUNT
+};
+
+struct ctl_header {
+	uint16_t version;
+	uint16_t type;		/* enum ctl_type */
+	uint32_t length;	/* of the payload, in bytes */
+	uint64_t generation;	/* the sender's */
+};
+
+struct ctl {
+	struct ctl_header header;
+	union {
+		struct ctl_failed failed;
+		struct ctl_drain drain;
+		struct ctl_drained drained;
+		struct ctl_log log;
+	};
+	/* Not on the wire: descriptors that came along, -1 where there is none.
+	 * Who takes one sets it to -1; the channel closes the rest. */
+	int fd[CTL_FDS_MAX];
+};
+
+/* The payload length of a type; its name, "unknown" for what is none. */
+size_t ctl_length(enum ctl_type);
+const char *ctl_name(unsigned type);
+
+/*
+ * Check the first n bytes of a received message, which is to come from sender.
+ * Returns NULL, or what is wrong with it.
+ */
+const char *ctl_check(const struct ctl *, size_t n, enum ctl_sender);
+
+#endif

@@ -1,0 +1,64 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * The list of log events: every line of the log names one of them.
+ *
+ * Operators match on the names, so a change here is a line in NEWS.  The LOG
+ * section of penstock(8) tells the same list, and a test holds the two against
+ * each other.
+ */
+#ifndef COMMON_EVENTS_H
+#define COMMON_EVENTS_H
+
+#define LOG_EVENTS(E)							\
+	/* the server as a whole */					\
+	E(START,		"start")				\
+	E(READY,		"ready")				\
+	E(START_FAILED,		"start_failed")				\
+	E(STOP,			"stop")					\
+	E(STOPPED,		"stopped")				\
+	E(CONF_ERROR,		"conf_error")				\
+	E(LIMIT,		"limit")				\
+	E(LISTEN,		"listen")				\
+	E(UNLISTEN,		"unlisten")				\
+	E(NOTIFY_FAILED,	"notify_failed")			\
+	/* orders */							\
+	E(RELOAD,		"reload")				\
+	E(RELOAD_WAITS,		"reload_waits")				\
+	E(RELOAD_DONE,		"reload_done")				\
+	E(RELOAD_REFUSED,	"reload_refused")			\
+	E(REOPEN,		"reopen")				\
+	E(REOPEN_FAILED,	"reopen_failed")			\
+	E(UPGRADE_REFUSED,	"upgrade_refused")			\
+	/* workers */							\
+	E(WORKER_START,		"worker_start")				\
+	E(WORKER_READY,		"worker_ready")				\
+	E(WORKER_FAILED,	"worker_failed")			\
+	E(WORKER_DRAIN,		"worker_drain")				\
+	E(WORKER_DRAINED,	"worker_drained")			\
+	E(WORKER_EXIT,		"worker_exit")				\
+	E(WORKER_DIED,		"worker_died")				\
+	E(WORKER_HUNG,		"worker_hung")				\
+	E(WORKER_KILLED,	"worker_killed")			\
+	E(WORKER_DISOWNED,	"worker_disowned")			\
+	E(MASTER_GONE,		"master_gone")				\
+	/* clients */							\
+	E(CONN_OPEN,		"conn_open")				\
+	E(CONN_CLOSE,		"conn_close")				\
+	E(CONN_REJECTED,	"conn_rejected")			\
+	E(CONN_ERROR,		"conn_error")				\
+	E(ACCEPT_PAUSED,	"accept_paused")			\
+	E(MEMORY_CAP,		"memory_cap")				\
+	/* the log itself */						\
+	E(LOG_LOST,		"log_lost")
+
+enum log_event {
+#define LOG_EVENT_ENUM(id, name) EVENT_##id,
+	LOG_EVENTS(LOG_EVENT_ENUM)
+#undef LOG_EVENT_ENUM
+	LOG_EVENT_COUNT
+};
+
+/* The name of an event as it stands in the log. */
+const char *log_event_name(enum log_event);
+
+#endif

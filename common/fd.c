@@ -1,0 +1,44 @@
+/* SPDX-License-Identifier: ISC */
+#include "common/fd.h"
+
+#include <fcntl.h>
+#include <limits.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+void
+fd_open_standard(void)
+{
+	int fd;
+
+	/* open() returns the lowest number that is free. */
+	do {
+		fd = open("/dev/null", O_RDWR);
+	} while (fd >= 0 && fd <= STDERR_FILENO);
+	if (fd > STDERR_FILENO)
+		close(fd);
+}
+
+static int
+compare(const void *a, const void *b)
+{
+	const int *x = a, *y = b;
+
+	return ((*x > *y) - (*x < *y));
+}
+
+void
+fd_close_all_but(int *keep, size_t nkeep)
+{
+	unsigned next = STDERR_FILENO + 1;	/* the lowest not yet seen to */
+
+	qsort(keep, nkeep, sizeof(*keep), compare);
+	for (size_t i = 0; i < nkeep; i++) {
+		if (keep[i] < (int)next)
+			continue;
+		if (keep[i] > (int)next)
+			close_range(next, (unsigned)keep[i] - 1, 0);
+		next = (unsigned)keep[i] + 1;
+	}
+	close_range(next, UINT_MAX, 0);
+}

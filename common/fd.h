@@ -1,0 +1,20 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * Descriptors: what a process starts with, what it keeps.
+ */
+#ifndef COMMON_FD_H
+#define COMMON_FD_H
+
+#include <stddef.h>
+
+/*
+ * Open /dev/null on whichever of the descriptors 0 to 2 are closed, so that no
+ * socket ever gets such a number and with it somebody's stray output.
+ */
+void fd_open_standard(void);
+
+/* Close every descriptor above 2 that is not in keep[].  keep[] is sorted in
+ * place; entries below 0 are passed over. */
+void fd_close_all_but(int *keep, size_t nkeep);
+
+#endif

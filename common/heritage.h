@@ -1,0 +1,46 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * What a child is born with: filled by the master, read by the role's entry.  A
+ * child that looks elsewhere for its start in life is a bug.
+ *
+ * Every descriptor in it is the child's own; the master has seen to it that no
+ * other is open above 2, but for the log's.
+ */
+#ifndef COMMON_HERITAGE_H
+#define COMMON_HERITAGE_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "common/conf.h"
+#include "common/counters.h"
+
+/* A listening socket to accept from. */
+struct heritage_socket {
+	int fd;
+	unsigned listener;		/* index in conf->listeners */
+};
+
+struct heritage {
+	unsigned slot;
+	uint64_t generation;
+	const struct conf *conf;
+	int channel;			/* our end; the master has the other */
+	struct heritage_socket *sockets;
+	size_t nsockets;
+	/* The number that each listener of conf has in struct
+	 * counters_block. */
+	unsigned listener_number[CONF_LISTENERS_MAX];
+	/* The mappings of all slots; ours alone can be written to. */
+	struct counters *counters;
+	size_t ncounters;
+	unsigned block;			/* ours, in counters[slot] */
+};
+
+/* A kind of child.  Its entry returns the exit status of the process. */
+struct role {
+	const char *name;
+	int (*main)(struct heritage *);
+};
+
+#endif

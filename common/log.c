@@ -1,0 +1,408 @@
+/* SPDX-License-Identifier: ISC */
+#include "common/log.h"
+
+#include <sys/stat.h>
+
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <poll.h>
+#include <stdio.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "common/clock.h"
+
+/* A line being put together; what does not fit is left out, and so said. */
+struct line {
+	char *text;
+	size_t size;
+	size_t len;
+	bool full;
+};
+
+/* How many lines of one event were written, and left out, in the second that
+ * began at since_ms. */
+struct limiter {
+	uint64_t since_ms;
+	unsigned written;
+	uint64_t suppressed;
+	enum log_level level;
+};
+
+static struct {
+	int fd;
+	bool may_block;			/* a pipe or terminal */
+	enum log_level level;
+	enum log_format format;
+	const char *role;
+	int slot;
+	int64_t generation;
+	uint64_t lost;			/* lines that fd would not take */
+	struct limiter limiters[LOG_EVENT_COUNT];
+} out = {
+	.fd = STDERR_FILENO,
+	.may_block = true,
+	.level = LOG_LEVEL_INFO,
+	.role = "master",
+	.slot = -1,
+	.generation = -1,
+};
+
+static const char *const event_names[] = {
+#define LOG_EVENT_NAME(id, name) [EVENT_##id] = name,
+	LOG_EVENTS(LOG_EVENT_NAME)
+#undef LOG_EVENT_NAME
+};
+
+static const char *const level_names[] = {
+	[LOG_LEVEL_DEBUG] = "debug",
+	[LOG_LEVEL_INFO] = "info",
+	[LOG_LEVEL_WARN] = "warn",
+	[LOG_LEVEL_ERROR] = "error",
+};
+
+const char *
+log_event_name(enum log_event event)
+{
+	return (event_names[event]);
+}
+
+const char *
+log_level_name(enum log_level level)
+{
+	return (level_names[level]);
+}
+
+void
+log_identify(const char *role, int slot, int64_t generation)
+{
+	out.role = role;
+	out.slot = slot;
+	out.generation = generation;
+}
+
+void
+log_configure(enum log_level level, enum log_format format)
+{
+	out.level = level;
+	out.format = format;
+}
+
+void
+log_use(int fd)
+{
+	struct stat st;
+
+	if (out.fd != STDERR_FILENO && out.fd != fd)
+		close(out.fd);
+	out.fd = fd;
+	out.may_block = fstat(fd, &st) == -1 || !S_ISREG(st.st_mode);
+}
+
+int
+log_fd(void)
+{
+	return (out.fd);
+}
+
+int
+log_open(const char *path)
+{
+	if (path == NULL || *path == '\0')
+		return (STDERR_FILENO);
+	/* O_NONBLOCK, so that a FIFO without a reader is an error, not a
+	 * wait. */
+	return (open(path, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC |
+	    O_NOCTTY | O_NONBLOCK, 0640));
+}
+
+bool
+log_enabled(enum log_level level)
+{
+	return (level >= out.level);
+}
+
+/*
+ * Putting a line together.
+ */
+
+static void
+put_bytes(struct line *line, const char *bytes, size_t len)
+{
+	/* One byte stays free for the newline. */
+	if (line->full || len >= line->size - line->len) {
+		line->full = true;
+		return;
+	}
+	memcpy(line->text + line->len, bytes, len);
+	line->len += len;
+}
+
+static void
+put(struct line *line, const char *text)
+{
+	put_bytes(line, text, strlen(text));
+}
+
+static void
+put_u64(struct line *line, uint64_t value)
+{
+	char digits[24];
+
+	snprintf(digits, sizeof(digits), "%" PRIu64, value);
+	put(line, digits);
+}
+
+static void
+put_i64(struct line *line, int64_t value)
+{
+	char digits[24];
+
+	snprintf(digits, sizeof(digits), "%" PRId64, value);
+	put(line, digits);
+}
+
+/*
+ * A value in quotes.  Whatever could end it, or begin another line or escape
+ * sequence, is written as an escape; bytes beyond ASCII as if they were
+ * Latin-1, so that a line is valid JSON and UTF-8 whatever a client sent.
+ */
+static void
+put_quoted(struct line *line, const char *value)
+{
+	char escape[8];
+
+	put(line, "\"");
+	for (const unsigned char *c = (const unsigned char *)value; *c != '\0';
+	    c++) {
+		if (*c == '"' || *c == '\\') {
+			snprintf(escape, sizeof(escape), "\\%c", *c);
+			put(line, escape);
+		} else if (*c < 0x20 || *c >= 0x7f) {
+			snprintf(escape, sizeof(escape), "\\u%04x", *c);
+			put(line, escape);
+		} else
+			put_bytes(line, (const char *)c, 1);
+	}
+	put(line, "\"");
+}
+
+/* In text a value stands bare if it cannot be taken for anything else. */
+static bool
+is_plain(const char *value)
+{
+	if (*value == '\0')
+		return (false);
+	for (const unsigned char *c = (const unsigned char *)value; *c != '\0';
+	    c++)
+		if (*c <= 0x20 || *c >= 0x7f || strchr("\"\\=", *c) != NULL)
+			return (false);
+	return (true);
+}
+
+static void
+put_key(struct line *line, enum log_format format, const char *key)
+{
+	if (format == LOG_FORMAT_JSON) {
+		put(line, ",\"");
+		put(line, key);
+		put(line, "\":");
+	} else {
+		put(line, " ");
+		put(line, key);
+		put(line, "=");
+	}
+}
+
+static void
+put_str_field(struct line *line, enum log_format format, const char *key,
+    const char *value)
+{
+	put_key(line, format, key);
+	if (format == LOG_FORMAT_TEXT && is_plain(value))
+		put(line, value);
+	else
+		put_quoted(line, value);
+}
+
+static void
+put_field(struct line *line, enum log_format format,
+    const struct log_field *field)
+{
+	size_t before = line->len;
+
+	switch (field->kind) {
+	case LOG_FIELD_STR:
+		if (field->str != NULL)
+			put_str_field(line, format, field->key, field->str);
+		break;
+	case LOG_FIELD_U64:
+		put_key(line, format, field->key);
+		put_u64(line, field->u64);
+		break;
+	case LOG_FIELD_I64:
+		put_key(line, format, field->key);
+		put_i64(line, field->i64);
+		break;
+	}
+	/* A field stands there whole or not at all. */
+	if (line->full)
+		line->len = before;
+}
+
+static void
+put_time(struct line *line)
+{
+	struct timespec now;
+	struct tm tm;
+	char text[32], whole[64];
+
+	clock_gettime(CLOCK_REALTIME, &now);
+	gmtime_r(&now.tv_sec, &tm);
+	strftime(text, sizeof(text), "%Y-%m-%dT%H:%M:%S", &tm);
+	snprintf(whole, sizeof(whole), "%s.%06ldZ", text, now.tv_nsec / 1000);
+	put(line, whole);
+}
+
+static void
+put_head(struct line *line, enum log_format format, enum log_level level,
+    enum log_event event)
+{
+	if (format == LOG_FORMAT_JSON) {
+		put(line, "{\"time\":\"");
+		put_time(line);
+		put(line, "\"");
+		put_str_field(line, format, "level", level_names[level]);
+	} else {
+		put_time(line);
+		put(line, " ");
+		put(line, level_names[level]);
+	}
+	put_key(line, format, "pid");
+	put_i64(line, getpid());
+	put_str_field(line, format, "role", out.role);
+	if (out.slot >= 0) {
+		put_key(line, format, "slot");
+		put_i64(line, out.slot);
+	}
+	if (out.generation >= 0) {
+		put_key(line, format, "gen");
+		put_i64(line, out.generation);
+	}
+	put_str_field(line, format, "event", event_names[event]);
+}
+
+size_t
+log_format_line(char *text, size_t size, enum log_format format,
+    enum log_level level, enum log_event event, const struct log_field *fields)
+{
+	static const char cut[] = { ',', '"', 'c', 'u', 't', '"', ':', '1' };
+	/* Room for what closes the line, and for saying that it was cut. */
+	struct line line = { .text = text, .size = size - sizeof(cut) - 1 };
+
+	put_head(&line, format, level, event);
+	for (; fields->key != NULL; fields++)
+		put_field(&line, format, fields);
+	line.size = size;
+	if (line.full) {
+		line.full = false;
+		if (format == LOG_FORMAT_JSON)
+			put_bytes(&line, cut, sizeof(cut));
+		else
+			put(&line, " cut=1");
+	}
+	if (format == LOG_FORMAT_JSON)
+		put(&line, "}");
+	text[line.len++] = '\n';
+	return (line.len);
+}
+
+/*
+ * Writing it.
+ */
+
+/* Whether a write of one line could make us wait for who reads the log. */
+static bool
+would_block(void)
+{
+	struct pollfd pollfd = { .fd = out.fd, .events = POLLOUT };
+
+	if (!out.may_block)
+		return (false);
+	return (poll(&pollfd, 1, 0) != 1 || (pollfd.revents & POLLOUT) == 0);
+}
+
+static bool
+write_line(enum log_level level, enum log_event event,
+    const struct log_field *fields)
+{
+	char text[LOG_LINE_MAX];
+	size_t len;
+
+	if (would_block())
+		return (false);
+	len = log_format_line(text, sizeof(text), out.format, level, event,
+	    fields);
+	return (write(out.fd, text, len) == (ssize_t)len);
+}
+
+void
+log_write(enum log_level level, enum log_event event,
+    const struct log_field *fields)
+{
+	const struct log_field lost[] = {
+		F_U64("lines", out.lost), { .key = NULL }
+	};
+
+	if (out.lost > 0 && write_line(LOG_LEVEL_WARN, EVENT_LOG_LOST, lost))
+		out.lost = 0;
+	if (!write_line(level, event, fields))
+		out.lost++;
+}
+
+static void
+say_suppressed(enum log_event event, struct limiter *limiter)
+{
+	const struct log_field fields[] = {
+		F_U64("suppressed", limiter->suppressed), { .key = NULL }
+	};
+
+	if (limiter->suppressed > 0)
+		log_write(limiter->level, event, fields);
+	limiter->suppressed = 0;
+}
+
+void
+log_write_limited(enum log_level level, enum log_event event,
+    const struct log_field *fields)
+{
+	struct limiter *limiter = &out.limiters[event];
+	uint64_t now_ms = clock_coarse_ms();
+
+	limiter->level = level;
+	if (now_ms - limiter->since_ms >= 1000) {
+		say_suppressed(event, limiter);
+		limiter->since_ms = now_ms;
+		limiter->written = 0;
+	}
+	if (limiter->written >= LOG_BURST) {
+		limiter->suppressed++;
+		return;
+	}
+	limiter->written++;
+	log_write(level, event, fields);
+}
+
+void
+log_flush_suppressed(void)
+{
+	uint64_t now_ms = clock_coarse_ms();
+
+	for (int event = 0; event < LOG_EVENT_COUNT; event++)
+		if (out.limiters[event].suppressed > 0 &&
+		    now_ms - out.limiters[event].since_ms >= 1000)
+			say_suppressed((enum log_event)event,
+			    &out.limiters[event]);
+}

@@ -1,0 +1,114 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * The log: one line per event, written at once by the process that saw it.
+ *
+ * Runs in every process.  Owns the descriptor of the log.  A line never blocks
+ * its writer: what a pipe or terminal will not take is dropped and counted.
+ */
+#ifndef COMMON_LOG_H
+#define COMMON_LOG_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "common/events.h"
+
+enum log_level {
+	LOG_LEVEL_DEBUG,
+	LOG_LEVEL_INFO,
+	LOG_LEVEL_WARN,
+	LOG_LEVEL_ERROR,
+};
+
+enum log_format {
+	LOG_FORMAT_TEXT,
+	LOG_FORMAT_JSON,
+};
+
+enum {
+	/* A line is never longer, its newline included: what PIPE_BUF promises
+	 * to write whole. */
+	LOG_LINE_MAX = 4096,
+	/* Lines a second of one event that clients cause; the rest is
+	 * counted. */
+	LOG_BURST = 20,
+};
+
+/* One key and its value.  Keys are constants of ours, values may be a
+ * client's. */
+struct log_field {
+	const char *key;
+	enum log_field_kind {
+		LOG_FIELD_STR,
+		LOG_FIELD_U64,
+		LOG_FIELD_I64,
+	} kind;
+	union {
+		const char *str;	/* NULL leaves the field out */
+		uint64_t u64;
+		int64_t i64;
+	};
+};
+
+#define F_STR(k, v) { .key = (k), .kind = LOG_FIELD_STR, .str = (v) }
+#define F_U64(k, v) { .key = (k), .kind = LOG_FIELD_U64, .u64 = (v) }
+#define F_I64(k, v) { .key = (k), .kind = LOG_FIELD_I64, .i64 = (v) }
+/* The meaning of an errno value, as error="...". */
+#define F_ERRNO(e) F_STR("error", strerror(e))
+
+/* LOG(WARN, WORKER_DIED, F_U64("child", pid), ...) */
+#define LOG(level, event, ...)						\
+	LOG_WITH(log_write, LOG_LEVEL_##level, EVENT_##event, ##__VA_ARGS__)
+/* The same for what clients cause: at most LOG_BURST lines a second. */
+#define LOG_CLIENT(level, event, ...)					\
+	LOG_WITH(log_write_limited, LOG_LEVEL_##level, EVENT_##event,	\
+	    ##__VA_ARGS__)
+#define LOG_WITH(fn, level, event, ...)					\
+	do {								\
+		if (log_enabled(level))					\
+			fn((level), (event), (const struct log_field[]){ \
+			    { .key = NULL }, ##__VA_ARGS__,		\
+			    { .key = NULL } } + 1);			\
+	} while (0)
+
+/* Who writes; stands in every line.  slot and generation are left out while
+ * negative.  role must stay valid. */
+void log_identify(const char *role, int slot, int64_t generation);
+
+/* Send lines to fd from now on.  The log owns fd unless it is 2 (stderr); the
+ * descriptor that it had before is closed. */
+void log_use(int fd);
+void log_configure(enum log_level, enum log_format);
+
+/* The descriptor in use, for a child to inherit. */
+int log_fd(void);
+
+/*
+ * Open a file as a log: created if missing (0640), appended to.  NULL or an
+ * empty path is stderr.  Returns a descriptor, or -1 with errno set.
+ */
+int log_open(const char *path);
+
+bool log_enabled(enum log_level);
+
+/* Write one line; the fields end with one whose key is NULL. */
+void log_write(enum log_level, enum log_event, const struct log_field *fields);
+
+/* As log_write(), but at most LOG_BURST lines of one event a second; the first
+ * line after that says with suppressed=N how many were left out. */
+void log_write_limited(enum log_level, enum log_event,
+    const struct log_field *fields);
+
+/* Tell of what log_write_limited() left out in seconds that are over.  Called
+ * from a process's timer, so that a flood that has ended is told too. */
+void log_flush_suppressed(void);
+
+/* Put one line together without writing it.  Returns its length, which includes
+ * the newline and is at most size. */
+size_t log_format_line(char *line, size_t size, enum log_format,
+    enum log_level, enum log_event, const struct log_field *fields);
+
+const char *log_level_name(enum log_level);
+
+#endif
