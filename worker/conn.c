@@ -1,0 +1,702 @@
+/* SPDX-License-Identifier: ISC */
+#include "worker/conn.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "common/log.h"
+#include "worker/conn_record.h"
+#include "worker/worker.h"
+
+/* What a state function says of what comes next. */
+enum conn_next {
+	CONN_AGAIN,		/* the state has changed: run it */
+	CONN_WAIT,		/* for the event that is set */
+	CONN_DONE,		/* it is over, for conn->reason */
+};
+
+/* The bytes that one read brought, with those that were there before. */
+struct input {
+	uint8_t *bytes;
+	size_t len;
+	bool full;		/* the kernel may have more */
+};
+
+static void conn_on_event(evutil_socket_t, short, void *);
+
+static struct worker *
+conn_worker(const struct conn *conn)
+{
+	return (conn->listener->worker);
+}
+
+int
+conn_fd(const struct conn *conn)
+{
+	return (event_get_fd(&conn->event));
+}
+
+bool
+conn_owes(const struct conn *conn)
+{
+	return (conn->pending != NULL && conn->pending->out != NULL);
+}
+
+static bool
+in_mid_message(const struct conn *conn)
+{
+	return (conn->pending != NULL && conn->pending->in != NULL);
+}
+
+/*
+ * Birth and death.
+ */
+
+static int
+watch(struct conn *conn, short what)
+{
+	struct event_base *base = conn_worker(conn)->base;
+	int fd = conn_fd(conn);
+
+	event_del(&conn->event);
+	event_assign(&conn->event, base, fd, what | EV_PERSIST, conn_on_event,
+	    conn);
+	return (event_add(&conn->event, NULL));
+}
+
+/* A connection in the table with its event set up and its record filled. */
+static struct conn *
+conn_make(struct listener *listener, int fd, const struct sockaddr *peer)
+{
+	struct worker *worker = listener->worker;
+	struct conn *conn;
+
+	if ((conn = conn_table_take(&worker->conns)) == NULL)
+		goto fail;
+	conn->listener = listener;
+	conn->state = CONN_READING;
+	event_assign(&conn->event, worker->base, fd, EV_READ | EV_PERSIST,
+	    conn_on_event, conn);
+	if (event_add(&conn->event, NULL) == -1) {
+		conn_table_give(&worker->conns, conn);
+		errno = ENOMEM;
+		goto fail;
+	}
+	conn_record_open(conn, peer);
+	return (conn);
+fail:
+	close(fd);
+	return (NULL);
+}
+
+struct conn *
+conn_new(struct listener *listener, int fd, const struct sockaddr *peer)
+{
+	struct conn *conn;
+
+	if ((conn = conn_make(listener, fd, peer)) == NULL)
+		return (NULL);
+	deadline_set(conn, DEADLINE_IDLE, listener->worker->now_ms);
+	conn_count_open(conn);
+	conn_log_open(conn);
+	return (conn);
+}
+
+static void
+pending_free(struct conn *conn)
+{
+	struct buffer_pool *buffers = &conn_worker(conn)->buffers;
+
+	if (conn->pending == NULL)
+		return;
+	buffer_release(buffers, &conn->pending->in);
+	buffer_release(buffers, &conn->pending->out);
+	free(conn->pending);
+	conn->pending = NULL;
+}
+
+void
+conn_free(struct conn *conn)
+{
+	struct worker *worker = conn_worker(conn);
+
+	deadline_clear(conn);
+	/* Before the close: a duplicate elsewhere would keep it in our set. */
+	event_del(&conn->event);
+	close(conn_fd(conn));
+	pending_free(conn);
+	if (!conn->rejected) {
+		conn_count_close(conn);
+		conn_log_close(conn);
+	}
+	conn_record_clear(conn);
+	conn_table_give(&worker->conns, conn);
+	acceptors_on_departure(&worker->acceptors);
+}
+
+void
+conn_cut(struct conn *conn, enum close_reason reason)
+{
+	struct linger hard = { .l_onoff = 1, .l_linger = 0 };
+
+	/* What the peer does not take would stay in the kernel for minutes. */
+	if (conn_owes(conn))
+		setsockopt(conn_fd(conn), SOL_SOCKET, SO_LINGER, &hard,
+		    sizeof(hard));
+	conn->reason = (uint8_t)reason;
+	conn_free(conn);
+}
+
+/*
+ * Memory.
+ */
+
+struct conn_pending *
+conn_pending(struct conn *conn)
+{
+	if (conn->pending == NULL)
+		conn->pending = calloc(1, sizeof(*conn->pending));
+	return (conn->pending);
+}
+
+/* An idle connection has no pending part. */
+static void
+pending_trim(struct conn *conn)
+{
+	const struct conn_pending *pending = conn->pending;
+
+	if (pending != NULL && pending->in == NULL && pending->out == NULL &&
+	    conn->state != CONN_CLOSING)
+		pending_free(conn);
+}
+
+/* Free what the slowest connection holds.  Returns false if there is none but
+ * the one given. */
+static bool
+shed_slowest(struct conn *conn)
+{
+	struct conn *slowest;
+
+	if ((slowest = deadline_slowest(conn_worker(conn), conn)) == NULL)
+		return (false);
+	LOG_CLIENT(WARN, MEMORY_CAP,
+	    F_U64("conn", conn_record(slowest)->id),
+	    F_STR("listener", slowest->listener->conf->name),
+	    F_U64("max_buffered", conn_worker(conn)->buffers.limit));
+	if (conn_owes(slowest)) {
+		conn_cut(slowest, CLOSE_MEMORY);
+		return (true);
+	}
+	output_tell(slowest, slowest->listener->proto->busy);
+	conn_finish_now(slowest, CLOSE_MEMORY);
+	return (true);
+}
+
+int
+conn_reserve(struct conn *conn, struct buffer **buffer, size_t room)
+{
+	struct buffer_pool *buffers = &conn_worker(conn)->buffers;
+
+	while (buffer_reserve(buffers, buffer, room) == -1) {
+		/* Where even an empty pool has no room, nobody need go. */
+		if (errno != ENOBUFS || !buffer_fits(buffers, *buffer, room))
+			return (-1);
+		if (!shed_slowest(conn)) {
+			errno = ENOBUFS;
+			return (-1);
+		}
+	}
+	return (0);
+}
+
+/*
+ * States.
+ */
+
+static void
+conn_enter(struct conn *conn, enum conn_state state)
+{
+	conn->state = (uint8_t)state;
+	__atomic_store_n(&conn_record(conn)->state, (uint8_t)state,
+	    __ATOMIC_RELAXED);
+}
+
+/* Something failed on the way to or from the peer: for which reason the
+ * connection ends, by errno. */
+static enum conn_next
+fail(struct conn *conn)
+{
+	if (errno == ENOBUFS || errno == ENOMEM)
+		conn->reason = CLOSE_MEMORY;
+	else if (!conn->eof)
+		conn->reason = CLOSE_RESET;
+	return (CONN_DONE);
+}
+
+static enum conn_next
+begin_writing(struct conn *conn)
+{
+	if (watch(conn, EV_WRITE) == -1) {
+		errno = ENOMEM;
+		return (fail(conn));
+	}
+	conn_enter(conn, CONN_WRITING);
+	conn->pending->taken = 0;
+	deadline_set(conn, DEADLINE_WRITE, conn_worker(conn)->now_ms);
+	return (CONN_WAIT);
+}
+
+/*
+ * All is said.  Say so, and read on until the peer has seen it: a close with
+ * unread input sends a reset, which can destroy the replies under way.
+ */
+static enum conn_next
+begin_closing(struct conn *conn)
+{
+	struct worker *worker = conn_worker(conn);
+
+	if (conn->eof || shutdown(conn_fd(conn), SHUT_WR) == -1 ||
+	    conn_pending(conn) == NULL || watch(conn, EV_READ) == -1)
+		return (CONN_DONE);
+	conn->pending->closing_ms = worker->now_ms;
+	conn_enter(conn, CONN_CLOSING);
+	deadline_set(conn, DEADLINE_LINGER, worker->now_ms);
+	return (CONN_AGAIN);
+}
+
+/* No more is to be read: what is owed goes first, if anything. */
+static enum conn_next
+finish(struct conn *conn, enum close_reason reason)
+{
+	conn->finishing = true;
+	conn->reason = (uint8_t)reason;
+	if (in_mid_message(conn))
+		buffer_release(&conn_worker(conn)->buffers, &conn->pending->in);
+	return (conn_owes(conn) ? begin_writing(conn) : begin_closing(conn));
+}
+
+/*
+ * Reading.
+ */
+
+/* Tell the client what is wrong; no more messages of it are handled.  Returns
+ * -1 with errno set. */
+static int
+refuse(struct conn *conn, enum close_reason reason, const char *text)
+{
+	struct payload reply = { (const uint8_t *)text, strlen(text) };
+
+	conn->finishing = true;
+	conn->reason = (uint8_t)reason;
+	conn_log_error(conn, reason);
+	return (output_reply(&conn_worker(conn)->output, conn, &reply));
+}
+
+static int
+refuse_unparsed(struct conn *conn, enum proto_verdict verdict)
+{
+	const struct proto *proto = conn->listener->proto;
+
+	if (verdict == PROTO_TOO_LARGE)
+		return (refuse(conn, CLOSE_TOO_LARGE, proto->too_large));
+	return (refuse(conn, CLOSE_MALFORMED, proto->malformed));
+}
+
+static int
+refuse_for_memory(struct conn *conn)
+{
+	return (refuse(conn, CLOSE_MEMORY, conn->listener->proto->busy));
+}
+
+static int
+answer(struct conn *conn, const struct payload *message)
+{
+	struct counters_listener *counters = conn->listener->counters;
+	struct payload reply;
+
+	counter_add(&counters->messages_in, 1);
+	counter_add(&conn_record(conn)->messages, 1);
+	switch (conn->listener->handler->handle(message, &reply)) {
+	case HANDLER_SILENT:
+		return (0);
+	case HANDLER_REPLY:
+		break;
+	}
+	counter_add(&counters->messages_out, 1);
+	return (output_reply(&conn_worker(conn)->output, conn, &reply));
+}
+
+/*
+ * Handle the whole messages at the head of the input, up to one whose reply the
+ * peer does not take or that ends the connection.  Returns the number of bytes
+ * used up, or -1 with errno set.
+ */
+static ssize_t
+handle_messages(struct conn *conn, const struct input *input, size_t *scanned)
+{
+	const struct listener *listener = conn->listener;
+	struct proto_message found;
+	enum proto_verdict verdict;
+	size_t used = 0;
+
+	while (used < input->len && !conn->finishing && !conn_owes(conn)) {
+		verdict = listener->proto->parse(input->bytes + used,
+		    input->len - used, listener->conf->max_message_size,
+		    scanned, &found);
+		if (verdict == PROTO_MORE)
+			break;
+		if (verdict != PROTO_MESSAGE) {
+			if (refuse_unparsed(conn, verdict) == -1)
+				return (-1);
+			break;
+		}
+		*scanned = 0;
+		used += found.consumed;
+		if (answer(conn, &(struct payload){ found.payload,
+		    found.len }) == -1)
+			return (-1);
+	}
+	return ((ssize_t)used);
+}
+
+/* Keep the bytes of an unfinished message that stand in the scratch buffer. */
+static int
+keep_unfinished(struct conn *conn, const uint8_t *bytes, size_t len,
+    size_t scanned)
+{
+	struct conn_pending *pending;
+
+	if ((pending = conn_pending(conn)) == NULL ||
+	    conn_reserve(conn, &pending->in, len) == -1)
+		return (-1);
+	buffer_append(pending->in, bytes, len);
+	pending->scanned = scanned;
+	return (0);
+}
+
+/* Handle what has come, and keep what is left.  Returns -1 with errno set. */
+static int
+handle_input(struct conn *conn, const struct input *input)
+{
+	struct buffer_pool *buffers = &conn_worker(conn)->buffers;
+	bool kept = in_mid_message(conn);
+	size_t scanned = kept ? conn->pending->scanned : 0;
+	uint64_t now_ms = conn_worker(conn)->now_ms;
+	ssize_t used;
+	size_t left;
+
+	if ((used = handle_messages(conn, input, &scanned)) == -1)
+		return (-1);
+	left = input->len - (size_t)used;
+	if (conn->finishing)
+		return (0);
+	if (kept) {
+		conn->pending->scanned = scanned;
+		if (used > 0)
+			buffer_consume(buffers, &conn->pending->in,
+			    (size_t)used);
+	} else if (left > 0 && keep_unfinished(conn, input->bytes, left,
+	    scanned) == -1)
+		return (refuse_for_memory(conn));
+	if (left == 0)
+		deadline_set(conn, DEADLINE_IDLE, now_ms);
+	else if (used > 0 || !kept)
+		deadline_set(conn, DEADLINE_READ, now_ms);
+	if (conn->pending != NULL)
+		conn->pending->unhandled = left > 0 && conn_owes(conn);
+	return (0);
+}
+
+/* Room behind an unfinished message: its buffer grows with the bytes that came,
+ * never with what a header claims.  Returns -1 with errno set. */
+static int
+make_room(struct conn *conn)
+{
+	if (!in_mid_message(conn))
+		return (0);
+	return (conn_reserve(conn, &conn->pending->in, BUFFER_MIN));
+}
+
+/* Read behind the unfinished message, or into the scratch buffer where there is
+ * none.  Returns as recv(2). */
+static ssize_t
+read_input(struct conn *conn, struct input *input)
+{
+	size_t had = 0, room = WORKER_SCRATCH;
+	ssize_t n;
+
+	input->bytes = conn_worker(conn)->scratch;
+	if (in_mid_message(conn)) {
+		input->bytes = conn->pending->in->bytes;
+		had = conn->pending->in->len;
+		room = conn->pending->in->cap - had;
+	}
+	do {
+		n = recv(conn_fd(conn), input->bytes + had, room, MSG_DONTWAIT);
+	} while (n == -1 && errno == EINTR);
+	if (n <= 0)
+		return (n);
+	if (had > 0)
+		conn->pending->in->len += (size_t)n;
+	input->len = had + (size_t)n;
+	input->full = (size_t)n == room;
+	conn_count_in(conn, (size_t)n);
+	return (n);
+}
+
+/* The messages that were left when the peer did not take their replies. */
+static int
+handle_unhandled(struct conn *conn)
+{
+	struct input input;
+
+	if (conn->pending == NULL || !conn->pending->unhandled)
+		return (0);
+	input = (struct input){
+		.bytes = conn->pending->in->bytes,
+		.len = conn->pending->in->len,
+	};
+	conn->pending->scanned = 0;
+	return (handle_input(conn, &input));
+}
+
+/* Send the replies of this turn; what then is to become of the connection. */
+static enum conn_next
+settle(struct conn *conn)
+{
+	struct worker *worker = conn_worker(conn);
+
+	if (output_flush(&worker->output, conn) == -1)
+		return (fail(conn));
+	if (conn->pending != NULL && conn->pending->in != NULL &&
+	    conn_owes(conn))
+		conn->pending->unhandled = true;
+	if (conn->finishing)
+		return (finish(conn, conn->reason));
+	if (conn_owes(conn))
+		return (begin_writing(conn));
+	pending_trim(conn);
+	if (!in_mid_message(conn) && drain_is_due(&worker->drain))
+		return (finish(conn, CLOSE_DRAIN));
+	return (CONN_WAIT);
+}
+
+static enum conn_next
+at_eof(struct conn *conn)
+{
+	conn->eof = true;
+	return (finish(conn, in_mid_message(conn) ? CLOSE_ABORTED : CLOSE_EOF));
+}
+
+static enum conn_next
+conn_read_messages(struct conn *conn)
+{
+	struct input input;
+	enum conn_next next;
+	ssize_t n;
+
+	if (handle_unhandled(conn) == -1)
+		return (fail(conn));
+	if (conn_owes(conn) || conn->finishing)
+		return (settle(conn));
+	for (int i = 0; i < CONN_READS_PER_TURN; i++) {
+		if (make_room(conn) == -1) {
+			if (refuse_for_memory(conn) == -1)
+				return (fail(conn));
+			break;
+		}
+		n = read_input(conn, &input);
+		if (n == -1 && (errno == EAGAIN))
+			break;
+		if (n == -1 || (n > 0 && handle_input(conn, &input) == -1))
+			return (fail(conn));
+		if (n == 0) {
+			next = settle(conn);
+			return (next == CONN_WAIT &&
+			    conn->state == CONN_READING ? at_eof(conn) : next);
+		}
+		if (!input.full || conn->finishing || conn_owes(conn))
+			break;
+	}
+	return (settle(conn));
+}
+
+/*
+ * Writing and closing.
+ */
+
+static enum conn_next
+conn_write_replies(struct conn *conn)
+{
+	struct worker *worker = conn_worker(conn);
+	ssize_t n;
+
+	if ((n = output_resume(conn)) == -1)
+		return (fail(conn));
+	if (conn_owes(conn)) {
+		conn->pending->taken += (size_t)n;
+		if (conn->pending->taken >= CONN_WRITE_PROGRESS) {
+			conn->pending->taken = 0;
+			deadline_set(conn, DEADLINE_WRITE, worker->now_ms);
+		}
+		return (CONN_WAIT);
+	}
+	if (conn->finishing)
+		return (begin_closing(conn));
+	if (watch(conn, EV_READ) == -1) {
+		errno = ENOMEM;
+		return (fail(conn));
+	}
+	conn_enter(conn, CONN_READING);
+	deadline_set(conn, in_mid_message(conn) ? DEADLINE_READ :
+	    DEADLINE_IDLE, worker->now_ms);
+	return (CONN_AGAIN);
+}
+
+static enum conn_next
+conn_linger(struct conn *conn)
+{
+	struct worker *worker = conn_worker(conn);
+	ssize_t n;
+
+	for (int i = 0; i < CONN_READS_PER_TURN; i++) {
+		n = recv(conn_fd(conn), worker->scratch, WORKER_SCRATCH,
+		    MSG_DONTWAIT);
+		if (n == -1 && errno == EINTR)
+			continue;
+		if (n == -1 && (errno == EAGAIN))
+			return (CONN_WAIT);
+		if (n <= 0 || worker->now_ms - conn->pending->closing_ms >
+		    CONN_LINGER_MAX_MS)
+			return (CONN_DONE);
+		deadline_set(conn, DEADLINE_LINGER, worker->now_ms);
+	}
+	return (CONN_WAIT);
+}
+
+/* Let a connection go on as far as it can. */
+static void
+conn_run(struct conn *conn)
+{
+	enum conn_next next = CONN_DONE;
+
+	do {
+		switch ((enum conn_state)conn->state) {
+		case CONN_READING:
+			next = conn_read_messages(conn);
+			break;
+		case CONN_WRITING:
+			next = conn_write_replies(conn);
+			break;
+		case CONN_CLOSING:
+			next = conn_linger(conn);
+			break;
+		}
+	} while (next == CONN_AGAIN);
+	/* Whatever happened, nothing of this connection goes to the next. */
+	conn_worker(conn)->output.len = 0;
+	if (next == CONN_DONE)
+		conn_free(conn);	/* conn is gone after this line */
+}
+
+static void
+conn_on_event(evutil_socket_t fd, short what, void *arg)
+{
+	struct conn *conn = arg;
+
+	(void)fd;
+	(void)what;
+	worker_turn(conn_worker(conn));
+	conn_run(conn);
+}
+
+/*
+ * Endings from outside the connection's own course.
+ */
+
+static bool
+has_unread(const struct conn *conn)
+{
+	char byte;
+
+	return (recv(conn_fd(conn), &byte, 1, MSG_PEEK | MSG_DONTWAIT) > 0);
+}
+
+static void
+end(struct conn *conn, enum close_reason reason)
+{
+	if (finish(conn, reason) == CONN_DONE)
+		conn_free(conn);
+}
+
+bool
+conn_finish_idle(struct conn *conn, enum close_reason reason)
+{
+	assert(conn->state == CONN_READING && !in_mid_message(conn));
+	if (has_unread(conn)) {
+		deadline_set(conn, DEADLINE_IDLE, conn_worker(conn)->now_ms);
+		return (false);
+	}
+	end(conn, reason);
+	return (true);
+}
+
+void
+conn_finish_now(struct conn *conn, enum close_reason reason)
+{
+	if (conn->state == CONN_CLOSING)
+		return;
+	if (conn_owes(conn)) {
+		conn_cut(conn, reason);
+		return;
+	}
+	end(conn, reason);
+}
+
+void
+conn_reject(struct listener *listener, int fd, const struct sockaddr *peer,
+    enum reject_reason reason)
+{
+	struct conn *conn;
+	char text[CONN_PEER_MAX];
+
+	counter_add(&listener->counters->rejected[reason], 1);
+	if ((conn = conn_make(listener, fd, peer)) == NULL)
+		return;
+	conn->rejected = true;
+	LOG_CLIENT(WARN, CONN_REJECTED,
+	    F_STR("listener", listener->conf->name),
+	    F_STR("peer", conn_peer(conn, text)),
+	    F_STR("reason", reject_reason_name(reason)));
+	output_tell(conn, listener->proto->busy);
+	end(conn, CLOSE_EOF);
+}
+
+void
+conn_on_deadline(struct conn *conn)
+{
+	switch ((enum deadline_kind)conn->deadline) {
+	case DEADLINE_IDLE:
+		if (has_unread(conn))
+			deadline_set(conn, DEADLINE_IDLE,
+			    conn_worker(conn)->now_ms);
+		else
+			conn_cut(conn, CLOSE_IDLE);
+		return;
+	case DEADLINE_READ:
+		conn_cut(conn, CLOSE_READ_TIMEOUT);
+		return;
+	case DEADLINE_WRITE:
+		conn_cut(conn, CLOSE_WRITE_TIMEOUT);
+		return;
+	case DEADLINE_LINGER:
+		conn_free(conn);
+		return;
+	case DEADLINE_NONE:
+	case DEADLINE_KINDS:
+		break;
+	}
+}

@@ -1,0 +1,99 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * A connection: one small struct and one event; no buffers while nothing is
+ * owed.
+ *
+ * Its public part (id, peer, times, counts, state) is its record in the shared
+ * mapping.  conn_run() is its one driver, conn_enter() alone changes its state,
+ * conn_free() alone ends it and says why.
+ */
+#ifndef WORKER_CONN_H
+#define WORKER_CONN_H
+
+#include <sys/queue.h>
+#include <sys/socket.h>
+
+#include <event2/event.h>
+#include <event2/event_struct.h>
+#include <stdbool.h>
+
+#include "common/counters.h"
+#include "worker/buffer.h"
+#include "worker/listener.h"
+
+enum {
+	/* Reads in one turn of a connection whose peer sends without end: after
+	 * so many the others have their turn. */
+	CONN_READS_PER_TURN = 4,
+	/* A peer that takes so many bytes within write_timeout may go on. */
+	CONN_WRITE_PROGRESS = 65536,
+	/* A peer that goes on sending after it was told all is let go. */
+	CONN_LINGER_MAX_MS = 10000,
+};
+
+/* What a connection has only while something is unfinished. */
+struct conn_pending {
+	struct buffer *in;	/* a message whose rest has not come */
+	struct buffer *out;	/* replies that the peer has not taken */
+	size_t scanned;		/* how far the protocol has looked at in */
+	size_t taken;		/* of out, since the deadline was set */
+	uint64_t closing_ms;	/* when all was said */
+	bool unhandled;		/* in may hold whole messages: its handling
+				   stopped when the peer did not take replies */
+};
+
+struct conn {
+	struct event event;		/* owned, and with it the socket */
+	struct listener *listener;	/* borrowed; outlives every conn */
+	struct conn_pending *pending;	/* owned; NULL while nothing is */
+	TAILQ_ENTRY(conn) waiting;	/* in the queue of its deadline */
+	uint32_t index;			/* in the table, and of its record */
+	uint8_t state;			/* enum conn_state */
+	uint8_t deadline;		/* enum deadline_kind */
+	uint8_t reason;			/* enum close_reason; once finishing */
+	bool finishing : 1;		/* no more is read, and when all replies
+					   are taken it ends */
+	bool eof : 1;			/* the peer will send no more */
+	bool rejected : 1;		/* over the limit: not counted */
+};
+
+/*
+ * Serve a socket that has been accepted; owned from here on, also on failure.
+ * Returns NULL with errno set.
+ */
+struct conn *conn_new(struct listener *, int fd, const struct sockaddr *peer);
+
+/* The same for a client over the limit: it is told so, and let go. */
+void conn_reject(struct listener *, int fd, const struct sockaddr *peer,
+    enum reject_reason);
+
+/* Close the socket, at once, for conn->reason.  conn is gone after this. */
+void conn_free(struct conn *);
+
+/* End a connection now, whatever it is about: what it owes is lost. */
+void conn_cut(struct conn *, enum close_reason);
+
+/* End a connection that is between two messages; does nothing if bytes of the
+ * next one have come.  Returns whether it is ending. */
+bool conn_finish_idle(struct conn *, enum close_reason);
+
+/* Stop serving a connection: send what it owes no further than the kernel takes
+ * it at once, and end. */
+void conn_finish_now(struct conn *, enum close_reason);
+
+void conn_on_deadline(struct conn *);
+
+/* The public part; see conn_record.h. */
+struct conn_record *conn_record(const struct conn *);
+int conn_fd(const struct conn *);
+/* Whether the peer has not taken all that it is to get. */
+bool conn_owes(const struct conn *);
+
+/* conn->pending, made if it is not there.  NULL with errno set. */
+struct conn_pending *conn_pending(struct conn *);
+
+/* buffer_reserve() for this connection.  Where the worker's limit forbids it,
+ * the slowest others have to go first. */
+int conn_reserve(struct conn *, struct buffer **, size_t room);
+
+#endif

@@ -1,0 +1,33 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * What is told of a connection: its public record in the shared mapping, what
+ * it adds to the counters, its lines in the log.
+ */
+#ifndef WORKER_CONN_RECORD_H
+#define WORKER_CONN_RECORD_H
+
+#include "worker/conn.h"
+
+enum {
+	/* "[address]:port" of either family. */
+	CONN_PEER_MAX = 64,
+};
+
+/* Fill the record of a new connection; empty that of one that ends. */
+void conn_record_open(struct conn *, const struct sockaddr *peer);
+void conn_record_clear(struct conn *);
+
+/* Who is at the other end, in text or a constant. */
+const char *conn_peer(const struct conn *, char text[CONN_PEER_MAX]);
+
+void conn_count_open(struct conn *);
+void conn_count_close(struct conn *);
+/* Bytes as they cross the wire. */
+void conn_count_in(struct conn *, size_t bytes);
+void conn_count_out(struct conn *, size_t bytes);
+
+void conn_log_open(const struct conn *);
+void conn_log_close(const struct conn *);
+void conn_log_error(const struct conn *, enum close_reason);
+
+#endif

@@ -1,0 +1,130 @@
+/* SPDX-License-Identifier: ISC */
+#include "worker/conn_table.h"
+
+#include <sys/mman.h>
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "worker/conn.h"
+
+struct conn_slab {
+	uint16_t nfree;
+	uint16_t free[CONN_SLAB];	/* a stack of nfree places */
+	struct conn conns[CONN_SLAB];
+};
+
+int
+conn_table_init(struct conn_table *table, struct counters *counters,
+    unsigned block)
+{
+	table->nslabs = (counters->records + CONN_SLAB - 1) / CONN_SLAB;
+	table->slabs = calloc(table->nslabs, sizeof(*table->slabs));
+	table->first_free = 0;
+	table->empty = table->nslabs;
+	table->count = 0;
+	table->counters = counters;
+	table->block = block;
+	table->records = counters_records(counters, block);
+	return (table->slabs == NULL ? -1 : 0);
+}
+
+void
+conn_table_free(struct conn_table *table)
+{
+	for (size_t i = 0; i < table->nslabs; i++)
+		if (table->slabs[i] != NULL)
+			munmap(table->slabs[i], sizeof(struct conn_slab));
+	free(table->slabs);
+}
+
+/* The places of a slab: all CONN_SLAB, but for the last one of the table. */
+static uint16_t
+slab_size(const struct conn_table *table, size_t i)
+{
+	uint32_t rest = table->counters->records - (uint32_t)i * CONN_SLAB;
+
+	return (rest < CONN_SLAB ? (uint16_t)rest : CONN_SLAB);
+}
+
+static struct conn_slab *
+map_slab(struct conn_table *table, size_t i)
+{
+	struct conn_slab *slab;
+
+	/* Not from malloc(): its pages are to go back to the system. */
+	slab = mmap(NULL, sizeof(*slab), PROT_READ | PROT_WRITE,
+	    MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	if (slab == MAP_FAILED)
+		return (NULL);
+	slab->nfree = slab_size(table, i);
+	for (uint16_t k = 0; k < slab->nfree; k++)
+		slab->free[k] = (uint16_t)(slab->nfree - 1 - k);
+	return (table->slabs[i] = slab);
+}
+
+static void
+unmap_slab(struct conn_table *table, size_t i)
+{
+	munmap(table->slabs[i], sizeof(struct conn_slab));
+	table->slabs[i] = NULL;
+	counters_forget(table->counters, table->block, (uint32_t)i * CONN_SLAB,
+	    slab_size(table, i));
+}
+
+struct conn *
+conn_table_take(struct conn_table *table)
+{
+	struct conn_slab *slab;
+	struct conn *conn;
+	uint16_t place;
+	size_t i;
+
+	/* The lowest place that is free, so that the others become empty. */
+	for (i = table->first_free; i < table->nslabs; i++)
+		if (table->slabs[i] == NULL || table->slabs[i]->nfree > 0)
+			break;
+	table->first_free = i;
+	if (i == table->nslabs) {
+		errno = ENFILE;
+		return (NULL);
+	}
+	if ((slab = table->slabs[i]) == NULL &&
+	    (slab = map_slab(table, i)) == NULL)
+		return (NULL);
+	if (table->empty == i)
+		table->empty = table->nslabs;
+	place = slab->free[--slab->nfree];
+	conn = &slab->conns[place];
+	memset(conn, 0, sizeof(*conn));
+	conn->index = (uint32_t)i * CONN_SLAB + place;
+	table->count++;
+	return (conn);
+}
+
+void
+conn_table_give(struct conn_table *table, struct conn *conn)
+{
+	size_t i = conn->index / CONN_SLAB;
+	struct conn_slab *slab = table->slabs[i];
+
+	slab->free[slab->nfree++] = (uint16_t)(conn->index % CONN_SLAB);
+	table->count--;
+	if (i < table->first_free)
+		table->first_free = i;
+	if (slab->nfree < slab_size(table, i))
+		return;
+	/* One empty slab is kept, and the lowest is the one to keep: else a
+	 * connection that comes and goes would map and unmap each time. */
+	if (table->empty == table->nslabs) {
+		table->empty = i;
+		return;
+	}
+	if (table->empty < i) {
+		unmap_slab(table, i);
+		return;
+	}
+	unmap_slab(table, table->empty);
+	table->empty = i;
+}

@@ -1,0 +1,89 @@
+/* SPDX-License-Identifier: ISC */
+#include "worker/deadline.h"
+
+#include "worker/conn.h"
+#include "worker/worker.h"
+
+void
+deadline_init(struct deadline_queue queues[DEADLINE_KINDS],
+    const struct conf_listener *conf)
+{
+	for (int kind = 0; kind < DEADLINE_KINDS; kind++)
+		TAILQ_INIT(&queues[kind].waiting);
+	queues[DEADLINE_IDLE].length_ms = conf->idle_timeout_ms;
+	queues[DEADLINE_READ].length_ms = conf->read_timeout_ms;
+	queues[DEADLINE_WRITE].length_ms = conf->write_timeout_ms;
+	queues[DEADLINE_LINGER].length_ms = DEADLINE_LINGER_MS;
+}
+
+void
+deadline_clear(struct conn *conn)
+{
+	if (conn->deadline == DEADLINE_NONE)
+		return;
+	TAILQ_REMOVE(&conn->listener->deadlines[conn->deadline].waiting, conn,
+	    waiting);
+	conn->deadline = DEADLINE_NONE;
+}
+
+void
+deadline_set(struct conn *conn, enum deadline_kind kind, uint64_t since_ms)
+{
+	deadline_clear(conn);
+	conn->deadline = (uint8_t)kind;
+	counter_set(&conn_record(conn)->since_ms, since_ms);
+	TAILQ_INSERT_TAIL(&conn->listener->deadlines[kind].waiting, conn,
+	    waiting);
+}
+
+static void
+run_queue(struct deadline_queue *queue, uint64_t now_ms)
+{
+	struct conn *conn;
+
+	if (queue->length_ms == 0)
+		return;
+	while ((conn = TAILQ_FIRST(&queue->waiting)) != NULL &&
+	    conn_record(conn)->since_ms + queue->length_ms <= now_ms)
+		conn_on_deadline(conn);
+}
+
+void
+deadline_run(struct worker *worker)
+{
+	for (size_t i = 0; i < worker->nlisteners; i++)
+		for (int kind = 0; kind < DEADLINE_KINDS; kind++)
+			run_queue(&worker->listeners[i].deadlines[kind],
+			    worker->now_ms);
+}
+
+/* The head of a queue, or the one behind it if the head is not wanted. */
+static struct conn *
+first_but(struct deadline_queue *queue, const struct conn *but)
+{
+	struct conn *conn = TAILQ_FIRST(&queue->waiting);
+
+	if (conn != NULL && conn == but)
+		conn = TAILQ_NEXT(conn, waiting);
+	return (conn);
+}
+
+struct conn *
+deadline_slowest(struct worker *worker, const struct conn *but)
+{
+	static const enum deadline_kind kinds[] = {
+		DEADLINE_READ, DEADLINE_WRITE
+	};
+	struct conn *conn, *slowest = NULL;
+
+	for (size_t i = 0; i < worker->nlisteners; i++)
+		for (size_t k = 0; k < sizeof(kinds) / sizeof(*kinds); k++) {
+			conn = first_but(
+			    &worker->listeners[i].deadlines[kinds[k]], but);
+			if (conn != NULL && (slowest == NULL ||
+			    conn_record(conn)->since_ms <
+			    conn_record(slowest)->since_ms))
+				slowest = conn;
+		}
+	return (slowest);
+}

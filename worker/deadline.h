@@ -1,0 +1,56 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * Deadlines of connections.
+ *
+ * All deadlines of one kind on one listener are equally long, so the
+ * connections that wait for one stand in a queue in the order in which they
+ * began to wait: to set a deadline is to go to the end of a queue, and only
+ * heads can be due.  The worker's tick serves them all.
+ */
+#ifndef WORKER_DEADLINE_H
+#define WORKER_DEADLINE_H
+
+#include <sys/queue.h>
+
+#include <stdint.h>
+
+#include "common/conf.h"
+
+struct conn;
+struct worker;
+
+enum deadline_kind {
+	DEADLINE_NONE,
+	DEADLINE_IDLE,		/* no message begun */
+	DEADLINE_READ,		/* a message begun and not complete */
+	DEADLINE_WRITE,		/* replies not taken */
+	DEADLINE_LINGER,	/* all said; waiting for the peer's EOF */
+	DEADLINE_KINDS
+};
+
+enum {
+	/* A peer that was told all and has nothing to say itself is let go. */
+	DEADLINE_LINGER_MS = 800,
+};
+
+struct deadline_queue {
+	TAILQ_HEAD(conn_waiting_list, conn) waiting;
+	uint64_t length_ms;	/* 0: never due */
+};
+
+void deadline_init(struct deadline_queue[DEADLINE_KINDS],
+    const struct conf_listener *);
+
+/* Begin to wait at the time since_ms, which is now or not long ago; gives up
+ * what the connection waited for before. */
+void deadline_set(struct conn *, enum deadline_kind, uint64_t since_ms);
+void deadline_clear(struct conn *);
+
+/* Tell the connections whose deadline has come: conn_on_deadline(). */
+void deadline_run(struct worker *);
+
+/* The connection that waits longest for its peer to send the rest of a message
+ * or to take its replies, other than the one given; NULL if there is none. */
+struct conn *deadline_slowest(struct worker *, const struct conn *but);
+
+#endif

@@ -1,0 +1,166 @@
+/* SPDX-License-Identifier: ISC */
+#include "worker/drain.h"
+
+#include <inttypes.h>
+
+#include "common/log.h"
+#include "common/title.h"
+#include "worker/conn.h"
+#include "worker/worker.h"
+
+enum {
+	/* After the cut the peers have so long to take what was said before. */
+	CUT_LINGER_MS = 500,
+};
+
+static const char *
+mode_name(uint32_t mode)
+{
+	return (mode == CTL_DRAIN_STOP ? "stop" : "replaced");
+}
+
+static size_t
+count_idle(const struct worker *worker)
+{
+	const struct conn *conn;
+	size_t n = 0;
+
+	for (size_t i = 0; i < worker->nlisteners; i++)
+		TAILQ_FOREACH(conn, &worker->listeners[i]
+		    .deadlines[DEADLINE_IDLE].waiting, waiting)
+			n++;
+	return (n);
+}
+
+void
+drain_begin(struct worker *worker, const struct ctl_drain *order)
+{
+	struct drain *drain = &worker->drain;
+
+	acceptors_finish(worker);
+	drain->on = true;
+	drain->order = *order;
+	drain->begun_ms = worker->now_ms;
+	drain->idle = count_idle(worker);
+	drain->closed = 0;
+	drain->conns = worker->conns.count;
+	LOG(INFO, WORKER_DRAIN,
+	    F_STR("mode", mode_name(order->mode)),
+	    F_U64("conns", drain->conns),
+	    F_U64("timeout_ms", order->timeout_ms));
+	title_set("worker slot=%u gen=%" PRIu64 " draining",
+	    worker->heritage->slot, worker->heritage->generation);
+	drain_tick(worker);
+}
+
+static uint64_t
+elapsed(const struct worker *worker)
+{
+	return (worker->now_ms - worker->drain.begun_ms);
+}
+
+bool
+drain_is_due(const struct drain *drain)
+{
+	/* While the spread lasts, idle connections have their turn in
+	 * drain_tick(); after it whoever comes to rest has had it. */
+	return (drain->on && drain->order.mode == CTL_DRAIN_STOP &&
+	    drain->closed >= drain->idle);
+}
+
+/* Close up to n of a listener's idle connections, the longest idle first. */
+static uint64_t
+close_idle_of(struct listener *listener, uint64_t n)
+{
+	struct deadline_queue *queue = &listener->deadlines[DEADLINE_IDLE];
+	struct conn *last = TAILQ_LAST(&queue->waiting, conn_waiting_list);
+	struct conn *conn;
+	uint64_t closed = 0;
+	bool was_last = false;
+
+	/* One with unread bytes goes to the end, behind the last one of now. */
+	while (closed < n && !was_last &&
+	    (conn = TAILQ_FIRST(&queue->waiting)) != NULL) {
+		was_last = conn == last;
+		if (conn_finish_idle(conn, CLOSE_DRAIN))
+			closed++;
+	}
+	return (closed);
+}
+
+/* Close as many idle connections as are due by now. */
+static void
+close_idle(struct worker *worker)
+{
+	struct drain *drain = &worker->drain;
+	uint64_t due = UINT64_MAX;
+
+	if (elapsed(worker) < drain->order.spread_ms)
+		due = drain->idle * elapsed(worker) / drain->order.spread_ms;
+	for (size_t i = 0; i < worker->nlisteners; i++)
+		if (drain->closed < due)
+			drain->closed += close_idle_of(&worker->listeners[i],
+			    due - drain->closed);
+	if (due == UINT64_MAX)
+		drain->closed = drain->idle;
+}
+
+static void
+cut_queue(struct worker *worker, struct deadline_queue *queue)
+{
+	struct conn *conn;
+
+	while ((conn = TAILQ_FIRST(&queue->waiting)) != NULL) {
+		if (conn->deadline == DEADLINE_IDLE &&
+		    conn_finish_idle(conn, CLOSE_DRAIN))
+			continue;
+		worker->drain.cut++;
+		conn_finish_now(conn, CLOSE_CUT);
+	}
+}
+
+/* The time is over. */
+static void
+cut_all(struct worker *worker)
+{
+	static const enum deadline_kind kinds[] = {
+		DEADLINE_IDLE, DEADLINE_READ, DEADLINE_WRITE
+	};
+
+	worker->drain.cutting = true;
+	for (size_t i = 0; i < worker->nlisteners; i++)
+		for (size_t k = 0; k < sizeof(kinds) / sizeof(*kinds); k++)
+			cut_queue(worker,
+			    &worker->listeners[i].deadlines[kinds[k]]);
+}
+
+static void
+leave(struct worker *worker)
+{
+	const struct drain *drain = &worker->drain;
+	struct ctl_drained report = {
+		.finished = drain->conns - drain->cut,
+		.cut = drain->cut,
+	};
+
+	LOG(INFO, WORKER_DRAINED,
+	    F_U64("finished", report.finished), F_U64("cut", report.cut),
+	    F_U64("duration_ms", elapsed(worker)));
+	worker_leave(worker, &report);
+}
+
+void
+drain_tick(struct worker *worker)
+{
+	struct drain *drain = &worker->drain;
+
+	if (!drain->on)
+		return;
+	if (!drain->cutting && elapsed(worker) >= drain->order.timeout_ms)
+		cut_all(worker);
+	else if (drain->order.mode == CTL_DRAIN_STOP)
+		close_idle(worker);
+	if (worker->conns.count == 0 || elapsed(worker) >=
+	    (uint64_t)drain->order.timeout_ms + CUT_LINGER_MS)
+		leave(worker);
+}

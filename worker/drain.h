@@ -1,0 +1,33 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * Leaving: a worker that drains accepts no more, and exits when its connections
+ * have come to their end or their time is over.
+ */
+#ifndef WORKER_DRAIN_H
+#define WORKER_DRAIN_H
+
+#include "common/ctl.h"
+
+struct worker;
+
+struct drain {
+	bool on;
+	bool cutting;		/* the time is over; the last are lingering */
+	struct ctl_drain order;
+	uint64_t begun_ms;
+	uint64_t idle;		/* connections between messages at the start */
+	uint64_t closed;	/* of these, as the spread went on */
+	uint64_t conns;		/* all connections at the start */
+	uint64_t cut;
+};
+
+/* Begin, or go on under another order: the last one holds. */
+void drain_begin(struct worker *, const struct ctl_drain *);
+
+/* Called with the worker's tick. */
+void drain_tick(struct worker *);
+
+/* Whether a connection that comes to rest is to be closed there and then. */
+bool drain_is_due(const struct drain *);
+
+#endif

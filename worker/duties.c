@@ -1,0 +1,43 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * What the master says, and what a worker then does: the one switch.
+ */
+#include <unistd.h>
+
+#include "common/log.h"
+#include "worker/worker.h"
+
+static void
+use_log(struct ctl *msg)
+{
+	log_configure((enum log_level)msg->log.level,
+	    (enum log_format)msg->log.format);
+	if (msg->fd[0] != -1)
+		log_use(msg->fd[0]);
+	msg->fd[0] = -1;
+}
+
+void
+worker_dispatch(struct worker *worker, struct ctl *msg)
+{
+	switch ((enum ctl_type)msg->header.type) {
+	case CTL_START:
+		acceptors_start(worker);
+		return;
+	case CTL_DRAIN:
+		drain_begin(worker, &msg->drain);
+		return;
+	case CTL_STOP:
+		event_base_loopbreak(worker->base);
+		return;
+	case CTL_LOG:
+		use_log(msg);
+		return;
+	case CTL_READY:
+	case CTL_FAILED:
+	case CTL_DRAINED:
+	case CTL_NONE:
+	case CTL_TYPE_COUNT:
+		break;		/* ours to say, or nobody's */
+	}
+}

@@ -1,0 +1,74 @@
+/* SPDX-License-Identifier: ISC */
+#include "worker/listener.h"
+
+#include <stdlib.h>
+
+#include "worker/worker.h"
+
+static void
+listener_init(struct listener *listener, struct worker *worker, size_t i)
+{
+	const struct heritage *heritage = worker->heritage;
+	struct counters_map *map = heritage->counters[heritage->slot].map;
+
+	listener->worker = worker;
+	listener->conf = &heritage->conf->listeners[i];
+	listener->proto = proto_find(listener->conf->protocol);
+	listener->handler = handler_find(listener->conf->handler_type);
+	listener->number = (uint16_t)heritage->listener_number[i];
+	listener->counters =
+	    &map->block[heritage->block].listener[listener->number];
+	deadline_init(listener->deadlines, listener->conf);
+}
+
+int
+listeners_init(struct worker *worker)
+{
+	size_t n = worker->heritage->conf->nlisteners;
+
+	if ((worker->listeners = calloc(n, sizeof(*worker->listeners))) == NULL)
+		return (-1);
+	worker->nlisteners = n;
+	for (size_t i = 0; i < n; i++)
+		listener_init(&worker->listeners[i], worker, i);
+	return (0);
+}
+
+void
+listeners_free(struct worker *worker)
+{
+	free(worker->listeners);
+}
+
+/* What another process wrote is believed only as far as it can be true. */
+static uint64_t
+bounded(uint64_t active, const struct counters *counters)
+{
+	return (active < counters->records ? active : counters->records);
+}
+
+bool
+listener_is_full(const struct listener *listener, enum reject_reason *why)
+{
+	const struct heritage *heritage = listener->worker->heritage;
+	uint64_t here = 0, everywhere = 0;
+
+	for (size_t slot = 0; slot < heritage->ncounters; slot++) {
+		const struct counters *counters = &heritage->counters[slot];
+
+		for (unsigned i = 0; i < COUNTERS_BLOCKS; i++) {
+			const struct counters_block *block =
+			    &counters->map->block[i];
+
+			everywhere += bounded(
+			    counter_get(&block->worker.active), counters);
+			here += bounded(counter_get(
+			    &block->listener[listener->number].active),
+			    counters);
+		}
+	}
+	*why = here >= listener->conf->max_connections ?
+	    REJECT_LISTENER_LIMIT : REJECT_SERVER_LIMIT;
+	return (here >= listener->conf->max_connections ||
+	    everywhere >= heritage->conf->max_connections);
+}

@@ -1,0 +1,37 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * A listener as a worker sees it: what its connections have in common.
+ */
+#ifndef WORKER_LISTENER_H
+#define WORKER_LISTENER_H
+
+#include "common/conf.h"
+#include "common/counters.h"
+#include "worker/deadline.h"
+#include "worker/handler.h"
+#include "worker/proto.h"
+
+struct worker;
+
+struct listener {
+	struct worker *worker;
+	const struct conf_listener *conf;
+	const struct proto *proto;
+	const struct handler *handler;
+	struct counters_listener *counters;	/* in our block */
+	struct deadline_queue deadlines[DEADLINE_KINDS];
+	uint16_t number;			/* in every block */
+};
+
+/* Returns -1 with errno set. */
+int listeners_init(struct worker *);
+void listeners_free(struct worker *);
+
+/*
+ * Whether the listener, or the server, has as many connections as it may have;
+ * *why says which.  All workers' connections count: their mappings are read
+ * without a lock, so each worker may exceed the limit by one.
+ */
+bool listener_is_full(const struct listener *, enum reject_reason *why);
+
+#endif

@@ -1,0 +1,164 @@
+/* SPDX-License-Identifier: ISC */
+#include "worker/output.h"
+
+#include <sys/socket.h>
+#include <sys/uio.h>
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "worker/conn_record.h"
+#include "worker/worker.h"
+
+enum {
+	/* What is gathered, then head, payload and tail of one more reply. */
+	PARTS_MAX = 4,
+};
+
+int
+output_init(struct output *output)
+{
+	output->len = 0;
+	output->bytes = malloc(OUTPUT_SIZE);
+	return (output->bytes == NULL ? -1 : 0);
+}
+
+void
+output_free(struct output *output)
+{
+	free(output->bytes);
+}
+
+/* Returns the number of bytes that the kernel took, or -1 with errno set. */
+static ssize_t
+send_parts(struct conn *conn, struct iovec *parts, size_t nparts)
+{
+	struct msghdr hdr = { .msg_iov = parts, .msg_iovlen = nparts };
+	ssize_t n;
+
+	do {
+		if (nparts == 1)
+			n = send(conn_fd(conn), parts->iov_base, parts->iov_len,
+			    MSG_DONTWAIT | MSG_NOSIGNAL);
+		else
+			n = sendmsg(conn_fd(conn), &hdr,
+			    MSG_DONTWAIT | MSG_NOSIGNAL);
+	} while (n == -1 && errno == EINTR);
+	if (n == -1 && (errno == EAGAIN))
+		return (0);
+	if (n > 0)
+		conn_count_out(conn, (size_t)n);
+	return (n);
+}
+
+/* Keep what is left of the parts after the first taken bytes. */
+static int
+keep_rest(struct conn *conn, const struct iovec *parts, size_t nparts,
+    size_t taken)
+{
+	struct conn_pending *pending;
+	size_t rest = 0;
+
+	for (size_t i = 0; i < nparts; i++)
+		rest += parts[i].iov_len;
+	if ((rest -= taken) == 0)
+		return (0);
+	if ((pending = conn_pending(conn)) == NULL ||
+	    conn_reserve(conn, &pending->out, rest) == -1)
+		return (-1);
+	for (size_t i = 0; i < nparts; i++) {
+		const uint8_t *bytes = parts[i].iov_base;
+		size_t len = parts[i].iov_len;
+		size_t skip = taken < len ? taken : len;
+
+		taken -= skip;
+		buffer_append(pending->out, bytes + skip, len - skip);
+	}
+	return (0);
+}
+
+/* Write the parts, or put them behind what is owed already. */
+static int
+write_parts(struct conn *conn, struct iovec *parts, size_t nparts)
+{
+	ssize_t n = 0;
+
+	if (!conn_owes(conn) && (n = send_parts(conn, parts, nparts)) == -1)
+		return (-1);
+	return (keep_rest(conn, parts, nparts, (size_t)n));
+}
+
+static void
+gather(struct output *output, const void *bytes, size_t len)
+{
+	memcpy(output->bytes + output->len, bytes, len);
+	output->len += len;
+}
+
+int
+output_flush(struct output *output, struct conn *conn)
+{
+	struct iovec part = { output->bytes, output->len };
+
+	if (output->len == 0)
+		return (0);
+	output->len = 0;
+	return (write_parts(conn, &part, 1));
+}
+
+int
+output_reply(struct output *output, struct conn *conn,
+    const struct payload *payload)
+{
+	struct proto_framing framing;
+	struct iovec parts[PARTS_MAX];
+	size_t nparts = 0;
+
+	conn->listener->proto->frame(&framing, payload->len);
+	if (payload->len <= OUTPUT_COPY_MAX) {
+		if (OUTPUT_SIZE - output->len < framing.head_len +
+		    payload->len + framing.tail_len &&
+		    output_flush(output, conn) == -1)
+			return (-1);
+		gather(output, framing.head, framing.head_len);
+		gather(output, payload->bytes, payload->len);
+		gather(output, framing.tail, framing.tail_len);
+		return (0);
+	}
+	parts[nparts++] = (struct iovec){ output->bytes, output->len };
+	parts[nparts++] = (struct iovec){ framing.head, framing.head_len };
+	parts[nparts++] = (struct iovec){
+	    (void *)(uintptr_t)payload->bytes, payload->len };
+	parts[nparts++] = (struct iovec){ framing.tail, framing.tail_len };
+	output->len = 0;
+	return (write_parts(conn, parts, nparts));
+}
+
+ssize_t
+output_resume(struct conn *conn)
+{
+	struct buffer **out = &conn->pending->out;
+	struct iovec part = { (*out)->bytes, (*out)->len };
+	ssize_t n;
+
+	n = send_parts(conn, &part, 1);
+	if (n > 0)
+		buffer_consume(&conn->listener->worker->buffers, out,
+		    (size_t)n);
+	return (n);
+}
+
+void
+output_tell(struct conn *conn, const char *text)
+{
+	struct proto_framing framing;
+	struct iovec parts[3];
+	size_t len = strlen(text);
+
+	conn->listener->proto->frame(&framing, len);
+	parts[0] = (struct iovec){ framing.head, framing.head_len };
+	parts[1] = (struct iovec){ (void *)(uintptr_t)text, len };
+	parts[2] = (struct iovec){ framing.tail, framing.tail_len };
+	(void)send_parts(conn, parts, 3);
+}

@@ -1,0 +1,57 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * The way out: the replies of one turn are gathered and leave in one write;
+ * what the kernel will not take is kept with the connection.
+ *
+ * A worker has one such gatherer.  It holds bytes only while a connection is
+ * being run, and only that connection's.
+ */
+#ifndef WORKER_OUTPUT_H
+#define WORKER_OUTPUT_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "worker/handler.h"
+#include "worker/proto.h"
+
+struct conn;
+
+enum {
+	OUTPUT_SIZE = 65536,	/* bytes gathered before they are written */
+	/* Payloads from here on are not copied but written from where they
+	 * are. */
+	OUTPUT_COPY_MAX = 8192,
+};
+
+struct output {
+	size_t len;
+	uint8_t *bytes;		/* OUTPUT_SIZE */
+};
+
+/* Returns -1 with errno set. */
+int output_init(struct output *);
+void output_free(struct output *);
+
+/*
+ * Send a reply.  After this the payload is no longer needed.  Returns -1 with
+ * errno set when the connection cannot go on: ENOBUFS or ENOMEM when there is
+ * no room to keep what its peer does not take, else the error of its socket.
+ */
+int output_reply(struct output *, struct conn *, const struct payload *);
+
+/* Write what is gathered.  Returns as output_reply(). */
+int output_flush(struct output *, struct conn *);
+
+/* Write on what the connection owes.  Returns the number of bytes that the
+ * kernel took, 0 if none, or -1 with errno set. */
+ssize_t output_resume(struct conn *);
+
+/*
+ * Tell a client of trouble, at once and without keeping anything: for
+ * connections that are not being run and owe nothing.  What the kernel will not
+ * take is lost.
+ */
+void output_tell(struct conn *, const char *text);
+
+#endif

@@ -1,0 +1,56 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * Length-prefixed frames: four bytes of length, most significant first, then as
+ * many bytes of payload.  What Erlang calls {packet,4}.  An empty frame is an
+ * error.  See penstock-protocol(7).
+ */
+#include <string.h>
+
+#include <arpa/inet.h>
+
+#include "worker/proto.h"
+
+enum { HEADER_LEN = 4 };
+
+static enum proto_verdict
+parse(const uint8_t *bytes, size_t len, size_t max_payload, size_t *scanned,
+    struct proto_message *message)
+{
+	uint32_t header;
+	size_t payload_len;
+
+	(void)scanned;		/* looking again costs four bytes */
+	if (len < HEADER_LEN)
+		return (PROTO_MORE);
+	memcpy(&header, bytes, HEADER_LEN);
+	payload_len = ntohl(header);
+	if (payload_len == 0)
+		return (PROTO_MALFORMED);
+	if (payload_len > max_payload)
+		return (PROTO_TOO_LARGE);
+	if (len - HEADER_LEN < payload_len)
+		return (PROTO_MORE);
+	message->payload = bytes + HEADER_LEN;
+	message->len = payload_len;
+	message->consumed = HEADER_LEN + payload_len;
+	return (PROTO_MESSAGE);
+}
+
+static void
+frame(struct proto_framing *framing, size_t payload_len)
+{
+	uint32_t header = htonl((uint32_t)payload_len);
+
+	memcpy(framing->head, &header, HEADER_LEN);
+	framing->head_len = HEADER_LEN;
+	framing->tail_len = 0;
+}
+
+const struct proto proto_frame = {
+	.name = "frame",
+	.parse = parse,
+	.frame = frame,
+	.busy = "ERR busy",
+	.malformed = "ERR malformed",
+	.too_large = "ERR too large",
+};

@@ -1,0 +1,244 @@
+/* SPDX-License-Identifier: ISC */
+#include "worker/worker.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <malloc.h>
+#include <sched.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/clock.h"
+#include "common/log.h"
+#include "common/title.h"
+#include "worker/conn.h"
+
+enum {
+	/* Buffers from here on are mapped one by one, so that their memory goes
+	 * back to the system when they are freed: mallopt(3). */
+	MMAP_FROM = 131072,
+};
+
+void
+worker_turn(struct worker *worker)
+{
+	worker->now_ms = clock_coarse_ms();
+}
+
+static void
+on_message(struct ctl *msg, void *arg)
+{
+	struct worker *worker = arg;
+
+	worker_turn(worker);
+	worker_dispatch(worker, msg);
+}
+
+/* The master is gone, and nobody will take our place: serve those who are
+ * here. */
+static void
+on_channel_end(const char *why, void *arg)
+{
+	struct worker *worker = arg;
+	struct ctl_drain order = {
+		.mode = CTL_DRAIN_REPLACED,
+		.timeout_ms = worker->heritage->conf->drain_timeout_ms,
+	};
+
+	LOG(ERROR, MASTER_GONE, F_STR("error", why));
+	worker_turn(worker);
+	drain_begin(worker, &order);
+}
+
+static void
+on_tick(evutil_socket_t fd, short what, void *arg)
+{
+	struct worker *worker = arg;
+
+	(void)fd;
+	(void)what;
+	worker_turn(worker);
+	counter_set(&worker->counters->beat_ms, clock_ms());
+	deadline_run(worker);
+	acceptors_on_departure(&worker->acceptors);
+	drain_tick(worker);
+	log_flush_suppressed();
+}
+
+void
+worker_leave(struct worker *worker, const struct ctl_drained *report)
+{
+	/* If the master is gone, so is who would read it. */
+	(void)channel_send(worker->channel, CTL_DRAINED,
+	    worker->heritage->generation, report, -1);
+	event_base_loopbreak(worker->base);
+}
+
+static struct event_base *
+make_base(void)
+{
+	struct event_config *config;
+	struct event_base *base = NULL;
+
+	if ((config = event_config_new()) == NULL)
+		return (NULL);
+	/* One thread; and no environment variable may switch the change list
+	 * on, which duplicated descriptors confuse:
+	 * event_base_new_with_config(). */
+	if (event_config_set_flag(config, EVENT_BASE_FLAG_NOLOCK |
+	    EVENT_BASE_FLAG_IGNORE_ENV) == 0)
+		base = event_base_new_with_config(config);
+	event_config_free(config);
+	return (base);
+}
+
+static int
+start_tick(struct worker *worker)
+{
+	struct timeval interval = { .tv_usec = WORKER_TICK_MS * 1000 };
+
+	worker->tick = event_new(worker->base, -1, EV_PERSIST, on_tick, worker);
+	if (worker->tick == NULL)
+		return (-1);
+	return (event_add(worker->tick, &interval));
+}
+
+/* Bind the worker of slot n to the n-th of the CPUs that it may use. */
+static void
+set_affinity(const struct heritage *heritage)
+{
+	cpu_set_t allowed, one;
+	int n;
+
+	if (!heritage->conf->cpu_affinity ||
+	    sched_getaffinity(0, sizeof(allowed), &allowed) == -1)
+		return;
+	n = (int)heritage->slot % CPU_COUNT(&allowed);
+	for (int cpu = 0; cpu < CPU_SETSIZE; cpu++) {
+		if (!CPU_ISSET(cpu, &allowed) || n-- > 0)
+			continue;
+		CPU_ZERO(&one);
+		CPU_SET(cpu, &one);
+		sched_setaffinity(0, sizeof(one), &one);
+		return;
+	}
+}
+
+/* Everything that a worker needs but its base and channel.  Returns -1 with
+ * errno set; worker_free() releases what is there then. */
+static int
+worker_init(struct worker *worker)
+{
+	const struct heritage *heritage = worker->heritage;
+
+	for (size_t i = 0; i < heritage->ncounters; i++)
+		if (i != heritage->slot)
+			counters_seal(&heritage->counters[i]);
+	buffer_pool_init(&worker->buffers, heritage->conf->max_buffered,
+	    worker->counters);
+	if ((worker->scratch = malloc(WORKER_SCRATCH)) == NULL ||
+	    output_init(&worker->output) == -1 ||
+	    conn_table_init(&worker->conns,
+		&heritage->counters[heritage->slot], heritage->block) == -1 ||
+	    listeners_init(worker) == -1 ||
+	    acceptors_init(worker) == -1)
+		return (-1);
+	errno = ENOMEM;		/* libevent does not always say */
+	return (start_tick(worker));
+}
+
+/* Connections that are left are closed as the process ends. */
+static void
+close_conns(struct worker *worker)
+{
+	struct deadline_queue *queue;
+	struct conn *conn;
+
+	for (size_t i = 0; i < worker->nlisteners; i++)
+		for (int kind = 0; kind < DEADLINE_KINDS; kind++) {
+			queue = &worker->listeners[i].deadlines[kind];
+			while ((conn = TAILQ_FIRST(&queue->waiting)) != NULL) {
+				if (conn->state == CONN_CLOSING)
+					conn_free(conn);
+				else
+					conn_cut(conn, CLOSE_CUT);
+			}
+		}
+}
+
+static void
+worker_free(struct worker *worker)
+{
+	acceptors_free(worker);
+	if (worker->listeners != NULL)
+		close_conns(worker);
+	listeners_free(worker);
+	if (worker->conns.slabs != NULL)
+		conn_table_free(&worker->conns);
+	buffer_pool_free(&worker->buffers);
+	output_free(&worker->output);
+	free(worker->scratch);
+	if (worker->tick != NULL)
+		event_free(worker->tick);
+	channel_free(worker->channel);
+	event_base_free(worker->base);
+}
+
+static int
+report_failure(struct worker *worker, const char *what)
+{
+	struct ctl_failed failed = { .why = "" };
+
+	snprintf(failed.why, sizeof(failed.why), "%s: %s", what,
+	    strerror(errno));
+	(void)channel_send(worker->channel, CTL_FAILED,
+	    worker->heritage->generation, &failed, -1);
+	return (EXIT_FAILURE);
+}
+
+static int
+worker_run(struct worker *worker)
+{
+	if (worker_init(worker) == -1)
+		return (report_failure(worker, "set-up"));
+	if (channel_send(worker->channel, CTL_READY,
+	    worker->heritage->generation, NULL, -1) == -1)
+		return (EXIT_FAILURE);
+	if (event_base_dispatch(worker->base) == -1)
+		return (report_failure(worker, "event loop"));
+	return (EXIT_SUCCESS);
+}
+
+int
+worker_main(struct heritage *heritage)
+{
+	static const struct channel_callbacks callbacks = {
+		.on_message = on_message,
+		.on_end = on_channel_end,
+	};
+	struct worker worker = {
+		.heritage = heritage,
+		.counters = &heritage->counters[heritage->slot]
+		    .map->block[heritage->block].worker,
+	};
+	int status;
+
+	log_identify("worker", (int)heritage->slot,
+	    (int64_t)heritage->generation);
+	title_set("worker slot=%u gen=%" PRIu64, heritage->slot,
+	    heritage->generation);
+	set_affinity(heritage);
+	mallopt(M_MMAP_THRESHOLD, MMAP_FROM);
+	worker_turn(&worker);
+	if ((worker.base = make_base()) == NULL)
+		return (EXIT_FAILURE);
+	worker.channel = channel_new(worker.base, heritage->channel,
+	    CTL_FROM_MASTER, &callbacks, &worker);
+	if (worker.channel == NULL) {
+		event_base_free(worker.base);
+		return (EXIT_FAILURE);
+	}
+	status = worker_run(&worker);
+	worker_free(&worker);
+	return (status);
+}

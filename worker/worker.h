@@ -1,0 +1,60 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * A worker: a libevent loop with the connections of one slot.
+ *
+ * Accepts on the sockets that it was born with, serves, drains.  Never binds,
+ * forks or opens a file, and never blocks.  Everything in it is used by its one
+ * thread alone.
+ */
+#ifndef WORKER_WORKER_H
+#define WORKER_WORKER_H
+
+#include <event2/event.h>
+#include <event2/event_struct.h>
+
+#include "common/channel.h"
+#include "common/heritage.h"
+#include "worker/acceptor.h"
+#include "worker/buffer.h"
+#include "worker/conn_table.h"
+#include "worker/drain.h"
+#include "worker/listener.h"
+#include "worker/output.h"
+
+enum {
+	/* How often deadlines, drains and paused acceptors are looked at. */
+	WORKER_TICK_MS = 100,
+	/* Bytes read at a time. */
+	WORKER_SCRATCH = 65536,
+};
+
+struct worker {
+	const struct heritage *heritage;	/* borrowed */
+	struct event_base *base;
+	struct channel *channel;
+	struct event *tick;
+	struct listener *listeners;
+	size_t nlisteners;
+	struct acceptors acceptors;
+	struct conn_table conns;
+	struct buffer_pool buffers;
+	struct output output;
+	struct drain drain;
+	struct counters_worker *counters;	/* borrowed: our block's */
+	uint64_t now_ms;			/* coarse; as of this event */
+	uint8_t *scratch;			/* WORKER_SCRATCH bytes */
+};
+
+/* The entry of the role: returns the exit status of the process. */
+int worker_main(struct heritage *);
+
+/* Read the clock: called first by every callback of the loop. */
+void worker_turn(struct worker *);
+
+/* Tell the master how the drain went, and end the loop. */
+void worker_leave(struct worker *, const struct ctl_drained *);
+
+/* Act on one message of the master's, whose sender and length already hold. */
+void worker_dispatch(struct worker *, struct ctl *);
+
+#endif
