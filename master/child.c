@@ -1,0 +1,328 @@
+/* SPDX-License-Identifier: ISC */
+#include "master/child.h"
+
+#include <sys/wait.h>
+
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "common/clock.h"
+#include "common/fd.h"
+#include "common/log.h"
+#include "master/master.h"
+#include "master/signals.h"
+
+void
+child_log(enum log_level level, enum log_event event,
+    const struct child *child, const char *key, const char *value)
+{
+	LOG_WITH(log_write, level, event, F_I64("child", child->pid),
+	    F_U64("child_slot", child->slot->number),
+	    F_U64("child_gen", child->generation), F_STR(key, value));
+}
+
+/*
+ * The channel.
+ */
+
+static void
+on_message(struct ctl *msg, void *arg)
+{
+	master_dispatch(arg, msg);
+}
+
+static void
+on_channel_end(const char *why, void *arg)
+{
+	struct child *child = arg;
+
+	channel_free(child->channel);
+	child->channel = NULL;
+	if (why != NULL)
+		child_disown(child, why);
+	else if (child->state != CHILD_ENDING) {
+		/* It has died, or is about to, and will be reaped. */
+		child->patience_ms = clock_ms() + MASTER_EXIT_MS;
+		child->patience_for = "exit after it closed its channel";
+	}
+}
+
+static void
+tell(struct child *child, enum ctl_type type, const void *payload, int fd)
+{
+	if (child->channel != NULL && channel_send(child->channel, type,
+	    child->generation, payload, fd) == -1 && errno != EPIPE)
+		child_disown(child, strerror(errno));
+}
+
+/*
+ * Birth.
+ */
+
+static int
+take_block(struct slot *slot)
+{
+	for (int i = 0; i < COUNTERS_BLOCKS; i++)
+		if (!slot->lent[i]) {
+			slot->lent[i] = true;
+			return (i);
+		}
+	errno = EBUSY;
+	return (-1);
+}
+
+/* Of what the master has open, a child keeps what it inherits, and the log. */
+static int
+close_the_rest(const struct heritage *heritage)
+{
+	int *keep;
+	size_t n = 0;
+
+	keep = calloc(heritage->nsockets + 2, sizeof(*keep));
+	if (keep == NULL)
+		return (-1);
+	for (size_t i = 0; i < heritage->nsockets; i++)
+		keep[n++] = heritage->sockets[i].fd;
+	keep[n++] = heritage->channel;
+	keep[n++] = log_fd();
+	fd_close_all_but(keep, n);
+	free(keep);
+	return (0);
+}
+
+static void __attribute__((noreturn))
+become(const struct role *role, struct heritage *heritage,
+    const struct identity *identity)
+{
+	int status = EXIT_FAILURE;
+
+	signals_reset_in_child();
+	for (size_t i = 0; i < heritage->ncounters; i++)
+		heritage->counters[i].fd = -1;
+	if (close_the_rest(heritage) == 0 && privileges_drop(identity) == 0)
+		status = role->main(heritage);
+	else
+		LOG(ERROR, WORKER_FAILED, F_ERRNO(errno));
+	free(heritage->sockets);
+	exit(status);
+}
+
+static int
+fill_heritage(struct heritage *heritage, const struct master *master,
+    const struct child *child, const struct generation *generation,
+    bool prepared)
+{
+	*heritage = (struct heritage){
+		.slot = child->slot->number,
+		.generation = generation->number,
+		.conf = generation->conf,
+		.counters = (struct counters *)(uintptr_t)master->counters,
+		.ncounters = master->nslots,
+		.block = child->block,
+	};
+	memcpy(heritage->listener_number, generation->listener_number,
+	    sizeof(heritage->listener_number));
+	heritage->sockets = sockets_for(&master->sockets, generation->conf,
+	    child->slot->number, generation->slots, prepared,
+	    &heritage->nsockets);
+	return (heritage->sockets == NULL ? -1 : 0);
+}
+
+/* What the last worker of the block left in its table is not ours to show. */
+static void
+clean_block(struct master *master, const struct child *child)
+{
+	struct counters *counters = &master->counters[child->slot->number];
+
+	counters_forget(counters, child->block, 0, counters->records);
+	counter_set(&counters->map->block[child->block].worker.beat_ms,
+	    child->born_ms);
+}
+
+static int
+spawn(struct child *child, const struct generation *generation, bool prepared)
+{
+	static const struct channel_callbacks callbacks = {
+		.on_message = on_message,
+		.on_end = on_channel_end,
+	};
+	struct master *master = child->master;
+	struct heritage heritage;
+	int fds[2];
+
+	if (fill_heritage(&heritage, master, child, generation, prepared) == -1)
+		return (-1);
+	if (channel_pair(fds) == -1) {
+		free(heritage.sockets);
+		return (-1);
+	}
+	heritage.channel = fds[1];
+	fflush(NULL);		/* or the child writes it once more */
+	if ((child->pid = fork()) == 0)
+		become(master->worker, &heritage, &generation->identity);
+	free(heritage.sockets);
+	close(fds[1]);
+	if (child->pid == -1) {
+		close(fds[0]);
+		return (-1);
+	}
+	child->channel = channel_new(master->base, fds[0], CTL_FROM_CHILD,
+	    &callbacks, child);
+	/* Without it the child sees the end of its channel, and exits. */
+	return (0);
+}
+
+struct child *
+child_new(struct master *master, struct slot *slot,
+    const struct generation *generation, bool prepared)
+{
+	struct child *child;
+	int block, saved;
+
+	if ((block = take_block(slot)) == -1)
+		return (NULL);
+	if ((child = calloc(1, sizeof(*child))) == NULL)
+		goto fail;
+	child->master = master;
+	child->slot = slot;
+	child->generation = generation->number;
+	child->block = (unsigned)block;
+	child->born_ms = clock_ms();
+	child->patience_ms = child->born_ms + MASTER_READY_MS;
+	child->patience_for = "READY";
+	clean_block(master, child);
+	if (spawn(child, generation, prepared) == -1)
+		goto fail;
+	TAILQ_INSERT_TAIL(&master->children, child, link);
+	child_log(LOG_LEVEL_INFO, EVENT_WORKER_START, child, "", NULL);
+	return (child);
+fail:
+	saved = errno;
+	free(child);
+	slot->lent[block] = false;
+	errno = saved;
+	return (NULL);
+}
+
+/*
+ * Orders.
+ */
+
+void
+child_start(struct child *child)
+{
+	child->state = CHILD_SERVING;
+	tell(child, CTL_START, NULL, -1);
+}
+
+void
+child_drain(struct child *child, enum ctl_drain_mode mode)
+{
+	const struct conf *conf = child->master->running->conf;
+	struct ctl_drain order = {
+		.mode = mode,
+		.timeout_ms = conf->drain_timeout_ms,
+		.spread_ms = conf->drain_spread_ms,
+	};
+
+	if (child->state == CHILD_ENDING)
+		return;
+	if (child->state < CHILD_SERVING) {
+		child_stop(child);
+		return;
+	}
+	child->state = CHILD_DRAINING;
+	child->patience_ms = clock_ms() + conf->drain_timeout_ms + 1000;
+	child->patience_for = "end of the drain";
+	tell(child, CTL_DRAIN, &order, -1);
+}
+
+void
+child_stop(struct child *child)
+{
+	if (child->state != CHILD_ENDING) {
+		child->state = CHILD_ENDING;
+		child->patience_ms = clock_ms() + MASTER_EXIT_MS;
+		child->patience_for = "exit after STOP";
+	}
+	tell(child, CTL_STOP, NULL, -1);
+}
+
+void
+child_kill(struct child *child, int signal)
+{
+	kill(child->pid, signal);
+	child->state = CHILD_ENDING;
+	child->patience_ms = clock_ms() + MASTER_EXIT_MS / 2;
+	child->patience_for = "end after a signal";
+}
+
+void
+child_disown(struct child *child, const char *why)
+{
+	if (child->state == CHILD_ENDING)
+		return;
+	child_log(LOG_LEVEL_ERROR, EVENT_WORKER_DISOWNED, child, "error", why);
+	child_kill(child, SIGKILL);
+}
+
+void
+child_use_log(struct child *child)
+{
+	const struct conf_log *conf = &child->master->running->conf->log;
+	struct ctl_log order = {
+		.level = conf->level,
+		.format = conf->format,
+	};
+
+	tell(child, CTL_LOG, &order, log_fd());
+}
+
+/*
+ * Death.
+ */
+
+static void
+bury(struct master *master, struct child *child, int status)
+{
+	struct counters *counters = &master->counters[child->slot->number];
+	uint64_t lost = counters_bury(counters, child->block);
+
+	/* Its last words may tell why. */
+	if (child->channel != NULL)
+		channel_catch_up(child->channel);
+	TAILQ_REMOVE(&master->children, child, link);
+	child->slot->lent[child->block] = false;
+	slot_on_death(child->slot, child, status, lost);
+	channel_free(child->channel);
+	free(child);
+	master_on_departure(master);
+}
+
+static struct child *
+find(const struct master *master, pid_t pid)
+{
+	struct child *child;
+
+	TAILQ_FOREACH(child, &master->children, link)
+		if (child->pid == pid)
+			break;
+	return (child);
+}
+
+void
+children_reap(struct master *master)
+{
+	struct child *child;
+	pid_t pid;
+	int status;
+
+	/* One signal can stand for several deaths. */
+	while ((pid = waitpid(-1, &status, WNOHANG)) > 0)
+		if ((child = find(master, pid)) != NULL)
+			bury(master, child, status);
+}

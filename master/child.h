@@ -1,0 +1,72 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * Birth and death of the processes below the master.
+ *
+ * Owns every struct child and the master's end of its channel.  Knows how to
+ * start and reap a child, not when one should be replaced: slot.c and reload.c
+ * decide.
+ */
+#ifndef MASTER_CHILD_H
+#define MASTER_CHILD_H
+
+#include <sys/queue.h>
+#include <sys/types.h>
+
+#include "common/channel.h"
+#include "common/log.h"
+#include "master/generation.h"
+
+struct master;
+struct slot;
+
+/* In the order of life. */
+enum child_state {
+	CHILD_STARTING,		/* not READY yet */
+	CHILD_READY,		/* waits for START */
+	CHILD_SERVING,
+	CHILD_DRAINING,
+	CHILD_ENDING		/* told to stop, or killed: about to exit */
+};
+
+struct child {
+	TAILQ_ENTRY(child) link;
+	struct master *master;
+	struct slot *slot;
+	struct channel *channel;	/* owned; NULL when it has ended */
+	pid_t pid;
+	uint64_t generation;
+	unsigned block;			/* of the slot's counters; lent */
+	enum child_state state;
+	uint64_t born_ms;
+	uint64_t patience_ms;		/* when it is killed; 0: never */
+	const char *patience_for;	/* what has not happened then */
+	char why[240];			/* what it said went wrong */
+};
+
+TAILQ_HEAD(child_list, child);
+
+/* Fork a worker for a slot.  prepared says whether it gets sockets that are not
+ * yet committed.  Returns NULL with errno set. */
+struct child *child_new(struct master *, struct slot *,
+    const struct generation *, bool prepared);
+
+void child_start(struct child *);
+void child_drain(struct child *, enum ctl_drain_mode);
+/* To exit at once. */
+void child_stop(struct child *);
+/* It talks nonsense or does not listen: no more is expected of it. */
+void child_disown(struct child *, const char *why);
+/* The signal, and some time later SIGKILL. */
+void child_kill(struct child *, int signal);
+
+/* Give a child the log as it is now. */
+void child_use_log(struct child *);
+
+/* Bury the children that have died, and tell slot_on_death(). */
+void children_reap(struct master *);
+
+/* A line of the log about a child, with one more field if value is not NULL. */
+void child_log(enum log_level, enum log_event, const struct child *,
+    const char *key, const char *value);
+
+#endif

@@ -1,0 +1,71 @@
+/* SPDX-License-Identifier: ISC */
+#include "master/daemon.h"
+
+#include <sys/wait.h>
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "master/options.h"
+
+/* Wait for the daemon's word, or its end; then go as it went. */
+static void
+wait_and_exit(int fd, pid_t child)
+{
+	char byte;
+	ssize_t n;
+	int status;
+
+	do {
+		n = read(fd, &byte, 1);
+	} while (n == -1 && errno == EINTR);
+	if (n == 1)
+		_exit(EXIT_FINE);
+	if (waitpid(child, &status, 0) == child && WIFEXITED(status) &&
+	    WEXITSTATUS(status) != 0)
+		_exit(WEXITSTATUS(status));
+	_exit(EXIT_FAILED);
+}
+
+int
+daemon_start(void)
+{
+	int fds[2];
+	pid_t pid;
+
+	if (pipe2(fds, O_CLOEXEC) == -1)
+		return (-1);
+	if ((pid = fork()) == -1) {
+		close(fds[0]);
+		close(fds[1]);
+		return (-1);
+	}
+	if (pid > 0) {
+		close(fds[1]);
+		wait_and_exit(fds[0], pid);
+	}
+	close(fds[0]);
+	/* A session of its own: no terminal can signal it. */
+	(void)setsid();
+	return (fds[1]);
+}
+
+void
+daemon_ready(int *fd)
+{
+	int null;
+
+	if (*fd == -1)
+		return;
+	/* Whatever waits for the end of our output need not wait for ours. */
+	if ((null = open("/dev/null", O_RDWR | O_CLOEXEC)) != -1) {
+		dup2(null, STDIN_FILENO);
+		dup2(null, STDOUT_FILENO);
+		close(null);
+	}
+	(void)!write(*fd, "", 1);
+	close(*fd);
+	*fd = -1;
+}

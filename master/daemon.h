@@ -1,0 +1,19 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * Becoming a daemon (-D): the process that was started returns when the server
+ * is ready, so that whoever started it may rely on that.
+ */
+#ifndef MASTER_DAEMON_H
+#define MASTER_DAEMON_H
+
+/*
+ * Returns in the daemon, with a descriptor for daemon_ready(), or -1 with errno
+ * set in the process that was started; that process otherwise exits here, with
+ * the status of the start.
+ */
+int daemon_start(void);
+
+/* The start is done: let the process that was started return. */
+void daemon_ready(int *fd);
+
+#endif

@@ -1,0 +1,371 @@
+/* SPDX-License-Identifier: ISC */
+#include "config.h"
+
+#include "master/master.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/clock.h"
+#include "common/fd.h"
+#include "common/log.h"
+#include "common/title.h"
+#include "master/daemon.h"
+#include "master/limits.h"
+#include "master/notify.h"
+#include "master/options.h"
+#include "master/signals.h"
+#include "master/watchdog.h"
+
+/*
+ * Orders.
+ */
+
+void
+master_show(const struct master *master)
+{
+	uint64_t number = master->running != NULL ?
+	    master->running->number : 0;
+	const char *state = "";
+
+	if (master->state == MASTER_STOPPING)
+		state = " stopping";
+	else if (master->reload.fresh != NULL)
+		state = master->running != NULL ? " reloading" : " starting";
+	title_set("master gen=%" PRIu64 "%s", number, state);
+}
+
+static void
+begin_stop(struct master *master, const char *mode)
+{
+	LOG(INFO, STOP, F_STR("mode", mode));
+	reload_abort(master, "the server stops");
+	master->state = MASTER_STOPPING;
+	master->resuming = false;
+	notify_stopping();
+	/* Nobody is to queue for a server that goes. */
+	sockets_close(&master->sockets);
+	for (size_t i = 0; i < master->nslots; i++) {
+		master->slots[i].serving = NULL;
+		master->slots[i].again_ms = 0;
+	}
+	master_show(master);
+}
+
+void
+master_stop(struct master *master)
+{
+	struct child *child;
+
+	if (master->state != MASTER_RUNNING) {
+		master_stop_now(master);
+		return;
+	}
+	begin_stop(master, "drain");
+	TAILQ_FOREACH(child, &master->children, link)
+		child_drain(child, CTL_DRAIN_STOP);
+	master_on_departure(master);
+}
+
+void
+master_stop_now(struct master *master)
+{
+	struct child *child;
+
+	begin_stop(master, "now");
+	TAILQ_FOREACH(child, &master->children, link)
+		child_stop(child);
+	master_on_departure(master);
+}
+
+void
+master_reopen(struct master *master)
+{
+	struct child *child;
+	const char *file;
+	int fd;
+
+	if (master->running == NULL)
+		return;
+	file = master->running->conf->log.file;
+	if ((fd = log_open(file)) == -1) {
+		LOG(ERROR, REOPEN_FAILED, F_STR("file", file),
+		    F_ERRNO(errno));
+		return;
+	}
+	log_use(fd);
+	TAILQ_FOREACH(child, &master->children, link)
+		child_use_log(child);
+	LOG(INFO, REOPEN, F_STR("file", file));
+}
+
+void
+master_upgrade(struct master *master)
+{
+	(void)master;
+	LOG(ERROR, UPGRADE_REFUSED,
+	    F_STR("error", "this version cannot upgrade in place"));
+}
+
+/*
+ * What happens to the server as a whole.
+ */
+
+void
+master_on_ready(struct master *master)
+{
+	if (master->state == MASTER_STARTING) {
+		master->state = MASTER_RUNNING;
+		if (pidfile_write(&master->pidfile) == -1)
+			LOG(ERROR, START_FAILED,
+			    F_STR("pid_file", master->pidfile.path),
+			    F_ERRNO(errno));
+		LOG(INFO, READY, F_U64("workers", master->running->slots));
+		daemon_ready(&master->daemon_fd);
+	}
+	notify_ready(master->running->number, master->running->slots);
+	master_show(master);
+}
+
+void
+master_on_failure(struct master *master)
+{
+	struct child *child;
+
+	master->status = EXIT_FAILED;
+	master->state = MASTER_STOPPING;
+	TAILQ_FOREACH(child, &master->children, link)
+		child_stop(child);
+	master_on_departure(master);
+}
+
+void
+master_on_departure(struct master *master)
+{
+	if (master->state == MASTER_STOPPING && TAILQ_EMPTY(&master->children))
+		event_base_loopbreak(master->base);
+}
+
+static void
+on_tick(evutil_socket_t fd, short what, void *arg)
+{
+	struct master *master = arg;
+
+	(void)fd;
+	(void)what;
+	watchdog_run(master);
+	slots_revive(master);
+	reload_try(master);
+	log_flush_suppressed();
+	master->tick_ms = clock_ms();
+}
+
+/*
+ * Start and end.
+ */
+
+static int
+start_loop(struct master *master)
+{
+	struct timeval interval = { .tv_usec = MASTER_TICK_MS * 1000 };
+	struct event_config *config;
+
+	if ((config = event_config_new()) == NULL)
+		return (-1);
+	if (event_config_set_flag(config, EVENT_BASE_FLAG_NOLOCK |
+	    EVENT_BASE_FLAG_IGNORE_ENV) == 0)
+		master->base = event_base_new_with_config(config);
+	event_config_free(config);
+	if (master->base == NULL || signals_start(master) == -1)
+		return (-1);
+	master->tick_ms = clock_ms();
+	master->tick = event_new(master->base, -1, EV_PERSIST, on_tick, master);
+	if (master->tick == NULL)
+		return (-1);
+	return (event_add(master->tick, &interval));
+}
+
+static void
+master_free(struct master *master)
+{
+	pidfile_remove(&master->pidfile);
+	sockets_close(&master->sockets);
+	signals_stop(master);
+	if (master->tick != NULL)
+		event_free(master->tick);
+	if (master->base != NULL)
+		event_base_free(master->base);
+	for (size_t i = 0; i < master->nslots; i++)
+		counters_free(&master->counters[i]);
+	registry_free(&master->registry);
+	generation_free(master->running);
+}
+
+static int
+fail(const char *what, const char *why)
+{
+	fprintf(stderr, "penstock: %s: %s\n", what, why);
+	return (EXIT_FAILED);
+}
+
+/* The log as the first configuration wants it; until then it is stderr. */
+static int
+start_log(const struct conf *conf)
+{
+	int fd;
+
+	if ((fd = log_open(conf->log.file)) == -1)
+		return (-1);
+	log_configure(conf->log.level, conf->log.format);
+	log_use(fd);
+	return (0);
+}
+
+static int
+claim_pidfile(struct master *master, const struct conf *conf)
+{
+	char why[64];
+	pid_t owner = 0;
+
+	if (pidfile_init(&master->pidfile, conf->pid_file, &owner) == 0)
+		return (0);
+	snprintf(why, sizeof(why), "process %ld has it", (long)owner);
+	return (fail(conf->pid_file,
+	    errno == EEXIST ? why : strerror(errno)));
+}
+
+/* Serve until the end.  Owns conf. */
+static int
+serve(struct master *master, struct conf *conf)
+{
+	if (start_log(conf) == -1) {
+		fail(conf->log.file, strerror(errno));
+		conf_free(conf);
+		return (EXIT_FAILED);
+	}
+	if (claim_pidfile(master, conf) != 0) {
+		conf_free(conf);
+		return (EXIT_FAILED);
+	}
+	log_identify("master", -1, -1);
+	LOG(INFO, START, F_STR("version", PACKAGE_VERSION),
+	    F_STR("file", master->conf_path));
+	limits_raise();
+	if (start_loop(master) == -1) {
+		conf_free(conf);
+		return (fail("event loop", strerror(errno)));
+	}
+	if (reload_first(master, conf) == 0)
+		master_show(master);
+	if (master->state != MASTER_STOPPING || !TAILQ_EMPTY(&master->children))
+		event_base_dispatch(master->base);
+	LOG(INFO, STOPPED, F_I64("status", master->status));
+	return (master->status);
+}
+
+/*
+ * What else the program can be asked for.
+ */
+
+static struct conf *
+load_or_tell(const char *path)
+{
+	struct conf_report report = { .errors = NULL };
+	const struct conf_error *error;
+	struct conf *conf;
+
+	conf = conf_load(path, &report);
+	for (size_t i = 0; i < report.nerrors; i++) {
+		error = &report.errors[i];
+		if (error->line > 0)
+			fprintf(stderr, "%s:%u: %s\n", error->file, error->line,
+			    error->text);
+		else
+			fprintf(stderr, "%s: %s\n", error->file, error->text);
+	}
+	conf_report_free(&report);
+	return (conf);
+}
+
+static int
+signal_running(const struct conf *conf, int number)
+{
+	pid_t pid;
+
+	if (*conf->pid_file == '\0') {
+		fprintf(stderr, "penstock: -s: %s has no pid_file\n",
+		    conf->path);
+		return (EXIT_NOT_RUNNING);
+	}
+	if ((pid = pidfile_owner(conf->pid_file)) == -1) {
+		fail(conf->pid_file, strerror(errno));
+		return (EXIT_NOT_RUNNING);
+	}
+	if (pid == 0) {
+		fprintf(stderr, "penstock: %s: no running master has it\n",
+		    conf->pid_file);
+		return (EXIT_NOT_RUNNING);
+	}
+	if (kill(pid, number) == -1)
+		return (fail("kill", strerror(errno)));
+	return (EXIT_FINE);
+}
+
+static int
+print(const struct conf *conf)
+{
+	if (conf_print(stdout, conf) == -1 || fflush(stdout) == EOF)
+		return (fail("standard output", strerror(errno)));
+	return (EXIT_FINE);
+}
+
+static int
+run(struct master *master, const struct options *options, struct conf *conf)
+{
+	int status = EXIT_FINE;
+
+	if (options->signal != 0)
+		status = signal_running(conf, options->signal);
+	else if (options->print)
+		status = print(conf);
+	else if (options->test)
+		printf("%s: the configuration is good\n", options->conf_path);
+	else {
+		if (options->daemonize &&
+		    (master->daemon_fd = daemon_start()) == -1)
+			status = fail("fork", strerror(errno));
+		else
+			return (serve(master, conf));
+	}
+	conf_free(conf);
+	return (status);
+}
+
+int
+master_main(int argc, char *argv[], const struct role *worker)
+{
+	static struct master master;
+	struct options options;
+	struct conf *conf;
+	int status;
+
+	fd_open_standard();
+	if ((status = options_parse(&options, argc, argv)) != -1)
+		return (status);
+	signals_block();
+	master.worker = worker;
+	master.conf_path = options.conf_path;
+	master.daemon_fd = -1;
+	master.reload.log_fd = -1;
+	master.pidfile.fd = -1;
+	TAILQ_INIT(&master.children);
+	if ((conf = load_or_tell(options.conf_path)) == NULL)
+		return (EXIT_CONF);
+	status = run(&master, &options, conf);
+	master_free(&master);
+	return (status);
+}

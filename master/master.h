@@ -1,0 +1,82 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * The master: binds the sockets, forks and supervises the others, carries out
+ * the administrator's orders.  Never reads a byte from the network.
+ */
+#ifndef MASTER_MASTER_H
+#define MASTER_MASTER_H
+
+#include <event2/event.h>
+
+#include "common/conf.h"
+#include "common/heritage.h"
+#include "master/child.h"
+#include "master/pidfile.h"
+#include "master/reload.h"
+#include "master/slot.h"
+#include "master/socket.h"
+
+enum {
+	/* How often deadlines and pauses of children are looked at. */
+	MASTER_TICK_MS = 100,
+	/* A child that is READY later than this has failed. */
+	MASTER_READY_MS = 10000,
+	/* A child that was told to exit, or has said that it will, has so
+	 * long. */
+	MASTER_EXIT_MS = 2000,
+};
+
+enum master_state {
+	MASTER_STARTING,	/* not all workers have accepted yet */
+	MASTER_RUNNING,
+	MASTER_STOPPING,	/* all children drain */
+};
+
+struct master {
+	enum master_state state;
+	struct event_base *base;
+	struct event *signals;
+	struct event *tick;
+	const struct role *worker;		/* the role; borrowed */
+	const char *conf_path;			/* borrowed */
+	struct generation *running;		/* owned; NULL at the start */
+	struct reload reload;
+	struct child_list children;
+	struct slot slots[CONF_WORKERS_MAX];
+	struct counters counters[CONF_WORKERS_MAX];	/* of nslots slots */
+	size_t nslots;				/* that ever were */
+	struct sockets sockets;
+	struct registry registry;
+	struct pidfile pidfile;
+	uint64_t numbered;			/* generations so far */
+	uint64_t tick_ms;			/* the last tick */
+	uint64_t lenient_until_ms;		/* see watchdog.c */
+	uint64_t resume_until_ms;		/* see reload_try() */
+	bool resuming;				/* a reload during a stop */
+	int daemon_fd;				/* see daemon_ready(); -1 */
+	int status;				/* of the exit */
+};
+
+/* The program: returns its exit status.  worker is the role to fork. */
+int master_main(int argc, char *argv[], const struct role *worker);
+
+/* Orders. */
+void master_stop(struct master *);	/* the second one: now */
+void master_stop_now(struct master *);
+void master_reopen(struct master *);
+void master_upgrade(struct master *);
+
+/* The new generation holds: all of its workers accept. */
+void master_on_ready(struct master *);
+/* The first start has failed. */
+void master_on_failure(struct master *);
+/* A child is gone; perhaps it was the last one. */
+void master_on_departure(struct master *);
+
+/* Show generation and state in the process title. */
+void master_show(const struct master *);
+
+/* Act on one message from a child, whose sender and length already hold. */
+void master_dispatch(struct child *, const struct ctl *);
+
+#endif

@@ -1,0 +1,76 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * What the children say, and what the master then does: the one switch.
+ */
+#include <string.h>
+
+#include "common/clock.h"
+#include "common/log.h"
+#include "master/master.h"
+
+static void
+on_ready(struct child *child)
+{
+	if (child->state != CHILD_STARTING) {
+		child_disown(child, "it was READY before");
+		return;
+	}
+	child->state = CHILD_READY;
+	child->patience_ms = 0;
+	LOG(INFO, WORKER_READY, F_I64("child", child->pid),
+	    F_U64("child_slot", child->slot->number),
+	    F_U64("child_gen", child->generation));
+	if (child == child->slot->next)
+		reload_on_ready(child);
+	else if (child == child->slot->serving)
+		child_start(child);
+}
+
+static void
+on_failed(struct child *child, const struct ctl_failed *failed)
+{
+	memcpy(child->why, failed->why, sizeof(child->why));
+	child->why[sizeof(child->why) - 1] = '\0';
+	LOG(ERROR, WORKER_FAILED, F_I64("child", child->pid),
+	    F_U64("child_slot", child->slot->number),
+	    F_U64("child_gen", child->generation),
+	    F_STR("error", child->why));
+}
+
+static void
+on_drained(struct child *child)
+{
+	child->state = CHILD_ENDING;
+	child->patience_ms = clock_ms() + MASTER_EXIT_MS;
+	child->patience_for = "exit after DRAINED";
+}
+
+void
+master_dispatch(struct child *child, const struct ctl *msg)
+{
+	if (msg->header.generation != child->generation) {
+		child_disown(child, "it sent another generation's number");
+		return;
+	}
+	switch ((enum ctl_type)msg->header.type) {
+	case CTL_READY:
+		on_ready(child);
+		return;
+	case CTL_FAILED:
+		on_failed(child, &msg->failed);
+		return;
+	case CTL_DRAINED:
+		on_drained(child);
+		return;
+	case CTL_START:
+	case CTL_DRAIN:
+	case CTL_STOP:
+	case CTL_LOG:
+	case CTL_NONE:
+	case CTL_TYPE_COUNT:
+		break;		/* ours to send, or nobody's */
+	}
+	/* A child that talks nonsense is replaced; it must never be able to
+	 * take the master, and with it every other child, down. */
+	child_disown(child, ctl_name(msg->header.type));
+}

@@ -1,0 +1,29 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * Who the children are: a master that was started as root keeps that to itself.
+ */
+#ifndef MASTER_PRIVILEGES_H
+#define MASTER_PRIVILEGES_H
+
+#include <sys/types.h>
+
+#include <stdbool.h>
+
+#include "common/conf.h"
+
+struct identity {
+	bool change;		/* false: the children are who the master is */
+	uid_t uid;
+	gid_t gid;
+};
+
+enum { PRIVILEGES_WHY_MAX = 160 };
+
+/* Look up the configured user and group.  Returns -1 and says why. */
+int privileges_find(const struct conf *, struct identity *,
+    char why[PRIVILEGES_WHY_MAX]);
+
+/* In a child: become that identity, for good.  Returns -1 with errno set. */
+int privileges_drop(const struct identity *);
+
+#endif

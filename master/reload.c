@@ -1,0 +1,333 @@
+/* SPDX-License-Identifier: ISC */
+#include "master/reload.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "common/clock.h"
+#include "common/log.h"
+#include "master/limits.h"
+#include "master/master.h"
+#include "master/notify.h"
+
+enum { WHY_MAX = 320 };
+
+/*
+ * Refusal: nothing has changed.
+ */
+
+/* Release what was prepared. */
+static void
+discard(struct master *master)
+{
+	struct reload *reload = &master->reload;
+
+	for (size_t i = 0; i < master->nslots; i++) {
+		struct child *child = master->slots[i].next;
+
+		master->slots[i].next = NULL;
+		if (child != NULL)
+			child_stop(child);
+	}
+	sockets_undo(&master->sockets);
+	if (reload->log_fd > STDERR_FILENO)
+		close(reload->log_fd);
+	reload->log_fd = -1;
+	generation_free(reload->fresh);
+	reload->fresh = NULL;
+}
+
+static void
+refuse(struct master *master, const char *why)
+{
+	discard(master);
+	if (master->state == MASTER_STARTING) {
+		LOG(ERROR, START_FAILED, F_STR("error", why));
+		if (log_fd() != STDERR_FILENO)
+			fprintf(stderr, "penstock: cannot start: %s\n", why);
+		master_on_failure(master);
+		return;
+	}
+	LOG(ERROR, RELOAD_REFUSED, F_STR("error", why),
+	    F_STR("kept", "the configuration and workers of before"));
+	notify_ready(master->running->number, master->running->slots);
+	notify_status("reload refused: %s", why);
+	if (master->resuming) {
+		/* The order before this one was to stop. */
+		master->resuming = false;
+		master->state = MASTER_STOPPING;
+		notify_stopping();
+		master_on_departure(master);
+	}
+	master_show(master);
+}
+
+void
+reload_abort(struct master *master, const char *why)
+{
+	master->reload.ordered = false;
+	if (master->reload.fresh == NULL)
+		return;
+	discard(master);
+	if (master->running != NULL)
+		LOG(WARN, RELOAD_REFUSED, F_STR("error", why));
+}
+
+/*
+ * Preparation.
+ */
+
+/* Report what is wrong with the file; returns NULL then. */
+static struct conf *
+load(const struct master *master)
+{
+	struct conf_report report = { .errors = NULL };
+	struct conf *conf;
+
+	conf = conf_load(master->conf_path, &report);
+	for (size_t i = 0; i < report.nerrors; i++)
+		LOG(ERROR, CONF_ERROR, F_STR("file", report.errors[i].file),
+		    F_U64("line", report.errors[i].line),
+		    F_STR("error", report.errors[i].text));
+	conf_report_free(&report);
+	return (conf);
+}
+
+/* Open the log if it is another one than now. */
+static int
+prepare_log(struct master *master, char why[WHY_MAX])
+{
+	const char *file = master->reload.fresh->conf->log.file;
+
+	master->reload.log_fd = -1;
+	/* The first one is open already. */
+	if (master->running == NULL ||
+	    strcmp(file, master->running->conf->log.file) == 0)
+		return (0);
+	if ((master->reload.log_fd = log_open(file)) != -1)
+		return (0);
+	snprintf(why, WHY_MAX, "log %s: %s", file, strerror(errno));
+	return (-1);
+}
+
+static int
+fork_workers(struct master *master, char why[WHY_MAX])
+{
+	struct reload *reload = &master->reload;
+
+	for (unsigned i = 0; i < reload->fresh->slots; i++) {
+		struct slot *slot = &master->slots[i];
+
+		slot->next = child_new(master, slot, reload->fresh, true);
+		if (slot->next == NULL) {
+			snprintf(why, WHY_MAX, "a worker for slot %u: %s", i,
+			    strerror(errno));
+			return (-1);
+		}
+		reload->awaited++;
+	}
+	return (0);
+}
+
+static int
+prepare(struct master *master, struct conf *conf, char why[WHY_MAX])
+{
+	struct reload *reload = &master->reload;
+
+	reload->awaited = 0;
+	reload->fresh = generation_new(master->numbered + 1, conf,
+	    &master->registry, why);
+	if (reload->fresh == NULL) {
+		conf_free(conf);
+		return (-1);
+	}
+	if (slots_prepare(master, reload->fresh->slots) == -1) {
+		snprintf(why, WHY_MAX, "counters: %s", strerror(errno));
+		return (-1);
+	}
+	if (sockets_prepare(&master->sockets, conf, reload->fresh->slots,
+	    why) == -1 ||
+	    prepare_log(master, why) == -1)
+		return (-1);
+	master->numbered++;
+	return (fork_workers(master, why));
+}
+
+/* Begin with a configuration that is found good, and now owned.  The rest
+ * happens when the workers are READY. */
+static int
+begin(struct master *master, struct conf *conf)
+{
+	char why[WHY_MAX];
+
+	if (prepare(master, conf, why) == 0)
+		return (0);
+	/* After a stop that is taken back, the workers that drain may not have
+	 * closed their sockets yet. */
+	if (errno == EADDRINUSE && master->resuming &&
+	    clock_ms() < master->resume_until_ms) {
+		discard(master);
+		master->reload.ordered = true;
+		return (0);
+	}
+	refuse(master, why);
+	return (-1);
+}
+
+int
+reload_first(struct master *master, struct conf *conf)
+{
+	master->reload.begun_ms = clock_ms();
+	return (begin(master, conf));
+}
+
+/* Each slot must have room for one worker more; the oldest that still drains in
+ * a slot that has none is waited for. */
+static bool
+have_room(const struct master *master)
+{
+	for (size_t i = 0; i < master->nslots; i++)
+		if (!slot_has_room(&master->slots[i]))
+			return (false);
+	return (true);
+}
+
+static bool
+can_begin(struct master *master)
+{
+	struct reload *reload = &master->reload;
+
+	if (!reload->ordered || reload->fresh != NULL ||
+	    master->state != MASTER_RUNNING)
+		return (false);
+	if (have_room(master)) {
+		reload->said_waiting = false;
+		return (true);
+	}
+	if (!reload->said_waiting)
+		LOG(WARN, RELOAD_WAITS, F_STR("for",
+		    "workers of earlier generations that still drain"));
+	reload->said_waiting = true;
+	return (false);
+}
+
+void
+reload_try(struct master *master)
+{
+	struct reload *reload = &master->reload;
+	struct conf *conf;
+
+	if (!can_begin(master))
+		return;
+	reload->ordered = false;
+	reload->begun_ms = clock_ms();
+	if ((conf = load(master)) == NULL)
+		refuse(master, "the configuration is wrong");
+	else if (begin(master, conf) == 0)
+		master_show(master);
+}
+
+/* A stop that has not come to its end is taken back: the last order holds. */
+static void
+resume(struct master *master)
+{
+	master->state = MASTER_RUNNING;
+	master->resuming = true;
+	master->resume_until_ms = clock_ms() + MASTER_EXIT_MS;
+}
+
+void
+reload_order(struct master *master)
+{
+	LOG(INFO, RELOAD, F_STR("file", master->conf_path));
+	if (master->state == MASTER_STOPPING)
+		resume(master);
+	if (master->state == MASTER_RUNNING)
+		notify_reloading();
+	master->reload.ordered = true;
+	reload_try(master);
+}
+
+/*
+ * Commitment.
+ */
+
+static void
+change_log(struct master *master)
+{
+	const struct conf_log *conf = &master->running->conf->log;
+	struct child *child;
+
+	log_configure(conf->level, conf->format);
+	log_identify("master", -1, (int64_t)master->running->number);
+	if (master->reload.log_fd == -1)
+		return;
+	log_use(master->reload.log_fd);
+	master->reload.log_fd = -1;
+	/* Those of before go on in the new one: theirs may be removed. */
+	TAILQ_FOREACH(child, &master->children, link)
+		child_use_log(child);
+}
+
+/* The new workers accept before the old ones stop. */
+static void
+change_workers(struct master *master)
+{
+	for (size_t i = 0; i < master->nslots; i++) {
+		struct slot *slot = &master->slots[i];
+		struct child *old = slot->serving;
+
+		slot->serving = slot->next;
+		slot->next = NULL;
+		slot->again_ms = 0;
+		slot->young_deaths = 0;
+		if (slot->serving != NULL)
+			child_start(slot->serving);
+		if (old != NULL)
+			child_drain(old, CTL_DRAIN_REPLACED);
+	}
+}
+
+static void
+commit(struct master *master)
+{
+	struct reload *reload = &master->reload;
+	struct generation *old = master->running;
+
+	master->running = reload->fresh;
+	reload->fresh = NULL;
+	master->resuming = false;
+	change_log(master);
+	limits_check(master->running->conf, master->running->slots);
+	sockets_commit(&master->sockets, master->running->conf,
+	    master->running->slots);
+	change_workers(master);
+	if (old != NULL)
+		LOG(INFO, RELOAD_DONE,
+		    F_U64("workers", master->running->slots),
+		    F_U64("duration_ms", clock_ms() - reload->begun_ms));
+	generation_free(old);
+	master_on_ready(master);
+	reload_try(master);
+}
+
+void
+reload_on_ready(struct child *child)
+{
+	struct master *master = child->master;
+
+	if (--master->reload.awaited == 0)
+		commit(master);
+}
+
+void
+reload_on_death(struct child *child, const char *how)
+{
+	char why[WHY_MAX];
+
+	snprintf(why, sizeof(why), "the worker of slot %u did not get ready: "
+	    "%s", child->slot->number, how);
+	refuse(child->master, why);
+}

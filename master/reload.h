@@ -1,0 +1,49 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * From one generation to the next.
+ *
+ * In two steps, so that whatever goes wrong changes nothing.  First everything
+ * that the new generation needs is made beside the old one: its sockets, bound
+ * but not listening, its log, a worker for each slot.  When all of these are
+ * READY, it holds: they accept, and the old ones drain.  The first start is the
+ * same, from nothing.
+ */
+#ifndef MASTER_RELOAD_H
+#define MASTER_RELOAD_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+struct child;
+struct conf;
+struct generation;
+struct master;
+
+struct reload {
+	struct generation *fresh;	/* owned; NULL: none is under way */
+	bool ordered;			/* one is to follow */
+	bool said_waiting;
+	int log_fd;			/* prepared; -1: the log stays */
+	unsigned awaited;		/* workers that are not READY */
+	uint64_t begun_ms;
+};
+
+/* Carry out the order to reload; folded into one that follows if that cannot be
+ * now. */
+void reload_order(struct master *);
+
+/* Begin what was ordered, if that can be now. */
+void reload_try(struct master *);
+
+/* Start from nothing with a configuration, which is owned from here on.
+ * Returns -1 when that failed, as the log then says. */
+int reload_first(struct master *, struct conf *);
+
+void reload_on_ready(struct child *);
+/* A child of the fresh generation is gone. */
+void reload_on_death(struct child *, const char *how);
+
+/* Give up a reload that is under way, if one is. */
+void reload_abort(struct master *, const char *why);
+
+#endif

@@ -1,0 +1,31 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * From signals to orders: one table.
+ *
+ * The master keeps every signal of the table blocked from its start on and
+ * reads them from a descriptor, so that none is lost, none interrupts anything,
+ * and none meets a child that has not yet become one.
+ */
+#ifndef MASTER_SIGNALS_H
+#define MASTER_SIGNALS_H
+
+#include <stdio.h>
+
+struct master;
+
+/* Block the signals that the master answers to. */
+void signals_block(void);
+
+/* In a child: leave orders to the master, and let everything else act as
+ * usual. */
+void signals_reset_in_child(void);
+
+/* Have the orders carried out from now on.  Returns -1 with errno set. */
+int signals_start(struct master *);
+void signals_stop(struct master *);
+
+/* The signal for a name of -s, or 0; and the names, as a list in a line. */
+int signals_find(const char *name);
+void signals_print_names(FILE *);
+
+#endif

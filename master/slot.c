@@ -1,0 +1,170 @@
+/* SPDX-License-Identifier: ISC */
+#include "master/slot.h"
+
+#include <sys/wait.h>
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "common/clock.h"
+#include "common/log.h"
+#include "master/limits.h"
+#include "master/master.h"
+
+enum {
+	/* A worker that lived so long did not die of its start. */
+	YOUNG_MS = 10000,
+	PAUSE_FIRST_MS = 100,
+	PAUSE_MAX_MS = 10000,
+	HOW_MAX = 96,
+};
+
+int
+slots_prepare(struct master *master, unsigned slots)
+{
+	while (master->nslots < slots) {
+		unsigned n = (unsigned)master->nslots;
+
+		if (counters_new(&master->counters[n], n,
+		    limits_records()) == -1)
+			return (-1);
+		master->slots[n] = (struct slot){ .number = n };
+		master->nslots++;
+	}
+	return (0);
+}
+
+bool
+slot_has_room(const struct slot *slot)
+{
+	for (int i = 0; i < COUNTERS_BLOCKS; i++)
+		if (!slot->lent[i])
+			return (true);
+	return (false);
+}
+
+void
+slots_steer(struct master *master)
+{
+	bool live[CONF_WORKERS_MAX];
+
+	for (unsigned i = 0; i < master->running->slots; i++)
+		live[i] = master->slots[i].again_ms == 0;
+	sockets_steer(&master->sockets, live, master->running->slots);
+}
+
+static void
+revive(struct master *master, struct slot *slot)
+{
+	bool was_out = slot->again_ms != 0;
+
+	slot->again_ms = 0;
+	slot->serving = child_new(master, slot, master->running, false);
+	if (slot->serving == NULL) {
+		LOG(ERROR, WORKER_FAILED, F_U64("child_slot", slot->number),
+		    F_ERRNO(errno));
+		slot->again_ms = clock_ms() + PAUSE_MAX_MS / 10;
+	}
+	if (was_out || slot->again_ms != 0)
+		slots_steer(master);
+}
+
+/* The pause before the next try: none for the first death, then more and
+ * more. */
+static uint64_t
+pause_ms(unsigned young_deaths)
+{
+	uint64_t pause = PAUSE_FIRST_MS;
+
+	if (young_deaths <= 1)
+		return (0);
+	for (unsigned i = 2; i < young_deaths && pause < PAUSE_MAX_MS; i++)
+		pause *= 2;
+	return (pause < PAUSE_MAX_MS ? pause : PAUSE_MAX_MS);
+}
+
+static const char *
+describe(int status, char how[HOW_MAX])
+{
+	if (WIFSIGNALED(status))
+		snprintf(how, HOW_MAX, "signal %d (%s)", WTERMSIG(status),
+		    strsignal(WTERMSIG(status)));
+	else
+		snprintf(how, HOW_MAX, "exit status %d", WEXITSTATUS(status));
+	return (how);
+}
+
+static void
+log_death(const struct child *child, int status, uint64_t lost,
+    uint64_t retry_ms)
+{
+	uint64_t alive_ms = clock_ms() - child->born_ms;
+	char how[HOW_MAX];
+
+	if (WIFEXITED(status) && WEXITSTATUS(status) == 0 && lost == 0) {
+		LOG(INFO, WORKER_EXIT, F_I64("child", child->pid),
+		    F_U64("child_slot", child->slot->number),
+		    F_U64("child_gen", child->generation),
+		    F_U64("alive_ms", alive_ms));
+		return;
+	}
+	LOG(ERROR, WORKER_DIED, F_I64("child", child->pid),
+	    F_U64("child_slot", child->slot->number),
+	    F_U64("child_gen", child->generation),
+	    F_STR("how", describe(status, how)),
+	    F_I64("signal", WIFSIGNALED(status) ? WTERMSIG(status) : 0),
+	    F_I64("status", WIFEXITED(status) ? WEXITSTATUS(status) : 0),
+	    F_U64("alive_ms", alive_ms), F_U64("conns_lost", lost),
+	    F_U64("retry_ms", retry_ms));
+}
+
+static void
+replace(struct slot *slot, const struct child *child, int status,
+    uint64_t lost)
+{
+	struct master *master = child->master;
+	uint64_t pause;
+
+	if (clock_ms() - child->born_ms >= YOUNG_MS)
+		slot->young_deaths = 0;
+	slot->young_deaths++;
+	pause = pause_ms(slot->young_deaths);
+	log_death(child, status, lost, pause);
+	if (pause == 0) {
+		revive(master, slot);
+		return;
+	}
+	slot->again_ms = clock_ms() + pause;
+	slots_steer(master);
+}
+
+void
+slot_on_death(struct slot *slot, struct child *child, int status,
+    uint64_t lost)
+{
+	char how[HOW_MAX];
+
+	if (child == slot->serving) {
+		slot->serving = NULL;
+		replace(slot, child, status, lost);
+		return;
+	}
+	log_death(child, status, lost, 0);
+	if (child == slot->next) {
+		slot->next = NULL;
+		reload_on_death(child, *child->why != '\0' ? child->why :
+		    describe(status, how));
+	}
+}
+
+void
+slots_revive(struct master *master)
+{
+	uint64_t now_ms = clock_ms();
+
+	for (size_t i = 0; i < master->nslots; i++)
+		if (master->slots[i].again_ms != 0 &&
+		    now_ms >= master->slots[i].again_ms)
+			revive(master, &master->slots[i]);
+}

@@ -1,0 +1,470 @@
+/* SPDX-License-Identifier: ISC */
+#include "master/socket.h"
+
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+
+#include <linux/filter.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "common/log.h"
+
+struct socket_group {
+	char *text;
+	struct sockaddr_storage addr;
+	socklen_t len;
+	int fds[CONF_WORKERS_MAX];	/* by slot; fds[0] alone for a path */
+	unsigned nfds;
+	unsigned nlistening;		/* the first; the rest is prepared */
+	ino_t inode;			/* of the path, to remove no other */
+};
+
+static bool
+is_path(const struct socket_group *group)
+{
+	return (group->addr.ss_family == AF_UNIX);
+}
+
+static const char *
+path_of(const struct socket_group *group)
+{
+	return (((const struct sockaddr_un *)&group->addr)->sun_path);
+}
+
+static struct socket_group *
+find_group(const struct sockets *sockets, const struct conf_address *address)
+{
+	for (size_t i = 0; i < sockets->n; i++)
+		if (strcmp(sockets->groups[i]->text, address->text) == 0)
+			return (sockets->groups[i]);
+	return (NULL);
+}
+
+/*
+ * Opening.
+ */
+
+static int
+open_tcp(const struct socket_group *group, bool share)
+{
+	int fd, on = 1, saved;
+
+	fd = socket(group->addr.ss_family,
+	    SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+	if (fd == -1)
+		return (-1);
+	if (setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on)) == -1 ||
+	    (share && setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &on,
+		sizeof(on)) == -1) ||
+	    (group->addr.ss_family == AF_INET6 && setsockopt(fd, IPPROTO_IPV6,
+		IPV6_V6ONLY, &on, sizeof(on)) == -1) ||
+	    bind(fd, (const struct sockaddr *)&group->addr, group->len) == -1) {
+		saved = errno;
+		close(fd);
+		errno = saved;
+		return (-1);
+	}
+	return (fd);
+}
+
+/*
+ * Among sockets that share a port the kernel sees no conflict, so that a second
+ * server on our port would take half of our clients.  One that does not share
+ * finds out.
+ */
+static int
+check_unused(const struct socket_group *group)
+{
+	int fd;
+
+	if ((fd = open_tcp(group, false)) == -1)
+		return (-1);
+	close(fd);
+	return (0);
+}
+
+/* Whether the path is a socket that nobody listens on any more. */
+static bool
+is_stale(const struct socket_group *group)
+{
+	struct stat st;
+	bool stale;
+	int fd;
+
+	if (lstat(path_of(group), &st) == -1 || !S_ISSOCK(st.st_mode))
+		return (false);
+	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+	if (fd == -1)
+		return (false);
+	stale = connect(fd, (const struct sockaddr *)&group->addr,
+	    group->len) == -1 && errno == ECONNREFUSED;
+	close(fd);
+	return (stale);
+}
+
+static int
+bind_path(const struct socket_group *group, int fd)
+{
+	const struct sockaddr *addr = (const struct sockaddr *)&group->addr;
+
+	if (bind(fd, addr, group->len) == 0)
+		return (0);
+	if (errno != EADDRINUSE)
+		return (-1);
+	if (!is_stale(group)) {
+		errno = EADDRINUSE;
+		return (-1);
+	}
+	unlink(path_of(group));
+	return (bind(fd, addr, group->len));
+}
+
+static int
+open_path(struct socket_group *group)
+{
+	struct stat st;
+	int fd, saved;
+
+	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+	if (fd == -1)
+		return (-1);
+	/* Who may connect is a matter of the directory's mode, as it is
+	 * known. */
+	if (bind_path(group, fd) == -1 || chmod(path_of(group), 0666) == -1 ||
+	    lstat(path_of(group), &st) == -1) {
+		saved = errno;
+		close(fd);
+		errno = saved;
+		return (-1);
+	}
+	group->inode = st.st_ino;
+	return (fd);
+}
+
+static void
+remove_path(const struct socket_group *group)
+{
+	struct stat st;
+
+	if (lstat(path_of(group), &st) == 0 && st.st_ino == group->inode)
+		unlink(path_of(group));
+}
+
+static int
+open_more(struct socket_group *group, unsigned slots)
+{
+	unsigned wanted = is_path(group) ? 1 : slots;
+	int fd;
+
+	if (group->nfds == 0 && !is_path(group) && check_unused(group) == -1)
+		return (-1);
+	while (group->nfds < wanted) {
+		fd = is_path(group) ? open_path(group) : open_tcp(group, true);
+		if (fd == -1)
+			return (-1);
+		group->fds[group->nfds++] = fd;
+	}
+	return (0);
+}
+
+static struct socket_group *
+add_group(struct sockets *sockets, const struct conf_address *address)
+{
+	struct socket_group *group, **groups;
+
+	groups = reallocarray(sockets->groups, sockets->n + 1, sizeof(*groups));
+	if (groups == NULL)
+		return (NULL);
+	sockets->groups = groups;
+	if ((group = calloc(1, sizeof(*group))) == NULL ||
+	    (group->text = strdup(address->text)) == NULL) {
+		free(group);
+		return (NULL);
+	}
+	group->addr = address->addr;
+	group->len = address->len;
+	groups[sockets->n++] = group;
+	return (group);
+}
+
+/* Close the sockets from the given one on. */
+static void
+close_from(struct socket_group *group, unsigned first)
+{
+	if (first == 0 && is_path(group) && group->nfds > 0)
+		remove_path(group);
+	while (group->nfds > first)
+		close(group->fds[--group->nfds]);
+}
+
+static void
+drop_group(struct sockets *sockets, size_t i)
+{
+	struct socket_group *group = sockets->groups[i];
+
+	close_from(group, 0);
+	free(group->text);
+	free(group);
+	sockets->groups[i] = sockets->groups[--sockets->n];
+}
+
+void
+sockets_undo(struct sockets *sockets)
+{
+	for (size_t i = sockets->n; i-- > 0;) {
+		if (sockets->groups[i]->nlistening == 0)
+			drop_group(sockets, i);
+		else
+			close_from(sockets->groups[i],
+			    sockets->groups[i]->nlistening);
+	}
+}
+
+/* A host without IPv6 still serves the other half of "*:port". */
+static bool
+is_dispensable(const struct conf_address *address, int why)
+{
+	return (address->from_wildcard &&
+	    address->addr.ss_family == AF_INET6 &&
+	    (why == EAFNOSUPPORT || why == EADDRNOTAVAIL));
+}
+
+static int
+prepare_address(struct sockets *sockets, const struct conf_address *address,
+    unsigned slots)
+{
+	struct socket_group *group;
+
+	if ((group = find_group(sockets, address)) == NULL &&
+	    (group = add_group(sockets, address)) == NULL)
+		return (-1);
+	if (open_more(group, slots) == 0)
+		return (0);
+	return (is_dispensable(address, errno) ? 0 : -1);
+}
+
+int
+sockets_prepare(struct sockets *sockets, const struct conf *conf,
+    unsigned slots, char why[SOCKETS_WHY_MAX])
+{
+	for (size_t i = 0; i < conf->nlisteners; i++) {
+		const struct conf_listener *listener = &conf->listeners[i];
+
+		for (size_t k = 0; k < listener->naddresses; k++) {
+			const struct conf_address *address =
+			    &listener->addresses[k];
+			int saved;
+
+			if (prepare_address(sockets, address, slots) == 0)
+				continue;
+			saved = errno;
+			snprintf(why, SOCKETS_WHY_MAX,
+			    "listener %s cannot have address %s: %s",
+			    listener->name, address->text, strerror(saved));
+			sockets_undo(sockets);
+			errno = saved;
+			return (-1);
+		}
+	}
+	return (0);
+}
+
+/*
+ * Committing.
+ */
+
+static void
+set(const struct socket_group *group, int fd, int level, int option,
+    unsigned value)
+{
+	int v = (int)value;
+
+	if (setsockopt(fd, level, option, &v, sizeof(v)) == -1)
+		LOG(WARN, LISTEN, F_STR("address", group->text),
+		    F_I64("option", option), F_ERRNO(errno));
+}
+
+/* What an accepted socket inherits from the one that listens: tcp(7). */
+static void
+set_options(const struct socket_group *group, int fd,
+    const struct conf_listener *conf)
+{
+	if (is_path(group))
+		return;
+	set(group, fd, IPPROTO_TCP, TCP_NODELAY, conf->nodelay);
+	set(group, fd, IPPROTO_TCP, TCP_DEFER_ACCEPT, conf->defer_accept_s);
+	set(group, fd, SOL_SOCKET, SO_KEEPALIVE, conf->keepalive.idle_s > 0);
+	if (conf->keepalive.idle_s == 0)
+		return;
+	set(group, fd, IPPROTO_TCP, TCP_KEEPIDLE, conf->keepalive.idle_s);
+	set(group, fd, IPPROTO_TCP, TCP_KEEPINTVL, conf->keepalive.interval_s);
+	set(group, fd, IPPROTO_TCP, TCP_KEEPCNT, conf->keepalive.count);
+}
+
+static void
+listen_group(struct socket_group *group, const struct conf_listener *conf)
+{
+	if (group->nlistening == 0 && group->nfds > 0)
+		LOG(INFO, LISTEN, F_STR("address", group->text),
+		    F_STR("listener", conf->name));
+	/* In the order of the slots: it numbers them for steer_group().  Those
+	 * that listen already get a backlog that may have changed. */
+	for (unsigned i = 0; i < group->nfds; i++) {
+		set_options(group, group->fds[i], conf);
+		if (listen(group->fds[i], (int)conf->backlog) == -1)
+			LOG(ERROR, LISTEN, F_STR("address", group->text),
+			    F_STR("listener", conf->name), F_ERRNO(errno));
+	}
+	group->nlistening = group->nfds;
+}
+
+static const struct conf_listener *
+find_listener(const struct conf *conf, const struct socket_group *group)
+{
+	for (size_t i = 0; i < conf->nlisteners; i++)
+		for (size_t k = 0; k < conf->listeners[i].naddresses; k++)
+			if (strcmp(conf->listeners[i].addresses[k].text,
+			    group->text) == 0)
+				return (&conf->listeners[i]);
+	return (NULL);
+}
+
+void
+sockets_commit(struct sockets *sockets, const struct conf *conf,
+    unsigned slots)
+{
+	bool live[CONF_WORKERS_MAX];
+	const struct conf_listener *listener;
+
+	for (unsigned i = 0; i < slots; i++)
+		live[i] = true;
+	for (size_t i = sockets->n; i-- > 0;) {
+		listener = find_listener(conf, sockets->groups[i]);
+		if (listener != NULL) {
+			listen_group(sockets->groups[i], listener);
+			continue;
+		}
+		LOG(INFO, UNLISTEN,
+		    F_STR("address", sockets->groups[i]->text));
+		drop_group(sockets, i);
+	}
+	sockets_steer(sockets, live, slots);
+}
+
+/*
+ * Steering.
+ */
+
+/*
+ * The program that picks the socket of a group for a newcomer: one of the live
+ * ones, at random.  A result without a socket lets the kernel choose by itself.
+ */
+static unsigned
+make_program(struct sock_filter *program, const unsigned live[], unsigned n)
+{
+	unsigned len = 0;
+
+	program[len++] = (struct sock_filter)BPF_STMT(BPF_LD | BPF_W | BPF_ABS,
+	    (uint32_t)(SKF_AD_OFF + SKF_AD_RANDOM));
+	program[len++] = (struct sock_filter)BPF_STMT(BPF_ALU | BPF_MOD | BPF_K,
+	    n);
+	for (unsigned i = 0; i < n; i++) {
+		program[len++] = (struct sock_filter)BPF_JUMP(
+		    BPF_JMP | BPF_JEQ | BPF_K, i, 0, 1);
+		program[len++] = (struct sock_filter)BPF_STMT(BPF_RET | BPF_K,
+		    live[i]);
+	}
+	program[len++] = (struct sock_filter)BPF_STMT(BPF_RET | BPF_K, live[0]);
+	return (len);
+}
+
+static void
+steer_group(struct socket_group *group, const unsigned live[], unsigned n)
+{
+	struct sock_filter filter[2 * CONF_WORKERS_MAX + 3];
+	struct sock_fprog program = { .filter = filter };
+
+	if (is_path(group) || group->nlistening < 2)
+		return;
+	program.len = (unsigned short)make_program(filter, live, n);
+	if (setsockopt(group->fds[0], SOL_SOCKET, SO_ATTACH_REUSEPORT_CBPF,
+	    &program, sizeof(program)) == -1)
+		LOG(WARN, LISTEN, F_STR("address", group->text),
+		    F_STR("option", "SO_ATTACH_REUSEPORT_CBPF"),
+		    F_ERRNO(errno));
+}
+
+void
+sockets_steer(struct sockets *sockets, const bool live[], unsigned slots)
+{
+	unsigned numbers[CONF_WORKERS_MAX];
+	unsigned n = 0;
+
+	for (unsigned i = 0; i < slots; i++)
+		if (live[i])
+			numbers[n++] = i;
+	if (n == 0)
+		for (; n < slots; n++)
+			numbers[n] = n;
+	for (size_t i = 0; i < sockets->n; i++)
+		steer_group(sockets->groups[i], numbers, n);
+}
+
+/*
+ * Handing out.
+ */
+
+static size_t
+take(struct heritage_socket *taken, const struct socket_group *group,
+    unsigned listener, unsigned slot, unsigned slots, bool prepared)
+{
+	unsigned most = prepared ? group->nfds : group->nlistening;
+	size_t n = 0;
+
+	for (unsigned i = 0; i < most; i++)
+		if (is_path(group) || i % slots == slot)
+			taken[n++] = (struct heritage_socket){
+			    .fd = group->fds[i], .listener = listener };
+	return (n);
+}
+
+struct heritage_socket *
+sockets_for(const struct sockets *sockets, const struct conf *conf,
+    unsigned slot, unsigned slots, bool prepared, size_t *n)
+{
+	const struct socket_group *group;
+	struct heritage_socket *taken;
+	size_t most = 0;
+
+	for (size_t i = 0; i < sockets->n; i++)
+		most += sockets->groups[i]->nfds;
+	if ((taken = calloc(most + 1, sizeof(*taken))) == NULL)
+		return (NULL);
+	*n = 0;
+	for (size_t i = 0; i < conf->nlisteners; i++)
+		for (size_t k = 0; k < conf->listeners[i].naddresses; k++) {
+			group = find_group(sockets,
+			    &conf->listeners[i].addresses[k]);
+			if (group != NULL)
+				*n += take(taken + *n, group, (unsigned)i,
+				    slot, slots, prepared);
+		}
+	return (taken);
+}
+
+void
+sockets_close(struct sockets *sockets)
+{
+	while (sockets->n > 0)
+		drop_group(sockets, sockets->n - 1);
+	free(sockets->groups);
+	sockets->groups = NULL;
+}

@@ -1,0 +1,60 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * The listening sockets: one SO_REUSEPORT socket for each address and worker
+ * slot, and for a path in the file system one that all share.
+ *
+ * The master keeps them open as long as the address is configured, so that a
+ * worker that dies loses no queued connection.  The kernel is told which slots'
+ * sockets are to get newcomers (SO_ATTACH_REUSEPORT_CBPF, socket(7)): those of
+ * slots that went, or that have no worker for a while, get none.
+ *
+ * Changes are made in two steps.  What sockets_prepare() opens is bound but not
+ * listening, and undone without a trace; sockets_commit() then makes it hold.
+ */
+#ifndef MASTER_SOCKET_H
+#define MASTER_SOCKET_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "common/conf.h"
+#include "common/heritage.h"
+
+enum { SOCKETS_WHY_MAX = 256 };
+
+struct socket_group;
+
+struct sockets {
+	struct socket_group **groups;	/* one for each address */
+	size_t n;
+};
+
+/* Open what the configuration needs and is not there.  Returns -1 with errno
+ * set, says why, and has then undone it. */
+int sockets_prepare(struct sockets *, const struct conf *, unsigned slots,
+    char why[SOCKETS_WHY_MAX]);
+
+/* Close again what was prepared and not committed. */
+void sockets_undo(struct sockets *);
+
+/* Listen on what was prepared, set the options that the configuration wants,
+ * and close what is no longer in it. */
+void sockets_commit(struct sockets *, const struct conf *, unsigned slots);
+
+/* Let newcomers go to those slots alone for which live[slot] holds; to all if
+ * it holds for none. */
+void sockets_steer(struct sockets *, const bool live[], unsigned slots);
+
+/*
+ * The sockets that the worker in a slot is to accept from: those of its slot,
+ * and its share of those of slots that went.  prepared says whether those that
+ * are not yet committed count.  Returns an array, or NULL with errno set.
+ */
+struct heritage_socket *sockets_for(const struct sockets *,
+    const struct conf *, unsigned slot, unsigned slots, bool prepared,
+    size_t *n);
+
+/* Close all sockets, and remove the files of those that have one. */
+void sockets_close(struct sockets *);
+
+#endif

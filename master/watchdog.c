@@ -1,0 +1,71 @@
+/* SPDX-License-Identifier: ISC */
+#include "master/watchdog.h"
+
+#include <signal.h>
+
+#include "common/clock.h"
+#include "common/log.h"
+#include "master/master.h"
+
+/* The time since a child's loop has turned. */
+static uint64_t
+silence_ms(const struct master *master, const struct child *child,
+    uint64_t now_ms)
+{
+	uint64_t beat_ms = counter_get(&master->counters[child->slot->number]
+	    .map->block[child->block].worker.beat_ms);
+
+	/* The child wrote this: a time to come is no excuse for ever. */
+	if (beat_ms > now_ms)
+		return (now_ms - child->born_ms);
+	return (now_ms - beat_ms);
+}
+
+static bool
+is_hung(const struct master *master, const struct child *child,
+    uint64_t now_ms)
+{
+	uint64_t timeout_ms;
+
+	if (master->running == NULL || child->state == CHILD_STARTING ||
+	    child->state == CHILD_ENDING || now_ms < master->lenient_until_ms)
+		return (false);
+	timeout_ms = master->running->conf->watchdog_timeout_ms;
+	return (timeout_ms > 0 &&
+	    silence_ms(master, child, now_ms) > timeout_ms);
+}
+
+/* If we did not run ourselves, neither did perhaps the children: a suspended
+ * machine, a stopped process group.  They get their time anew. */
+static void
+allow_for_our_own_absence(struct master *master, uint64_t now_ms)
+{
+	uint64_t timeout_ms;
+
+	if (master->running == NULL)
+		return;
+	timeout_ms = master->running->conf->watchdog_timeout_ms;
+	if (now_ms - master->tick_ms > timeout_ms / 2)
+		master->lenient_until_ms = now_ms + timeout_ms;
+}
+
+void
+watchdog_run(struct master *master)
+{
+	uint64_t now_ms = clock_ms();
+	struct child *child;
+
+	allow_for_our_own_absence(master, now_ms);
+	TAILQ_FOREACH(child, &master->children, link) {
+		if (is_hung(master, child, now_ms)) {
+			child_log(LOG_LEVEL_ERROR, EVENT_WORKER_HUNG, child,
+			    "signal", "SIGABRT");
+			child_kill(child, SIGABRT);
+		} else if (child->patience_ms != 0 &&
+		    now_ms > child->patience_ms) {
+			child_log(LOG_LEVEL_WARN, EVENT_WORKER_KILLED, child,
+			    "waited_for", child->patience_for);
+			child_kill(child, SIGKILL);
+		}
+	}
+}

@@ -1,0 +1,19 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * penstock: a pre-fork connection server.  The one place where the roles meet.
+ */
+#include "common/title.h"
+#include "master/master.h"
+#include "worker/worker.h"
+
+int
+main(int argc, char *argv[])
+{
+	static const struct role worker = {
+		.name = "worker",
+		.main = worker_main,
+	};
+
+	title_init(argc, argv);
+	return (master_main(argc, argv, &worker));
+}
