@@ -1,0 +1,137 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * The configuration: read from a file, checked whole, never written again.
+ *
+ * Used by the master, which loads it, and by its children, which inherit it.
+ * A struct conf owns all that it points to.  Each key stands in one row of a
+ * table (conf_keys.c) that tells its name, type, range and default; the reader,
+ * the printer and the test of penstock.conf(5) follow that table.
+ */
+#ifndef COMMON_CONF_H
+#define COMMON_CONF_H
+
+#include <sys/socket.h>
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+
+#include "common/log.h"
+
+enum {
+	CONF_WORKERS_MAX = 256,
+	CONF_LISTENERS_MAX = 64,
+};
+
+enum conf_protocol {
+	CONF_PROTOCOL_FRAME,
+	CONF_PROTOCOL_LINE,
+};
+
+/* What becomes of a client that comes when max_connections are there. */
+enum conf_on_limit {
+	CONF_ON_LIMIT_REJECT,	/* it is told so, then closed */
+	CONF_ON_LIMIT_WAIT,	/* it stays in the kernel's queue */
+};
+
+/* The kinds of work; the name of a built-in handler is that of its kind. */
+enum conf_handler_type {
+	CONF_HANDLER_ECHO,
+	CONF_HANDLER_DISCARD,
+};
+
+struct conf_address {
+	char *text;			/* normal form: "127.0.0.1:9000",
+					   "[::1]:9000", "unix:/path" */
+	struct sockaddr_storage addr;
+	socklen_t len;
+	bool from_wildcard;		/* one half of "*:port": the host may
+					   lack its address family */
+};
+
+struct conf_keepalive {
+	unsigned idle_s;		/* 0: no keepalive probes */
+	unsigned interval_s;
+	unsigned count;
+};
+
+struct conf_listener {
+	char *name;
+	struct conf_address *addresses;
+	size_t naddresses;
+	enum conf_protocol protocol;
+	char *handler;			/* names a handler that exists */
+	enum conf_handler_type handler_type;
+	unsigned backlog;
+	unsigned max_connections;	/* over all workers */
+	size_t max_message_size;	/* bytes of payload */
+	unsigned idle_timeout_ms;	/* 0: none, as for the next two */
+	unsigned read_timeout_ms;
+	unsigned write_timeout_ms;
+	enum conf_on_limit on_limit;
+	bool nodelay;
+	struct conf_keepalive keepalive;
+	unsigned defer_accept_s;	/* 0: off */
+};
+
+struct conf_log {
+	char *file;			/* "": stderr */
+	enum log_level level;
+	enum log_format format;
+};
+
+struct conf {
+	char *path;			/* the file, as it was named */
+	unsigned workers;		/* 0: see conf_worker_count() */
+	char *user;			/* "": do not change */
+	char *group;			/* "": the user's own */
+	char *pid_file;			/* "": none */
+	unsigned drain_timeout_ms;
+	unsigned drain_spread_ms;
+	unsigned watchdog_timeout_ms;	/* 0: no watchdog */
+	bool cpu_affinity;
+	struct conf_log log;
+	unsigned max_connections;	/* over all workers and listeners */
+	size_t max_buffered;		/* bytes per worker */
+	struct conf_listener *listeners;
+	size_t nlisteners;
+};
+
+/* What is wrong with a file: one entry per mistake, in the order of the
+ * file. */
+struct conf_error {
+	char *file;			/* the included file, if it stands there */
+	unsigned line;			/* 0: the file as a whole */
+	char *text;			/* key, what was found, what is allowed */
+};
+
+struct conf_report {
+	struct conf_error *errors;
+	size_t nerrors;
+};
+
+/*
+ * Read and check a file.  Returns NULL if anything is wrong with it; the
+ * report, which the caller has zeroed and always frees, then names every
+ * mistake.
+ */
+struct conf *conf_load(const char *path, struct conf_report *);
+void conf_report_free(struct conf_report *);
+void conf_free(struct conf *);
+
+/* Print the configuration with every default, as a file that conf_load() reads
+ * back to the same.  Returns -1 if the stream has failed. */
+int conf_print(FILE *, const struct conf *);
+
+/* The number of workers that the configuration asks for: its own, or one for
+ * each CPU that this process may use.  Never 0 nor above CONF_WORKERS_MAX. */
+unsigned conf_worker_count(const struct conf *);
+
+const char *conf_protocol_name(enum conf_protocol);
+
+/* Print one line per key, "name" or "group.name", for the test that compares
+ * them with the manual. */
+void conf_print_keys(FILE *);
+
+#endif

@@ -1,0 +1,28 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * One address of a listener, from the words of the configuration.
+ */
+#ifndef COMMON_CONF_ADDR_H
+#define COMMON_CONF_ADDR_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "common/conf.h"
+
+/* What an address may be, for the end of a sentence. */
+#define CONF_ADDR_EXAMPLES						\
+	"\"127.0.0.1:9000\", \"[::1]:9000\", \"*:9000\" or \"unix:/path\""
+
+/*
+ * Parse one address.  It becomes one struct conf_address, or two if it is
+ * "*:port".  Returns how many, or 0 with *must telling what an address must
+ * have: words that follow "must ".
+ */
+size_t conf_addr_parse(const char *text, struct conf_address into[2],
+    const char **must);
+void conf_addr_free(struct conf_address *);
+
+bool conf_addr_equal(const struct conf_address *, const struct conf_address *);
+
+#endif

@@ -1,0 +1,514 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * The keys of the configuration: one row each, and what follows from the rows.
+ *
+ * Runs in the master.  A new key is a field in conf.h, a row here and an item
+ * in penstock.conf(5); a new list of groups is a table and a row.
+ */
+#include "common/conf_keys.h"
+
+#include <assert.h>
+#include <ctype.h>
+#include <inttypes.h>
+#include <limits.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/conf.h"
+#include "common/conf_addr.h"
+#include "common/conf_alloc.h"
+
+/* ---- the rows ---- */
+
+enum {
+	SECOND = 1000,
+	DAY = 86400 * SECOND,
+	KIB = 1024,
+	MIB = 1024 * KIB,
+	ADDRESSES_MAX = 64,
+};
+
+#define TIB ((uint64_t)MIB * MIB)
+
+#define AT(type, member)						\
+	.offset = offsetof(struct type, member)
+#define COUNTED(type, member, count)					\
+	.offset = offsetof(struct type, member),			\
+	.count_offset = offsetof(struct type, count)
+
+const char *const conf_protocol_names[] = {
+	[CONF_PROTOCOL_FRAME] = "frame",
+	[CONF_PROTOCOL_LINE] = "line",
+	NULL
+};
+
+const char *const conf_handler_names[] = {
+	[CONF_HANDLER_ECHO] = "echo",
+	[CONF_HANDLER_DISCARD] = "discard",
+	NULL
+};
+
+static const char *const on_limit_names[] = {
+	[CONF_ON_LIMIT_REJECT] = "reject",
+	[CONF_ON_LIMIT_WAIT] = "wait",
+	NULL
+};
+
+static const char *const level_names[] = {
+	[LOG_LEVEL_DEBUG] = "debug",
+	[LOG_LEVEL_INFO] = "info",
+	[LOG_LEVEL_WARN] = "warn",
+	[LOG_LEVEL_ERROR] = "error",
+	NULL
+};
+
+static const char *const format_names[] = {
+	[LOG_FORMAT_TEXT] = "text",
+	[LOG_FORMAT_JSON] = "json",
+	NULL
+};
+
+/* clang-format off */
+static const struct conf_key log_keys[] = {
+	{ .name = "file", .type = CONF_STRING, AT(conf_log, file),
+	  .max = PATH_MAX - 1 },
+	{ .name = "level", .type = CONF_CHOICE, AT(conf_log, level),
+	  .choices = level_names, .initial = LOG_LEVEL_INFO },
+	{ .name = "format", .type = CONF_CHOICE, AT(conf_log, format),
+	  .choices = format_names, .initial = LOG_FORMAT_TEXT },
+	{ .name = NULL }
+};
+
+/* The limits are those of the kernel. */
+static const struct conf_key keepalive_keys[] = {
+	{ .name = "idle", .type = CONF_UINT, AT(conf_keepalive, idle_s),
+	  .max = 32767, .initial = 30, .unit = "seconds" },
+	{ .name = "interval", .type = CONF_UINT,
+	  AT(conf_keepalive, interval_s),
+	  .min = 1, .max = 32767, .initial = 10, .unit = "seconds" },
+	{ .name = "count", .type = CONF_UINT, AT(conf_keepalive, count),
+	  .min = 1, .max = 127, .initial = 3 },
+	{ .name = NULL }
+};
+
+static const struct conf_key listener_keys[] = {
+	{ .name = "name", .type = CONF_NAME, AT(conf_listener, name),
+	  .min = 1, .max = CONF_NAME_MAX, .required = true },
+	{ .name = "address", .type = CONF_ADDRESSES,
+	  COUNTED(conf_listener, addresses, naddresses),
+	  .min = 1, .max = ADDRESSES_MAX, .required = true },
+	{ .name = "protocol", .type = CONF_CHOICE,
+	  AT(conf_listener, protocol),
+	  .choices = conf_protocol_names, .initial = CONF_PROTOCOL_FRAME },
+	{ .name = "handler", .type = CONF_HANDLER, AT(conf_listener, handler),
+	  .required = true },
+	{ .name = "backlog", .type = CONF_UINT, AT(conf_listener, backlog),
+	  .min = 1, .max = 65535, .initial = 1024 },
+	{ .name = "max_connections", .type = CONF_UINT,
+	  AT(conf_listener, max_connections),
+	  .min = 1, .max = 10000000, .initial = 10000 },
+	{ .name = "max_message_size", .type = CONF_SIZE,
+	  AT(conf_listener, max_message_size),
+	  .min = 1, .max = 1024 * MIB, .initial = MIB },
+	{ .name = "idle_timeout", .type = CONF_TIME,
+	  AT(conf_listener, idle_timeout_ms),
+	  .max = DAY, .initial = 60 * SECOND },
+	{ .name = "read_timeout", .type = CONF_TIME,
+	  AT(conf_listener, read_timeout_ms),
+	  .max = DAY, .initial = 10 * SECOND },
+	{ .name = "write_timeout", .type = CONF_TIME,
+	  AT(conf_listener, write_timeout_ms),
+	  .max = DAY, .initial = 10 * SECOND },
+	{ .name = "on_limit", .type = CONF_CHOICE,
+	  AT(conf_listener, on_limit),
+	  .choices = on_limit_names, .initial = CONF_ON_LIMIT_REJECT },
+	{ .name = "nodelay", .type = CONF_BOOL, AT(conf_listener, nodelay),
+	  .initial = true },
+	{ .name = "keepalive", .type = CONF_GROUP,
+	  AT(conf_listener, keepalive), .keys = keepalive_keys },
+	{ .name = "defer_accept", .type = CONF_UINT,
+	  AT(conf_listener, defer_accept_s),
+	  .max = 3600, .unit = "seconds" },
+	{ .name = NULL }
+};
+
+const struct conf_key conf_keys[] = {
+	{ .name = "workers", .type = CONF_UINT, AT(conf, workers),
+	  .max = CONF_WORKERS_MAX },
+	{ .name = "user", .type = CONF_STRING, AT(conf, user), .max = 255 },
+	{ .name = "group", .type = CONF_STRING, AT(conf, group), .max = 255 },
+	{ .name = "pid_file", .type = CONF_STRING, AT(conf, pid_file),
+	  .max = PATH_MAX - 1, .effect = CONF_AT_RESTART },
+	{ .name = "drain_timeout", .type = CONF_TIME,
+	  AT(conf, drain_timeout_ms),
+	  .max = DAY, .initial = 30 * SECOND },
+	{ .name = "drain_spread", .type = CONF_TIME,
+	  AT(conf, drain_spread_ms),
+	  .max = 3600 * SECOND, .initial = SECOND },
+	{ .name = "watchdog_timeout", .type = CONF_TIME,
+	  AT(conf, watchdog_timeout_ms), .zero_is_off = true,
+	  .min = SECOND, .max = 3600 * SECOND, .initial = 10 * SECOND },
+	{ .name = "cpu_affinity", .type = CONF_BOOL, AT(conf, cpu_affinity) },
+	{ .name = "max_connections", .type = CONF_UINT,
+	  AT(conf, max_connections),
+	  .min = 1, .max = 10000000, .initial = 10000 },
+	{ .name = "max_buffered", .type = CONF_SIZE, AT(conf, max_buffered),
+	  .min = 64 * KIB, .max = TIB, .initial = 64 * MIB },
+	{ .name = "log", .type = CONF_GROUP, AT(conf, log),
+	  .keys = log_keys },
+	{ .name = "listeners", .type = CONF_GROUPS,
+	  COUNTED(conf, listeners, nlisteners),
+	  .min = 1, .max = CONF_LISTENERS_MAX, .required = true,
+	  .keys = listener_keys, .group_size = sizeof(struct conf_listener) },
+	{ .name = NULL }
+};
+
+/* clang-format on */
+
+/* A choice is written through a pointer to unsigned. */
+_Static_assert(sizeof(enum conf_protocol) == sizeof(unsigned),
+    "an enum is as wide as an unsigned");
+
+/* ---- fields ---- */
+
+const struct conf_key *
+conf_key_find(const struct conf_key *keys, const char *name)
+{
+	for (; keys->name != NULL; keys++)
+		if (strcmp(keys->name, name) == 0)
+			return keys;
+	return NULL;
+}
+
+/* const goes in and does not come out, as with strchr(3). */
+void *
+conf_key_field(const struct conf_key *key, const void *base)
+{
+	return (char *)(uintptr_t)base + key->offset;
+}
+
+size_t *
+conf_key_count(const struct conf_key *key, const void *base)
+{
+	return (void *)((char *)(uintptr_t)base + key->count_offset);
+}
+
+static void
+init_field(const struct conf_key *key, void *base)
+{
+	void *field = conf_key_field(key, base);
+
+	switch (key->type) {
+	case CONF_BOOL:
+		*(bool *)field = key->initial != 0;
+		return;
+	case CONF_UINT:
+	case CONF_TIME:
+	case CONF_CHOICE:
+		*(unsigned *)field = (unsigned)key->initial;
+		return;
+	case CONF_SIZE:
+		*(size_t *)field = key->initial;
+		return;
+	case CONF_STRING:
+	case CONF_NAME:
+	case CONF_HANDLER:
+		*(char **)field = conf_must(strdup(""));
+		return;
+	case CONF_GROUP:
+		conf_keys_init(key->keys, field);
+		return;
+	case CONF_ADDRESSES:
+	case CONF_GROUPS:
+		return;		/* none, as zeroed */
+	}
+}
+
+void
+conf_keys_init(const struct conf_key *keys, void *base)
+{
+	for (; keys->name != NULL; keys++)
+		init_field(keys, base);
+}
+
+static void
+free_addresses(struct conf_address *addresses, size_t count)
+{
+	for (size_t i = 0; i < count; i++)
+		conf_addr_free(&addresses[i]);
+	free(addresses);
+}
+
+static void
+free_groups(const struct conf_key *key, char *groups, size_t count)
+{
+	for (size_t i = 0; i < count; i++)
+		conf_keys_free(key->keys, groups + i * key->group_size);
+	free(groups);
+}
+
+static void
+free_field(const struct conf_key *key, void *base)
+{
+	void *field = conf_key_field(key, base);
+
+	switch (key->type) {
+	case CONF_BOOL:
+	case CONF_UINT:
+	case CONF_SIZE:
+	case CONF_TIME:
+	case CONF_CHOICE:
+		return;
+	case CONF_STRING:
+	case CONF_NAME:
+	case CONF_HANDLER:
+		free(*(char **)field);
+		return;
+	case CONF_ADDRESSES:
+		free_addresses(*(struct conf_address **)field,
+		    *conf_key_count(key, base));
+		return;
+	case CONF_GROUP:
+		conf_keys_free(key->keys, field);
+		return;
+	case CONF_GROUPS:
+		free_groups(key, *(char **)field, *conf_key_count(key, base));
+		return;
+	}
+}
+
+void
+conf_keys_free(const struct conf_key *keys, void *base)
+{
+	for (; keys->name != NULL; keys++)
+		free_field(keys, base);
+}
+
+/* ---- what is allowed ---- */
+
+static void
+print_choices(FILE *out, const char *const *choices)
+{
+	for (size_t i = 0; choices[i] != NULL; i++) {
+		if (i > 0)
+			fputs(choices[i + 1] == NULL ? " or " : ", ", out);
+		fprintf(out, "\"%s\"", choices[i]);
+	}
+}
+
+void
+conf_print_handlers(FILE *out)
+{
+	fputs("the name of a handler: ", out);
+	print_choices(out, conf_handler_names);
+}
+
+static void
+print_number_range(FILE *out, const struct conf_key *key)
+{
+	const char *unit = key->type == CONF_SIZE ? "bytes" : key->unit;
+
+	fputs("a whole number", out);
+	if (unit != NULL)
+		fprintf(out, " of %s", unit);
+	fprintf(out, " from %" PRIu64 " to %" PRIu64, key->min, key->max);
+}
+
+static void
+print_time_range(FILE *out, const struct conf_key *key)
+{
+	assert(key->min % SECOND == 0 && key->max % SECOND == 0);
+	if (key->zero_is_off)
+		fputs("0 (off) or ", out);
+	fprintf(out, "a number of seconds from %" PRIu64 " to %" PRIu64,
+	    key->min / SECOND, key->max / SECOND);
+}
+
+void
+conf_key_print_allowed(FILE *out, const struct conf_key *key)
+{
+	switch (key->type) {
+	case CONF_BOOL:
+		fputs("true or false", out);
+		return;
+	case CONF_UINT:
+	case CONF_SIZE:
+		print_number_range(out, key);
+		return;
+	case CONF_TIME:
+		print_time_range(out, key);
+		return;
+	case CONF_CHOICE:
+		print_choices(out, key->choices);
+		return;
+	case CONF_STRING:
+		fprintf(out, "a string of at most %" PRIu64 " bytes", key->max);
+		return;
+	case CONF_NAME:
+		fprintf(out, "a string of %" PRIu64 " to %" PRIu64 " letters, "
+		    "digits, \"_\", \".\" or \"-\"", key->min, key->max);
+		return;
+	case CONF_HANDLER:
+		conf_print_handlers(out);
+		return;
+	case CONF_ADDRESSES:
+		fprintf(out, "an address or a list of %" PRIu64 " to %" PRIu64
+		    " addresses, as " CONF_ADDR_EXAMPLES, key->min, key->max);
+		return;
+	case CONF_GROUP:
+		fputs("a group: { ... }", out);
+		return;
+	case CONF_GROUPS:
+		fprintf(out, "a list of %" PRIu64 " to %" PRIu64 " groups: "
+		    "( { ... }, ... )", key->min, key->max);
+		return;
+	}
+}
+
+/* ---- names ---- */
+
+static size_t
+min3(size_t a, size_t b, size_t c)
+{
+	size_t least = a < b ? a : b;
+
+	return least < c ? least : c;
+}
+
+enum { NAME_MAX_LEN = 47 };
+
+/*
+ * How many slips of the finger lie between two names: a letter too many, too
+ * few, wrong, or swapped with its neighbour.  Case does not count.
+ */
+static size_t
+distance(const char *a, const char *b)
+{
+	size_t rows[3][NAME_MAX_LEN + 1];
+	size_t *row = rows[0], *above = rows[1], *above2 = rows[2], *swap;
+	size_t la = strlen(a), lb = strlen(b);
+
+	for (size_t j = 0; j <= lb; j++)
+		row[j] = j;
+	for (size_t i = 1; i <= la; i++) {
+		swap = above2, above2 = above, above = row, row = swap;
+		row[0] = i;
+		for (size_t j = 1; j <= lb; j++) {
+			bool same = tolower((unsigned char)a[i - 1]) ==
+			    tolower((unsigned char)b[j - 1]);
+
+			row[j] = min3(above[j] + 1, row[j - 1] + 1,
+			    above[j - 1] + !same);
+			if (i > 1 && j > 1 && a[i - 1] == b[j - 2] &&
+			    a[i - 2] == b[j - 1] && above2[j - 2] + 1 < row[j])
+				row[j] = above2[j - 2] + 1;
+		}
+	}
+	return row[lb];
+}
+
+/* The key whose name is nearest, if at most a third of the letters differ. */
+static const struct conf_key *
+nearest(const struct conf_key *keys, const char *name)
+{
+	const struct conf_key *best = NULL;
+	size_t least = strlen(name) / 3 + 1;
+
+	if (strlen(name) > NAME_MAX_LEN)
+		return NULL;
+	for (; keys->name != NULL; keys++) {
+		size_t d = distance(name, keys->name);
+
+		if (d < least) {
+			least = d;
+			best = keys;
+		}
+	}
+	return best;
+}
+
+/* What to do with one key; prefix is that of its name: "", "log.". */
+typedef bool (*visit_fn)(void *ctx, const char *prefix,
+    const struct conf_key *);
+
+/* Visit all keys in the order of the manual, until a visit returns true. */
+static bool
+visit(const struct conf_key *keys, const char *prefix, visit_fn fn, void *ctx)
+{
+	for (; keys->name != NULL; keys++) {
+		char *deeper;
+		bool done;
+
+		if (fn(ctx, prefix, keys))
+			return true;
+		if (keys->keys == NULL)
+			continue;
+		if (asprintf(&deeper, "%s%s.", prefix, keys->name) == -1)
+			abort();
+		done = visit(keys->keys, deeper, fn, ctx);
+		free(deeper);
+		if (done)
+			return true;
+	}
+	return false;
+}
+
+struct search {
+	FILE *out;
+	const char *name;
+};
+
+static bool
+hint_if_named(void *ctx, const char *prefix, const struct conf_key *key)
+{
+	const struct search *search = ctx;
+
+	if (strcmp(key->name, search->name) != 0)
+		return false;
+	if (prefix[0] == '\0')
+		fputs("; that is a global key", search->out);
+	else
+		fprintf(search->out, "; that is a key of %.*s",
+		    (int)strlen(prefix) - 1, prefix);
+	return true;
+}
+
+static void
+list_names(FILE *out, const struct conf_key *keys)
+{
+	fputs("; known here: ", out);
+	for (; keys->name != NULL; keys++)
+		fprintf(out, "%s%s", keys->name,
+		    keys[1].name == NULL ? "" : ", ");
+}
+
+void
+conf_keys_print_hint(FILE *out, const struct conf_key *keys, const char *name)
+{
+	struct search search = { .out = out, .name = name };
+	const struct conf_key *near;
+
+	if (visit(conf_keys, "", hint_if_named, &search))
+		return;
+	near = nearest(keys, name);
+	if (near != NULL)
+		fprintf(out, "; did you mean \"%s\"?", near->name);
+	else
+		list_names(out, keys);
+}
+
+static bool
+print_name(void *ctx, const char *prefix, const struct conf_key *key)
+{
+	FILE *out = ctx;
+
+	if (key->keys == NULL)
+		fprintf(out, "%s%s\n", prefix, key->name);
+	return false;
+}
+
+void
+conf_print_keys(FILE *out)
+{
+	visit(conf_keys, "", print_name, out);
+}

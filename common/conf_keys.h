@@ -1,0 +1,90 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * The keys of the configuration: one row each.
+ *
+ * Included by the rooms that read, check and print a configuration, and by the
+ * test that holds the rows against penstock.conf(5).
+ */
+#ifndef COMMON_CONF_KEYS_H
+#define COMMON_CONF_KEYS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+
+enum {
+	CONF_NAME_MAX = 63,	/* bytes of a name */
+};
+
+enum conf_type {
+	CONF_BOOL,		/* bool */
+	CONF_UINT,		/* unsigned */
+	CONF_SIZE,		/* size_t, bytes */
+	CONF_TIME,		/* unsigned, ms; the file has seconds */
+	CONF_CHOICE,		/* an enum that numbers the choices from 0 */
+	CONF_STRING,		/* char *, owned */
+	CONF_NAME,		/* the same; unique within its list */
+	CONF_HANDLER,		/* the same; names a handler */
+	CONF_ADDRESSES,		/* struct conf_address *, owned, and a count */
+	CONF_GROUP,		/* a struct with keys of its own, in place */
+	CONF_GROUPS,		/* an array of such, owned, and a count */
+};
+
+/* When a change of a key takes effect. */
+enum conf_effect {
+	CONF_AT_RELOAD,
+	CONF_AT_RESTART,
+};
+
+/*
+ * One key.  A row leaves out what its type does not use.  min and max bound the
+ * value itself, the milliseconds of a time, the bytes of a string, and the
+ * elements of addresses and groups.
+ */
+struct conf_key {
+	const char *name;		/* NULL ends a table */
+	enum conf_type type;
+	enum conf_effect effect;
+	size_t offset;			/* of the field in its struct */
+	size_t count_offset;		/* of the field's count */
+	bool required;			/* so there is no default */
+	bool zero_is_off;		/* 0 is allowed, whatever min says */
+	uint64_t min, max;
+	const char *unit;		/* of a CONF_UINT; NULL: none */
+	uint64_t initial;		/* the default; of a string: "" */
+	const char *const *choices;	/* end with NULL */
+	const struct conf_key *keys;	/* of each group */
+	size_t group_size;		/* of the struct of each group */
+};
+
+/* The keys of struct conf. */
+extern const struct conf_key conf_keys[];
+
+extern const char *const conf_protocol_names[];
+extern const char *const conf_handler_names[];
+
+const struct conf_key *conf_key_find(const struct conf_key *keys,
+    const char *name);
+
+/* The field of a key, in the struct at base. */
+void *conf_key_field(const struct conf_key *, const void *base);
+size_t *conf_key_count(const struct conf_key *, const void *base);
+
+/* Give every field its default.  The struct at base is zeroed before. */
+void conf_keys_init(const struct conf_key *keys, void *base);
+/* Free all that the fields own. */
+void conf_keys_free(const struct conf_key *keys, void *base);
+
+/* Print what values a key may have: words that follow "must be ". */
+void conf_key_print_allowed(FILE *, const struct conf_key *);
+
+/* Print what a handler may be called: words that follow "must be ". */
+void conf_print_handlers(FILE *);
+
+/* Print what an unknown name among these keys may have meant: a key of that
+ * name elsewhere, a key here that looks like it, or else all that are here. */
+void conf_keys_print_hint(FILE *, const struct conf_key *keys,
+    const char *name);
+
+#endif

@@ -1,0 +1,181 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * The configuration in effect, as a file that can be read back.
+ *
+ * Runs in the master.  Follows the rows of conf_keys.c, and knows what
+ * libconfig 1.5 asks of a value: an L behind a number of more than 32 bits, a
+ * decimal point in every float.
+ */
+#include "common/conf_print.h"
+
+#include <inttypes.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <string.h>
+
+#include "common/conf.h"
+#include "common/conf_keys.h"
+
+static void
+print_char(FILE *out, unsigned char c)
+{
+	static const char special[] = "\"\\\n\r\t\f", letters[] = "\"\\nrtf";
+	const char *at = c == '\0' ? NULL : strchr(special, c);
+
+	if (at != NULL)
+		fprintf(out, "\\%c", letters[at - special]);
+	else if (c < ' ' || c == 0x7f)
+		fprintf(out, "\\x%02X", c);
+	else
+		putc(c, out);
+}
+
+void
+conf_print_string(FILE *out, const char *string, size_t max)
+{
+	size_t len = strlen(string);
+	bool cut = len > max;
+
+	if (cut) {
+		len = max;
+		/* Not in the middle of a character of UTF-8. */
+		while (len > 0 && ((unsigned char)string[len] & 0xc0) == 0x80)
+			len--;
+	}
+	putc('"', out);
+	for (size_t i = 0; i < len; i++)
+		print_char(out, (unsigned char)string[i]);
+	fputs(cut ? "\"..." : "\"", out);
+}
+
+static void
+print_indent(FILE *out, unsigned depth)
+{
+	while (depth-- > 0)
+		putc('\t', out);
+}
+
+static void
+print_size(FILE *out, size_t size)
+{
+	fprintf(out, "%zu%s", size, size > INT32_MAX ? "L" : "");
+}
+
+/* Milliseconds as seconds: "60.0", "0.25". */
+static void
+print_time(FILE *out, unsigned ms)
+{
+	unsigned fraction = ms % 1000;
+	int digits = 3;
+
+	while (digits > 1 && fraction % 10 == 0) {
+		fraction /= 10;
+		digits--;
+	}
+	fprintf(out, "%u.%0*u", ms / 1000, digits, fraction);
+}
+
+static void
+print_addresses(FILE *out, const struct conf_address *addresses, size_t count)
+{
+	fputs("[ ", out);
+	for (size_t i = 0; i < count; i++) {
+		const char *text = addresses[i].text;
+
+		if (addresses[i].from_wildcard) {
+			fprintf(out, "\"*%s\"", strrchr(text, ':'));
+			i++;	/* the other family, from the same word */
+		} else {
+			conf_print_string(out, text, SIZE_MAX);
+		}
+		fputs(i + 1 < count ? ", " : " ]", out);
+	}
+}
+
+static void
+print_keys(FILE *out, const struct conf_key *keys, const void *base,
+    unsigned depth)
+{
+	for (; keys->name != NULL; keys++) {
+		print_indent(out, depth);
+		fprintf(out, "%s = ", keys->name);
+		conf_print_value(out, keys, base, depth);
+		fputs(";\n", out);
+	}
+}
+
+static void
+print_group(FILE *out, const struct conf_key *key, const void *base,
+    unsigned depth)
+{
+	fputs("{\n", out);
+	print_keys(out, key->keys, base, depth + 1);
+	print_indent(out, depth);
+	putc('}', out);
+}
+
+static void
+print_groups(FILE *out, const struct conf_key *key, const char *groups,
+    size_t count, unsigned depth)
+{
+	fputs("(\n", out);
+	for (size_t i = 0; i < count; i++) {
+		print_indent(out, depth + 1);
+		print_group(out, key, groups + i * key->group_size, depth + 1);
+		fputs(i + 1 < count ? ",\n" : "\n", out);
+	}
+	print_indent(out, depth);
+	putc(')', out);
+}
+
+void
+conf_print_value(FILE *out, const struct conf_key *key, const void *base,
+    unsigned depth)
+{
+	const void *field = conf_key_field(key, base);
+
+	switch (key->type) {
+	case CONF_BOOL:
+		fputs(*(const bool *)field ? "true" : "false", out);
+		return;
+	case CONF_UINT:
+		print_size(out, *(const unsigned *)field);
+		return;
+	case CONF_SIZE:
+		print_size(out, *(const size_t *)field);
+		return;
+	case CONF_TIME:
+		print_time(out, *(const unsigned *)field);
+		return;
+	case CONF_CHOICE:
+		conf_print_string(out,
+		    key->choices[*(const unsigned *)field], SIZE_MAX);
+		return;
+	case CONF_STRING:
+	case CONF_NAME:
+	case CONF_HANDLER:
+		conf_print_string(out, *(char *const *)field, SIZE_MAX);
+		return;
+	case CONF_ADDRESSES:
+		print_addresses(out, *(struct conf_address *const *)field,
+		    *conf_key_count(key, base));
+		return;
+	case CONF_GROUP:
+		print_group(out, key, field, depth);
+		return;
+	case CONF_GROUPS:
+		print_groups(out, key, *(char *const *)field,
+		    *conf_key_count(key, base), depth);
+		return;
+	}
+}
+
+int
+conf_print(FILE *out, const struct conf *conf)
+{
+	fputs("# The configuration in effect, read from ", out);
+	conf_print_string(out, conf->path, SIZE_MAX);
+	fputs(".\n", out);
+	print_keys(out, conf_keys, conf, 0);
+	return fflush(out) == EOF || ferror(out) ? -1 : 0;
+}

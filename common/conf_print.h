@@ -1,0 +1,22 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * Values as the configuration's grammar has them.
+ */
+#ifndef COMMON_CONF_PRINT_H
+#define COMMON_CONF_PRINT_H
+
+#include <stddef.h>
+#include <stdio.h>
+
+struct conf_key;
+
+/* Print a string in quotes, escaped, and only its beginning if it is longer
+ * than max bytes. */
+void conf_print_string(FILE *, const char *, size_t max);
+
+/* Print the value of one key of the struct at base.  depth is the number of
+ * tabs before its lines, should it have more than one. */
+void conf_print_value(FILE *, const struct conf_key *, const void *base,
+    unsigned depth);
+
+#endif

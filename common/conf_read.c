@@ -1,0 +1,438 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * From libconfig's settings to the fields of a struct, by a table of keys.
+ *
+ * Runs in the master.  A setting that does not fit its row is told, and the
+ * reading goes on, so that one run tells all.
+ */
+#include "common/conf_read.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/conf.h"
+#include "common/conf_addr.h"
+#include "common/conf_alloc.h"
+#include "common/conf_keys.h"
+
+/* An address that was read, and where. */
+struct conf_seen {
+	struct conf_address address;	/* its text is not owned */
+	const config_setting_t *setting;
+};
+
+/* ---- numbers ---- */
+
+/* Get a whole number; false if it is none, or is negative. */
+static bool
+get_whole(const config_setting_t *setting, uint64_t *value)
+{
+	bool hex = config_setting_get_format(setting) == CONFIG_FORMAT_HEX;
+	long long number;
+
+	switch (config_setting_type(setting)) {
+	case CONFIG_TYPE_INT:
+		number = config_setting_get_int(setting);
+		/* Hexadecimal has no sign: libconfig has made one of bit 31. */
+		*value = hex ? (unsigned)number : (uint64_t)number;
+		return hex || number >= 0;
+	case CONFIG_TYPE_INT64:
+		number = config_setting_get_int64(setting);
+		*value = (uint64_t)number;
+		return hex || number >= 0;
+	default:
+		return false;
+	}
+}
+
+static bool
+in_range(const struct conf_key *key, uint64_t value)
+{
+	return (value >= key->min && value <= key->max) ||
+	    (key->zero_is_off && value == 0);
+}
+
+static bool
+read_uint(const config_setting_t *setting, const struct conf_key *key,
+    unsigned *field)
+{
+	uint64_t value;
+
+	if (!get_whole(setting, &value) || !in_range(key, value))
+		return false;
+	*field = (unsigned)value;
+	return true;
+}
+
+static bool
+read_size(const config_setting_t *setting, const struct conf_key *key,
+    size_t *field)
+{
+	uint64_t value;
+
+	if (!get_whole(setting, &value) || !in_range(key, value))
+		return false;
+	*field = value;
+	return true;
+}
+
+static bool
+get_seconds(const config_setting_t *setting, double *seconds)
+{
+	uint64_t whole;
+
+	if (config_setting_type(setting) == CONFIG_TYPE_FLOAT) {
+		*seconds = config_setting_get_float(setting);
+		return true;
+	}
+	if (!get_whole(setting, &whole))
+		return false;
+	*seconds = (double)whole;
+	return true;
+}
+
+/* Not after rounding, which would let through what lies just outside. */
+static bool
+time_in_range(const struct conf_key *key, double ms)
+{
+	return (ms >= (double)key->min && ms <= (double)key->max) ||
+	    (key->zero_is_off && ms == 0);
+}
+
+static bool
+read_time(const config_setting_t *setting, const struct conf_key *key,
+    unsigned *field)
+{
+	double seconds;
+
+	if (!get_seconds(setting, &seconds) ||
+	    !time_in_range(key, seconds * 1000))
+		return false;
+	*field = (unsigned)(seconds * 1000 + 0.5);
+	if (*field == 0 && seconds > 0)
+		*field = 1;	/* 0 would mean something else */
+	return true;
+}
+
+/* ---- words ---- */
+
+static bool
+read_bool(const config_setting_t *setting, bool *field)
+{
+	if (config_setting_type(setting) != CONFIG_TYPE_BOOL)
+		return false;
+	*field = config_setting_get_bool(setting);
+	return true;
+}
+
+static bool
+read_choice(const config_setting_t *setting, const struct conf_key *key,
+    unsigned *field)
+{
+	const char *word;
+
+	if (!conf_is_string(setting))
+		return false;
+	word = config_setting_get_string(setting);
+	for (unsigned i = 0; key->choices[i] != NULL; i++) {
+		if (strcmp(key->choices[i], word) == 0) {
+			*field = i;
+			return true;
+		}
+	}
+	return false;
+}
+
+static void
+set_string(char **field, const char *text)
+{
+	free(*field);
+	*field = conf_must(strdup(text));
+}
+
+static bool
+read_string(const config_setting_t *setting, const struct conf_key *key,
+    char **field)
+{
+	const char *text;
+
+	if (!conf_is_string(setting))
+		return false;
+	text = config_setting_get_string(setting);
+	if (strlen(text) > key->max)
+		return false;
+	set_string(field, text);
+	return true;
+}
+
+/* A handler's name is looked up later, when all handlers are known. */
+static bool
+read_handler(const config_setting_t *setting, char **field)
+{
+	if (!conf_is_string(setting))
+		return false;
+	set_string(field, config_setting_get_string(setting));
+	return true;
+}
+
+/* The name setting of an earlier group in the same list that says the same. */
+static const config_setting_t *
+find_namesake(const config_setting_t *setting)
+{
+	const config_setting_t *group = config_setting_parent(setting);
+	const config_setting_t *list = config_setting_parent(group);
+	const char *name = config_setting_get_string(setting);
+	unsigned last = (unsigned)config_setting_index(group);
+
+	for (unsigned i = 0; i < last; i++) {
+		const config_setting_t *other;
+		const char *its;
+
+		other = config_setting_get_elem(list, i);
+		its = conf_own_name(other);
+		if (its != NULL && strcmp(its, name) == 0)
+			return config_setting_get_member(other, "name");
+	}
+	return NULL;
+}
+
+static bool
+read_name(struct conf_reader *reader, const config_setting_t *setting,
+    char **field)
+{
+	const config_setting_t *other;
+
+	if (!conf_is_string(setting) ||
+	    !conf_is_name(config_setting_get_string(setting)))
+		return false;
+	set_string(field, config_setting_get_string(setting));
+	other = find_namesake(setting);
+	if (other == NULL)
+		return true;
+	fputs("already taken at ", conf_refuse(&reader->complaints, setting));
+	conf_print_place(&reader->complaints, other);
+	conf_complaint_end(&reader->complaints);
+	return true;
+}
+
+/* ---- addresses ---- */
+
+static const struct conf_seen *
+find_seen(const struct conf_reader *reader, const struct conf_address *address)
+{
+	for (size_t i = 0; i < reader->nseen; i++)
+		if (conf_addr_equal(&reader->seen[i].address, address))
+			return &reader->seen[i];
+	return NULL;
+}
+
+static void
+refuse_seen(struct conf_reader *reader, const config_setting_t *setting,
+    const struct conf_address *address, const struct conf_seen *seen)
+{
+	FILE *out = conf_refuse(&reader->complaints, setting);
+
+	if (strcmp(config_setting_get_string(setting), address->text) != 0)
+		fprintf(out, "%s is ", address->text);
+	fputs("already taken by ", out);
+	conf_print_path(out, seen->setting);
+	fputs(" at ", out);
+	conf_print_place(&reader->complaints, seen->setting);
+	conf_complaint_end(&reader->complaints);
+}
+
+/* Note the addresses that one setting gave; refuse it if one is known. */
+static void
+see_addresses(struct conf_reader *reader, const config_setting_t *setting,
+    const struct conf_address *addresses, size_t count)
+{
+	const struct conf_seen *seen = NULL;
+
+	for (size_t i = 0; i < count && seen == NULL; i++) {
+		seen = find_seen(reader, &addresses[i]);
+		if (seen != NULL)
+			refuse_seen(reader, setting, &addresses[i], seen);
+	}
+	for (size_t i = 0; i < count; i++) {
+		reader->seen = conf_must(reallocarray(reader->seen,
+		    reader->nseen + 1, sizeof(*reader->seen)));
+		reader->seen[reader->nseen++] = (struct conf_seen){
+			.address = addresses[i], .setting = setting,
+		};
+	}
+}
+
+static void
+read_address(struct conf_reader *reader, const config_setting_t *setting,
+    struct conf_address **field, size_t *total)
+{
+	struct conf_address *addresses, parsed[2];
+	const char *must;
+	size_t count;
+
+	if (!conf_is_string(setting)) {
+		conf_refuse_must(&reader->complaints, setting,
+		    "be an address, as " CONF_ADDR_EXAMPLES);
+		return;
+	}
+	count = conf_addr_parse(config_setting_get_string(setting), parsed,
+	    &must);
+	if (count == 0) {
+		conf_refuse_must(&reader->complaints, setting, must);
+		return;
+	}
+	see_addresses(reader, setting, parsed, count);
+	addresses = conf_must(reallocarray(*field, *total + count,
+	    sizeof(*addresses)));
+	memcpy(addresses + *total, parsed, count * sizeof(*addresses));
+	*field = addresses;
+	*total += count;
+}
+
+static bool
+is_list_of_some(const config_setting_t *setting, const struct conf_key *key)
+{
+	size_t length = (size_t)config_setting_length(setting);
+
+	return (config_setting_is_list(setting) ||
+	    config_setting_is_array(setting)) &&
+	    length >= key->min && length <= key->max;
+}
+
+static bool
+read_addresses(struct conf_reader *reader, const config_setting_t *setting,
+    const struct conf_key *key, void *base)
+{
+	struct conf_address **field = conf_key_field(key, base);
+	size_t *count = conf_key_count(key, base);
+	unsigned length = (unsigned)config_setting_length(setting);
+
+	if (conf_is_string(setting)) {
+		read_address(reader, setting, field, count);
+		return true;
+	}
+	if (!is_list_of_some(setting, key))
+		return false;
+	for (unsigned i = 0; i < length; i++)
+		read_address(reader, config_setting_get_elem(setting, i),
+		    field, count);
+	return true;
+}
+
+/* ---- groups ---- */
+
+static bool
+read_subgroup(struct conf_reader *reader, const config_setting_t *setting,
+    const struct conf_key *key, void *base)
+{
+	if (!config_setting_is_group(setting))
+		return false;
+	conf_read_group(reader, setting, key->keys, base);
+	return true;
+}
+
+static void
+read_element(struct conf_reader *reader, const config_setting_t *setting,
+    const struct conf_key *key, void *base)
+{
+	conf_keys_init(key->keys, base);
+	if (!read_subgroup(reader, setting, key, base))
+		conf_refuse_must(&reader->complaints, setting,
+		    "be a group: { ... }");
+}
+
+static bool
+read_groups(struct conf_reader *reader, const config_setting_t *setting,
+    const struct conf_key *key, void *base)
+{
+	unsigned length = (unsigned)config_setting_length(setting);
+	bool fits = is_list_of_some(setting, key);
+	char *groups;
+
+	if (!config_setting_is_list(setting) || length == 0)
+		return false;
+	/* Of a list that is too long the beginning is read all the same: it
+	 * may hold more to tell. */
+	if (length > key->max)
+		length = (unsigned)key->max;
+	groups = conf_must(calloc(length, key->group_size));
+	*(void **)conf_key_field(key, base) = groups;
+	*conf_key_count(key, base) = length;
+	for (unsigned i = 0; i < length; i++)
+		read_element(reader, config_setting_get_elem(setting, i), key,
+		    groups + i * key->group_size);
+	return fits;
+}
+
+/* Read one setting by its row; false if it is not what the row allows. */
+static bool
+read_value(struct conf_reader *reader, const config_setting_t *setting,
+    const struct conf_key *key, void *base)
+{
+	void *field = conf_key_field(key, base);
+
+	switch (key->type) {
+	case CONF_BOOL:
+		return read_bool(setting, field);
+	case CONF_UINT:
+		return read_uint(setting, key, field);
+	case CONF_SIZE:
+		return read_size(setting, key, field);
+	case CONF_TIME:
+		return read_time(setting, key, field);
+	case CONF_CHOICE:
+		return read_choice(setting, key, field);
+	case CONF_STRING:
+		return read_string(setting, key, field);
+	case CONF_NAME:
+		return read_name(reader, setting, field);
+	case CONF_HANDLER:
+		return read_handler(setting, field);
+	case CONF_ADDRESSES:
+		return read_addresses(reader, setting, key, base);
+	case CONF_GROUP:
+		return read_subgroup(reader, setting, key, field);
+	case CONF_GROUPS:
+		return read_groups(reader, setting, key, base);
+	}
+	return false;
+}
+
+static void
+read_setting(struct conf_reader *reader, const config_setting_t *setting,
+    const struct conf_key *keys, void *base)
+{
+	const struct conf_key *key;
+
+	key = conf_key_find(keys, config_setting_name(setting));
+	if (key == NULL)
+		conf_refuse_unknown(&reader->complaints, setting, keys);
+	else if (!read_value(reader, setting, key, base))
+		conf_refuse_value(&reader->complaints, setting, key);
+}
+
+void
+conf_read_group(struct conf_reader *reader, const config_setting_t *group,
+    const struct conf_key *keys, void *base)
+{
+	unsigned length = (unsigned)config_setting_length(group);
+
+	for (unsigned i = 0; i < length; i++)
+		read_setting(reader, config_setting_get_elem(group, i), keys,
+		    base);
+	for (; keys->name != NULL; keys++)
+		if (keys->required &&
+		    config_setting_get_member(group, keys->name) == NULL)
+			conf_miss(&reader->complaints, group, keys);
+}
+
+void
+conf_read_end(struct conf_reader *reader, struct conf_report *report)
+{
+	conf_complaints_report(&reader->complaints, report);
+	free(reader->seen);
+	reader->seen = NULL;
+	reader->nseen = 0;
+}

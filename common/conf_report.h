@@ -1,0 +1,16 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * Adding to the report that the caller of conf_load() gets.
+ */
+#ifndef COMMON_CONF_REPORT_H
+#define COMMON_CONF_REPORT_H
+
+struct conf_report;
+
+/* Add an error to a report, which owns text from here on. */
+void conf_report_add(struct conf_report *, const char *file, unsigned line,
+    char *text);
+void conf_report_addf(struct conf_report *, const char *file, unsigned line,
+    const char *fmt, ...) __attribute__((format(printf, 4, 5)));
+
+#endif

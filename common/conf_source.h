@@ -1,0 +1,45 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * The text of a configuration: a file with all that it includes.
+ */
+#ifndef COMMON_CONF_SOURCE_H
+#define COMMON_CONF_SOURCE_H
+
+struct conf_report;
+struct conf_source;
+
+enum {
+	/* Bytes of all files together, which bounds the time that the master
+	 * can spend on them. */
+	CONF_SOURCE_MAX = 1 << 20,
+	CONF_INCLUDE_DEPTH_MAX = 10,
+};
+
+/* A line as its author sees it. */
+struct conf_place {
+	const char *file;
+	unsigned line;			/* 0: the file as a whole */
+};
+
+/*
+ * Read a file and put what it includes in place of each include.  Returns NULL
+ * if that cannot be done; the report then names every reason.
+ */
+struct conf_source *conf_source_read(const char *path, struct conf_report *);
+void conf_source_free(struct conf_source *);
+
+const char *conf_source_text(const struct conf_source *);
+
+/* Where a line of the text comes from.  The names live as long as it does. */
+struct conf_place conf_source_place(const struct conf_source *, unsigned line);
+
+/* A line in quotes, without the blanks around it, and cut if it is long.  The
+ * caller frees it. */
+char *conf_source_line(const struct conf_source *, unsigned line);
+
+/* The last line from first to last that holds a string in its quotes, or last
+ * if none does. */
+unsigned conf_source_find_string(const struct conf_source *, unsigned first,
+    unsigned last, const char *string);
+
+#endif
