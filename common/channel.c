@@ -5,6 +5,7 @@
 #include <sys/uio.h>
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -21,6 +22,8 @@ struct channel {
 	enum ctl_sender peer;
 	const struct channel_callbacks *callbacks;
 	void *arg;
+	int spare;			/* a place for a descriptor to arrive at when
+					   the process has no other left; or -1 */
 	bool *freed;			/* set while a callback runs */
 };
 
@@ -65,7 +68,8 @@ receive(int fd, struct ctl *msg)
 		.msg_iov = &iov,
 		.msg_iovlen = 1,
 		.msg_control = &control,
-		.msg_controllen = sizeof(control),
+		/* Not CMSG_SPACE(): its padding is room for one more. */
+		.msg_controllen = CMSG_LEN(CTL_FDS_MAX * sizeof(int)),
 	};
 	ssize_t n;
 
@@ -88,6 +92,21 @@ close_fds(struct ctl *msg)
 }
 
 static void
+close_spare(struct channel *channel)
+{
+	if (channel->spare != -1)
+		close(channel->spare);
+	channel->spare = -1;
+}
+
+static void
+open_spare(struct channel *channel)
+{
+	if (channel->spare == -1)
+		channel->spare = fcntl(channel->fd, F_DUPFD_CLOEXEC, 0);
+}
+
+static void
 end(struct channel *channel, const char *why)
 {
 	event_del(channel->event);
@@ -103,9 +122,12 @@ handle_one(struct channel *channel)
 	bool freed = false;
 	ssize_t n;
 
+	close_spare(channel);
 	n = receive(channel->fd, &msg);
-	if (n == -1 && (errno == EAGAIN))
+	if (n == -1 && errno == EAGAIN) {
+		open_spare(channel);
 		return (false);
+	}
 	if (n <= 0) {
 		end(channel, n == 0 || errno == ECONNRESET ? NULL :
 		    strerror(errno));
@@ -123,6 +145,7 @@ handle_one(struct channel *channel)
 	if (freed)
 		return (false);
 	channel->freed = NULL;
+	open_spare(channel);
 	return (true);
 }
 
@@ -153,14 +176,19 @@ channel_new(struct event_base *base, int fd, enum ctl_sender peer,
 	channel->peer = peer;
 	channel->callbacks = callbacks;
 	channel->arg = arg;
+	channel->spare = -1;
+	open_spare(channel);
 	channel->event = event_new(base, fd, EV_READ | EV_PERSIST, on_readable,
 	    channel);
 	if (channel->event == NULL || event_add(channel->event, NULL) == -1)
 		goto fail;
 	return (channel);
 fail:
-	if (channel != NULL && channel->event != NULL)
-		event_free(channel->event);
+	if (channel != NULL) {
+		close_spare(channel);
+		if (channel->event != NULL)
+			event_free(channel->event);
+	}
 	free(channel);
 	close(fd);
 	errno = ENOMEM;
@@ -175,6 +203,7 @@ channel_free(struct channel *channel)
 	if (channel->freed != NULL)
 		*channel->freed = true;
 	event_free(channel->event);
+	close_spare(channel);
 	close(channel->fd);
 	free(channel);
 }

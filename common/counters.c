@@ -117,10 +117,22 @@ counters_free(struct counters *counters)
 	*counters = (struct counters){ .fd = -1 };
 }
 
-void
+int
 counters_seal(struct counters *counters)
 {
-	mprotect(counters->map, counters->size, PROT_READ);
+	char path[32];
+	void *map;
+	int fd;
+
+	/* Of a descriptor that is open for reading alone, no mapping can be
+	 * made writable again. */
+	snprintf(path, sizeof(path), "/proc/self/fd/%d", counters->fd);
+	if ((fd = open(path, O_RDONLY | O_CLOEXEC)) == -1)
+		return (-1);
+	map = mmap(counters->map, counters->size, PROT_READ,
+	    MAP_SHARED | MAP_FIXED, fd, 0);
+	close(fd);
+	return (map == MAP_FAILED ? -1 : 0);
 }
 
 struct conn_record *
@@ -138,13 +150,37 @@ counters_forget(struct counters *counters, unsigned block, uint32_t first,
     uint32_t n)
 {
 	struct conn_record *records = counters_records(counters, block) + first;
+	size_t size = n * sizeof(*records);
 
-	/* MADV_REMOVE punches a hole, which reads as zeroes. */
-	if (madvise(records, page_align(n * sizeof(*records)),
+	/* Nothing stands behind the last record on its page. */
+	if (first + n == counters->records)
+		size = page_align(size);
+	/* MADV_REMOVE punches a hole of whole pages, which reads as zeroes. */
+	if (size == page_align(size) && madvise(records, size,
 	    MADV_REMOVE) == 0)
 		return;
 	for (uint32_t i = 0; i < n; i++)
 		records[i] = (struct conn_record){ .seq = records[i].seq };
+}
+
+/*
+ * What was accepted and is not closed is lost.  The gauge may be one off: a
+ * worker can die between two stores.
+ */
+static uint64_t
+bury_listener(struct counters_listener *dead, uint64_t most)
+{
+	uint64_t closed = 0, accepted = counter_get(&dead->accepted), lost;
+
+	for (int i = 0; i < CLOSE_REASON_COUNT; i++)
+		closed += counter_get(&dead->closed[i]);
+	lost = accepted > closed ? accepted - closed : 0;
+	/* No worker can hold more than its table has room for. */
+	if (lost > most)
+		lost = most;
+	counter_add(&dead->closed[CLOSE_LOST], lost);
+	counter_set(&dead->active, 0);
+	return (lost);
 }
 
 uint64_t
@@ -153,19 +189,8 @@ counters_bury(struct counters *counters, unsigned block)
 	struct counters_block *dead = &counters->map->block[block];
 	uint64_t lost = 0;
 
-	for (unsigned i = 0; i < COUNTERS_LISTENERS; i++) {
-		struct counters_listener *listener = &dead->listener[i];
-		uint64_t active = counter_get(&listener->active);
-
-		/* No worker can hold more than its table has room for. */
-		if (active > counters->records)
-			active = counters->records;
-		if (active == 0)
-			continue;
-		counter_add(&listener->closed[CLOSE_LOST], active);
-		counter_set(&listener->active, 0);
-		lost += active;
-	}
+	for (unsigned i = 0; i < COUNTERS_LISTENERS; i++)
+		lost += bury_listener(&dead->listener[i], counters->records);
 	counter_set(&dead->worker.active, 0);
 	counter_set(&dead->worker.buffered, 0);
 	return (lost);

@@ -21,7 +21,7 @@ enum {
 	COUNTERS_VERSION = 1,
 	/* The workers that one slot can have at a time: one that starts, one
 	 * that serves, and those before it that still drain. */
-	COUNTERS_BLOCKS = 4,
+	COUNTERS_BLOCKS = 8,
 	/* Listener names that one master can meet in its life, see
 	 * master/registry.h. */
 	COUNTERS_LISTENERS = 128,
@@ -145,7 +145,7 @@ void counters_free(struct counters *);
 
 /* Forbid this process to write to the mapping: a worker's view of other
  * slots. */
-void counters_seal(struct counters *);
+int counters_seal(struct counters *);
 
 /* The table of one block. */
 struct conn_record *counters_records(const struct counters *, unsigned block);

@@ -19,6 +19,17 @@ fd_open_standard(void)
 		close(fd);
 }
 
+void
+fd_redirect_to_null(int fd)
+{
+	int null;
+
+	if ((null = open("/dev/null", O_RDWR | O_CLOEXEC)) == -1)
+		return;
+	dup2(null, fd);
+	close(null);
+}
+
 static int
 compare(const void *a, const void *b)
 {

@@ -13,6 +13,9 @@
  */
 void fd_open_standard(void);
 
+/* Let a descriptor lead to /dev/null from now on. */
+void fd_redirect_to_null(int fd);
+
 /* Close every descriptor above 2 that is not in keep[].  keep[] is sorted in
  * place; entries below 0 are passed over. */
 void fd_close_all_but(int *keep, size_t nkeep);

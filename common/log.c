@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 #include "common/log.h"
 
+#include <sys/socket.h>
 #include <sys/stat.h>
 
 #include <errno.h>
@@ -33,7 +34,8 @@ struct limiter {
 
 static struct {
 	int fd;
-	bool may_block;			/* a pipe or terminal */
+	bool may_block;			/* it waits for who reads it */
+	bool is_socket;
 	enum log_level level;
 	enum log_format format;
 	const char *role;
@@ -90,15 +92,37 @@ log_configure(enum log_level level, enum log_format format)
 	out.format = format;
 }
 
+/*
+ * A pipe or terminal that is ours alone to set non-blocking: another open file
+ * of the same.  What we were given is shared with others, who expect it to
+ * block.
+ */
+static int
+reopen_nonblocking(int fd)
+{
+	char path[32];
+
+	snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
+	return (open(path, O_WRONLY | O_APPEND | O_NONBLOCK | O_NOCTTY |
+	    O_CLOEXEC));
+}
+
 void
 log_use(int fd)
 {
-	struct stat st;
+	struct stat st = { .st_mode = 0 };
+	int own;
 
 	if (out.fd != STDERR_FILENO && out.fd != fd)
 		close(out.fd);
 	out.fd = fd;
 	out.may_block = fstat(fd, &st) == -1 || !S_ISREG(st.st_mode);
+	out.is_socket = S_ISSOCK(st.st_mode);
+	if (fd != STDERR_FILENO || !out.may_block || out.is_socket ||
+	    (own = reopen_nonblocking(fd)) == -1)
+		return;
+	out.fd = own;
+	out.may_block = false;
 }
 
 int
@@ -345,6 +369,9 @@ write_line(enum log_level level, enum log_event event,
 		return (false);
 	len = log_format_line(text, sizeof(text), out.format, level, event,
 	    fields);
+	if (out.is_socket)
+		return (send(out.fd, text, len, MSG_DONTWAIT | MSG_NOSIGNAL) ==
+		    (ssize_t)len);
 	return (write(out.fd, text, len) == (ssize_t)len);
 }
 

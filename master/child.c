@@ -55,7 +55,7 @@ static void
 tell(struct child *child, enum ctl_type type, const void *payload, int fd)
 {
 	if (child->channel != NULL && channel_send(child->channel, type,
-	    child->generation, payload, fd) == -1 && errno != EPIPE)
+	    child->generation, payload, fd) == -1 && errno != EPIPE && errno != ECONNRESET)
 		child_disown(child, strerror(errno));
 }
 
@@ -94,17 +94,33 @@ close_the_rest(const struct heritage *heritage)
 	return (0);
 }
 
+/* A worker writes to the mapping of its own slot alone. */
+static int
+seal_counters(struct heritage *heritage)
+{
+	for (size_t i = 0; i < heritage->ncounters; i++) {
+		if (i != heritage->slot &&
+		    counters_seal(&heritage->counters[i]) == -1)
+			return (-1);
+		heritage->counters[i].fd = -1;
+	}
+	return (0);
+}
+
 static void __attribute__((noreturn))
-become(const struct role *role, struct heritage *heritage,
+become(const struct master *master, struct heritage *heritage,
     const struct identity *identity)
 {
 	int status = EXIT_FAILURE;
 
 	signals_reset_in_child();
-	for (size_t i = 0; i < heritage->ncounters; i++)
-		heritage->counters[i].fd = -1;
-	if (close_the_rest(heritage) == 0 && privileges_drop(identity) == 0)
-		status = role->main(heritage);
+	/* Whoever waits for the end of a daemon's output need not wait for
+	 * us. */
+	if (master->daemon_fd != -1 && log_fd() != STDERR_FILENO)
+		fd_redirect_to_null(STDERR_FILENO);
+	if (seal_counters(heritage) == 0 && close_the_rest(heritage) == 0 &&
+	    privileges_drop(identity) == 0)
+		status = master->worker->main(heritage);
 	else
 		LOG(ERROR, WORKER_FAILED, F_ERRNO(errno));
 	free(heritage->sockets);
@@ -163,7 +179,7 @@ spawn(struct child *child, const struct generation *generation, bool prepared)
 	heritage.channel = fds[1];
 	fflush(NULL);		/* or the child writes it once more */
 	if ((child->pid = fork()) == 0)
-		become(master->worker, &heritage, &generation->identity);
+		become(master, &heritage, &generation->identity);
 	free(heritage.sockets);
 	close(fds[1]);
 	if (child->pid == -1) {
@@ -292,7 +308,8 @@ bury(struct master *master, struct child *child, int status)
 	struct counters *counters = &master->counters[child->slot->number];
 	uint64_t lost = counters_bury(counters, child->block);
 
-	/* Its last words may tell why. */
+	/* Its last words may tell why; they are no longer acted on. */
+	child->state = CHILD_ENDING;
 	if (child->channel != NULL)
 		channel_catch_up(child->channel);
 	TAILQ_REMOVE(&master->children, child, link);

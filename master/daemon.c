@@ -8,6 +8,8 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#include "common/fd.h"
+#include "common/log.h"
 #include "master/options.h"
 
 /* Wait for the daemon's word, or its end; then go as it went. */
@@ -49,22 +51,20 @@ daemon_start(void)
 	close(fds[0]);
 	/* A session of its own: no terminal can signal it. */
 	(void)setsid();
+	/* Whoever waits for the end of our output need not wait for ours. */
+	fd_redirect_to_null(STDIN_FILENO);
+	fd_redirect_to_null(STDOUT_FILENO);
 	return (fds[1]);
 }
 
 void
 daemon_ready(int *fd)
 {
-	int null;
-
 	if (*fd == -1)
 		return;
-	/* Whatever waits for the end of our output need not wait for ours. */
-	if ((null = open("/dev/null", O_RDWR | O_CLOEXEC)) != -1) {
-		dup2(null, STDIN_FILENO);
-		dup2(null, STDOUT_FILENO);
-		close(null);
-	}
+	/* What goes wrong from here on is told by the log alone. */
+	if (log_fd() != STDERR_FILENO)
+		fd_redirect_to_null(STDERR_FILENO);
 	(void)!write(*fd, "", 1);
 	close(*fd);
 	*fd = -1;

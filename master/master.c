@@ -119,15 +119,20 @@ void
 master_on_ready(struct master *master)
 {
 	if (master->state == MASTER_STARTING) {
-		master->state = MASTER_RUNNING;
-		if (pidfile_write(&master->pidfile) == -1)
+		if (pidfile_write(&master->pidfile) == -1) {
 			LOG(ERROR, START_FAILED,
 			    F_STR("pid_file", master->pidfile.path),
 			    F_ERRNO(errno));
+			master_on_failure(master);
+			return;
+		}
+		master->state = MASTER_RUNNING;
 		LOG(INFO, READY, F_U64("workers", master->running->slots));
 		daemon_ready(&master->daemon_fd);
 	}
-	notify_ready(master->running->number, master->running->slots);
+	/* While another reload is to follow, this is not yet its end. */
+	if (!master->reload.ordered)
+		notify_ready(master->running->number, master->running->slots);
 	master_show(master);
 }
 
@@ -242,6 +247,7 @@ claim_pidfile(struct master *master, const struct conf *conf)
 static int
 serve(struct master *master, struct conf *conf)
 {
+	signals_block();
 	if (start_log(conf) == -1) {
 		fail(conf->log.file, strerror(errno));
 		conf_free(conf);
@@ -356,7 +362,6 @@ master_main(int argc, char *argv[], const struct role *worker)
 	fd_open_standard();
 	if ((status = options_parse(&options, argc, argv)) != -1)
 		return (status);
-	signals_block();
 	master.worker = worker;
 	master.conf_path = options.conf_path;
 	master.daemon_fd = -1;

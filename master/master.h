@@ -51,7 +51,6 @@ struct master {
 	uint64_t numbered;			/* generations so far */
 	uint64_t tick_ms;			/* the last tick */
 	uint64_t lenient_until_ms;		/* see watchdog.c */
-	uint64_t resume_until_ms;		/* see reload_try() */
 	bool resuming;				/* a reload during a stop */
 	int daemon_fd;				/* see daemon_ready(); -1 */
 	int status;				/* of the exit */

@@ -22,8 +22,10 @@ on_ready(struct child *child)
 	    F_U64("child_gen", child->generation));
 	if (child == child->slot->next)
 		reload_on_ready(child);
-	else if (child == child->slot->serving)
+	else if (child == child->slot->serving) {
 		child_start(child);
+		slots_steer(child->master);
+	}
 }
 
 static void
@@ -40,6 +42,10 @@ on_failed(struct child *child, const struct ctl_failed *failed)
 static void
 on_drained(struct child *child)
 {
+	if (child->state != CHILD_DRAINING) {
+		child_disown(child, "it was not to drain");
+		return;
+	}
 	child->state = CHILD_ENDING;
 	child->patience_ms = clock_ms() + MASTER_EXIT_MS;
 	child->patience_for = "exit after DRAINED";

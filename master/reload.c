@@ -52,7 +52,8 @@ refuse(struct master *master, const char *why)
 	}
 	LOG(ERROR, RELOAD_REFUSED, F_STR("error", why),
 	    F_STR("kept", "the configuration and workers of before"));
-	notify_ready(master->running->number, master->running->slots);
+	if (!master->reload.ordered)
+		notify_ready(master->running->number, master->running->slots);
 	notify_status("reload refused: %s", why);
 	if (master->resuming) {
 		/* The order before this one was to stop. */
@@ -155,6 +156,24 @@ prepare(struct master *master, struct conf *conf, char why[WHY_MAX])
 	return (fork_workers(master, why));
 }
 
+/* An address that has just left may still be open in workers that drain, until
+ * they have read that they are to. */
+static bool
+may_retry(struct master *master)
+{
+	struct reload *reload = &master->reload;
+	const struct child *child;
+
+	if (reload->retry_until_ms == 0)
+		reload->retry_until_ms = clock_ms() + MASTER_EXIT_MS;
+	if (clock_ms() >= reload->retry_until_ms)
+		return (false);
+	TAILQ_FOREACH(child, &master->children, link)
+		if (child->state == CHILD_DRAINING)
+			return (true);
+	return (false);
+}
+
 /* Begin with a configuration that is found good, and now owned.  The rest
  * happens when the workers are READY. */
 static int
@@ -162,16 +181,17 @@ begin(struct master *master, struct conf *conf)
 {
 	char why[WHY_MAX];
 
-	if (prepare(master, conf, why) == 0)
+	errno = 0;
+	if (prepare(master, conf, why) == 0) {
+		master->reload.retry_until_ms = 0;
 		return (0);
-	/* After a stop that is taken back, the workers that drain may not have
-	 * closed their sockets yet. */
-	if (errno == EADDRINUSE && master->resuming &&
-	    clock_ms() < master->resume_until_ms) {
+	}
+	if (errno == EADDRINUSE && may_retry(master)) {
 		discard(master);
 		master->reload.ordered = true;
 		return (0);
 	}
+	master->reload.retry_until_ms = 0;
 	refuse(master, why);
 	return (-1);
 }
@@ -223,6 +243,7 @@ reload_try(struct master *master)
 		return;
 	reload->ordered = false;
 	reload->begun_ms = clock_ms();
+	notify_reloading();
 	if ((conf = load(master)) == NULL)
 		refuse(master, "the configuration is wrong");
 	else if (begin(master, conf) == 0)
@@ -235,17 +256,19 @@ resume(struct master *master)
 {
 	master->state = MASTER_RUNNING;
 	master->resuming = true;
-	master->resume_until_ms = clock_ms() + MASTER_EXIT_MS;
 }
 
 void
 reload_order(struct master *master)
 {
 	LOG(INFO, RELOAD, F_STR("file", master->conf_path));
+	if (master->state == MASTER_STOPPING && master->running == NULL) {
+		LOG(ERROR, RELOAD_REFUSED, F_STR("error",
+		    "the server stops before it has started"));
+		return;
+	}
 	if (master->state == MASTER_STOPPING)
 		resume(master);
-	if (master->state == MASTER_RUNNING)
-		notify_reloading();
 	master->reload.ordered = true;
 	reload_try(master);
 }
@@ -262,11 +285,11 @@ change_log(struct master *master)
 
 	log_configure(conf->level, conf->format);
 	log_identify("master", -1, (int64_t)master->running->number);
-	if (master->reload.log_fd == -1)
-		return;
-	log_use(master->reload.log_fd);
+	if (master->reload.log_fd != -1)
+		log_use(master->reload.log_fd);
 	master->reload.log_fd = -1;
-	/* Those of before go on in the new one: theirs may be removed. */
+	/* The new ones were born with the old one's settings; those of before
+	 * go on in the new log, as theirs may be removed. */
 	TAILQ_FOREACH(child, &master->children, link)
 		child_use_log(child);
 }
@@ -295,7 +318,12 @@ commit(struct master *master)
 {
 	struct reload *reload = &master->reload;
 	struct generation *old = master->running;
+	char why[WHY_MAX];
 
+	if (sockets_listen(&master->sockets, reload->fresh->conf, why) == -1) {
+		refuse(master, why);
+		return;
+	}
 	master->running = reload->fresh;
 	reload->fresh = NULL;
 	master->resuming = false;

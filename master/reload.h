@@ -26,6 +26,7 @@ struct reload {
 	int log_fd;			/* prepared; -1: the log stays */
 	unsigned awaited;		/* workers that are not READY */
 	uint64_t begun_ms;
+	uint64_t retry_until_ms;	/* see may_retry(); 0: not yet */
 };
 
 /* Carry out the order to reload; folded into one that follows if that cannot be

@@ -50,15 +50,14 @@ slots_steer(struct master *master)
 	bool live[CONF_WORKERS_MAX];
 
 	for (unsigned i = 0; i < master->running->slots; i++)
-		live[i] = master->slots[i].again_ms == 0;
+		live[i] = master->slots[i].serving != NULL &&
+		    master->slots[i].serving->state == CHILD_SERVING;
 	sockets_steer(&master->sockets, live, master->running->slots);
 }
 
 static void
 revive(struct master *master, struct slot *slot)
 {
-	bool was_out = slot->again_ms != 0;
-
 	slot->again_ms = 0;
 	slot->serving = child_new(master, slot, master->running, false);
 	if (slot->serving == NULL) {
@@ -66,8 +65,6 @@ revive(struct master *master, struct slot *slot)
 		    F_ERRNO(errno));
 		slot->again_ms = clock_ms() + PAUSE_MAX_MS / 10;
 	}
-	if (was_out || slot->again_ms != 0)
-		slots_steer(master);
 }
 
 /* The pause before the next try: none for the first death, then more and
@@ -131,12 +128,11 @@ replace(struct slot *slot, const struct child *child, int status,
 	slot->young_deaths++;
 	pause = pause_ms(slot->young_deaths);
 	log_death(child, status, lost, pause);
-	if (pause == 0) {
-		revive(master, slot);
-		return;
-	}
-	slot->again_ms = clock_ms() + pause;
 	slots_steer(master);
+	if (pause == 0)
+		revive(master, slot);
+	else
+		slot->again_ms = clock_ms() + pause;
 }
 
 void

@@ -17,6 +17,11 @@
 
 #include "common/log.h"
 
+enum {
+	/* Bytes that the kernel holds unsent for a connection. */
+	NOTSENT_MAX = 131072,
+};
+
 struct socket_group {
 	char *text;
 	struct sockaddr_storage addr;
@@ -158,13 +163,40 @@ remove_path(const struct socket_group *group)
 		unlink(path_of(group));
 }
 
+static in_port_t
+port_of(const struct socket_group *group)
+{
+	if (group->addr.ss_family == AF_INET6)
+		return (((const struct sockaddr_in6 *)&group->addr)->sin6_port);
+	return (((const struct sockaddr_in *)&group->addr)->sin_port);
+}
+
+/* Whether we have the port on another address of the family: one of the two can
+ * be the wildcard, and then only our own sockets would be found. */
+static bool
+have_port(const struct sockets *sockets, const struct socket_group *group)
+{
+	const struct socket_group *other;
+
+	for (size_t i = 0; i < sockets->n; i++) {
+		other = sockets->groups[i];
+		if (other != group && other->nfds > 0 &&
+		    other->addr.ss_family == group->addr.ss_family &&
+		    port_of(other) == port_of(group))
+			return (true);
+	}
+	return (false);
+}
+
 static int
-open_more(struct socket_group *group, unsigned slots)
+open_more(const struct sockets *sockets, struct socket_group *group,
+    unsigned slots)
 {
 	unsigned wanted = is_path(group) ? 1 : slots;
 	int fd;
 
-	if (group->nfds == 0 && !is_path(group) && check_unused(group) == -1)
+	if (group->nfds == 0 && !is_path(group) &&
+	    !have_port(sockets, group) && check_unused(group) == -1)
 		return (-1);
 	while (group->nfds < wanted) {
 		fd = is_path(group) ? open_path(group) : open_tcp(group, true);
@@ -246,7 +278,7 @@ prepare_address(struct sockets *sockets, const struct conf_address *address,
 	if ((group = find_group(sockets, address)) == NULL &&
 	    (group = add_group(sockets, address)) == NULL)
 		return (-1);
-	if (open_more(group, slots) == 0)
+	if (open_more(sockets, group, slots) == 0)
 		return (0);
 	return (is_dispensable(address, errno) ? 0 : -1);
 }
@@ -300,6 +332,9 @@ set_options(const struct socket_group *group, int fd,
 	if (is_path(group))
 		return;
 	set(group, fd, IPPROTO_TCP, TCP_NODELAY, conf->nodelay);
+	/* What a peer does not take is ours to count, and not the kernel's to
+	 * hold by the megabyte. */
+	set(group, fd, IPPROTO_TCP, TCP_NOTSENT_LOWAT, NOTSENT_MAX);
 	set(group, fd, IPPROTO_TCP, TCP_DEFER_ACCEPT, conf->defer_accept_s);
 	set(group, fd, SOL_SOCKET, SO_KEEPALIVE, conf->keepalive.idle_s > 0);
 	if (conf->keepalive.idle_s == 0)
@@ -309,19 +344,28 @@ set_options(const struct socket_group *group, int fd,
 	set(group, fd, IPPROTO_TCP, TCP_KEEPCNT, conf->keepalive.count);
 }
 
-static void
+/* In the order of the slots, which numbers them for steer_group(). */
+static int
 listen_group(struct socket_group *group, const struct conf_listener *conf)
+{
+	for (unsigned i = group->nlistening; i < group->nfds; i++) {
+		set_options(group, group->fds[i], conf);
+		if (listen(group->fds[i], (int)conf->backlog) == -1)
+			return (-1);
+	}
+	return (0);
+}
+
+static void
+commit_group(struct socket_group *group, const struct conf_listener *conf)
 {
 	if (group->nlistening == 0 && group->nfds > 0)
 		LOG(INFO, LISTEN, F_STR("address", group->text),
 		    F_STR("listener", conf->name));
-	/* In the order of the slots: it numbers them for steer_group().  Those
-	 * that listen already get a backlog that may have changed. */
-	for (unsigned i = 0; i < group->nfds; i++) {
+	/* Those that listened before get the options and backlog of now. */
+	for (unsigned i = 0; i < group->nlistening; i++) {
 		set_options(group, group->fds[i], conf);
-		if (listen(group->fds[i], (int)conf->backlog) == -1)
-			LOG(ERROR, LISTEN, F_STR("address", group->text),
-			    F_STR("listener", conf->name), F_ERRNO(errno));
+		(void)listen(group->fds[i], (int)conf->backlog);
 	}
 	group->nlistening = group->nfds;
 }
@@ -337,6 +381,25 @@ find_listener(const struct conf *conf, const struct socket_group *group)
 	return (NULL);
 }
 
+int
+sockets_listen(struct sockets *sockets, const struct conf *conf,
+    char why[SOCKETS_WHY_MAX])
+{
+	const struct conf_listener *listener;
+	struct socket_group *group;
+
+	for (size_t i = 0; i < sockets->n; i++) {
+		group = sockets->groups[i];
+		listener = find_listener(conf, group);
+		if (listener == NULL || listen_group(group, listener) == 0)
+			continue;
+		snprintf(why, SOCKETS_WHY_MAX, "listen on %s: %s", group->text,
+		    strerror(errno));
+		return (-1);
+	}
+	return (0);
+}
+
 void
 sockets_commit(struct sockets *sockets, const struct conf *conf,
     unsigned slots)
@@ -349,7 +412,7 @@ sockets_commit(struct sockets *sockets, const struct conf *conf,
 	for (size_t i = sockets->n; i-- > 0;) {
 		listener = find_listener(conf, sockets->groups[i]);
 		if (listener != NULL) {
-			listen_group(sockets->groups[i], listener);
+			commit_group(sockets->groups[i], listener);
 			continue;
 		}
 		LOG(INFO, UNLISTEN,

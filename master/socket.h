@@ -37,7 +37,12 @@ int sockets_prepare(struct sockets *, const struct conf *, unsigned slots,
 /* Close again what was prepared and not committed. */
 void sockets_undo(struct sockets *);
 
-/* Listen on what was prepared, set the options that the configuration wants,
+/* Listen on what was prepared: newcomers can come from here on, and wait to be
+ * accepted.  Returns -1 with errno set, and says why. */
+int sockets_listen(struct sockets *, const struct conf *,
+    char why[SOCKETS_WHY_MAX]);
+
+/* Let what was prepared stay, set the options that the configuration wants,
  * and close what is no longer in it. */
 void sockets_commit(struct sockets *, const struct conf *, unsigned slots);
 

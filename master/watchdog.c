@@ -9,11 +9,13 @@
 
 /* The time since a child's loop has turned. */
 static uint64_t
-silence_ms(const struct master *master, const struct child *child,
-    uint64_t now_ms)
+silence_ms(const struct master *master, const struct child *child)
 {
+	/* Read before the clock, which would else seem to lag behind it. */
 	uint64_t beat_ms = counter_get(&master->counters[child->slot->number]
 	    .map->block[child->block].worker.beat_ms);
+
+	uint64_t now_ms = clock_ms();
 
 	/* The child wrote this: a time to come is no excuse for ever. */
 	if (beat_ms > now_ms)
@@ -22,17 +24,16 @@ silence_ms(const struct master *master, const struct child *child,
 }
 
 static bool
-is_hung(const struct master *master, const struct child *child,
-    uint64_t now_ms)
+is_hung(const struct master *master, const struct child *child)
 {
 	uint64_t timeout_ms;
 
 	if (master->running == NULL || child->state == CHILD_STARTING ||
-	    child->state == CHILD_ENDING || now_ms < master->lenient_until_ms)
+	    child->state == CHILD_ENDING)
 		return (false);
 	timeout_ms = master->running->conf->watchdog_timeout_ms;
 	return (timeout_ms > 0 &&
-	    silence_ms(master, child, now_ms) > timeout_ms);
+	    silence_ms(master, child) > timeout_ms);
 }
 
 /* If we did not run ourselves, neither did perhaps the children: a suspended
@@ -45,7 +46,7 @@ allow_for_our_own_absence(struct master *master, uint64_t now_ms)
 	if (master->running == NULL)
 		return;
 	timeout_ms = master->running->conf->watchdog_timeout_ms;
-	if (now_ms - master->tick_ms > timeout_ms / 2)
+	if (timeout_ms > 0 && now_ms - master->tick_ms > timeout_ms / 2)
 		master->lenient_until_ms = now_ms + timeout_ms;
 }
 
@@ -56,8 +57,10 @@ watchdog_run(struct master *master)
 	struct child *child;
 
 	allow_for_our_own_absence(master, now_ms);
+	if (now_ms < master->lenient_until_ms)
+		return;
 	TAILQ_FOREACH(child, &master->children, link) {
-		if (is_hung(master, child, now_ms)) {
+		if (is_hung(master, child)) {
 			child_log(LOG_LEVEL_ERROR, EVENT_WORKER_HUNG, child,
 			    "signal", "SIGABRT");
 			child_kill(child, SIGABRT);

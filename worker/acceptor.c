@@ -23,6 +23,7 @@ enum accepted {
 	ACCEPTED,		/* another may be there */
 	ACCEPTED_ALL,		/* the queue is empty */
 	ACCEPT_LATER,		/* there is no room for more */
+	ACCEPT_NEVER,		/* the socket is of no use */
 };
 
 static void
@@ -64,6 +65,11 @@ accept_failed(struct worker *worker, int why)
 	switch (why) {
 	case EAGAIN:
 		return (ACCEPTED_ALL);
+	case EINVAL:
+	case EBADF:
+	case ENOTSOCK:
+		/* It does not listen, and never will. */
+		return (ACCEPT_NEVER);
 	case EMFILE:
 	case ENFILE:
 	case ENOBUFS:
@@ -115,9 +121,14 @@ on_acceptable(evutil_socket_t fd, short what, void *arg)
 	(void)fd;
 	(void)what;
 	worker_turn(acceptor->listener->worker);
-	for (int i = 0; i < ACCEPT_BATCH; i++)
-		if (accept_one(acceptor) != ACCEPTED)
+	for (int i = 0; i < ACCEPT_BATCH; i++) {
+		enum accepted accepted = accept_one(acceptor);
+
+		if (accepted == ACCEPT_NEVER)
+			event_del(&acceptor->event);
+		if (accepted != ACCEPTED)
 			return;
+	}
 }
 
 int

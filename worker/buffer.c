@@ -126,6 +126,8 @@ buffer_fits(const struct buffer_pool *pool, const struct buffer *buffer,
 	size_t len = buffer != NULL ? buffer->len : 0;
 	size_t cap = buffer != NULL ? buffer->cap : 0;
 
+	if (buffer != NULL && cap - len >= room)
+		return (true);
 	/* While it moves there are two of it. */
 	return (cap + capacity_for(len + room) <= pool->limit);
 }

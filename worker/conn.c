@@ -1,6 +1,10 @@
 /* SPDX-License-Identifier: ISC */
 #include "worker/conn.h"
 
+#include <sys/ioctl.h>
+
+#include <linux/sockios.h>
+
 #include <assert.h>
 #include <errno.h>
 #include <stdlib.h>
@@ -22,6 +26,7 @@ enum conn_next {
 struct input {
 	uint8_t *bytes;
 	size_t len;
+	size_t scanned;		/* how far the protocol has looked at them */
 	bool full;		/* the kernel may have more */
 };
 
@@ -49,6 +54,25 @@ static bool
 in_mid_message(const struct conn *conn)
 {
 	return (conn->pending != NULL && conn->pending->in != NULL);
+}
+
+/* Whether the kernel has bytes of the peer's for us. */
+static bool
+has_unread(const struct conn *conn)
+{
+	char byte;
+
+	return (recv(conn_fd(conn), &byte, 1, MSG_PEEK | MSG_DONTWAIT) > 0);
+}
+
+/* The bytes that the kernel has of us and the peer has not taken. */
+static size_t
+conn_unsent(const struct conn *conn)
+{
+	int n;
+
+	return (ioctl(conn_fd(conn), SIOCOUTQ, &n) == 0 && n > 0 ?
+	    (size_t)n : 0);
 }
 
 /*
@@ -143,7 +167,7 @@ conn_cut(struct conn *conn, enum close_reason reason)
 	struct linger hard = { .l_onoff = 1, .l_linger = 0 };
 
 	/* What the peer does not take would stay in the kernel for minutes. */
-	if (conn_owes(conn))
+	if (conn_owes(conn) || conn_unsent(conn) > 0)
 		setsockopt(conn_fd(conn), SOL_SOCKET, SO_LINGER, &hard,
 		    sizeof(hard));
 	conn->reason = (uint8_t)reason;
@@ -236,6 +260,14 @@ fail(struct conn *conn)
 	return (CONN_DONE);
 }
 
+static void
+set_write_deadline(struct conn *conn)
+{
+	conn->pending->taken = 0;
+	conn->pending->unsent = conn_unsent(conn);
+	deadline_set(conn, DEADLINE_WRITE, conn_worker(conn)->now_ms);
+}
+
 static enum conn_next
 begin_writing(struct conn *conn)
 {
@@ -244,8 +276,7 @@ begin_writing(struct conn *conn)
 		return (fail(conn));
 	}
 	conn_enter(conn, CONN_WRITING);
-	conn->pending->taken = 0;
-	deadline_set(conn, DEADLINE_WRITE, conn_worker(conn)->now_ms);
+	set_write_deadline(conn);
 	return (CONN_WAIT);
 }
 
@@ -335,7 +366,7 @@ answer(struct conn *conn, const struct payload *message)
  * used up, or -1 with errno set.
  */
 static ssize_t
-handle_messages(struct conn *conn, const struct input *input, size_t *scanned)
+handle_messages(struct conn *conn, struct input *input)
 {
 	const struct listener *listener = conn->listener;
 	struct proto_message found;
@@ -345,7 +376,7 @@ handle_messages(struct conn *conn, const struct input *input, size_t *scanned)
 	while (used < input->len && !conn->finishing && !conn_owes(conn)) {
 		verdict = listener->proto->parse(input->bytes + used,
 		    input->len - used, listener->conf->max_message_size,
-		    scanned, &found);
+		    &input->scanned, &found);
 		if (verdict == PROTO_MORE)
 			break;
 		if (verdict != PROTO_MESSAGE) {
@@ -353,7 +384,7 @@ handle_messages(struct conn *conn, const struct input *input, size_t *scanned)
 				return (-1);
 			break;
 		}
-		*scanned = 0;
+		input->scanned = 0;
 		used += found.consumed;
 		if (answer(conn, &(struct payload){ found.payload,
 		    found.len }) == -1)
@@ -362,52 +393,58 @@ handle_messages(struct conn *conn, const struct input *input, size_t *scanned)
 	return ((ssize_t)used);
 }
 
-/* Keep the bytes of an unfinished message that stand in the scratch buffer. */
+/* Keep the rest of the input, which stands in the scratch buffer. */
 static int
-keep_unfinished(struct conn *conn, const uint8_t *bytes, size_t len,
-    size_t scanned)
+keep_unfinished(struct conn *conn, const struct input *input, size_t used)
 {
 	struct conn_pending *pending;
+	size_t left = input->len - used;
 
 	if ((pending = conn_pending(conn)) == NULL ||
-	    conn_reserve(conn, &pending->in, len) == -1)
+	    conn_reserve(conn, &pending->in, left) == -1)
 		return (-1);
-	buffer_append(pending->in, bytes, len);
-	pending->scanned = scanned;
+	buffer_append(pending->in, input->bytes + used, left);
+	pending->scanned = input->scanned;
 	return (0);
 }
 
 /* Handle what has come, and keep what is left.  Returns -1 with errno set. */
 static int
-handle_input(struct conn *conn, const struct input *input)
+handle_input(struct conn *conn, struct input *input)
 {
 	struct buffer_pool *buffers = &conn_worker(conn)->buffers;
-	bool kept = in_mid_message(conn);
-	size_t scanned = kept ? conn->pending->scanned : 0;
 	uint64_t now_ms = conn_worker(conn)->now_ms;
 	ssize_t used;
 	size_t left;
 
-	if ((used = handle_messages(conn, input, &scanned)) == -1)
+	if ((used = handle_messages(conn, input)) == -1)
 		return (-1);
 	left = input->len - (size_t)used;
 	if (conn->finishing)
 		return (0);
-	if (kept) {
-		conn->pending->scanned = scanned;
+	if (in_mid_message(conn)) {
+		conn->pending->scanned = input->scanned;
 		if (used > 0)
 			buffer_consume(buffers, &conn->pending->in,
 			    (size_t)used);
-	} else if (left > 0 && keep_unfinished(conn, input->bytes, left,
-	    scanned) == -1)
+	} else if (left > 0 &&
+	    keep_unfinished(conn, input, (size_t)used) == -1)
 		return (refuse_for_memory(conn));
 	if (left == 0)
 		deadline_set(conn, DEADLINE_IDLE, now_ms);
-	else if (used > 0 || !kept)
+	else if (used > 0 || conn->deadline != DEADLINE_READ)
 		deadline_set(conn, DEADLINE_READ, now_ms);
 	if (conn->pending != NULL)
 		conn->pending->unhandled = left > 0 && conn_owes(conn);
 	return (0);
+}
+
+/* A short rest of what came before is read on in the scratch buffer, so that a
+ * stream whose messages lie across the reads is read in large pieces too. */
+static bool
+fits_scratch(const struct conn *conn)
+{
+	return (conn->pending->in->len <= WORKER_SCRATCH / 4);
 }
 
 /* Room behind an unfinished message: its buffer grows with the bytes that came,
@@ -415,32 +452,39 @@ handle_input(struct conn *conn, const struct input *input)
 static int
 make_room(struct conn *conn)
 {
-	if (!in_mid_message(conn))
+	if (!in_mid_message(conn) || fits_scratch(conn))
 		return (0);
 	return (conn_reserve(conn, &conn->pending->in, BUFFER_MIN));
 }
 
-/* Read behind the unfinished message, or into the scratch buffer where there is
- * none.  Returns as recv(2). */
+/* Read behind the unfinished message, if there is one.  Returns as recv(2). */
 static ssize_t
 read_input(struct conn *conn, struct input *input)
 {
-	size_t had = 0, room = WORKER_SCRATCH;
+	struct worker *worker = conn_worker(conn);
+	struct buffer *in = in_mid_message(conn) ? conn->pending->in : NULL;
+	size_t had = in != NULL ? in->len : 0, room = WORKER_SCRATCH - had;
+	bool in_scratch = in == NULL || fits_scratch(conn);
 	ssize_t n;
 
-	input->bytes = conn_worker(conn)->scratch;
-	if (in_mid_message(conn)) {
-		input->bytes = conn->pending->in->bytes;
-		had = conn->pending->in->len;
-		room = conn->pending->in->cap - had;
+	*input = (struct input){ .bytes = worker->scratch };
+	if (in != NULL)
+		input->scanned = conn->pending->scanned;
+	if (in != NULL && in_scratch)
+		memcpy(worker->scratch, in->bytes, had);
+	if (!in_scratch) {
+		input->bytes = in->bytes;
+		room = in->cap - had;
 	}
 	do {
 		n = recv(conn_fd(conn), input->bytes + had, room, MSG_DONTWAIT);
 	} while (n == -1 && errno == EINTR);
 	if (n <= 0)
 		return (n);
-	if (had > 0)
-		conn->pending->in->len += (size_t)n;
+	if (in != NULL && in_scratch)
+		buffer_release(&worker->buffers, &conn->pending->in);
+	else if (in != NULL)
+		in->len += (size_t)n;
 	input->len = had + (size_t)n;
 	input->full = (size_t)n == room;
 	conn_count_in(conn, (size_t)n);
@@ -459,7 +503,6 @@ handle_unhandled(struct conn *conn)
 		.bytes = conn->pending->in->bytes,
 		.len = conn->pending->in->len,
 	};
-	conn->pending->scanned = 0;
 	return (handle_input(conn, &input));
 }
 
@@ -479,7 +522,9 @@ settle(struct conn *conn)
 	if (conn_owes(conn))
 		return (begin_writing(conn));
 	pending_trim(conn);
-	if (!in_mid_message(conn) && drain_is_due(&worker->drain))
+	/* What had come before the order is answered. */
+	if (!in_mid_message(conn) && drain_is_due(&worker->drain) &&
+	    !has_unread(conn))
 		return (finish(conn, CLOSE_DRAIN));
 	return (CONN_WAIT);
 }
@@ -509,7 +554,7 @@ conn_read_messages(struct conn *conn)
 			break;
 		}
 		n = read_input(conn, &input);
-		if (n == -1 && (errno == EAGAIN))
+		if (n == -1 && errno == EAGAIN)
 			break;
 		if (n == -1 || (n > 0 && handle_input(conn, &input) == -1))
 			return (fail(conn));
@@ -538,10 +583,8 @@ conn_write_replies(struct conn *conn)
 		return (fail(conn));
 	if (conn_owes(conn)) {
 		conn->pending->taken += (size_t)n;
-		if (conn->pending->taken >= CONN_WRITE_PROGRESS) {
-			conn->pending->taken = 0;
-			deadline_set(conn, DEADLINE_WRITE, worker->now_ms);
-		}
+		if (conn->pending->taken >= CONN_WRITE_PROGRESS)
+			set_write_deadline(conn);
 		return (CONN_WAIT);
 	}
 	if (conn->finishing)
@@ -567,7 +610,7 @@ conn_linger(struct conn *conn)
 		    MSG_DONTWAIT);
 		if (n == -1 && errno == EINTR)
 			continue;
-		if (n == -1 && (errno == EAGAIN))
+		if (n == -1 && errno == EAGAIN)
 			return (CONN_WAIT);
 		if (n <= 0 || worker->now_ms - conn->pending->closing_ms >
 		    CONN_LINGER_MAX_MS)
@@ -616,14 +659,6 @@ conn_on_event(evutil_socket_t fd, short what, void *arg)
 /*
  * Endings from outside the connection's own course.
  */
-
-static bool
-has_unread(const struct conn *conn)
-{
-	char byte;
-
-	return (recv(conn_fd(conn), &byte, 1, MSG_PEEK | MSG_DONTWAIT) > 0);
-}
 
 static void
 end(struct conn *conn, enum close_reason reason)
@@ -675,22 +710,44 @@ conn_reject(struct listener *listener, int fd, const struct sockaddr *peer,
 	end(conn, CLOSE_EOF);
 }
 
+static void
+end_idle(struct conn *conn)
+{
+	if (has_unread(conn))
+		deadline_set(conn, DEADLINE_IDLE, conn_worker(conn)->now_ms);
+	else if (conn_unsent(conn) > 0)
+		/* It is idle because it takes nothing. */
+		conn_cut(conn, CLOSE_WRITE_TIMEOUT);
+	else
+		conn_cut(conn, CLOSE_IDLE);
+}
+
+/* The kernel may have no room for more, and its peer still take what is
+ * there. */
+static void
+end_unless_taking(struct conn *conn)
+{
+	const struct conn_pending *pending = conn->pending;
+
+	if (pending->unsent + pending->taken <
+	    conn_unsent(conn) + CONN_WRITE_PROGRESS)
+		conn_cut(conn, CLOSE_WRITE_TIMEOUT);
+	else
+		set_write_deadline(conn);
+}
+
 void
 conn_on_deadline(struct conn *conn)
 {
 	switch ((enum deadline_kind)conn->deadline) {
 	case DEADLINE_IDLE:
-		if (has_unread(conn))
-			deadline_set(conn, DEADLINE_IDLE,
-			    conn_worker(conn)->now_ms);
-		else
-			conn_cut(conn, CLOSE_IDLE);
+		end_idle(conn);
 		return;
 	case DEADLINE_READ:
 		conn_cut(conn, CLOSE_READ_TIMEOUT);
 		return;
 	case DEADLINE_WRITE:
-		conn_cut(conn, CLOSE_WRITE_TIMEOUT);
+		end_unless_taking(conn);
 		return;
 	case DEADLINE_LINGER:
 		conn_free(conn);

@@ -37,6 +37,7 @@ struct conn_pending {
 	struct buffer *out;	/* replies that the peer has not taken */
 	size_t scanned;		/* how far the protocol has looked at in */
 	size_t taken;		/* of out, since the deadline was set */
+	size_t unsent;		/* what the kernel had of us then */
 	uint64_t closing_ms;	/* when all was said */
 	bool unhandled;		/* in may hold whole messages: its handling
 				   stopped when the peer did not take replies */

@@ -38,12 +38,12 @@ drain_begin(struct worker *worker, const struct ctl_drain *order)
 	struct drain *drain = &worker->drain;
 
 	acceptors_finish(worker);
-	drain->on = true;
-	drain->order = *order;
-	drain->begun_ms = worker->now_ms;
-	drain->idle = count_idle(worker);
-	drain->closed = 0;
-	drain->conns = worker->conns.count;
+	*drain = (struct drain){
+		.on = true,
+		.order = *order,
+		.begun_ms = worker->now_ms,
+		.conns = worker->conns.count,
+	};
 	LOG(INFO, WORKER_DRAIN,
 	    F_STR("mode", mode_name(order->mode)),
 	    F_U64("conns", drain->conns),
@@ -64,8 +64,7 @@ drain_is_due(const struct drain *drain)
 {
 	/* While the spread lasts, idle connections have their turn in
 	 * drain_tick(); after it whoever comes to rest has had it. */
-	return (drain->on && drain->order.mode == CTL_DRAIN_STOP &&
-	    drain->closed >= drain->idle);
+	return (drain->closing && drain->closed >= drain->idle);
 }
 
 /* Close up to n of a listener's idle connections, the longest idle first. */
@@ -93,10 +92,11 @@ static void
 close_idle(struct worker *worker)
 {
 	struct drain *drain = &worker->drain;
-	uint64_t due = UINT64_MAX;
+	uint64_t due = UINT64_MAX, since_ms;
 
-	if (elapsed(worker) < drain->order.spread_ms)
-		due = drain->idle * elapsed(worker) / drain->order.spread_ms;
+	since_ms = worker->now_ms - drain->closing_ms;
+	if (since_ms < drain->order.spread_ms)
+		due = drain->idle * since_ms / drain->order.spread_ms;
 	for (size_t i = 0; i < worker->nlisteners; i++)
 		if (drain->closed < due)
 			drain->closed += close_idle_of(&worker->listeners[i],
@@ -149,6 +149,23 @@ leave(struct worker *worker)
 	worker_leave(worker, &report);
 }
 
+/* At a stop closing begins at once; else so late that the spread ends with the
+ * time: clients that are sent away together come back together. */
+static bool
+is_closing(struct worker *worker)
+{
+	struct drain *drain = &worker->drain;
+	const struct ctl_drain *order = &drain->order;
+
+	if (!drain->closing && (order->mode == CTL_DRAIN_STOP ||
+	    elapsed(worker) + order->spread_ms >= order->timeout_ms)) {
+		drain->closing = true;
+		drain->closing_ms = worker->now_ms;
+		drain->idle = count_idle(worker);
+	}
+	return (drain->closing);
+}
+
 void
 drain_tick(struct worker *worker)
 {
@@ -158,7 +175,7 @@ drain_tick(struct worker *worker)
 		return;
 	if (!drain->cutting && elapsed(worker) >= drain->order.timeout_ms)
 		cut_all(worker);
-	else if (drain->order.mode == CTL_DRAIN_STOP)
+	else if (is_closing(worker))
 		close_idle(worker);
 	if (worker->conns.count == 0 || elapsed(worker) >=
 	    (uint64_t)drain->order.timeout_ms + CUT_LINGER_MS)

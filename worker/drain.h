@@ -12,10 +12,12 @@ struct worker;
 
 struct drain {
 	bool on;
+	bool closing;		/* those who come to rest are closed */
 	bool cutting;		/* the time is over; the last are lingering */
 	struct ctl_drain order;
 	uint64_t begun_ms;
-	uint64_t idle;		/* connections between messages at the start */
+	uint64_t closing_ms;	/* when closing began */
+	uint64_t idle;		/* connections between messages then */
 	uint64_t closed;	/* of these, as the spread went on */
 	uint64_t conns;		/* all connections at the start */
 	uint64_t cut;

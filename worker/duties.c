@@ -14,6 +14,9 @@ use_log(struct ctl *msg)
 	    (enum log_format)msg->log.format);
 	if (msg->fd[0] != -1)
 		log_use(msg->fd[0]);
+	else
+		LOG(WARN, REOPEN_FAILED, F_STR("error",
+		    "its descriptor did not arrive"));
 	msg->fd[0] = -1;
 }
 

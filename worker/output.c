@@ -45,7 +45,7 @@ send_parts(struct conn *conn, struct iovec *parts, size_t nparts)
 			n = sendmsg(conn_fd(conn), &hdr,
 			    MSG_DONTWAIT | MSG_NOSIGNAL);
 	} while (n == -1 && errno == EINTR);
-	if (n == -1 && (errno == EAGAIN))
+	if (n == -1 && errno == EAGAIN)
 		return (0);
 	if (n > 0)
 		conn_count_out(conn, (size_t)n);
@@ -113,12 +113,12 @@ output_reply(struct output *output, struct conn *conn,
 {
 	struct proto_framing framing;
 	struct iovec parts[PARTS_MAX];
-	size_t nparts = 0;
+	size_t nparts = 0, len;
 
 	conn->listener->proto->frame(&framing, payload->len);
-	if (payload->len <= OUTPUT_COPY_MAX) {
-		if (OUTPUT_SIZE - output->len < framing.head_len +
-		    payload->len + framing.tail_len &&
+	len = framing.head_len + payload->len + framing.tail_len;
+	if (len <= OUTPUT_SIZE) {
+		if (OUTPUT_SIZE - output->len < len &&
 		    output_flush(output, conn) == -1)
 			return (-1);
 		gather(output, framing.head, framing.head_len);

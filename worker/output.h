@@ -18,10 +18,10 @@
 struct conn;
 
 enum {
-	OUTPUT_SIZE = 65536,	/* bytes gathered before they are written */
-	/* Payloads from here on are not copied but written from where they
-	 * are. */
-	OUTPUT_COPY_MAX = 8192,
+	/* Bytes gathered before they are written: as many as one read brings.
+	 * A reply that is larger is not copied, but written from where it
+	 * is. */
+	OUTPUT_SIZE = 65536,
 };
 
 struct output {

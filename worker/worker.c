@@ -43,9 +43,12 @@ on_channel_end(const char *why, void *arg)
 	struct ctl_drain order = {
 		.mode = CTL_DRAIN_REPLACED,
 		.timeout_ms = worker->heritage->conf->drain_timeout_ms,
+		.spread_ms = worker->heritage->conf->drain_spread_ms,
 	};
 
 	LOG(ERROR, MASTER_GONE, F_STR("error", why));
+	if (worker->drain.on)
+		return;
 	worker_turn(worker);
 	drain_begin(worker, &order);
 }
@@ -131,9 +134,6 @@ worker_init(struct worker *worker)
 {
 	const struct heritage *heritage = worker->heritage;
 
-	for (size_t i = 0; i < heritage->ncounters; i++)
-		if (i != heritage->slot)
-			counters_seal(&heritage->counters[i]);
 	buffer_pool_init(&worker->buffers, heritage->conf->max_buffered,
 	    worker->counters);
 	if ((worker->scratch = malloc(WORKER_SCRATCH)) == NULL ||
