@@ -171,8 +171,19 @@ port_of(const struct socket_group *group)
 	return (((const struct sockaddr_in *)&group->addr)->sin_port);
 }
 
-/* Whether we have the port on another address of the family: one of the two can
- * be the wildcard, and then only our own sockets would be found. */
+static bool
+is_wildcard(const struct socket_group *group)
+{
+	const struct sockaddr_in *in = (const void *)&group->addr;
+	const struct sockaddr_in6 *in6 = (const void *)&group->addr;
+
+	if (group->addr.ss_family == AF_INET6)
+		return (IN6_IS_ADDR_UNSPECIFIED(&in6->sin6_addr));
+	return (in->sin_addr.s_addr == htonl(INADDR_ANY));
+}
+
+/* Whether we listen on the port at another address of the family, and one of
+ * the two is the wildcard: then only our own sockets would be found. */
 static bool
 have_port(const struct sockets *sockets, const struct socket_group *group)
 {
@@ -180,9 +191,10 @@ have_port(const struct sockets *sockets, const struct socket_group *group)
 
 	for (size_t i = 0; i < sockets->n; i++) {
 		other = sockets->groups[i];
-		if (other != group && other->nfds > 0 &&
+		if (other != group && other->nlistening > 0 &&
 		    other->addr.ss_family == group->addr.ss_family &&
-		    port_of(other) == port_of(group))
+		    port_of(other) == port_of(group) &&
+		    (is_wildcard(other) || is_wildcard(group)))
 			return (true);
 	}
 	return (false);
