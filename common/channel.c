@@ -139,6 +139,8 @@ handle_one(struct channel *channel)
 		end(channel, wrong);
 		return (false);
 	}
+	/* Set back below, unless there is no channel any more. */
+	/* cppcheck-suppress autoVariables */
 	channel->freed = &freed;
 	channel->callbacks->on_message(&msg, channel->arg);
 	close_fds(&msg);

@@ -132,7 +132,10 @@ counters_seal(struct counters *counters)
 	map = mmap(counters->map, counters->size, PROT_READ,
 	    MAP_SHARED | MAP_FIXED, fd, 0);
 	close(fd);
-	return (map == MAP_FAILED ? -1 : 0);
+	if (map == MAP_FAILED)
+		return (-1);
+	counters->map = map;
+	return (0);
 }
 
 struct conn_record *

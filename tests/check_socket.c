@@ -864,6 +864,7 @@ START_TEST(where_no_slot_has_a_worker_newcomers_go_to_all)
 
 	start();
 	open_all(SLOTS);
+	steer("1000");
 	steer("0000");
 	count_newcomers(MANY, got);
 	for (unsigned slot = 0; slot < SLOTS; slot++)

@@ -208,6 +208,12 @@ proc_pss_anon(pid_t pid)
 	return (rollup(pid, "\nPss_Anon:"));
 }
 
+uint64_t
+proc_pss_shared(pid_t pid)
+{
+	return (rollup(pid, "\nPss_Shmem:"));
+}
+
 unsigned
 proc_tcp_sockets(uint32_t address, unsigned port, unsigned state)
 {

@@ -44,8 +44,9 @@ void proc_title(pid_t, char *title, size_t size);
 
 /* Memory in bytes: PSS, which shares out what several processes use. */
 uint64_t proc_pss(pid_t);
-/* The same without files and shared memory: what malloc(3) and stacks take. */
+/* The part of it that malloc(3) and stacks take; and shared memory's. */
 uint64_t proc_pss_anon(pid_t);
+uint64_t proc_pss_shared(pid_t);
 
 /* CPU time used so far, in user and kernel mode. */
 uint64_t proc_cpu_ms(pid_t);
