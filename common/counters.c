@@ -181,8 +181,11 @@ bury_listener(struct counters_listener *dead, uint64_t most)
 	/* No worker can hold more than its table has room for. */
 	if (lost > most)
 		lost = most;
-	counter_add(&dead->closed[CLOSE_LOST], lost);
-	counter_set(&dead->active, 0);
+	/* A page that was never written to stays so. */
+	if (lost > 0)
+		counter_add(&dead->closed[CLOSE_LOST], lost);
+	if (counter_get(&dead->active) > 0)
+		counter_set(&dead->active, 0);
 	return (lost);
 }
 

@@ -98,6 +98,7 @@ signals_stop(struct master *master)
 {
 	if (master->signals == NULL)
 		return;
+	event_del(master->signals);
 	close(event_get_fd(master->signals));
 	event_free(master->signals);
 }

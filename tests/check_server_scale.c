@@ -141,7 +141,7 @@ work(struct server *srv, unsigned reloads, uint64_t messages)
 START_TEST(a_million_messages_and_fifty_reloads_leave_no_memory_behind)
 {
 	/* What malloc(3) has at hand varies by that from time to time. */
-	enum { VARIES = 128 * 1024 };
+	enum { VARIES = 256 * 1024 };
 	struct server *srv = server_start("workers = 2;", FRAMES(""));
 	struct footprint early, late;
 	uint64_t most;
