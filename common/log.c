@@ -36,6 +36,7 @@ static struct {
 	int fd;
 	bool may_block;			/* it waits for who reads it */
 	bool is_socket;
+	bool is_stderr;
 	enum log_level level;
 	enum log_format format;
 	const char *role;
@@ -46,6 +47,7 @@ static struct {
 } out = {
 	.fd = STDERR_FILENO,
 	.may_block = true,
+	.is_stderr = true,
 	.level = LOG_LEVEL_INFO,
 	.role = "master",
 	.slot = -1,
@@ -116,6 +118,7 @@ log_use(int fd)
 	if (out.fd != STDERR_FILENO && out.fd != fd)
 		close(out.fd);
 	out.fd = fd;
+	out.is_stderr = fd == STDERR_FILENO;
 	out.may_block = fstat(fd, &st) == -1 || !S_ISREG(st.st_mode);
 	out.is_socket = S_ISSOCK(st.st_mode);
 	if (fd != STDERR_FILENO || !out.may_block || out.is_socket ||
@@ -129,6 +132,12 @@ int
 log_fd(void)
 {
 	return (out.fd);
+}
+
+bool
+log_is_stderr(void)
+{
+	return (out.is_stderr);
 }
 
 int

@@ -84,6 +84,10 @@ void log_configure(enum log_level, enum log_format);
 /* The descriptor in use, for a child to inherit. */
 int log_fd(void);
 
+/* Whether lines go to where standard error goes; perhaps through a descriptor
+ * of our own. */
+bool log_is_stderr(void);
+
 /*
  * Open a file as a log: created if missing (0640), appended to.  NULL or an
  * empty path is stderr.  Returns a descriptor, or -1 with errno set.

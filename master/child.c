@@ -116,7 +116,7 @@ become(const struct master *master, struct heritage *heritage,
 	signals_reset_in_child();
 	/* Whoever waits for the end of a daemon's output need not wait for
 	 * us. */
-	if (master->daemon_fd != -1 && log_fd() != STDERR_FILENO)
+	if (master->daemon_fd != -1 && !log_is_stderr())
 		fd_redirect_to_null(STDERR_FILENO);
 	if (seal_counters(heritage) == 0 && close_the_rest(heritage) == 0 &&
 	    privileges_drop(identity) == 0)

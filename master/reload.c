@@ -45,7 +45,7 @@ refuse(struct master *master, const char *why)
 	discard(master);
 	if (master->state == MASTER_STARTING) {
 		LOG(ERROR, START_FAILED, F_STR("error", why));
-		if (log_fd() != STDERR_FILENO)
+		if (!log_is_stderr())
 			fprintf(stderr, "penstock: cannot start: %s\n", why);
 		master_on_failure(master);
 		return;
