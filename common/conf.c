@@ -17,6 +17,7 @@
 #include <unistd.h>
 
 #include "common/conf_alloc.h"
+#include "common/conf_handlers.h"
 #include "common/conf_keys.h"
 #include "common/conf_read.h"
 #include "common/conf_report.h"
@@ -24,49 +25,91 @@
 
 /* ---- what holds between keys ---- */
 
-static bool
-find_handler(const char *name, enum conf_handler_type *type)
-{
-	for (unsigned i = 0; conf_handler_names[i] != NULL; i++) {
-		if (strcmp(conf_handler_names[i], name) == 0) {
-			*type = (enum conf_handler_type)i;
-			return true;
-		}
-	}
-	return false;
-}
+/* A message has to fit while its buffer moves, and beside it others. */
+enum { MESSAGES_BUFFERED_MIN = 4 };
 
 static void
-check_handler(struct conf_reader *reader, const config_setting_t *group,
-    struct conf_listener *listener)
+refuse_message_size(struct conf_reader *reader,
+    const config_setting_t *setting, const struct conf *conf)
 {
-	const config_setting_t *setting;
-	FILE *out;
+	fprintf(conf_refuse(&reader->complaints, setting), "must be at most "
+	    "%zu, a quarter of max_buffered (%zu)",
+	    conf->max_buffered / MESSAGES_BUFFERED_MIN, conf->max_buffered);
+	conf_complaint_end(&reader->complaints);
+}
 
-	if (!config_setting_is_group(group))
-		return;
-	setting = config_setting_get_member(group, "handler");
-	if (setting == NULL || !conf_is_string(setting) ||
-	    find_handler(listener->handler, &listener->handler_type))
-		return;
-	out = conf_refuse(&reader->complaints, setting);
-	fputs("must be ", out);
-	conf_print_handlers(out);
+/* A max_buffered that is too small for the default size of a listener. */
+static void
+refuse_max_buffered(struct conf_reader *reader,
+    const config_setting_t *setting, const config_setting_t *group,
+    const struct conf_listener *listener)
+{
+	FILE *out = conf_refuse(&reader->complaints, setting);
+
+	fprintf(out, "must be at least %zu, four times the max_message_size "
+	    "of ", listener->max_message_size * MESSAGES_BUFFERED_MIN);
+	conf_print_path(out, group);
+	fprintf(out, " (%zu, its default)", listener->max_message_size);
 	conf_complaint_end(&reader->complaints);
 }
 
 static void
-check_listeners(struct conf_reader *reader, const config_setting_t *root,
-    struct conf *conf)
+check_message_size(struct conf_reader *reader, const config_setting_t *group,
+    const config_setting_t *buffered, const struct conf *conf,
+    const struct conf_listener *listener)
 {
-	const config_setting_t *list;
+	const config_setting_t *own, *culprit;
 
+	own = config_setting_get_member(group, "max_message_size");
+	culprit = own != NULL ? own : buffered;
+	if (conf_is_refused(&reader->complaints, culprit))
+		return;
+	if (own != NULL)
+		refuse_message_size(reader, own, conf);
+	else
+		refuse_max_buffered(reader, buffered, group, listener);
+}
+
+static void
+check_message_sizes(struct conf_reader *reader, const config_setting_t *root,
+    const struct conf *conf)
+{
+	const config_setting_t *buffered, *list, *group;
+
+	buffered = config_setting_get_member(root, "max_buffered");
+	if (buffered != NULL && conf_is_refused(&reader->complaints, buffered))
+		return;
 	/* Where there are listeners there is a list that they come from. */
 	list = config_setting_get_member(root, "listeners");
-	for (size_t i = 0; i < conf->nlisteners; i++)
-		check_handler(reader,
-		    config_setting_get_elem(list, (unsigned)i),
-		    &conf->listeners[i]);
+	for (size_t i = 0; i < conf->nlisteners; i++) {
+		const struct conf_listener *listener = &conf->listeners[i];
+
+		group = config_setting_get_elem(list, (unsigned)i);
+		if (config_setting_is_group(group) &&
+		    listener->max_message_size >
+		    conf->max_buffered / MESSAGES_BUFFERED_MIN)
+			check_message_size(reader, group, buffered, conf,
+			    listener);
+	}
+}
+
+/* With the built-in ones there may be one or two handlers too many. */
+static void
+check_handlers(struct conf_reader *reader, const config_setting_t *root,
+    const struct conf *conf)
+{
+	const config_setting_t *list;
+	size_t room = CONF_HANDLERS_MAX - conf_handlers_count_builtin(conf);
+	FILE *out;
+
+	list = config_setting_get_member(root, "handlers");
+	if (conf->nhandlers <= room ||
+	    conf_is_refused(&reader->complaints, list))
+		return;
+	out = conf_refuse(&reader->complaints, list);
+	fprintf(out, "must be a list of at most %zu groups beside the built-in "
+	    "handlers", room);
+	conf_complaint_end(&reader->complaints);
 }
 
 /* ---- loading ---- */
@@ -118,7 +161,8 @@ read_settings(const config_t *config, const struct conf_source *source,
 	struct conf_reader reader = { .complaints.source = source };
 
 	conf_read_group(&reader, root, conf_keys, conf);
-	check_listeners(&reader, root, conf);
+	check_message_sizes(&reader, root, conf);
+	check_handlers(&reader, root, conf);
 	conf_read_end(&reader, report);
 }
 
@@ -152,6 +196,7 @@ conf_load(const char *path, struct conf_report *report)
 		conf_free(conf);
 		return NULL;
 	}
+	conf_handlers_settle(conf);
 	return conf;
 }
 

@@ -22,6 +22,7 @@
 enum {
 	CONF_WORKERS_MAX = 256,
 	CONF_LISTENERS_MAX = 64,
+	CONF_HANDLERS_MAX = 32,
 };
 
 enum conf_protocol {
@@ -35,10 +36,57 @@ enum conf_on_limit {
 	CONF_ON_LIMIT_WAIT,	/* it stays in the kernel's queue */
 };
 
-/* The kinds of work; the name of a built-in handler is that of its kind. */
+/* The kinds of work.  Handlers named "echo" and "discard" are always there. */
 enum conf_handler_type {
 	CONF_HANDLER_ECHO,
 	CONF_HANDLER_DISCARD,
+	CONF_HANDLER_COMMAND,	/* the user's program */
+	CONF_HANDLER_MODULE,	/* the user's shared object */
+};
+
+/* What becomes of a message whose handler's queue is full. */
+enum conf_overload {
+	CONF_OVERLOAD_WAIT,	/* its client is not read until there is room */
+	CONF_OVERLOAD_SHED,	/* it is answered busy */
+};
+
+enum conf_priority {
+	CONF_PRIORITY_NORMAL,
+	CONF_PRIORITY_HIGH,
+};
+
+/* One "key = value" of a handler's settings, the value as text. */
+struct conf_setting {
+	char *key;
+	char *value;
+};
+
+struct conf_handler {
+	char *name;
+	enum conf_handler_type type;
+	char **command;			/* argv, ends with NULL; else NULL */
+	char *module;			/* file or name; "" unless a module */
+	struct conf_setting *settings;	/* of a module */
+	size_t nsettings;
+	unsigned processes;		/* of a command, over all workers */
+	unsigned threads;		/* of a module, over all workers */
+	unsigned pipeline;		/* requests at once, of one process of a
+					   command */
+	bool metadata;			/* a frame of facts before each one */
+	bool tagged;			/* replies may come in any order */
+	bool ready;			/* the program says when it is */
+	struct conf_setting *environment;	/* added to the master's */
+	size_t nenvironment;
+	char *working_directory;	/* "": where the master was started */
+	size_t max_memory;		/* RLIMIT_AS, bytes; 0: the master's */
+	unsigned max_files;		/* RLIMIT_NOFILE; 0: the master's */
+	unsigned queue;			/* requests waiting, over all workers */
+	enum conf_overload overload;
+	unsigned queue_timeout_ms;	/* 0: none, as for the next */
+	unsigned request_timeout_ms;
+	char *busy;			/* payloads of replies that say so; */
+	char *timeout;			/* "": the connection is closed */
+	char *failed;
 };
 
 struct conf_address {
@@ -61,8 +109,10 @@ struct conf_listener {
 	struct conf_address *addresses;
 	size_t naddresses;
 	enum conf_protocol protocol;
-	char *handler;			/* names a handler that exists */
-	enum conf_handler_type handler_type;
+	char *handler;			/* its name */
+	size_t handler_index;		/* in conf->handlers */
+	enum conf_priority priority;
+	unsigned pipeline;		/* requests in flight per connection */
 	unsigned backlog;
 	unsigned max_connections;	/* over all workers */
 	size_t max_message_size;	/* bytes of payload */
@@ -96,14 +146,17 @@ struct conf {
 	size_t max_buffered;		/* bytes per worker */
 	struct conf_listener *listeners;
 	size_t nlisteners;
+	struct conf_handler *handlers;	/* the two built-in ones are the first,
+					   unless the file has its own */
+	size_t nhandlers;
 };
 
 /* What is wrong with a file: one entry per mistake, in the order of the
  * file. */
 struct conf_error {
-	char *file;			/* the included file, if it stands there */
+	char *file;			/* an included one, if it is there */
 	unsigned line;			/* 0: the file as a whole */
-	char *text;			/* key, what was found, what is allowed */
+	char *text;			/* key, what was found, what may be */
 };
 
 struct conf_report {

@@ -12,6 +12,7 @@
 #include <string.h>
 
 #include "common/conf_alloc.h"
+#include "common/conf_handlers.h"
 #include "common/conf_keys.h"
 #include "common/conf_print.h"
 #include "common/conf_report.h"
@@ -20,6 +21,7 @@
 enum { FOUND_MAX = 60 };	/* bytes of a string that are quoted */
 
 struct conf_complaint {
+	const config_setting_t *about;
 	unsigned line;		/* of the text with all includes; 0: of none */
 	char *text;
 };
@@ -128,16 +130,6 @@ print_integer(FILE *out, const config_setting_t *setting)
 		fprintf(out, "%lld", value);
 }
 
-/* With a point at least, so that it does not look like a whole number. */
-static void
-print_float(FILE *out, double value)
-{
-	char text[32];
-
-	snprintf(text, sizeof(text), "%.15g", value);
-	fprintf(out, "%s%s", text, strpbrk(text, ".en") == NULL ? ".0" : "");
-}
-
 static void
 print_list(FILE *out, const config_setting_t *setting, const char *what,
     const char *empty)
@@ -159,7 +151,7 @@ print_found(FILE *out, const config_setting_t *setting)
 		print_integer(out, setting);
 		return;
 	case CONFIG_TYPE_FLOAT:
-		print_float(out, config_setting_get_float(setting));
+		conf_print_float(out, config_setting_get_float(setting));
 		return;
 	case CONFIG_TYPE_BOOL:
 		fputs(config_setting_get_bool(setting) ? "true" : "false",
@@ -186,6 +178,7 @@ print_found(FILE *out, const config_setting_t *setting)
 static FILE *
 begin(struct conf_complaints *complaints, const config_setting_t *setting)
 {
+	complaints->about = setting;
 	complaints->line = line_of(complaints, setting);
 	complaints->stream = conf_must(open_memstream(&complaints->text,
 	    &complaints->text_size));
@@ -205,10 +198,35 @@ conf_complaint_end(struct conf_complaints *complaints)
 	for (; at > 0 && sorted[at - 1].line > complaints->line; at--)
 		sorted[at] = sorted[at - 1];
 	sorted[at] = (struct conf_complaint){
-		.line = complaints->line, .text = complaints->text,
+		.about = complaints->about,
+		.line = complaints->line,
+		.text = complaints->text,
 	};
 	complaints->sorted = sorted;
 	complaints->count++;
+}
+
+bool
+conf_is_refused(const struct conf_complaints *complaints,
+    const config_setting_t *setting)
+{
+	for (size_t i = 0; i < complaints->count; i++)
+		if (complaints->sorted[i].about == setting)
+			return true;
+	return false;
+}
+
+/* What the value of a key may be, and if that is a name, which names there
+ * are. */
+static void
+print_allowed(FILE *out, const config_setting_t *setting,
+    const struct conf_key *key)
+{
+	conf_key_print_allowed(out, key);
+	if (key->type != CONF_HANDLER)
+		return;
+	fputs(": ", out);
+	conf_handlers_print(out, setting);
 }
 
 FILE *
@@ -230,7 +248,7 @@ conf_refuse_value(struct conf_complaints *complaints,
 	FILE *out = conf_refuse(complaints, setting);
 
 	fputs("must be ", out);
-	conf_key_print_allowed(out, key);
+	print_allowed(out, setting, key);
 	conf_complaint_end(complaints);
 }
 
@@ -260,6 +278,21 @@ conf_refuse_unknown(struct conf_complaints *complaints,
 }
 
 void
+conf_refuse_kind(struct conf_complaints *complaints,
+    const config_setting_t *setting, const struct conf_key *key,
+    const struct conf_key *kind)
+{
+	const config_setting_t *group = config_setting_parent(setting);
+	FILE *out = conf_refuse(complaints, setting);
+
+	fprintf(out, "belongs to %s ", kind->name);
+	conf_key_print_kinds(out, key, kind);
+	fprintf(out, ", not to \"%s\"", config_setting_get_string(
+	    config_setting_get_member(group, kind->name)));
+	conf_complaint_end(complaints);
+}
+
+void
 conf_miss(struct conf_complaints *complaints, const config_setting_t *group,
     const struct conf_key *key)
 {
@@ -268,7 +301,7 @@ conf_miss(struct conf_complaints *complaints, const config_setting_t *group,
 	conf_print_path(out, group);
 	fprintf(out, "%s%s: missing; must be ",
 	    config_setting_is_root(group) ? "" : ".", key->name);
-	conf_key_print_allowed(out, key);
+	print_allowed(out, group, key);
 	conf_complaint_end(complaints);
 }
 

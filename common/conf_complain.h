@@ -29,6 +29,7 @@ struct conf_complaints {
 	FILE *stream;			/* of the one that is being written */
 	char *text;
 	size_t text_size;
+	const config_setting_t *about;
 	unsigned line;
 };
 
@@ -49,14 +50,20 @@ void conf_complaint_end(struct conf_complaints *);
 void conf_print_path(FILE *, const config_setting_t *);
 void conf_print_place(struct conf_complaints *, const config_setting_t *);
 
+/* Whether there is a complaint about a setting. */
+bool conf_is_refused(const struct conf_complaints *, const config_setting_t *);
+
 /* Whole complaints: the setting is not what its key allows, must do something
- * else, has a name that is no key; the group lacks a key. */
+ * else, has a name that is no key, or belongs to groups of another kind; the
+ * group lacks a key. */
 void conf_refuse_value(struct conf_complaints *, const config_setting_t *,
     const struct conf_key *);
 void conf_refuse_must(struct conf_complaints *, const config_setting_t *,
     const char *must);
 void conf_refuse_unknown(struct conf_complaints *, const config_setting_t *,
     const struct conf_key *keys);
+void conf_refuse_kind(struct conf_complaints *, const config_setting_t *,
+    const struct conf_key *, const struct conf_key *kind);
 void conf_miss(struct conf_complaints *, const config_setting_t *group,
     const struct conf_key *);
 

@@ -26,6 +26,8 @@ enum {
 	KIB = 1024,
 	MIB = 1024 * KIB,
 	ADDRESSES_MAX = 64,
+	ARGUMENTS_MAX = 256,
+	REPLY_MAX = 1024,
 };
 
 #define TIB ((uint64_t)MIB * MIB)
@@ -42,9 +44,29 @@ const char *const conf_protocol_names[] = {
 	NULL
 };
 
-const char *const conf_handler_names[] = {
+static const char *const handler_type_names[] = {
 	[CONF_HANDLER_ECHO] = "echo",
 	[CONF_HANDLER_DISCARD] = "discard",
+	[CONF_HANDLER_COMMAND] = "command",
+	[CONF_HANDLER_MODULE] = "module",
+	NULL
+};
+
+/* Kinds of handlers, for the keys that not all have. */
+enum {
+	COMMAND = 1 << CONF_HANDLER_COMMAND,
+	MODULE = 1 << CONF_HANDLER_MODULE,
+};
+
+static const char *const overload_names[] = {
+	[CONF_OVERLOAD_WAIT] = "wait",
+	[CONF_OVERLOAD_SHED] = "shed",
+	NULL
+};
+
+static const char *const priority_names[] = {
+	[CONF_PRIORITY_NORMAL] = "normal",
+	[CONF_PRIORITY_HIGH] = "high",
 	NULL
 };
 
@@ -102,6 +124,11 @@ static const struct conf_key listener_keys[] = {
 	  .choices = conf_protocol_names, .initial = CONF_PROTOCOL_FRAME },
 	{ .name = "handler", .type = CONF_HANDLER, AT(conf_listener, handler),
 	  .required = true },
+	{ .name = "priority", .type = CONF_CHOICE,
+	  AT(conf_listener, priority),
+	  .choices = priority_names, .initial = CONF_PRIORITY_NORMAL },
+	{ .name = "pipeline", .type = CONF_UINT, AT(conf_listener, pipeline),
+	  .min = 1, .max = 1024, .initial = 16 },
 	{ .name = "backlog", .type = CONF_UINT, AT(conf_listener, backlog),
 	  .min = 1, .max = 65535, .initial = 1024 },
 	{ .name = "max_connections", .type = CONF_UINT,
@@ -129,6 +156,68 @@ static const struct conf_key listener_keys[] = {
 	{ .name = "defer_accept", .type = CONF_UINT,
 	  AT(conf_listener, defer_accept_s),
 	  .max = 3600, .unit = "seconds" },
+	{ .name = NULL }
+};
+
+static const struct conf_key handler_keys[] = {
+	{ .name = "name", .type = CONF_NAME, AT(conf_handler, name),
+	  .min = 1, .max = CONF_NAME_MAX, .required = true },
+	{ .name = "type", .type = CONF_KIND, AT(conf_handler, type),
+	  .choices = handler_type_names, .required = true },
+	{ .name = "command", .type = CONF_COMMAND, AT(conf_handler, command),
+	  .kinds = COMMAND,
+	  .min = 1, .max = ARGUMENTS_MAX, .required = true },
+	{ .name = "processes", .type = CONF_UINT, AT(conf_handler, processes),
+	  .kinds = COMMAND, .min = 1, .max = 4096, .initial = 4 },
+	{ .name = "pipeline", .type = CONF_UINT, AT(conf_handler, pipeline),
+	  .kinds = COMMAND, .min = 1, .max = 1024, .initial = 1 },
+	{ .name = "metadata", .type = CONF_BOOL, AT(conf_handler, metadata),
+	  .kinds = COMMAND },
+	{ .name = "tagged", .type = CONF_BOOL, AT(conf_handler, tagged),
+	  .kinds = COMMAND },
+	{ .name = "ready", .type = CONF_BOOL, AT(conf_handler, ready),
+	  .kinds = COMMAND },
+	{ .name = "module", .type = CONF_STRING, AT(conf_handler, module),
+	  .kinds = MODULE,
+	  .min = 1, .max = PATH_MAX - 1, .required = true },
+	{ .name = "settings", .type = CONF_SETTINGS,
+	  COUNTED(conf_handler, settings, nsettings), .kinds = MODULE },
+	{ .name = "threads", .type = CONF_UINT, AT(conf_handler, threads),
+	  .kinds = MODULE, .min = 1, .max = 1024, .initial = 64 },
+	{ .name = "environment", .type = CONF_ENVIRONMENT,
+	  COUNTED(conf_handler, environment, nenvironment),
+	  .kinds = COMMAND | MODULE },
+	{ .name = "working_directory", .type = CONF_STRING,
+	  AT(conf_handler, working_directory), .kinds = COMMAND | MODULE,
+	  .max = PATH_MAX - 1 },
+	{ .name = "max_memory", .type = CONF_SIZE,
+	  AT(conf_handler, max_memory), .kinds = COMMAND | MODULE,
+	  .zero_is_off = true, .min = MIB, .max = TIB },
+	/* The most is what the kernel grants by default (fs.nr_open). */
+	{ .name = "max_files", .type = CONF_UINT, AT(conf_handler, max_files),
+	  .kinds = COMMAND | MODULE, .zero_is_off = true,
+	  .min = 16, .max = 1 << 20 },
+	{ .name = "queue", .type = CONF_UINT, AT(conf_handler, queue),
+	  .kinds = COMMAND | MODULE,
+	  .min = 1, .max = 1000000, .initial = 1024 },
+	{ .name = "overload", .type = CONF_CHOICE, AT(conf_handler, overload),
+	  .kinds = COMMAND | MODULE,
+	  .choices = overload_names, .initial = CONF_OVERLOAD_WAIT },
+	{ .name = "queue_timeout", .type = CONF_TIME,
+	  AT(conf_handler, queue_timeout_ms), .kinds = COMMAND | MODULE,
+	  .max = DAY, .initial = 10 * SECOND },
+	{ .name = "request_timeout", .type = CONF_TIME,
+	  AT(conf_handler, request_timeout_ms), .kinds = COMMAND | MODULE,
+	  .max = DAY, .initial = 10 * SECOND },
+	{ .name = "busy", .type = CONF_REPLY, AT(conf_handler, busy),
+	  .kinds = COMMAND | MODULE,
+	  .min = 1, .max = REPLY_MAX, .initial_text = "ERR busy" },
+	{ .name = "timeout", .type = CONF_REPLY, AT(conf_handler, timeout),
+	  .kinds = COMMAND | MODULE,
+	  .min = 1, .max = REPLY_MAX, .initial_text = "ERR timeout" },
+	{ .name = "failed", .type = CONF_REPLY, AT(conf_handler, failed),
+	  .kinds = COMMAND | MODULE,
+	  .min = 1, .max = REPLY_MAX, .initial_text = "ERR failed" },
 	{ .name = NULL }
 };
 
@@ -160,6 +249,9 @@ const struct conf_key conf_keys[] = {
 	  COUNTED(conf, listeners, nlisteners),
 	  .min = 1, .max = CONF_LISTENERS_MAX, .required = true,
 	  .keys = listener_keys, .group_size = sizeof(struct conf_listener) },
+	{ .name = "handlers", .type = CONF_GROUPS,
+	  COUNTED(conf, handlers, nhandlers), .max = CONF_HANDLERS_MAX,
+	  .keys = handler_keys, .group_size = sizeof(struct conf_handler) },
 	{ .name = NULL }
 };
 
@@ -193,6 +285,33 @@ conf_key_count(const struct conf_key *key, const void *base)
 	return (void *)((char *)(uintptr_t)base + key->count_offset);
 }
 
+const struct conf_key *
+conf_keys_kind(const struct conf_key *keys)
+{
+	for (; keys->name != NULL; keys++)
+		if (keys->type == CONF_KIND)
+			return keys;
+	return NULL;
+}
+
+unsigned
+conf_keys_kind_of(const struct conf_key *keys, const void *base)
+{
+	const struct conf_key *kind = conf_keys_kind(keys);
+
+	if (kind == NULL)
+		return 0;
+	return 1u << *(const unsigned *)conf_key_field(kind, base);
+}
+
+static void
+init_string(const struct conf_key *key, char **field)
+{
+	const char *text = key->initial_text;
+
+	*field = conf_must(strdup(text != NULL ? text : ""));
+}
+
 static void
 init_field(const struct conf_key *key, void *base)
 {
@@ -205,20 +324,25 @@ init_field(const struct conf_key *key, void *base)
 	case CONF_UINT:
 	case CONF_TIME:
 	case CONF_CHOICE:
+	case CONF_KIND:
 		*(unsigned *)field = (unsigned)key->initial;
 		return;
 	case CONF_SIZE:
 		*(size_t *)field = key->initial;
 		return;
 	case CONF_STRING:
+	case CONF_REPLY:
 	case CONF_NAME:
 	case CONF_HANDLER:
-		*(char **)field = conf_must(strdup(""));
+		init_string(key, field);
 		return;
 	case CONF_GROUP:
 		conf_keys_init(key->keys, field);
 		return;
+	case CONF_COMMAND:
 	case CONF_ADDRESSES:
+	case CONF_SETTINGS:
+	case CONF_ENVIRONMENT:
 	case CONF_GROUPS:
 		return;		/* none, as zeroed */
 	}
@@ -229,6 +353,24 @@ conf_keys_init(const struct conf_key *keys, void *base)
 {
 	for (; keys->name != NULL; keys++)
 		init_field(keys, base);
+}
+
+static void
+free_command(char **strings)
+{
+	for (size_t i = 0; strings != NULL && strings[i] != NULL; i++)
+		free(strings[i]);
+	free(strings);
+}
+
+static void
+free_settings(struct conf_setting *settings, size_t count)
+{
+	for (size_t i = 0; i < count; i++) {
+		free(settings[i].key);
+		free(settings[i].value);
+	}
+	free(settings);
 }
 
 static void
@@ -258,11 +400,21 @@ free_field(const struct conf_key *key, void *base)
 	case CONF_SIZE:
 	case CONF_TIME:
 	case CONF_CHOICE:
+	case CONF_KIND:
 		return;
 	case CONF_STRING:
+	case CONF_REPLY:
 	case CONF_NAME:
 	case CONF_HANDLER:
 		free(*(char **)field);
+		return;
+	case CONF_COMMAND:
+		free_command(*(char ***)field);
+		return;
+	case CONF_SETTINGS:
+	case CONF_ENVIRONMENT:
+		free_settings(*(struct conf_setting **)field,
+		    *conf_key_count(key, base));
 		return;
 	case CONF_ADDRESSES:
 		free_addresses(*(struct conf_address **)field,
@@ -297,10 +449,17 @@ print_choices(FILE *out, const char *const *choices)
 }
 
 void
-conf_print_handlers(FILE *out)
+conf_key_print_kinds(FILE *out, const struct conf_key *key,
+    const struct conf_key *kind)
 {
-	fputs("the name of a handler: ", out);
-	print_choices(out, conf_handler_names);
+	const char *before = "";
+
+	for (unsigned i = 0; kind->choices[i] != NULL; i++) {
+		if ((key->kinds & 1u << i) == 0)
+			continue;
+		fprintf(out, "%s\"%s\"", before, kind->choices[i]);
+		before = " or ";
+	}
 }
 
 static void
@@ -308,7 +467,7 @@ print_number_range(FILE *out, const struct conf_key *key)
 {
 	const char *unit = key->type == CONF_SIZE ? "bytes" : key->unit;
 
-	fputs("a whole number", out);
+	fprintf(out, "%sa whole number", key->zero_is_off ? "0 (off) or " : "");
 	if (unit != NULL)
 		fprintf(out, " of %s", unit);
 	fprintf(out, " from %" PRIu64 " to %" PRIu64, key->min, key->max);
@@ -322,6 +481,27 @@ print_time_range(FILE *out, const struct conf_key *key)
 		fputs("0 (off) or ", out);
 	fprintf(out, "a number of seconds from %" PRIu64 " to %" PRIu64,
 	    key->min / SECOND, key->max / SECOND);
+}
+
+static void
+print_length(FILE *out, const struct conf_key *key)
+{
+	if (key->min > 0)
+		fprintf(out, "a string of %" PRIu64 " to %" PRIu64 " bytes",
+		    key->min, key->max);
+	else
+		fprintf(out, "a string of at most %" PRIu64 " bytes", key->max);
+}
+
+static void
+print_number_of_groups(FILE *out, const struct conf_key *key)
+{
+	if (key->min > 0)
+		fprintf(out, "a list of %" PRIu64 " to %" PRIu64, key->min,
+		    key->max);
+	else
+		fprintf(out, "a list of at most %" PRIu64, key->max);
+	fputs(" groups: ( { ... }, ... )", out);
 }
 
 void
@@ -339,17 +519,33 @@ conf_key_print_allowed(FILE *out, const struct conf_key *key)
 		print_time_range(out, key);
 		return;
 	case CONF_CHOICE:
+	case CONF_KIND:
 		print_choices(out, key->choices);
 		return;
 	case CONF_STRING:
-		fprintf(out, "a string of at most %" PRIu64 " bytes", key->max);
+		print_length(out, key);
+		return;
+	case CONF_REPLY:
+		print_length(out, key);
+		fputs(", or \"close\" to close the connection instead", out);
 		return;
 	case CONF_NAME:
 		fprintf(out, "a string of %" PRIu64 " to %" PRIu64 " letters, "
 		    "digits, \"_\", \".\" or \"-\"", key->min, key->max);
 		return;
 	case CONF_HANDLER:
-		conf_print_handlers(out);
+		fputs("the name of a handler", out);
+		return;
+	case CONF_COMMAND:
+		fprintf(out, "a list of %" PRIu64 " to %" PRIu64 " strings",
+		    key->min, key->max);
+		return;
+	case CONF_SETTINGS:
+		fputs("a group of strings, numbers, true or false: "
+		    "{ key = value; }", out);
+		return;
+	case CONF_ENVIRONMENT:
+		fputs("a group of strings: { NAME = \"value\"; }", out);
 		return;
 	case CONF_ADDRESSES:
 		fprintf(out, "an address or a list of %" PRIu64 " to %" PRIu64
@@ -359,8 +555,7 @@ conf_key_print_allowed(FILE *out, const struct conf_key *key)
 		fputs("a group: { ... }", out);
 		return;
 	case CONF_GROUPS:
-		fprintf(out, "a list of %" PRIu64 " to %" PRIu64 " groups: "
-		    "( { ... }, ... )", key->min, key->max);
+		print_number_of_groups(out, key);
 		return;
 	}
 }

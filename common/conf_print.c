@@ -11,6 +11,7 @@
 #include <inttypes.h>
 #include <stdbool.h>
 #include <stdint.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "common/conf.h"
@@ -48,6 +49,18 @@ conf_print_string(FILE *out, const char *string, size_t max)
 	fputs(cut ? "\"..." : "\"", out);
 }
 
+void
+conf_print_float(FILE *out, double value)
+{
+	char text[32];
+	int digits = 15;
+
+	do
+		snprintf(text, sizeof(text), "%.*g", digits, value);
+	while (digits++ < 17 && strtod(text, NULL) != value);
+	fprintf(out, "%s%s", text, strpbrk(text, ".en") == NULL ? ".0" : "");
+}
+
 static void
 print_indent(FILE *out, unsigned depth)
 {
@@ -75,6 +88,43 @@ print_time(FILE *out, unsigned ms)
 	fprintf(out, "%u.%0*u", ms / 1000, digits, fraction);
 }
 
+/* What a client is told, or that nothing is. */
+static void
+print_reply(FILE *out, const char *payload)
+{
+	conf_print_string(out, *payload != '\0' ? payload : "close", SIZE_MAX);
+}
+
+static void
+print_command(FILE *out, char *const *strings)
+{
+	fputs("[", out);
+	for (size_t i = 0; strings != NULL && strings[i] != NULL; i++) {
+		fputs(i > 0 ? ", " : " ", out);
+		conf_print_string(out, strings[i], SIZE_MAX);
+	}
+	fputs(" ]", out);
+}
+
+static void
+print_settings(FILE *out, const struct conf_setting *settings, size_t count,
+    unsigned depth)
+{
+	if (count == 0) {
+		fputs("{ }", out);
+		return;
+	}
+	fputs("{\n", out);
+	for (size_t i = 0; i < count; i++) {
+		print_indent(out, depth + 1);
+		fprintf(out, "%s = ", settings[i].key);
+		conf_print_string(out, settings[i].value, SIZE_MAX);
+		fputs(";\n", out);
+	}
+	print_indent(out, depth);
+	putc('}', out);
+}
+
 static void
 print_addresses(FILE *out, const struct conf_address *addresses, size_t count)
 {
@@ -96,7 +146,11 @@ static void
 print_keys(FILE *out, const struct conf_key *keys, const void *base,
     unsigned depth)
 {
+	unsigned kind = conf_keys_kind_of(keys, base);
+
 	for (; keys->name != NULL; keys++) {
+		if (keys->kinds != 0 && (keys->kinds & kind) == 0)
+			continue;
 		print_indent(out, depth);
 		fprintf(out, "%s = ", keys->name);
 		conf_print_value(out, keys, base, depth);
@@ -148,6 +202,7 @@ conf_print_value(FILE *out, const struct conf_key *key, const void *base,
 		print_time(out, *(const unsigned *)field);
 		return;
 	case CONF_CHOICE:
+	case CONF_KIND:
 		conf_print_string(out,
 		    key->choices[*(const unsigned *)field], SIZE_MAX);
 		return;
@@ -155,6 +210,17 @@ conf_print_value(FILE *out, const struct conf_key *key, const void *base,
 	case CONF_NAME:
 	case CONF_HANDLER:
 		conf_print_string(out, *(char *const *)field, SIZE_MAX);
+		return;
+	case CONF_REPLY:
+		print_reply(out, *(char *const *)field);
+		return;
+	case CONF_COMMAND:
+		print_command(out, *(char *const *const *)field);
+		return;
+	case CONF_SETTINGS:
+	case CONF_ENVIRONMENT:
+		print_settings(out, *(struct conf_setting *const *)field,
+		    *conf_key_count(key, base), depth);
 		return;
 	case CONF_ADDRESSES:
 		print_addresses(out, *(struct conf_address *const *)field,

@@ -14,6 +14,10 @@ struct conf_key;
  * than max bytes. */
 void conf_print_string(FILE *, const char *, size_t max);
 
+/* Print a number so that it reads back to the same: with a point or an
+ * exponent. */
+void conf_print_float(FILE *, double);
+
 /* Print the value of one key of the struct at base.  depth is the number of
  * tabs before its lines, should it have more than one. */
 void conf_print_value(FILE *, const struct conf_key *, const void *base,

@@ -7,6 +7,8 @@
  */
 #include "common/conf_read.h"
 
+#include <inttypes.h>
+#include <math.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <stdlib.h>
@@ -15,7 +17,9 @@
 #include "common/conf.h"
 #include "common/conf_addr.h"
 #include "common/conf_alloc.h"
+#include "common/conf_handlers.h"
 #include "common/conf_keys.h"
+#include "common/conf_print.h"
 
 /* An address that was read, and where. */
 struct conf_seen {
@@ -161,20 +165,31 @@ read_string(const config_setting_t *setting, const struct conf_key *key,
 	if (!conf_is_string(setting))
 		return false;
 	text = config_setting_get_string(setting);
-	if (strlen(text) > key->max)
+	if (strlen(text) < key->min || strlen(text) > key->max)
 		return false;
 	set_string(field, text);
 	return true;
 }
 
-/* A handler's name is looked up later, when all handlers are known. */
+static bool
+read_reply(const config_setting_t *setting, const struct conf_key *key,
+    char **field)
+{
+	if (!read_string(setting, key, field))
+		return false;
+	if (strcmp(*field, "close") == 0)
+		set_string(field, "");
+	return true;
+}
+
+/* Its place among the handlers is looked up later, when all are read. */
 static bool
 read_handler(const config_setting_t *setting, char **field)
 {
 	if (!conf_is_string(setting))
 		return false;
 	set_string(field, config_setting_get_string(setting));
-	return true;
+	return conf_handlers_have(setting, *field);
 }
 
 /* The name setting of an earlier group in the same list that says the same. */
@@ -214,6 +229,170 @@ read_name(struct conf_reader *reader, const config_setting_t *setting,
 	fputs("already taken at ", conf_refuse(&reader->complaints, setting));
 	conf_print_place(&reader->complaints, other);
 	conf_complaint_end(&reader->complaints);
+	return true;
+}
+
+static bool
+is_list_of_some(const config_setting_t *setting, const struct conf_key *key)
+{
+	size_t length = (size_t)config_setting_length(setting);
+
+	return (config_setting_is_list(setting) ||
+	    config_setting_is_array(setting)) &&
+	    length >= key->min && length <= key->max;
+}
+
+static bool
+read_argument(struct conf_reader *reader, const config_setting_t *setting,
+    bool is_program, char **field)
+{
+	const char *must = NULL;
+
+	if (!conf_is_string(setting))
+		must = "be a string";
+	else if (is_program && *config_setting_get_string(setting) == '\0')
+		must = "be the name of a program";
+	if (must != NULL) {
+		conf_refuse_must(&reader->complaints, setting, must);
+		return false;
+	}
+	set_string(field, config_setting_get_string(setting));
+	return true;
+}
+
+static bool
+read_command(struct conf_reader *reader, const config_setting_t *setting,
+    const struct conf_key *key, char ***field)
+{
+	unsigned length = (unsigned)config_setting_length(setting);
+	size_t count = 0;
+
+	if (!is_list_of_some(setting, key))
+		return false;
+	*field = conf_must(calloc(length + 1, sizeof(**field)));
+	for (unsigned i = 0; i < length; i++)
+		count += read_argument(reader,
+		    config_setting_get_elem(setting, i), i == 0,
+		    &(*field)[count]);
+	return true;
+}
+
+/* ---- settings with keys of their own ---- */
+
+/*
+ * Whether a whole number is what libconfig makes of one that does not fit into
+ * 64 bits.  Those that are so large by themselves suffer with them.
+ */
+static bool
+is_cut(const config_setting_t *setting)
+{
+	long long value = config_setting_get_int64(setting);
+
+	if (config_setting_type(setting) != CONFIG_TYPE_INT64)
+		return false;
+	if (config_setting_get_format(setting) == CONFIG_FORMAT_HEX)
+		return (unsigned long long)value == UINT64_MAX;
+	return value == INT64_MAX || value == INT64_MIN;
+}
+
+/* In decimal, which is what every strtol(3) reads. */
+static void
+write_whole(FILE *out, const config_setting_t *setting)
+{
+	uint64_t value;
+
+	/* A number that is refused is negative, in two's complement. */
+	if (get_whole(setting, &value))
+		fprintf(out, "%" PRIu64, value);
+	else
+		fprintf(out, "%" PRId64, (int64_t)value);
+}
+
+/* Write a value as text; if there is none, return what it must do. */
+static const char *
+write_scalar(FILE *out, const config_setting_t *setting)
+{
+	switch (config_setting_type(setting)) {
+	case CONFIG_TYPE_STRING:
+		fputs(config_setting_get_string(setting), out);
+		return NULL;
+	case CONFIG_TYPE_BOOL:
+		fputs(config_setting_get_bool(setting) ? "true" : "false",
+		    out);
+		return NULL;
+	case CONFIG_TYPE_INT:
+	case CONFIG_TYPE_INT64:
+		if (is_cut(setting))
+			return "be in quotes if it is so large";
+		write_whole(out, setting);
+		return NULL;
+	case CONFIG_TYPE_FLOAT:
+		if (!isfinite(config_setting_get_float(setting)))
+			return "be in quotes if it is so large";
+		conf_print_float(out, config_setting_get_float(setting));
+		return NULL;
+	default:
+		return "be a string, a number, true or false";
+	}
+}
+
+static const char *
+write_string(FILE *out, const config_setting_t *setting)
+{
+	if (!conf_is_string(setting))
+		return "be a string";
+	fputs(config_setting_get_string(setting), out);
+	return NULL;
+}
+
+/* How a value is written as text: as write_scalar(). */
+typedef const char *(*write_fn)(FILE *, const config_setting_t *);
+
+/* The value as text, or NULL after complaining; the caller frees it. */
+static char *
+read_text(struct conf_reader *reader, const config_setting_t *setting,
+    write_fn write)
+{
+	const char *must;
+	char *text;
+	size_t size;
+	FILE *out = conf_must(open_memstream(&text, &size));
+
+	must = write(out, setting);
+	if (fclose(out) == EOF)
+		abort();
+	if (must == NULL)
+		return text;
+	conf_refuse_must(&reader->complaints, setting, must);
+	free(text);
+	return NULL;
+}
+
+static bool
+read_free_group(struct conf_reader *reader, const config_setting_t *group,
+    const struct conf_key *key, void *base, write_fn write)
+{
+	struct conf_setting **field = conf_key_field(key, base), *settings;
+	size_t *count = conf_key_count(key, base);
+	unsigned length = (unsigned)config_setting_length(group);
+
+	if (!config_setting_is_group(group))
+		return false;
+	/* One more, so that there is memory for none, too. */
+	*field = settings = conf_must(calloc(length + 1, sizeof(*settings)));
+	for (unsigned i = 0; i < length; i++) {
+		const config_setting_t *member;
+		char *value;
+
+		member = config_setting_get_elem(group, i);
+		value = read_text(reader, member, write);
+		if (value != NULL)
+			settings[(*count)++] = (struct conf_setting){
+				.key = conf_must(strdup(
+				    config_setting_name(member))),
+				.value = value,
+			};
+	}
 	return true;
 }
 
@@ -292,16 +471,6 @@ read_address(struct conf_reader *reader, const config_setting_t *setting,
 }
 
 static bool
-is_list_of_some(const config_setting_t *setting, const struct conf_key *key)
-{
-	size_t length = (size_t)config_setting_length(setting);
-
-	return (config_setting_is_list(setting) ||
-	    config_setting_is_array(setting)) &&
-	    length >= key->min && length <= key->max;
-}
-
-static bool
 read_addresses(struct conf_reader *reader, const config_setting_t *setting,
     const struct conf_key *key, void *base)
 {
@@ -352,7 +521,7 @@ read_groups(struct conf_reader *reader, const config_setting_t *setting,
 	char *groups;
 
 	if (!config_setting_is_list(setting) || length == 0)
-		return false;
+		return fits && config_setting_is_list(setting);
 	/* Of a list that is too long the beginning is read all the same: it
 	 * may hold more to tell. */
 	if (length > key->max)
@@ -383,13 +552,24 @@ read_value(struct conf_reader *reader, const config_setting_t *setting,
 	case CONF_TIME:
 		return read_time(setting, key, field);
 	case CONF_CHOICE:
+	case CONF_KIND:
 		return read_choice(setting, key, field);
 	case CONF_STRING:
 		return read_string(setting, key, field);
+	case CONF_REPLY:
+		return read_reply(setting, key, field);
 	case CONF_NAME:
 		return read_name(reader, setting, field);
 	case CONF_HANDLER:
 		return read_handler(setting, field);
+	case CONF_COMMAND:
+		return read_command(reader, setting, key, field);
+	case CONF_SETTINGS:
+		return read_free_group(reader, setting, key, base,
+		    write_scalar);
+	case CONF_ENVIRONMENT:
+		return read_free_group(reader, setting, key, base,
+		    write_string);
 	case CONF_ADDRESSES:
 		return read_addresses(reader, setting, key, base);
 	case CONF_GROUP:
@@ -400,15 +580,33 @@ read_value(struct conf_reader *reader, const config_setting_t *setting,
 	return false;
 }
 
+/* The kind that a group says it is of, as a bit; 0 if it says none that is. */
+static unsigned
+find_kind(const config_setting_t *group, const struct conf_key *keys)
+{
+	const struct conf_key *key = conf_keys_kind(keys);
+	const config_setting_t *setting = NULL;
+	unsigned kind;
+
+	if (key != NULL)
+		setting = config_setting_get_member(group, key->name);
+	if (setting == NULL || !read_choice(setting, key, &kind))
+		return 0;
+	return 1u << kind;
+}
+
 static void
 read_setting(struct conf_reader *reader, const config_setting_t *setting,
-    const struct conf_key *keys, void *base)
+    const struct conf_key *keys, unsigned kind, void *base)
 {
 	const struct conf_key *key;
 
 	key = conf_key_find(keys, config_setting_name(setting));
 	if (key == NULL)
 		conf_refuse_unknown(&reader->complaints, setting, keys);
+	else if (key->kinds != 0 && kind != 0 && (key->kinds & kind) == 0)
+		conf_refuse_kind(&reader->complaints, setting, key,
+		    conf_keys_kind(keys));
 	else if (!read_value(reader, setting, key, base))
 		conf_refuse_value(&reader->complaints, setting, key);
 }
@@ -418,12 +616,14 @@ conf_read_group(struct conf_reader *reader, const config_setting_t *group,
     const struct conf_key *keys, void *base)
 {
 	unsigned length = (unsigned)config_setting_length(group);
+	unsigned kind = find_kind(group, keys);
 
 	for (unsigned i = 0; i < length; i++)
 		read_setting(reader, config_setting_get_elem(group, i), keys,
-		    base);
+		    kind, base);
 	for (; keys->name != NULL; keys++)
 		if (keys->required &&
+		    (keys->kinds == 0 || (keys->kinds & kind) != 0) &&
 		    config_setting_get_member(group, keys->name) == NULL)
 			conf_miss(&reader->complaints, group, keys);
 }
