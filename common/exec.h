@@ -1,0 +1,47 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * The work channel: what a worker and Penstock's own executor say to each
+ * other.
+ *
+ * A stream socket.  Each way goes a sequence of frames: four bytes of length,
+ * most significant first, then so many bytes, which begin with one of the
+ * structs below; the payload is the rest.  Both ends are the same program on
+ * the same machine, so the structs go as they are in memory.  Replies come in
+ * any order.
+ *
+ * Programs of the user's speak the same frames without these structs: see
+ * penstock-handler(7).
+ */
+#ifndef COMMON_EXEC_H
+#define COMMON_EXEC_H
+
+#include <stdint.h>
+
+enum { EXEC_LENGTH_LEN = 4 };	/* bytes before each frame */
+
+struct exec_request {
+	uint64_t tag;		/* the reply repeats it */
+	uint64_t conn;		/* id of the connection */
+	uint64_t arrived_us;	/* clock_us() when the message was complete */
+	uint64_t deadline_us;	/* when the client is told; 0: never */
+	uint8_t peer[16];	/* address, in network order */
+	uint16_t peer_port;	/* in host order */
+	uint8_t family;		/* AF_INET, AF_INET6, AF_UNIX */
+	uint8_t pad;
+	uint16_t listener;	/* index in conf->listeners */
+	uint16_t pad2;
+};
+
+enum exec_result {
+	EXEC_REPLY,		/* the payload is the reply */
+	EXEC_SILENT,		/* handled; nothing is answered */
+	EXEC_FAILED,		/* the handler could not */
+};
+
+struct exec_reply {
+	uint64_t tag;
+	uint32_t result;	/* enum exec_result */
+	uint32_t pad;
+};
+
+#endif

@@ -1,0 +1,34 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * One call of a module's handle(): a job as the module sees it, and the reply
+ * that it makes.  Each thread has one of these, and uses it again and again.
+ */
+#ifndef EXECUTOR_CALL_H
+#define EXECUTOR_CALL_H
+
+#include "common/conf.h"
+#include "common/exec.h"
+#include "executor/job.h"
+#include "executor/module.h"
+#include "executor/replies.h"
+#include "penstock/handler.h"
+
+enum { CALL_PEER_MAX = 64 };
+
+struct call {
+	struct penstock_request request;
+	struct penstock_reply reply;
+	const struct conf *conf;	/* borrowed */
+	struct chunk *draft;		/* owned; NULL after a large reply */
+	char peer[CALL_PEER_MAX];
+};
+
+void call_init(struct call *, const struct conf *, unsigned thread);
+void call_free(struct call *);
+
+/* Handle the job; the reply is in call->draft with call->reply.length bytes
+ * then.  Returns -1 with errno set if there is no memory to begin with. */
+int call_run(struct call *, const struct module *, const struct job *,
+    enum exec_result *);
+
+#endif

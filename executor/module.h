@@ -1,0 +1,27 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * The user's module: found, loaded, checked and opened.
+ */
+#ifndef EXECUTOR_MODULE_H
+#define EXECUTOR_MODULE_H
+
+#include "common/conf.h"
+#include "penstock/handler.h"
+
+struct module {
+	const struct penstock_handler *handler;	/* in the shared object */
+	void *state;				/* the module's own */
+	struct penstock_settings settings;
+	struct penstock_setting *list;		/* owned; the strings are the
+						   configuration's */
+};
+
+/* Returns -1 with the reason in why; nothing is to be closed then. */
+int module_open(struct module *, const struct conf_handler *, unsigned threads,
+    char *why, size_t why_size);
+
+/* The shared object stays: its code may have registered functions that run when
+ * a thread or the process ends. */
+void module_close(struct module *);
+
+#endif
