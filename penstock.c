@@ -3,6 +3,7 @@
  * penstock: a pre-fork connection server.  The one place where the roles meet.
  */
 #include "common/title.h"
+#include "executor/executor.h"
 #include "master/master.h"
 #include "worker/worker.h"
 
@@ -13,7 +14,11 @@ main(int argc, char *argv[])
 		.name = "worker",
 		.main = worker_main,
 	};
+	static const struct role executor = {
+		.name = "executor",
+		.main = executor_main,
+	};
 
 	title_init(argc, argv);
-	return (master_main(argc, argv, &worker));
+	return (master_main(argc, argv, &worker, &executor));
 }

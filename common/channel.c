@@ -22,8 +22,8 @@ struct channel {
 	enum ctl_sender peer;
 	const struct channel_callbacks *callbacks;
 	void *arg;
-	int spare;			/* a place for a descriptor to arrive at when
-					   the process has no other left; or -1 */
+	int spare;			/* a place for a descriptor to arrive
+					   at if no other is left; or -1 */
 	bool *freed;			/* set while a callback runs */
 };
 

@@ -64,6 +64,8 @@ counters_new(struct counters *counters, unsigned slot, uint32_t records)
 		return (-1);
 	counters->fd = fd;
 	counters->records = records;
+	counters->listeners = COUNTERS_LISTENERS;
+	counters->handlers = COUNTERS_HANDLERS;
 	counters->size = mapping_size(records);
 	if (ftruncate(fd, (off_t)counters->size) == -1 ||
 	    fcntl(fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW) == -1)
@@ -189,14 +191,28 @@ bury_listener(struct counters_listener *dead, uint64_t most)
 	return (lost);
 }
 
+static void
+bury_handler(struct counters_handler *dead)
+{
+	if (counter_get(&dead->waiting) > 0)
+		counter_set(&dead->waiting, 0);
+	if (counter_get(&dead->executors) > 0)
+		counter_set(&dead->executors, 0);
+	if (counter_get(&dead->executors_busy) > 0)
+		counter_set(&dead->executors_busy, 0);
+}
+
 uint64_t
 counters_bury(struct counters *counters, unsigned block)
 {
 	struct counters_block *dead = &counters->map->block[block];
 	uint64_t lost = 0;
 
-	for (unsigned i = 0; i < COUNTERS_LISTENERS; i++)
+	/* To look at what was never used would cost its memory. */
+	for (unsigned i = 0; i < counters->listeners; i++)
 		lost += bury_listener(&dead->listener[i], counters->records);
+	for (unsigned i = 0; i < counters->handlers; i++)
+		bury_handler(&dead->handler[i]);
 	counter_set(&dead->worker.active, 0);
 	counter_set(&dead->worker.buffered, 0);
 	return (lost);

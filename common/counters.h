@@ -25,6 +25,7 @@ enum {
 	/* Listener names that one master can meet in its life, see
 	 * master/registry.h. */
 	COUNTERS_LISTENERS = 128,
+	COUNTERS_HANDLERS = 64,	/* names of handlers, likewise */
 };
 
 /* Why a connection ended; the name stands in the log and names the counter. */
@@ -40,6 +41,7 @@ enum {
 	R(MEMORY,	"memory")	/* max_buffered */		\
 	R(DRAIN,	"drain")	/* between two messages, at a stop */ \
 	R(CUT,		"cut")		/* drain_timeout, or stopped now */ \
+	R(HANDLER,	"handler")	/* a request that failed */ \
 	R(LOST,		"lost")		/* its worker died */
 
 enum close_reason {
@@ -86,14 +88,43 @@ struct counters_worker {
 	uint64_t accept_pauses;	/* times that descriptors ran out */
 } __attribute__((aligned(64)));
 
+enum {
+	/* Bucket i of a histogram counts values below 2^i microseconds that no
+	 * bucket before it counts; the last one has no bound. */
+	HISTOGRAM_BUCKETS = 28,
+};
+
+struct histogram {
+	uint64_t count[HISTOGRAM_BUCKETS];
+	uint64_t sum_us;
+};
+
+/* What a worker counts for one handler. */
+struct counters_handler {
+	uint64_t waiting;	/* gauge: requests in the queue */
+	uint64_t waiting_peak;
+	uint64_t executors;	/* gauge */
+	uint64_t executors_busy; /* gauge, as of the last tick */
+	uint64_t waits;		/* requests that had to wait */
+	uint64_t held_back;	/* messages whose client was not read from */
+	uint64_t shed;		/* answered busy: the queue was full */
+	uint64_t expired;	/* answered busy: queue_timeout */
+	uint64_t timeouts;	/* request_timeout */
+	uint64_t failed;	/* the executor died or gave up */
+	struct histogram wait;	/* in the queue, of those that had to */
+	struct histogram handling;
+} __attribute__((aligned(64)));
+
 struct counters_block {
 	struct counters_worker worker;
 	struct counters_listener listener[COUNTERS_LISTENERS];
+	struct counters_handler handler[COUNTERS_HANDLERS];
 };
 
 /* The state of a connection, for who looks from outside and for its worker. */
 enum conn_state {
-	CONN_READING,		/* no whole message is waiting for a handler */
+	CONN_READING,		/* more messages are welcome */
+	CONN_DISPATCHED,	/* handlers owe replies; no more is read */
 	CONN_WRITING,		/* the peer has not taken all that we owe */
 	CONN_CLOSING,		/* nothing more will be sent; linger for EOF */
 };
@@ -133,6 +164,8 @@ struct counters {
 	int fd;			/* -1 in children */
 	size_t size;
 	uint32_t records;
+	unsigned listeners;	/* numbers in use; higher ones were never */
+	unsigned handlers;
 	struct counters_map *map;
 };
 
@@ -178,6 +211,17 @@ static inline void
 counter_add(uint64_t *counter, uint64_t n)
 {
 	counter_set(counter, counter_get(counter) + n);
+}
+
+static inline void
+histogram_add(struct histogram *histogram, uint64_t us)
+{
+	unsigned bucket = us == 0 ? 0 : 64 - (unsigned)__builtin_clzll(us);
+
+	if (bucket >= HISTOGRAM_BUCKETS)
+		bucket = HISTOGRAM_BUCKETS - 1;
+	counter_add(&histogram->count[bucket], 1);
+	counter_add(&histogram->sum_us, us);
 }
 
 /* A gauge never goes below 0, whatever a dead worker left there. */

@@ -49,6 +49,17 @@ struct ctl_log {
 	uint32_t format;	/* enum log_format */
 };
 
+struct ctl_executor {
+	uint64_t id;		/* the master's name for it */
+	uint32_t handler;	/* index in conf->handlers */
+	uint32_t pad;
+};
+
+struct ctl_disown {
+	uint64_t id;
+	char why[120];		/* as in struct ctl_failed */
+};
+
 /*
  * A line's place is its number on the channel, so append and never reorder.  A
  * changed payload needs a new CTL_VERSION: after an upgrade in place the master
@@ -60,6 +71,8 @@ struct ctl_log {
  *  DRAIN    stop accepting, let the connections come to their end, exit
  *  DRAINED  that is done; the sender exits
  *  STOP     exit now
+ *  EXECUTOR serve a handler's requests through the descriptor
+ *  DISOWN   that executor is of no more use: end and replace it
  *  LOG      write the log to the descriptor that comes along
  */
 #define CTL_MESSAGES(MSG)						\
@@ -69,7 +82,9 @@ struct ctl_log {
 	MSG(DRAIN,	FROM_MASTER,	sizeof(struct ctl_drain))	\
 	MSG(DRAINED,	FROM_CHILD,	sizeof(struct ctl_drained))	\
 	MSG(STOP,	FROM_MASTER,	0)				\
-	MSG(LOG,	FROM_MASTER,	sizeof(struct ctl_log))
+	MSG(LOG,	FROM_MASTER,	sizeof(struct ctl_log))		\
+	MSG(EXECUTOR,	FROM_MASTER,	sizeof(struct ctl_executor))	\
+	MSG(DISOWN,	FROM_CHILD,	sizeof(struct ctl_disown))
 
 enum ctl_type {
 	CTL_NONE,		/* no message has number 0 */
@@ -93,6 +108,8 @@ struct ctl {
 		struct ctl_drain drain;
 		struct ctl_drained drained;
 		struct ctl_log log;
+		struct ctl_executor executor;
+		struct ctl_disown disown;
 	};
 	/* Not on the wire: descriptors that came along, -1 where there is none.
 	 * Who takes one sets it to -1; the channel closes the rest. */

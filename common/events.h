@@ -41,6 +41,13 @@
 	E(WORKER_KILLED,	"worker_killed")			\
 	E(WORKER_DISOWNED,	"worker_disowned")			\
 	E(MASTER_GONE,		"master_gone")				\
+	/* executors */							\
+	E(EXECUTOR_START,	"executor_start")			\
+	E(EXECUTOR_READY,	"executor_ready")			\
+	E(EXECUTOR_FAILED,	"executor_failed")			\
+	E(EXECUTOR_EXIT,	"executor_exit")			\
+	E(EXECUTOR_DIED,	"executor_died")			\
+	E(HANDLER_STDERR,	"handler_stderr")			\
 	/* clients */							\
 	E(CONN_OPEN,		"conn_open")				\
 	E(CONN_CLOSE,		"conn_close")				\

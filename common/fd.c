@@ -43,7 +43,8 @@ fd_close_all_but(int *keep, size_t nkeep)
 {
 	unsigned next = STDERR_FILENO + 1;	/* the lowest not yet seen to */
 
-	qsort(keep, nkeep, sizeof(*keep), compare);
+	if (nkeep > 0)
+		qsort(keep, nkeep, sizeof(*keep), compare);
 	for (size_t i = 0; i < nkeep; i++) {
 		if (keep[i] < (int)next)
 			continue;

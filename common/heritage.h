@@ -31,11 +31,27 @@ struct heritage {
 	/* The number that each listener of conf has in struct
 	 * counters_block. */
 	unsigned listener_number[CONF_LISTENERS_MAX];
+	unsigned handler_number[CONF_HANDLERS_MAX];
+	unsigned slots;			/* workers that share what is "over all
+					   workers" */
 	/* The mappings of all slots; ours alone can be written to. */
 	struct counters *counters;
 	size_t ncounters;
 	unsigned block;			/* ours, in counters[slot] */
+	/* Of executors alone: */
+	unsigned handler;		/* index in conf->handlers */
+	unsigned threads;
+	int work;			/* the work channel: common/exec.h */
 };
+
+/* One worker's share of what the configuration gives to all: at least 1. */
+static inline unsigned
+heritage_share(const struct heritage *heritage, unsigned all)
+{
+	unsigned share = (all + heritage->slots - 1) / heritage->slots;
+
+	return (share > 0 ? share : 1);
+}
 
 /* A kind of child.  Its entry returns the exit status of the process. */
 struct role {

@@ -22,7 +22,7 @@ child_log(enum log_level level, enum log_event event,
 {
 	LOG_WITH(log_write, level, event, F_I64("child", child->pid),
 	    F_U64("child_slot", child->slot->number),
-	    F_U64("child_gen", child->generation), F_STR(key, value));
+	    F_U64("child_gen", child->generation->number), F_STR(key, value));
 }
 
 /*
@@ -51,11 +51,14 @@ on_channel_end(const char *why, void *arg)
 	}
 }
 
-static void
-tell(struct child *child, enum ctl_type type, const void *payload, int fd)
+void
+child_tell(struct child *child, enum ctl_type type, const void *payload, int fd)
 {
-	if (child->channel != NULL && channel_send(child->channel, type,
-	    child->generation, payload, fd) == -1 && errno != EPIPE && errno != ECONNRESET)
+	if (child->channel == NULL || channel_send(child->channel, type,
+	    child->generation->number, payload, fd) == 0)
+		return;
+	/* Of one that has died we hear soon enough. */
+	if (errno != EPIPE && errno != ECONNRESET)
 		child_disown(child, strerror(errno));
 }
 
@@ -136,12 +139,15 @@ fill_heritage(struct heritage *heritage, const struct master *master,
 		.slot = child->slot->number,
 		.generation = generation->number,
 		.conf = generation->conf,
+		.slots = generation->slots,
 		.counters = (struct counters *)(uintptr_t)master->counters,
 		.ncounters = master->nslots,
 		.block = child->block,
 	};
 	memcpy(heritage->listener_number, generation->listener_number,
 	    sizeof(heritage->listener_number));
+	memcpy(heritage->handler_number, generation->handler_number,
+	    sizeof(heritage->handler_number));
 	heritage->sockets = sockets_for(&master->sockets, generation->conf,
 	    child->slot->number, generation->slots, prepared,
 	    &heritage->nsockets);
@@ -194,7 +200,7 @@ spawn(struct child *child, const struct generation *generation, bool prepared)
 
 struct child *
 child_new(struct master *master, struct slot *slot,
-    const struct generation *generation, bool prepared)
+    struct generation *generation, bool prepared)
 {
 	struct child *child;
 	int block, saved;
@@ -205,7 +211,8 @@ child_new(struct master *master, struct slot *slot,
 		goto fail;
 	child->master = master;
 	child->slot = slot;
-	child->generation = generation->number;
+	child->generation = generation_hold(generation);
+	TAILQ_INIT(&child->crew.members);
 	child->block = (unsigned)block;
 	child->born_ms = clock_ms();
 	child->patience_ms = child->born_ms + MASTER_READY_MS;
@@ -215,13 +222,30 @@ child_new(struct master *master, struct slot *slot,
 		goto fail;
 	TAILQ_INSERT_TAIL(&master->children, child, link);
 	child_log(LOG_LEVEL_INFO, EVENT_WORKER_START, child, "", NULL);
+	if (crew_start(child) == -1)
+		child_disown(child, strerror(errno));
 	return (child);
 fail:
 	saved = errno;
+	if (child != NULL)
+		generation_release(child->generation);
 	free(child);
 	slot->lent[block] = false;
 	errno = saved;
 	return (NULL);
+}
+
+void
+child_on_complete(struct child *child)
+{
+	if (child->state != CHILD_READY || child->crew.awaited > 0)
+		return;
+	if (child == child->slot->next)
+		reload_on_ready(child);
+	else if (child == child->slot->serving) {
+		child_start(child);
+		slots_steer(child->master);
+	}
 }
 
 /*
@@ -232,7 +256,7 @@ void
 child_start(struct child *child)
 {
 	child->state = CHILD_SERVING;
-	tell(child, CTL_START, NULL, -1);
+	child_tell(child, CTL_START, NULL, -1);
 }
 
 void
@@ -254,7 +278,7 @@ child_drain(struct child *child, enum ctl_drain_mode mode)
 	child->state = CHILD_DRAINING;
 	child->patience_ms = clock_ms() + conf->drain_timeout_ms + 1000;
 	child->patience_for = "end of the drain";
-	tell(child, CTL_DRAIN, &order, -1);
+	child_tell(child, CTL_DRAIN, &order, -1);
 }
 
 void
@@ -265,7 +289,7 @@ child_stop(struct child *child)
 		child->patience_ms = clock_ms() + MASTER_EXIT_MS;
 		child->patience_for = "exit after STOP";
 	}
-	tell(child, CTL_STOP, NULL, -1);
+	child_tell(child, CTL_STOP, NULL, -1);
 }
 
 void
@@ -295,7 +319,7 @@ child_use_log(struct child *child)
 		.format = conf->format,
 	};
 
-	tell(child, CTL_LOG, &order, log_fd());
+	child_tell(child, CTL_LOG, &order, log_fd());
 }
 
 /*
@@ -306,7 +330,11 @@ static void
 bury(struct master *master, struct child *child, int status)
 {
 	struct counters *counters = &master->counters[child->slot->number];
-	uint64_t lost = counters_bury(counters, child->block);
+	uint64_t lost;
+
+	counters->listeners = master->listener_names.n;
+	counters->handlers = master->handler_names.n;
+	lost = counters_bury(counters, child->block);
 
 	/* Its last words may tell why; they are no longer acted on. */
 	child->state = CHILD_ENDING;
@@ -315,7 +343,9 @@ bury(struct master *master, struct child *child, int status)
 	TAILQ_REMOVE(&master->children, child, link);
 	child->slot->lent[child->block] = false;
 	slot_on_death(child->slot, child, status, lost);
+	crew_dismiss(child);
 	channel_free(child->channel);
+	generation_release(child->generation);
 	free(child);
 	master_on_departure(master);
 }
@@ -342,4 +372,6 @@ children_reap(struct master *master)
 	while ((pid = waitpid(-1, &status, WNOHANG)) > 0)
 		if ((child = find(master, pid)) != NULL)
 			bury(master, child, status);
+		else
+			(void)crew_reap(master, pid, status);
 }

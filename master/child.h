@@ -14,6 +14,7 @@
 
 #include "common/channel.h"
 #include "common/log.h"
+#include "master/crew.h"
 #include "master/generation.h"
 
 struct master;
@@ -34,7 +35,8 @@ struct child {
 	struct slot *slot;
 	struct channel *channel;	/* owned; NULL when it has ended */
 	pid_t pid;
-	uint64_t generation;
+	struct generation *generation;	/* a reference */
+	struct crew crew;		/* who runs the user's code for it */
 	unsigned block;			/* of the slot's counters; lent */
 	enum child_state state;
 	uint64_t born_ms;
@@ -48,7 +50,10 @@ TAILQ_HEAD(child_list, child);
 /* Fork a worker for a slot.  prepared says whether it gets sockets that are not
  * yet committed.  Returns NULL with errno set. */
 struct child *child_new(struct master *, struct slot *,
-    const struct generation *, bool prepared);
+    struct generation *, bool prepared);
+
+/* It and its crew are ready. */
+void child_on_complete(struct child *);
 
 void child_start(struct child *);
 void child_drain(struct child *, enum ctl_drain_mode);
@@ -58,6 +63,9 @@ void child_stop(struct child *);
 void child_disown(struct child *, const char *why);
 /* The signal, and some time later SIGKILL. */
 void child_kill(struct child *, int signal);
+
+/* Send it a message; a child that does not read is disowned. */
+void child_tell(struct child *, enum ctl_type, const void *payload, int fd);
 
 /* Give a child the log as it is now. */
 void child_use_log(struct child *);

@@ -151,7 +151,8 @@ master_on_failure(struct master *master)
 void
 master_on_departure(struct master *master)
 {
-	if (master->state == MASTER_STOPPING && TAILQ_EMPTY(&master->children))
+	if (master->state == MASTER_STOPPING &&
+	    TAILQ_EMPTY(&master->children) && TAILQ_EMPTY(&master->leaving))
 		event_base_loopbreak(master->base);
 }
 
@@ -163,6 +164,7 @@ on_tick(evutil_socket_t fd, short what, void *arg)
 	(void)fd;
 	(void)what;
 	watchdog_run(master);
+	crews_watch(master);
 	slots_revive(master);
 	reload_try(master);
 	log_flush_suppressed();
@@ -206,8 +208,9 @@ master_free(struct master *master)
 		event_base_free(master->base);
 	for (size_t i = 0; i < master->nslots; i++)
 		counters_free(&master->counters[i]);
-	registry_free(&master->registry);
-	generation_free(master->running);
+	registry_free(&master->listener_names);
+	registry_free(&master->handler_names);
+	generation_release(master->running);
 }
 
 static int
@@ -352,7 +355,8 @@ run(struct master *master, const struct options *options, struct conf *conf)
 }
 
 int
-master_main(int argc, char *argv[], const struct role *worker)
+master_main(int argc, char *argv[], const struct role *worker,
+    const struct role *executor)
 {
 	static struct master master;
 	struct options options;
@@ -363,11 +367,15 @@ master_main(int argc, char *argv[], const struct role *worker)
 	if ((status = options_parse(&options, argc, argv)) != -1)
 		return (status);
 	master.worker = worker;
+	master.executor = executor;
 	master.conf_path = options.conf_path;
 	master.daemon_fd = -1;
 	master.reload.log_fd = -1;
 	master.pidfile.fd = -1;
 	TAILQ_INIT(&master.children);
+	TAILQ_INIT(&master.leaving);
+	master.listener_names.most = COUNTERS_LISTENERS;
+	master.handler_names.most = COUNTERS_HANDLERS;
 	if ((conf = load_or_tell(options.conf_path)) == NULL)
 		return (EXIT_CONF);
 	status = run(&master, &options, conf);

@@ -37,16 +37,20 @@ struct master {
 	struct event_base *base;
 	struct event *signals;
 	struct event *tick;
-	const struct role *worker;		/* the role; borrowed */
+	const struct role *worker;		/* the roles; borrowed */
+	const struct role *executor;
 	const char *conf_path;			/* borrowed */
 	struct generation *running;		/* owned; NULL at the start */
 	struct reload reload;
 	struct child_list children;
+	struct executor_list leaving;		/* without a worker */
+	uint64_t executors;			/* that ever were */
 	struct slot slots[CONF_WORKERS_MAX];
 	struct counters counters[CONF_WORKERS_MAX];	/* of nslots slots */
 	size_t nslots;				/* that ever were */
 	struct sockets sockets;
-	struct registry registry;
+	struct registry listener_names;
+	struct registry handler_names;
 	struct pidfile pidfile;
 	uint64_t numbered;			/* generations so far */
 	uint64_t tick_ms;			/* the last tick */
@@ -56,8 +60,9 @@ struct master {
 	int status;				/* of the exit */
 };
 
-/* The program: returns its exit status.  worker is the role to fork. */
-int master_main(int argc, char *argv[], const struct role *worker);
+/* The program: returns its exit status.  The roles are what it may fork. */
+int master_main(int argc, char *argv[], const struct role *worker,
+    const struct role *executor);
 
 /* Orders. */
 void master_stop(struct master *);	/* the second one: now */

@@ -19,13 +19,8 @@ on_ready(struct child *child)
 	child->patience_ms = 0;
 	LOG(INFO, WORKER_READY, F_I64("child", child->pid),
 	    F_U64("child_slot", child->slot->number),
-	    F_U64("child_gen", child->generation));
-	if (child == child->slot->next)
-		reload_on_ready(child);
-	else if (child == child->slot->serving) {
-		child_start(child);
-		slots_steer(child->master);
-	}
+	    F_U64("child_gen", child->generation->number));
+	child_on_complete(child);
 }
 
 static void
@@ -35,7 +30,7 @@ on_failed(struct child *child, const struct ctl_failed *failed)
 	child->why[sizeof(child->why) - 1] = '\0';
 	LOG(ERROR, WORKER_FAILED, F_I64("child", child->pid),
 	    F_U64("child_slot", child->slot->number),
-	    F_U64("child_gen", child->generation),
+	    F_U64("child_gen", child->generation->number),
 	    F_STR("error", child->why));
 }
 
@@ -54,7 +49,7 @@ on_drained(struct child *child)
 void
 master_dispatch(struct child *child, const struct ctl *msg)
 {
-	if (msg->header.generation != child->generation) {
+	if (msg->header.generation != child->generation->number) {
 		child_disown(child, "it sent another generation's number");
 		return;
 	}
@@ -68,6 +63,10 @@ master_dispatch(struct child *child, const struct ctl *msg)
 	case CTL_DRAINED:
 		on_drained(child);
 		return;
+	case CTL_DISOWN:
+		crew_disown(child, &msg->disown);
+		return;
+	case CTL_EXECUTOR:
 	case CTL_START:
 	case CTL_DRAIN:
 	case CTL_STOP:

@@ -1,23 +1,21 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * The numbers of listeners: a name keeps its number, and with it its counters,
- * as long as the master lives, through every reload.
+ * The numbers of listeners and of handlers: a name keeps its number, and with
+ * it its counters, as long as the master lives, through every reload.
  */
 #ifndef MASTER_REGISTRY_H
 #define MASTER_REGISTRY_H
 
-#include "common/conf.h"
-#include "common/counters.h"
+enum { REGISTRY_MAX = 128 };
 
 struct registry {
-	char *names[COUNTERS_LISTENERS];
+	unsigned most;			/* names that there may be */
 	unsigned n;
+	char *names[REGISTRY_MAX];
 };
 
-/* Give each listener of a configuration its number.  Returns -1 when no number
- * is left for a new name. */
-int registry_number(struct registry *, const struct conf *,
-    unsigned numbers[CONF_LISTENERS_MAX]);
+/* The number of a name, which is new or not.  Returns -1 when none is left. */
+int registry_number(struct registry *, const char *name);
 
 void registry_free(struct registry *);
 

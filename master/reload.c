@@ -35,7 +35,7 @@ discard(struct master *master)
 	if (reload->log_fd > STDERR_FILENO)
 		close(reload->log_fd);
 	reload->log_fd = -1;
-	generation_free(reload->fresh);
+	generation_release(reload->fresh);
 	reload->fresh = NULL;
 }
 
@@ -139,7 +139,7 @@ prepare(struct master *master, struct conf *conf, char why[WHY_MAX])
 
 	reload->awaited = 0;
 	reload->fresh = generation_new(master->numbered + 1, conf,
-	    &master->registry, why);
+	    &master->listener_names, &master->handler_names, why);
 	if (reload->fresh == NULL) {
 		conf_free(conf);
 		return (-1);
@@ -336,7 +336,7 @@ commit(struct master *master)
 		LOG(INFO, RELOAD_DONE,
 		    F_U64("workers", master->running->slots),
 		    F_U64("duration_ms", clock_ms() - reload->begun_ms));
-	generation_free(old);
+	generation_release(old);
 	master_on_ready(master);
 	reload_try(master);
 }

@@ -51,6 +51,17 @@ signals_block(void)
 }
 
 void
+signals_default_in_child(void)
+{
+	sigset_t none;
+
+	for (int number = 1; number < NSIG; number++)
+		(void)signal(number, SIG_DFL);
+	sigemptyset(&none);
+	sigprocmask(SIG_SETMASK, &none, NULL);
+}
+
+void
 signals_reset_in_child(void)
 {
 	sigset_t set;

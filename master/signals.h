@@ -16,6 +16,9 @@ struct master;
 /* Block the signals that the master answers to. */
 void signals_block(void);
 
+/* In a child that becomes another program: all signals act as usual. */
+void signals_default_in_child(void);
+
 /* In a child: leave orders to the master, and let everything else act as
  * usual. */
 void signals_reset_in_child(void);

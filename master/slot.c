@@ -4,21 +4,13 @@
 #include <sys/wait.h>
 
 #include <errno.h>
-#include <stdio.h>
 #include <string.h>
 
 #include "common/clock.h"
 #include "common/log.h"
 #include "master/limits.h"
 #include "master/master.h"
-
-enum {
-	/* A worker that lived so long did not die of its start. */
-	YOUNG_MS = 10000,
-	PAUSE_FIRST_MS = 100,
-	PAUSE_MAX_MS = 10000,
-	HOW_MAX = 96,
-};
+#include "master/pause.h"
 
 int
 slots_prepare(struct master *master, unsigned slots)
@@ -63,33 +55,8 @@ revive(struct master *master, struct slot *slot)
 	if (slot->serving == NULL) {
 		LOG(ERROR, WORKER_FAILED, F_U64("child_slot", slot->number),
 		    F_ERRNO(errno));
-		slot->again_ms = clock_ms() + PAUSE_MAX_MS / 10;
+		slot->again_ms = clock_ms() + PAUSE_YOUNG_MS / 10;
 	}
-}
-
-/* The pause before the next try: none for the first death, then more and
- * more. */
-static uint64_t
-pause_ms(unsigned young_deaths)
-{
-	uint64_t pause = PAUSE_FIRST_MS;
-
-	if (young_deaths <= 1)
-		return (0);
-	for (unsigned i = 2; i < young_deaths && pause < PAUSE_MAX_MS; i++)
-		pause *= 2;
-	return (pause < PAUSE_MAX_MS ? pause : PAUSE_MAX_MS);
-}
-
-static const char *
-describe(int status, char how[HOW_MAX])
-{
-	if (WIFSIGNALED(status))
-		snprintf(how, HOW_MAX, "signal %d (%s)", WTERMSIG(status),
-		    strsignal(WTERMSIG(status)));
-	else
-		snprintf(how, HOW_MAX, "exit status %d", WEXITSTATUS(status));
-	return (how);
 }
 
 static void
@@ -97,19 +64,19 @@ log_death(const struct child *child, int status, uint64_t lost,
     uint64_t retry_ms)
 {
 	uint64_t alive_ms = clock_ms() - child->born_ms;
-	char how[HOW_MAX];
+	char how[PAUSE_HOW_MAX];
 
 	if (WIFEXITED(status) && WEXITSTATUS(status) == 0 && lost == 0) {
 		LOG(INFO, WORKER_EXIT, F_I64("child", child->pid),
 		    F_U64("child_slot", child->slot->number),
-		    F_U64("child_gen", child->generation),
+		    F_U64("child_gen", child->generation->number),
 		    F_U64("alive_ms", alive_ms));
 		return;
 	}
 	LOG(ERROR, WORKER_DIED, F_I64("child", child->pid),
 	    F_U64("child_slot", child->slot->number),
-	    F_U64("child_gen", child->generation),
-	    F_STR("how", describe(status, how)),
+	    F_U64("child_gen", child->generation->number),
+	    F_STR("how", describe_death(status, how)),
 	    F_I64("signal", WIFSIGNALED(status) ? WTERMSIG(status) : 0),
 	    F_I64("status", WIFEXITED(status) ? WEXITSTATUS(status) : 0),
 	    F_U64("alive_ms", alive_ms), F_U64("conns_lost", lost),
@@ -123,10 +90,10 @@ replace(struct slot *slot, const struct child *child, int status,
 	struct master *master = child->master;
 	uint64_t pause;
 
-	if (clock_ms() - child->born_ms >= YOUNG_MS)
+	if (clock_ms() - child->born_ms >= PAUSE_YOUNG_MS)
 		slot->young_deaths = 0;
 	slot->young_deaths++;
-	pause = pause_ms(slot->young_deaths);
+	pause = pause_after(slot->young_deaths);
 	log_death(child, status, lost, pause);
 	slots_steer(master);
 	if (pause == 0)
@@ -139,7 +106,7 @@ void
 slot_on_death(struct slot *slot, struct child *child, int status,
     uint64_t lost)
 {
-	char how[HOW_MAX];
+	char how[PAUSE_HOW_MAX];
 
 	if (child == slot->serving) {
 		slot->serving = NULL;
@@ -150,7 +117,7 @@ slot_on_death(struct slot *slot, struct child *child, int status,
 	if (child == slot->next) {
 		slot->next = NULL;
 		reload_on_death(child, *child->why != '\0' ? child->why :
-		    describe(status, how));
+		    describe_death(status, how));
 	}
 }
 

@@ -13,6 +13,7 @@
 
 #include "common/log.h"
 #include "worker/conn_record.h"
+#include "worker/queue.h"
 #include "worker/worker.h"
 
 /* What a state function says of what comes next. */
@@ -54,6 +55,24 @@ static bool
 in_mid_message(const struct conn *conn)
 {
 	return (conn->pending != NULL && conn->pending->in != NULL);
+}
+
+/* Whether a handler owes us replies. */
+static bool
+awaits(const struct conn *conn)
+{
+	return (conn->pending != NULL && conn->pending->nrequests > 0);
+}
+
+/* Whether the next message could be handled now. */
+static bool
+may_handle(const struct conn *conn)
+{
+	const struct conn_pending *pending = conn->pending;
+
+	return (!conn->finishing && (pending == NULL || (pending->out == NULL &&
+	    pending->feeds == NULL && pending->nrequests <
+	    conn->listener->conf->pipeline)));
 }
 
 /* Whether the kernel has bytes of the peer's for us. */
@@ -129,6 +148,26 @@ conn_new(struct listener *listener, int fd, const struct sockaddr *peer)
 	return (conn);
 }
 
+static struct request *
+take_first(struct conn *conn)
+{
+	struct request *request = TAILQ_FIRST(&conn->pending->requests);
+
+	TAILQ_REMOVE(&conn->pending->requests, request, of_conn);
+	conn->pending->nrequests--;
+	return (request);
+}
+
+/* Nobody waits for the replies any more. */
+static void
+abandon_requests(struct conn *conn)
+{
+	while (awaits(conn))
+		request_abandon(take_first(conn));
+	if (conn->pending != NULL && conn->pending->feeds != NULL)
+		queue_forget_feeder(conn->pending->feeds, conn);
+}
+
 static void
 pending_free(struct conn *conn)
 {
@@ -136,6 +175,7 @@ pending_free(struct conn *conn)
 
 	if (conn->pending == NULL)
 		return;
+	abandon_requests(conn);
 	buffer_release(buffers, &conn->pending->in);
 	buffer_release(buffers, &conn->pending->out);
 	free(conn->pending);
@@ -147,6 +187,10 @@ conn_free(struct conn *conn)
 {
 	struct worker *worker = conn_worker(conn);
 
+	if (worker->gathering == conn) {
+		worker->gathering = NULL;
+		worker->output.len = 0;
+	}
 	deadline_clear(conn);
 	/* Before the close: a duplicate elsewhere would keep it in our set. */
 	event_del(&conn->event);
@@ -181,8 +225,11 @@ conn_cut(struct conn *conn, enum close_reason reason)
 struct conn_pending *
 conn_pending(struct conn *conn)
 {
-	if (conn->pending == NULL)
+	if (conn->pending == NULL) {
 		conn->pending = calloc(1, sizeof(*conn->pending));
+		if (conn->pending != NULL)
+			TAILQ_INIT(&conn->pending->requests);
+	}
 	return (conn->pending);
 }
 
@@ -193,47 +240,15 @@ pending_trim(struct conn *conn)
 	const struct conn_pending *pending = conn->pending;
 
 	if (pending != NULL && pending->in == NULL && pending->out == NULL &&
+	    pending->nrequests == 0 && pending->feeds == NULL &&
 	    conn->state != CONN_CLOSING)
 		pending_free(conn);
-}
-
-/* Free what the slowest connection holds.  Returns false if there is none but
- * the one given. */
-static bool
-shed_slowest(struct conn *conn)
-{
-	struct conn *slowest;
-
-	if ((slowest = deadline_slowest(conn_worker(conn), conn)) == NULL)
-		return (false);
-	LOG_CLIENT(WARN, MEMORY_CAP,
-	    F_U64("conn", conn_record(slowest)->id),
-	    F_STR("listener", slowest->listener->conf->name),
-	    F_U64("max_buffered", conn_worker(conn)->buffers.limit));
-	if (conn_owes(slowest)) {
-		conn_cut(slowest, CLOSE_MEMORY);
-		return (true);
-	}
-	output_tell(slowest, slowest->listener->proto->busy);
-	conn_finish_now(slowest, CLOSE_MEMORY);
-	return (true);
 }
 
 int
 conn_reserve(struct conn *conn, struct buffer **buffer, size_t room)
 {
-	struct buffer_pool *buffers = &conn_worker(conn)->buffers;
-
-	while (buffer_reserve(buffers, buffer, room) == -1) {
-		/* Where even an empty pool has no room, nobody need go. */
-		if (errno != ENOBUFS || !buffer_fits(buffers, *buffer, room))
-			return (-1);
-		if (!shed_slowest(conn)) {
-			errno = ENOBUFS;
-			return (-1);
-		}
-	}
-	return (0);
+	return (worker_reserve(conn_worker(conn), conn, buffer, room));
 }
 
 /*
@@ -280,6 +295,50 @@ begin_writing(struct conn *conn)
 	return (CONN_WAIT);
 }
 
+/* More messages than may be handled now: no more is read. */
+static enum conn_next
+begin_waiting(struct conn *conn)
+{
+	if (conn->state == CONN_DISPATCHED)
+		return (CONN_WAIT);
+	event_del(&conn->event);
+	conn_enter(conn, CONN_DISPATCHED);
+	deadline_set(conn, DEADLINE_REPLY, conn_worker(conn)->now_ms);
+	return (CONN_WAIT);
+}
+
+/* What the connection waits for from its peer. */
+static void
+set_reading_deadline(struct conn *conn)
+{
+	uint64_t now_ms = conn_worker(conn)->now_ms;
+
+	if (in_mid_message(conn))
+		deadline_set(conn, DEADLINE_READ, now_ms);
+	else if (awaits(conn))
+		deadline_set(conn, DEADLINE_REPLY, now_ms);
+	else
+		deadline_set(conn, DEADLINE_IDLE, now_ms);
+}
+
+static enum conn_next
+go_on_reading(struct conn *conn)
+{
+	if (conn->state == CONN_READING) {
+		/* The last reply has gone, and now the peer has its turn. */
+		if (conn->deadline == DEADLINE_REPLY && !awaits(conn))
+			set_reading_deadline(conn);
+		return (CONN_WAIT);
+	}
+	if (watch(conn, EV_READ) == -1) {
+		errno = ENOMEM;
+		return (fail(conn));
+	}
+	conn_enter(conn, CONN_READING);
+	set_reading_deadline(conn);
+	return (CONN_AGAIN);
+}
+
 /*
  * All is said.  Say so, and read on until the peer has seen it: a close with
  * unread input sends a reset, which can destroy the replies under way.
@@ -313,17 +372,49 @@ finish(struct conn *conn, enum close_reason reason)
  * Reading.
  */
 
+/* Send a reply that is there at once, behind those that are still awaited.
+ * Returns -1 with errno set. */
+static int
+reply_in_turn(struct conn *conn, const struct payload *reply)
+{
+	struct request *request;
+
+	if (!awaits(conn))
+		return (output_reply(&conn_worker(conn)->output, conn, reply));
+	if ((request = calloc(1, sizeof(*request))) == NULL)
+		return (-1);
+	if (conn_reserve(conn, &request->payload, reply->len) == -1) {
+		free(request);
+		return (-1);
+	}
+	buffer_append(request->payload, reply->bytes, reply->len);
+	request->conn = conn;
+	request->state = REQUEST_DONE;
+	return (conn_add_request(conn, request));
+}
+
+/* What a handler's client is told of trouble; an empty text closes instead. */
+static int
+reply_text(struct conn *conn, const char *text)
+{
+	if (*text != '\0')
+		return (reply_in_turn(conn, &(struct payload){
+		    (const uint8_t *)text, strlen(text) }));
+	conn->finishing = true;
+	conn->reason = CLOSE_HANDLER;
+	return (0);
+}
+
 /* Tell the client what is wrong; no more messages of it are handled.  Returns
  * -1 with errno set. */
 static int
 refuse(struct conn *conn, enum close_reason reason, const char *text)
 {
-	struct payload reply = { (const uint8_t *)text, strlen(text) };
-
 	conn->finishing = true;
 	conn->reason = (uint8_t)reason;
 	conn_log_error(conn, reason);
-	return (output_reply(&conn_worker(conn)->output, conn, &reply));
+	return (reply_in_turn(conn,
+	    &(struct payload){ (const uint8_t *)text, strlen(text) }));
 }
 
 static int
@@ -342,28 +433,43 @@ refuse_for_memory(struct conn *conn)
 	return (refuse(conn, CLOSE_MEMORY, conn->listener->proto->busy));
 }
 
-static int
+enum answered {
+	ANSWERED,		/* or will be */
+	ANSWER_LATER,		/* the handler has no room for it */
+	ANSWER_FAILED,		/* errno tells */
+};
+
+static enum answered
 answer(struct conn *conn, const struct payload *message)
 {
+	struct handler *handler = conn->listener->handler;
 	struct counters_listener *counters = conn->listener->counters;
 	struct payload reply;
+	int sent = 0;
 
-	counter_add(&counters->messages_in, 1);
-	counter_add(&conn_record(conn)->messages, 1);
-	switch (conn->listener->handler->handle(message, &reply)) {
-	case HANDLER_SILENT:
-		return (0);
+	switch (handler->kind->handle(handler, conn, message, &reply)) {
 	case HANDLER_REPLY:
+		counter_add(&counters->messages_out, 1);
+		sent = reply_in_turn(conn, &reply);
+		break;
+	case HANDLER_BUSY:
+		sent = reply_text(conn, handler->conf->busy);
+		break;
+	case HANDLER_FULL:
+		return (ANSWER_LATER);
+	case HANDLER_SILENT:
+	case HANDLER_LATER:
 		break;
 	}
-	counter_add(&counters->messages_out, 1);
-	return (output_reply(&conn_worker(conn)->output, conn, &reply));
+	counter_add(&counters->messages_in, 1);
+	counter_add(&conn_record(conn)->messages, 1);
+	return (sent == -1 ? ANSWER_FAILED : ANSWERED);
 }
 
 /*
- * Handle the whole messages at the head of the input, up to one whose reply the
- * peer does not take or that ends the connection.  Returns the number of bytes
- * used up, or -1 with errno set.
+ * Handle the whole messages at the head of the input, up to one that has to
+ * wait or ends the connection.  Returns the number of bytes used up, or -1 with
+ * errno set.
  */
 static ssize_t
 handle_messages(struct conn *conn, struct input *input)
@@ -371,9 +477,10 @@ handle_messages(struct conn *conn, struct input *input)
 	const struct listener *listener = conn->listener;
 	struct proto_message found;
 	enum proto_verdict verdict;
+	enum answered answered;
 	size_t used = 0;
 
-	while (used < input->len && !conn->finishing && !conn_owes(conn)) {
+	while (used < input->len && may_handle(conn)) {
 		verdict = listener->proto->parse(input->bytes + used,
 		    input->len - used, listener->conf->max_message_size,
 		    &input->scanned, &found);
@@ -385,10 +492,13 @@ handle_messages(struct conn *conn, struct input *input)
 			break;
 		}
 		input->scanned = 0;
-		used += found.consumed;
-		if (answer(conn, &(struct payload){ found.payload,
-		    found.len }) == -1)
+		answered = answer(conn, &(struct payload){ found.payload,
+		    found.len });
+		if (answered == ANSWER_FAILED)
 			return (-1);
+		if (answered == ANSWER_LATER)
+			break;
+		used += found.consumed;
 	}
 	return ((ssize_t)used);
 }
@@ -413,7 +523,6 @@ static int
 handle_input(struct conn *conn, struct input *input)
 {
 	struct buffer_pool *buffers = &conn_worker(conn)->buffers;
-	uint64_t now_ms = conn_worker(conn)->now_ms;
 	ssize_t used;
 	size_t left;
 
@@ -430,12 +539,10 @@ handle_input(struct conn *conn, struct input *input)
 	} else if (left > 0 &&
 	    keep_unfinished(conn, input, (size_t)used) == -1)
 		return (refuse_for_memory(conn));
-	if (left == 0)
-		deadline_set(conn, DEADLINE_IDLE, now_ms);
-	else if (used > 0 || conn->deadline != DEADLINE_READ)
-		deadline_set(conn, DEADLINE_READ, now_ms);
+	if (left == 0 || used > 0 || conn->deadline != DEADLINE_READ)
+		set_reading_deadline(conn);
 	if (conn->pending != NULL)
-		conn->pending->unhandled = left > 0 && conn_owes(conn);
+		conn->pending->unhandled = left > 0 && !may_handle(conn);
 	return (0);
 }
 
@@ -514,38 +621,42 @@ settle(struct conn *conn)
 
 	if (output_flush(&worker->output, conn) == -1)
 		return (fail(conn));
-	if (conn->pending != NULL && conn->pending->in != NULL &&
-	    conn_owes(conn))
+	if (conn->state == CONN_WRITING || conn->state == CONN_CLOSING)
+		return (CONN_WAIT);
+	if (in_mid_message(conn) && !may_handle(conn))
 		conn->pending->unhandled = true;
-	if (conn->finishing)
+	if (conn->finishing && !awaits(conn))
 		return (finish(conn, conn->reason));
 	if (conn_owes(conn))
 		return (begin_writing(conn));
+	if (!may_handle(conn))
+		return (begin_waiting(conn));
 	pending_trim(conn);
 	/* What had come before the order is answered. */
-	if (!in_mid_message(conn) && drain_is_due(&worker->drain) &&
-	    !has_unread(conn))
+	if (!in_mid_message(conn) && !awaits(conn) &&
+	    drain_is_due(&worker->drain) && !has_unread(conn))
 		return (finish(conn, CLOSE_DRAIN));
-	return (CONN_WAIT);
+	return (go_on_reading(conn));
 }
 
 static enum conn_next
 at_eof(struct conn *conn)
 {
 	conn->eof = true;
-	return (finish(conn, in_mid_message(conn) ? CLOSE_ABORTED : CLOSE_EOF));
+	conn->finishing = true;
+	conn->reason = in_mid_message(conn) ? CLOSE_ABORTED : CLOSE_EOF;
+	return (settle(conn));
 }
 
 static enum conn_next
 conn_read_messages(struct conn *conn)
 {
 	struct input input;
-	enum conn_next next;
 	ssize_t n;
 
 	if (handle_unhandled(conn) == -1)
 		return (fail(conn));
-	if (conn_owes(conn) || conn->finishing)
+	if (!may_handle(conn))
 		return (settle(conn));
 	for (int i = 0; i < CONN_READS_PER_TURN; i++) {
 		if (make_room(conn) == -1) {
@@ -558,12 +669,9 @@ conn_read_messages(struct conn *conn)
 			break;
 		if (n == -1 || (n > 0 && handle_input(conn, &input) == -1))
 			return (fail(conn));
-		if (n == 0) {
-			next = settle(conn);
-			return (next == CONN_WAIT &&
-			    conn->state == CONN_READING ? at_eof(conn) : next);
-		}
-		if (!input.full || conn->finishing || conn_owes(conn))
+		if (n == 0)
+			return (at_eof(conn));
+		if (!input.full || !may_handle(conn))
 			break;
 	}
 	return (settle(conn));
@@ -576,7 +684,6 @@ conn_read_messages(struct conn *conn)
 static enum conn_next
 conn_write_replies(struct conn *conn)
 {
-	struct worker *worker = conn_worker(conn);
 	ssize_t n;
 
 	if ((n = output_resume(conn)) == -1)
@@ -587,16 +694,9 @@ conn_write_replies(struct conn *conn)
 			set_write_deadline(conn);
 		return (CONN_WAIT);
 	}
-	if (conn->finishing)
-		return (begin_closing(conn));
-	if (watch(conn, EV_READ) == -1) {
-		errno = ENOMEM;
-		return (fail(conn));
-	}
-	conn_enter(conn, CONN_READING);
-	deadline_set(conn, in_mid_message(conn) ? DEADLINE_READ :
-	    DEADLINE_IDLE, worker->now_ms);
-	return (CONN_AGAIN);
+	/* As after a reply: what follows depends on what else is owed. */
+	(void)begin_waiting(conn);
+	return (settle(conn));
 }
 
 static enum conn_next
@@ -620,25 +720,28 @@ conn_linger(struct conn *conn)
 	return (CONN_WAIT);
 }
 
+static enum conn_next
+run_state(struct conn *conn)
+{
+	switch ((enum conn_state)conn->state) {
+	case CONN_READING:
+		return (conn_read_messages(conn));
+	case CONN_DISPATCHED:
+		return (settle(conn));
+	case CONN_WRITING:
+		return (conn_write_replies(conn));
+	case CONN_CLOSING:
+		return (conn_linger(conn));
+	}
+	return (CONN_DONE);
+}
+
 /* Let a connection go on as far as it can. */
 static void
-conn_run(struct conn *conn)
+conn_run(struct conn *conn, enum conn_next next)
 {
-	enum conn_next next = CONN_DONE;
-
-	do {
-		switch ((enum conn_state)conn->state) {
-		case CONN_READING:
-			next = conn_read_messages(conn);
-			break;
-		case CONN_WRITING:
-			next = conn_write_replies(conn);
-			break;
-		case CONN_CLOSING:
-			next = conn_linger(conn);
-			break;
-		}
-	} while (next == CONN_AGAIN);
+	while (next == CONN_AGAIN)
+		next = run_state(conn);
 	/* Whatever happened, nothing of this connection goes to the next. */
 	conn_worker(conn)->output.len = 0;
 	if (next == CONN_DONE)
@@ -649,11 +752,132 @@ static void
 conn_on_event(evutil_socket_t fd, short what, void *arg)
 {
 	struct conn *conn = arg;
+	struct worker *worker = conn_worker(conn);
 
 	(void)fd;
 	(void)what;
-	worker_turn(conn_worker(conn));
-	conn_run(conn);
+	worker_turn(worker);
+	conn_run(conn, CONN_AGAIN);
+	worker_settle(worker);
+}
+
+/*
+ * Replies that come later.
+ */
+
+int
+conn_add_request(struct conn *conn, struct request *request)
+{
+	struct conn_pending *pending;
+
+	if ((pending = conn_pending(conn)) == NULL)
+		return (-1);
+	TAILQ_INSERT_TAIL(&pending->requests, request, of_conn);
+	pending->nrequests++;
+	return (0);
+}
+
+/* As reply_text(), but for one whose turn it is. */
+static int
+send_text(struct conn *conn, const char *text)
+{
+	if (*text != '\0')
+		return (output_reply(&conn_worker(conn)->output, conn,
+		    &(struct payload){ (const uint8_t *)text, strlen(text) }));
+	conn->finishing = true;
+	conn->reason = CLOSE_HANDLER;
+	return (0);
+}
+
+/* Send the reply of the first request, which is done. */
+static int
+send_reply(struct conn *conn, const struct request *request,
+    const struct payload *reply)
+{
+	const struct conf_handler *conf = conn->listener->handler->conf;
+
+	switch ((enum request_result)request->result) {
+	case REQUEST_REPLIED:
+		counter_add(&conn->listener->counters->messages_out, 1);
+		return (output_reply(&conn_worker(conn)->output, conn, reply));
+	case REQUEST_SILENT:
+		return (0);
+	case REQUEST_BUSY:
+		return (send_text(conn, conf->busy));
+	case REQUEST_TIMEOUT:
+		return (send_text(conn, conf->timeout));
+	case REQUEST_FAILED:
+		return (send_text(conn, conf->failed));
+	}
+	return (0);
+}
+
+/* The first request is done: send its reply, which stands in its own buffer
+ * unless it is given. */
+static void
+finish_first(struct conn *conn, const struct payload *given)
+{
+	struct request *request = take_first(conn);
+	const struct buffer *kept = request->payload;
+	struct payload reply = { .len = 0 };
+
+	if (given != NULL)
+		reply = *given;
+	else if (kept != NULL)
+		reply = (struct payload){ kept->bytes, kept->len };
+	if (!conn->broken && send_reply(conn, request, &reply) == -1) {
+		(void)fail(conn);
+		conn->broken = true;
+	}
+	request_free(conn_worker(conn), request);
+}
+
+/* Keep a reply that others have to leave before. */
+static void
+keep_reply(struct request *request, const struct payload *reply)
+{
+	if (reply == NULL || reply->len == 0)
+		return;
+	if (conn_reserve(request->conn, &request->payload, reply->len) == -1) {
+		request->result = REQUEST_FAILED;
+		return;
+	}
+	buffer_append(request->payload, reply->bytes, reply->len);
+}
+
+void
+conn_on_reply(struct request *request, enum request_result result,
+    const struct payload *reply)
+{
+	struct conn *conn = request->conn;
+	struct request *first;
+
+	request->state = REQUEST_DONE;
+	request->result = (uint8_t)result;
+	if (request != TAILQ_FIRST(&conn->pending->requests)) {
+		keep_reply(request, reply);
+		return;
+	}
+	finish_first(conn, reply);
+	while ((first = TAILQ_FIRST(&conn->pending->requests)) != NULL &&
+	    first->state == REQUEST_DONE)
+		finish_first(conn, NULL);
+	/* A reply that was "close" ends the others' wait. */
+	if (conn->finishing && conn->reason == CLOSE_HANDLER)
+		abandon_requests(conn);
+}
+
+void
+conn_resume(struct conn *conn)
+{
+	conn_run(conn, conn->broken ? CONN_DONE : settle(conn));
+}
+
+void
+conn_on_room(struct conn *conn)
+{
+	worker_gather(conn_worker(conn), NULL);
+	conn_resume(conn);
 }
 
 /*
@@ -682,8 +906,15 @@ conn_finish_idle(struct conn *conn, enum close_reason reason)
 void
 conn_finish_now(struct conn *conn, enum close_reason reason)
 {
+	struct worker *worker = conn_worker(conn);
+
 	if (conn->state == CONN_CLOSING)
 		return;
+	if (worker->gathering == conn) {
+		worker->gathering = NULL;
+		(void)output_flush(&worker->output, conn);
+	}
+	abandon_requests(conn);
 	if (conn_owes(conn)) {
 		conn_cut(conn, reason);
 		return;
@@ -752,6 +983,7 @@ conn_on_deadline(struct conn *conn)
 	case DEADLINE_LINGER:
 		conn_free(conn);
 		return;
+	case DEADLINE_REPLY:
 	case DEADLINE_NONE:
 	case DEADLINE_KINDS:
 		break;

@@ -20,6 +20,7 @@
 #include "common/counters.h"
 #include "worker/buffer.h"
 #include "worker/listener.h"
+#include "worker/request.h"
 
 enum {
 	/* Reads in one turn of a connection whose peer sends without end: after
@@ -35,12 +36,18 @@ enum {
 struct conn_pending {
 	struct buffer *in;	/* a message whose rest has not come */
 	struct buffer *out;	/* replies that the peer has not taken */
+	struct request_list requests;	/* owed replies, in their order */
+	unsigned nrequests;
+	struct queue *feeds;	/* NULL, or the queue that has no room for the
+				   next message in "in" */
+	TAILQ_ENTRY(conn_pending) feeding;
+	struct conn *conn;	/* set while it feeds */
 	size_t scanned;		/* how far the protocol has looked at in */
 	size_t taken;		/* of out, since the deadline was set */
 	size_t unsent;		/* what the kernel had of us then */
 	uint64_t closing_ms;	/* when all was said */
-	bool unhandled;		/* in may hold whole messages: its handling
-				   stopped when the peer did not take replies */
+	bool unhandled;		/* in may hold whole messages: their handling
+				   had to wait */
 };
 
 struct conn {
@@ -56,6 +63,7 @@ struct conn {
 					   are taken it ends */
 	bool eof : 1;			/* the peer will send no more */
 	bool rejected : 1;		/* over the limit: not counted */
+	bool broken : 1;		/* a reply could not be sent */
 };
 
 /*
@@ -83,6 +91,18 @@ bool conn_finish_idle(struct conn *, enum close_reason);
 void conn_finish_now(struct conn *, enum close_reason);
 
 void conn_on_deadline(struct conn *);
+
+/* A request stands in the list of a connection from now on.  Returns -1 with
+ * errno set. */
+int conn_add_request(struct conn *, struct request *);
+/* It is done, and belongs to its connection now, for whom worker_gather() was
+ * called. */
+void conn_on_reply(struct request *, enum request_result,
+    const struct payload *reply);
+/* The queue that had no room for the next message may have some. */
+void conn_on_room(struct conn *);
+/* Send what conn_on_reply() gathered, and go on. */
+void conn_resume(struct conn *);
 
 /* The public part; see conn_record.h. */
 struct conn_record *conn_record(const struct conn *);

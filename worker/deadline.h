@@ -24,6 +24,8 @@ enum deadline_kind {
 	DEADLINE_IDLE,		/* no message begun */
 	DEADLINE_READ,		/* a message begun and not complete */
 	DEADLINE_WRITE,		/* replies not taken */
+	DEADLINE_REPLY,		/* a handler owes a reply: never due, as the
+				   handler has deadlines of its own */
 	DEADLINE_LINGER,	/* all said; waiting for the peer's EOF */
 	DEADLINE_KINDS
 };

@@ -124,7 +124,8 @@ static void
 cut_all(struct worker *worker)
 {
 	static const enum deadline_kind kinds[] = {
-		DEADLINE_IDLE, DEADLINE_READ, DEADLINE_WRITE
+		DEADLINE_IDLE, DEADLINE_READ, DEADLINE_WRITE,
+		DEADLINE_REPLY
 	};
 
 	worker->drain.cutting = true;

@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include "common/log.h"
+#include "worker/queue.h"
 #include "worker/worker.h"
 
 static void
@@ -17,6 +18,23 @@ use_log(struct ctl *msg)
 	else
 		LOG(WARN, REOPEN_FAILED, F_STR("error",
 		    "its descriptor did not arrive"));
+	msg->fd[0] = -1;
+}
+
+static void
+add_executor(struct worker *worker, struct ctl *msg)
+{
+	const struct ctl_executor *executor = &msg->executor;
+	struct queue *queue = NULL;
+
+	if (executor->handler < worker->nhandlers)
+		queue = worker->handlers[executor->handler].queue;
+	if (queue == NULL || msg->fd[0] == -1) {
+		worker_disown_executor(worker, executor->id,
+		    "its descriptor did not arrive");
+		return;
+	}
+	queue_add_executor(queue, executor->id, msg->fd[0]);
 	msg->fd[0] = -1;
 }
 
@@ -36,6 +54,10 @@ worker_dispatch(struct worker *worker, struct ctl *msg)
 	case CTL_LOG:
 		use_log(msg);
 		return;
+	case CTL_EXECUTOR:
+		add_executor(worker, msg);
+		return;
+	case CTL_DISOWN:
 	case CTL_READY:
 	case CTL_FAILED:
 	case CTL_DRAINED:

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * A handler turns a message into a reply.  It knows no protocol and no
- * connection, so that each works behind every protocol.
+ * A handler turns a message into a reply, at once or later.  It knows no
+ * protocol, so that each works behind every protocol.
  */
 #ifndef WORKER_HANDLER_H
 #define WORKER_HANDLER_H
@@ -11,8 +11,12 @@
 
 #include "common/conf.h"
 
-/* Bytes that belong to somebody else and live until the handler's caller has
- * used its reply. */
+struct conn;
+struct handler;
+struct worker;
+
+/* Bytes that belong to somebody else, and stay until the function that got them
+ * returns, or until its caller has used them. */
 struct payload {
 	const uint8_t *bytes;
 	size_t len;
@@ -21,17 +25,30 @@ struct payload {
 enum handler_verdict {
 	HANDLER_REPLY,		/* *reply is the answer */
 	HANDLER_SILENT,		/* handled; nothing is answered */
+	HANDLER_LATER,		/* conn_on_reply() will be called once */
+	HANDLER_FULL,		/* not taken: to be offered again when the
+				   handler says so, conn_on_room() */
+	HANDLER_BUSY,		/* not taken: the client is to be told */
+};
+
+struct handler_kind {
+	const char *name;
+	enum handler_verdict (*handle)(struct handler *, struct conn *,
+	    const struct payload *message, struct payload *reply);
 };
 
 struct handler {
-	const char *name;
-	enum handler_verdict (*handle)(const struct payload *message,
-	    struct payload *reply);
+	const struct handler_kind *kind;
+	const struct conf_handler *conf;
+	struct queue *queue;		/* owned; NULL for those on the loop */
 };
 
-extern const struct handler handler_echo;
-extern const struct handler handler_discard;
+extern const struct handler_kind handler_echo;
+extern const struct handler_kind handler_discard;
+extern const struct handler_kind handler_executor;
 
-const struct handler *handler_find(enum conf_handler_type);
+/* The handlers of the configuration.  Returns -1 with errno set. */
+int handlers_init(struct worker *);
+void handlers_free(struct worker *);
 
 #endif

@@ -5,14 +5,17 @@
 #include "worker/handler.h"
 
 static enum handler_verdict
-handle(const struct payload *message, struct payload *reply)
+handle(struct handler *handler, struct conn *conn,
+    const struct payload *message, struct payload *reply)
 {
+	(void)handler;
+	(void)conn;
 	(void)message;
 	(void)reply;
 	return (HANDLER_SILENT);
 }
 
-const struct handler handler_discard = {
+const struct handler_kind handler_discard = {
 	.name = "discard",
 	.handle = handle,
 };

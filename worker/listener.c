@@ -14,7 +14,8 @@ listener_init(struct listener *listener, struct worker *worker, size_t i)
 	listener->worker = worker;
 	listener->conf = &heritage->conf->listeners[i];
 	listener->proto = proto_find(listener->conf->protocol);
-	listener->handler = handler_find(listener->conf->handler_type);
+	listener->handler = 
+	    &worker->handlers[listener->conf->handler_index];
 	listener->number = (uint16_t)heritage->listener_number[i];
 	listener->counters =
 	    &map->block[heritage->block].listener[listener->number];
@@ -38,6 +39,12 @@ void
 listeners_free(struct worker *worker)
 {
 	free(worker->listeners);
+}
+
+uint16_t
+listener_index(const struct listener *listener)
+{
+	return ((uint16_t)(listener - listener->worker->listeners));
 }
 
 /* What another process wrote is believed only as far as it can be true. */

@@ -17,11 +17,14 @@ struct listener {
 	struct worker *worker;
 	const struct conf_listener *conf;
 	const struct proto *proto;
-	const struct handler *handler;
+	struct handler *handler;
 	struct counters_listener *counters;	/* in our block */
 	struct deadline_queue deadlines[DEADLINE_KINDS];
 	uint16_t number;			/* in every block */
 };
+
+/* Its place in the configuration. */
+uint16_t listener_index(const struct listener *);
 
 /* Returns -1 with errno set. */
 int listeners_init(struct worker *);

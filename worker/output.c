@@ -115,6 +115,8 @@ output_reply(struct output *output, struct conn *conn,
 	struct iovec parts[PARTS_MAX];
 	size_t nparts = 0, len;
 
+	if (payload->len == 0 && !conn->listener->proto->empty)
+		return (0);
 	conn->listener->proto->frame(&framing, payload->len);
 	len = framing.head_len + payload->len + framing.tail_len;
 	if (len <= OUTPUT_SIZE) {

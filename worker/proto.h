@@ -8,6 +8,7 @@
 #ifndef WORKER_PROTO_H
 #define WORKER_PROTO_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -52,6 +53,9 @@ struct proto {
 
 	/* Put together what goes around a reply of so many bytes. */
 	void (*frame)(struct proto_framing *, size_t payload_len);
+
+	/* Whether a payload can be empty; else such a reply sends nothing. */
+	bool empty;
 
 	/* The payloads of the replies that tell a client of trouble. */
 	const char *busy;

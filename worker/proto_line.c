@@ -50,6 +50,7 @@ const struct proto proto_line = {
 	.name = "line",
 	.parse = parse,
 	.frame = frame,
+	.empty = true,
 	.busy = "ERR busy",
 	.malformed = "ERR malformed",
 	.too_large = "ERR too large",

@@ -5,6 +5,7 @@
 #include <inttypes.h>
 #include <malloc.h>
 #include <sched.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -12,6 +13,7 @@
 #include "common/log.h"
 #include "common/title.h"
 #include "worker/conn.h"
+#include "worker/queue.h"
 
 enum {
 	/* Buffers from here on are mapped one by one, so that their memory goes
@@ -32,6 +34,7 @@ on_message(struct ctl *msg, void *arg)
 
 	worker_turn(worker);
 	worker_dispatch(worker, msg);
+	worker_settle(worker);
 }
 
 /* The master is gone, and nobody will take our place: serve those who are
@@ -51,6 +54,7 @@ on_channel_end(const char *why, void *arg)
 		return;
 	worker_turn(worker);
 	drain_begin(worker, &order);
+	worker_settle(worker);
 }
 
 static void
@@ -65,7 +69,43 @@ on_tick(evutil_socket_t fd, short what, void *arg)
 	deadline_run(worker);
 	acceptors_on_departure(&worker->acceptors);
 	drain_tick(worker);
+	for (size_t i = 0; i < worker->nhandlers; i++)
+		if (worker->handlers[i].queue != NULL)
+			queue_tick(worker->handlers[i].queue);
+	worker_settle(worker);
 	log_flush_suppressed();
+}
+
+void
+worker_gather(struct worker *worker, struct conn *conn)
+{
+	struct conn *before = worker->gathering;
+
+	if (before == conn)
+		return;
+	worker->gathering = conn;
+	if (before != NULL)
+		conn_resume(before);
+}
+
+void
+worker_settle(struct worker *worker)
+{
+	/* An executor that is found gone brings more replies. */
+	do {
+		worker_gather(worker, NULL);
+		exec_links_flush(worker);
+	} while (worker->gathering != NULL);
+}
+
+void
+worker_disown_executor(struct worker *worker, uint64_t id, const char *why)
+{
+	struct ctl_disown order = { .id = id };
+
+	snprintf(order.why, sizeof(order.why), "%s", why);
+	(void)channel_send(worker->channel, CTL_DISOWN,
+	    worker->heritage->generation, &order, -1);
 }
 
 void
@@ -137,9 +177,11 @@ worker_init(struct worker *worker)
 	buffer_pool_init(&worker->buffers, heritage->conf->max_buffered,
 	    worker->counters);
 	if ((worker->scratch = malloc(WORKER_SCRATCH)) == NULL ||
+	    (worker->exec_scratch = malloc(WORKER_SCRATCH)) == NULL ||
 	    output_init(&worker->output) == -1 ||
 	    conn_table_init(&worker->conns,
 		&heritage->counters[heritage->slot], heritage->block) == -1 ||
+	    handlers_init(worker) == -1 ||
 	    listeners_init(worker) == -1 ||
 	    acceptors_init(worker) == -1)
 		return (-1);
@@ -173,11 +215,13 @@ worker_free(struct worker *worker)
 	if (worker->listeners != NULL)
 		close_conns(worker);
 	listeners_free(worker);
+	handlers_free(worker);
 	if (worker->conns.slabs != NULL)
 		conn_table_free(&worker->conns);
 	buffer_pool_free(&worker->buffers);
 	output_free(&worker->output);
 	free(worker->scratch);
+	free(worker->exec_scratch);
 	if (worker->tick != NULL)
 		event_free(worker->tick);
 	channel_free(worker->channel);
@@ -223,6 +267,7 @@ worker_main(struct heritage *heritage)
 	};
 	int status;
 
+	TAILQ_INIT(&worker.unsent);
 	log_identify("worker", (int)heritage->slot,
 	    (int64_t)heritage->generation);
 	title_set("worker slot=%u gen=%" PRIu64, heritage->slot,

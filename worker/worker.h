@@ -18,6 +18,7 @@
 #include "worker/buffer.h"
 #include "worker/conn_table.h"
 #include "worker/drain.h"
+#include "worker/exec_link.h"
 #include "worker/listener.h"
 #include "worker/output.h"
 
@@ -33,16 +34,21 @@ struct worker {
 	struct event_base *base;
 	struct channel *channel;
 	struct event *tick;
+	struct handler *handlers;
+	size_t nhandlers;
 	struct listener *listeners;
 	size_t nlisteners;
 	struct acceptors acceptors;
 	struct conn_table conns;
 	struct buffer_pool buffers;
 	struct output output;
+	struct conn *gathering;		/* whose later replies output holds */
+	struct exec_link_list unsent;	/* links with requests of this turn */
 	struct drain drain;
 	struct counters_worker *counters;	/* borrowed: our block's */
 	uint64_t now_ms;			/* coarse; as of this event */
 	uint8_t *scratch;			/* WORKER_SCRATCH bytes */
+	uint8_t *exec_scratch;			/* and as many for replies */
 };
 
 /* The entry of the role: returns the exit status of the process. */
@@ -50,6 +56,24 @@ int worker_main(struct heritage *);
 
 /* Read the clock: called first by every callback of the loop. */
 void worker_turn(struct worker *);
+
+/* Send what this turn has gathered: called last by every callback of the
+ * loop. */
+void worker_settle(struct worker *);
+
+/* Gather the later replies to one connection, NULL for none; those to the one
+ * before are sent, and it goes on. */
+void worker_gather(struct worker *, struct conn *);
+
+/*
+ * buffer_reserve() for the sake of a connection, or NULL.  Where the limit
+ * forbids it, the slowest other connections have to go first.
+ */
+int worker_reserve(struct worker *, const struct conn *, struct buffer **,
+    size_t room);
+
+/* Have the master replace an executor. */
+void worker_disown_executor(struct worker *, uint64_t id, const char *why);
 
 /* Tell the master how the drain went, and end the loop. */
 void worker_leave(struct worker *, const struct ctl_drained *);

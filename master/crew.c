@@ -1,0 +1,553 @@
+/* SPDX-License-Identifier: ISC */
+#include "master/crew.h"
+
+#include <sys/socket.h>
+#include <sys/wait.h>
+
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "common/clock.h"
+#include "common/exec.h"
+#include "common/log.h"
+#include "master/master.h"
+#include "master/pause.h"
+#include "master/program.h"
+
+enum {
+	/* A command that has lived for so long has not failed to start. */
+	MOMENT_MS = 200,
+	/* One that says when it is ready has so long for it, a module too. */
+	READY_MS = 60000,
+	/* After the end of its input, and after SIGTERM. */
+	LEAVE_MS = 1000,
+};
+
+static void executor_free(struct executor *);
+
+static bool
+is_module(const struct executor *executor)
+{
+	return (executor->conf->type == CONF_HANDLER_MODULE);
+}
+
+static void
+log_executor(enum log_level level, enum log_event event,
+    const struct executor *executor, const char *key, const char *value)
+{
+	LOG_WITH(log_write, level, event,
+	    F_STR("handler", executor->conf->name),
+	    F_I64("child", executor->pid), F_U64("executor", executor->id),
+	    F_STR(key, value));
+}
+
+/*
+ * Leaving.
+ */
+
+/* Nothing more is expected of it: end it, and what it started. */
+static void
+end_group(const struct executor *executor, int number)
+{
+	/* Until it has made its own group, there is none. */
+	if (kill(-executor->pid, number) == -1)
+		kill(executor->pid, number);
+}
+
+static void
+leave(struct executor *executor)
+{
+	struct master *master = executor->master;
+
+	if (executor->state == EXECUTOR_LEAVING)
+		return;
+	executor->state = EXECUTOR_LEAVING;
+	executor->patience_ms = clock_ms() + LEAVE_MS;
+	if (executor->work != -1)
+		close(executor->work);
+	executor->work = -1;
+	if (executor->word != NULL)
+		event_free(executor->word);
+	executor->word = NULL;
+	TAILQ_REMOVE(&executor->worker->crew.members, executor, link);
+	executor->worker = NULL;
+	TAILQ_INSERT_TAIL(&master->leaving, executor, link);
+}
+
+void
+crew_dismiss(struct child *worker)
+{
+	struct executor *executor;
+
+	while ((executor = TAILQ_FIRST(&worker->crew.members)) != NULL)
+		leave(executor);
+}
+
+/*
+ * Getting ready.
+ */
+
+static void
+pass_on(struct executor *executor)
+{
+	struct child *worker = executor->worker;
+	struct ctl_executor order = {
+		.id = executor->id,
+		.handler = executor->handler,
+	};
+
+	if (executor->word != NULL)
+		event_free(executor->word);
+	executor->word = NULL;
+	executor->state = EXECUTOR_SERVING;
+	executor->patience_ms = 0;
+	log_executor(LOG_LEVEL_INFO, EVENT_EXECUTOR_READY, executor, "", NULL);
+	child_tell(worker, CTL_EXECUTOR, &order, executor->work);
+	close(executor->work);
+	executor->work = -1;
+	if (worker->crew.awaited > 0 && --worker->crew.awaited == 0)
+		child_on_complete(worker);
+}
+
+/* The first frame of a program that says when it is ready is an empty one. */
+static void
+on_word(evutil_socket_t fd, short what, void *arg)
+{
+	struct executor *executor = arg;
+	uint8_t length[EXEC_LENGTH_LEN];
+	ssize_t n;
+
+	(void)what;
+	n = recv(fd, length, sizeof(length), MSG_DONTWAIT | MSG_PEEK);
+	if (n == -1 || (n > 0 && n < (ssize_t)sizeof(length)))
+		return;
+	if (n == 0) {
+		/* It is about to die, and will tell why. */
+		event_del(executor->word);
+		return;
+	}
+	if (length[0] | length[1] | length[2] | length[3]) {
+		snprintf(executor->why, sizeof(executor->why),
+		    "its first frame is not the empty one of \"ready\"");
+		end_group(executor, SIGKILL);
+		event_del(executor->word);
+		return;
+	}
+	(void)!recv(fd, length, sizeof(length), MSG_DONTWAIT);
+	pass_on(executor);
+}
+
+static void
+on_message(struct ctl *msg, void *arg)
+{
+	struct executor *executor = arg;
+
+	if (msg->header.type == CTL_READY &&
+	    executor->state == EXECUTOR_STARTING)
+		pass_on(executor);
+	else if (msg->header.type == CTL_FAILED)
+		snprintf(executor->why, sizeof(executor->why), "%.*s",
+		    (int)sizeof(msg->failed.why) - 1, msg->failed.why);
+}
+
+static void
+on_channel_end(const char *why, void *arg)
+{
+	struct executor *executor = arg;
+
+	channel_free(executor->channel);
+	executor->channel = NULL;
+	if (why != NULL)
+		end_group(executor, SIGKILL);
+}
+
+/* Wait for the word that it is ready, as its kind gives it. */
+static int
+await(struct executor *executor, int channel)
+{
+	static const struct channel_callbacks callbacks = {
+		.on_message = on_message,
+		.on_end = on_channel_end,
+	};
+	struct event_base *base = executor->master->base;
+	bool speaks = is_module(executor) || executor->conf->ready;
+
+	executor->patience_ms = executor->born_ms +
+	    (speaks ? READY_MS : MOMENT_MS);
+	if (is_module(executor)) {
+		executor->channel = channel_new(base, channel, CTL_FROM_CHILD,
+		    &callbacks, executor);
+		return (executor->channel == NULL ? -1 : 0);
+	}
+	if (!speaks)
+		return (0);
+	executor->word = event_new(base, executor->work, EV_READ | EV_PERSIST,
+	    on_word, executor);
+	return (executor->word == NULL ? -1 : event_add(executor->word, NULL));
+}
+
+/*
+ * Birth.
+ */
+
+/* The pairs of descriptors of a new executor: [0] is ours, [1] the
+ * executor's. */
+struct pairs {
+	int work[2];
+	int errors[2];
+	int channel[2];
+};
+
+static void
+close_pairs(const struct pairs *pairs, int side)
+{
+	if (pairs->work[side] != -1)
+		close(pairs->work[side]);
+	if (pairs->errors[side] != -1)
+		close(pairs->errors[side]);
+	if (pairs->channel[side] != -1)
+		close(pairs->channel[side]);
+}
+
+static int
+open_pairs(struct pairs *pairs, bool channel)
+{
+	*pairs = (struct pairs){ { -1, -1 }, { -1, -1 }, { -1, -1 } };
+	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0,
+	    pairs->work) == 0 &&
+	    pipe2(pairs->errors, O_CLOEXEC) == 0 &&
+	    fcntl(pairs->errors[0], F_SETFL, O_NONBLOCK) == 0 &&
+	    (!channel || channel_pair(pairs->channel) == 0))
+		return (0);
+	close_pairs(pairs, 0);
+	close_pairs(pairs, 1);
+	return (-1);
+}
+
+static void __attribute__((noreturn))
+become(const struct executor *executor, const struct pairs *pairs)
+{
+	const struct generation *generation = executor->generation;
+	const struct program_fds fds = {
+		.work = pairs->work[1],
+		.stderr_pipe = pairs->errors[1],
+		.channel = pairs->channel[1],
+	};
+	struct heritage heritage = {
+		.slot = executor->worker->slot->number,
+		.generation = generation->number,
+		.conf = generation->conf,
+		.slots = generation->slots,
+		.handler = executor->handler,
+	};
+
+	if (!is_module(executor))
+		program_exec(executor->conf, &generation->identity, &fds);
+	/* What the user's code could write to is not what others count. */
+	for (size_t i = 0; i < executor->master->nslots; i++)
+		counters_free(&executor->master->counters[i]);
+	heritage.threads = heritage_share(&heritage, executor->conf->threads);
+	program_host(executor->master->executor, &heritage,
+	    &generation->identity, &fds);
+}
+
+static int
+spawn(struct executor *executor)
+{
+	struct pairs pairs;
+
+	if (open_pairs(&pairs, is_module(executor)) == -1)
+		return (-1);
+	fflush(NULL);
+	if ((executor->pid = fork()) == 0)
+		become(executor, &pairs);
+	close_pairs(&pairs, 1);
+	if (executor->pid == -1) {
+		close_pairs(&pairs, 0);
+		return (-1);
+	}
+	executor->work = pairs.work[0];
+	if (stderr_line_open(&executor->errors, executor->master->base,
+	    pairs.errors[0], executor->conf->name, executor->pid) == 0 &&
+	    await(executor, pairs.channel[0]) == 0)
+		return (0);
+	/* It is there, and is reaped as one that failed. */
+	end_group(executor, SIGKILL);
+	return (0);
+}
+
+static int
+hire(struct child *worker, unsigned handler)
+{
+	struct generation *generation = worker->generation;
+	struct executor *executor;
+	int saved;
+
+	if ((executor = calloc(1, sizeof(*executor))) == NULL)
+		return (-1);
+	executor->master = worker->master;
+	executor->worker = worker;
+	executor->generation = generation_hold(generation);
+	executor->conf = &generation->conf->handlers[handler];
+	executor->handler = handler;
+	executor->id = ++worker->master->executors;
+	executor->work = -1;
+	executor->born_ms = clock_ms();
+	TAILQ_INSERT_TAIL(&worker->crew.members, executor, link);
+	if (spawn(executor) == -1) {
+		saved = errno;
+		TAILQ_REMOVE(&worker->crew.members, executor, link);
+		executor_free(executor);
+		errno = saved;
+		return (-1);
+	}
+	log_executor(LOG_LEVEL_INFO, EVENT_EXECUTOR_START, executor, "", NULL);
+	return (0);
+}
+
+/* How many processes a worker has for a handler. */
+static unsigned
+size_for(const struct generation *generation, const struct conf_handler *conf)
+{
+	const struct heritage shares = { .slots = generation->slots };
+
+	switch (conf->type) {
+	case CONF_HANDLER_COMMAND:
+		return (heritage_share(&shares, conf->processes));
+	case CONF_HANDLER_MODULE:
+		return (1);
+	case CONF_HANDLER_ECHO:
+	case CONF_HANDLER_DISCARD:
+		break;
+	}
+	return (0);
+}
+
+int
+crew_start(struct child *worker)
+{
+	const struct generation *generation = worker->generation;
+	const struct conf *conf = generation->conf;
+
+	for (unsigned i = 0; i < conf->nhandlers; i++)
+		for (unsigned n = size_for(generation, &conf->handlers[i]);
+		    n > 0; n--) {
+			if (hire(worker, i) == -1)
+				return (-1);
+			worker->crew.awaited++;
+		}
+	return (0);
+}
+
+/*
+ * Death.
+ */
+
+static void
+executor_free(struct executor *executor)
+{
+	if (executor->work != -1)
+		close(executor->work);
+	if (executor->word != NULL)
+		event_free(executor->word);
+	stderr_line_close(&executor->errors);
+	channel_free(executor->channel);
+	generation_release(executor->generation);
+	free(executor);
+}
+
+/* What there is to say of a death: by the dead, or else by how it died. */
+static void
+explain(struct executor *executor, int status)
+{
+	char how[PAUSE_HOW_MAX];
+
+	if (executor->channel != NULL)
+		channel_catch_up(executor->channel);
+	stderr_line_close(&executor->errors);
+	if (*executor->why != '\0')
+		return;
+	describe_death(status, how);
+	if (*executor->errors.last == '\0')
+		snprintf(executor->why, sizeof(executor->why), "%s", how);
+	else
+		snprintf(executor->why, sizeof(executor->why), "%s: %.140s",
+		    how, executor->errors.last);
+}
+
+/* One of a crew has died: how long the worker has to do with one less. */
+static void
+note_shortage(struct executor *executor)
+{
+	struct shortage *shortage =
+	    &executor->worker->crew.shortage[executor->handler];
+	uint64_t pause;
+
+	if (clock_ms() - executor->born_ms >= PAUSE_YOUNG_MS)
+		shortage->young_deaths = 0;
+	pause = pause_after(++shortage->young_deaths);
+	shortage->missing++;
+	shortage->again_ms = clock_ms() + pause;
+	LOG(ERROR, EXECUTOR_DIED, F_STR("handler", executor->conf->name),
+	    F_I64("child", executor->pid), F_U64("executor", executor->id),
+	    F_STR("how", executor->why),
+	    F_U64("alive_ms", clock_ms() - executor->born_ms),
+	    F_U64("retry_ms", pause));
+}
+
+static void
+bury(struct executor *executor, int status)
+{
+	struct child *worker = executor->worker;
+	struct master *master = executor->master;
+	char why[360];
+
+	explain(executor, status);
+	/* Whatever it started goes with it. */
+	kill(-executor->pid, SIGKILL);
+	if (worker == NULL) {
+		TAILQ_REMOVE(&master->leaving, executor, link);
+		log_executor(LOG_LEVEL_INFO, EVENT_EXECUTOR_EXIT, executor,
+		    "how", executor->why);
+		executor_free(executor);
+		master_on_departure(master);
+		return;
+	}
+	TAILQ_REMOVE(&worker->crew.members, executor, link);
+	note_shortage(executor);
+	snprintf(why, sizeof(why), "handler %s: %s", executor->conf->name,
+	    executor->why);
+	executor_free(executor);
+	/* A generation whose handlers cannot be started never begins. */
+	if (worker == worker->slot->next)
+		reload_on_death(worker, why);
+}
+
+static struct executor *
+find_in(const struct executor_list *list, pid_t pid)
+{
+	struct executor *executor;
+
+	TAILQ_FOREACH(executor, list, link)
+		if (executor->pid == pid)
+			break;
+	return (executor);
+}
+
+bool
+crew_reap(struct master *master, pid_t pid, int status)
+{
+	struct executor *executor = find_in(&master->leaving, pid);
+	struct child *worker;
+
+	TAILQ_FOREACH(worker, &master->children, link) {
+		if (executor != NULL)
+			break;
+		executor = find_in(&worker->crew.members, pid);
+	}
+	if (executor == NULL)
+		return (false);
+	bury(executor, status);
+	return (true);
+}
+
+void
+crew_disown(struct child *worker, const struct ctl_disown *order)
+{
+	struct executor *executor;
+
+	TAILQ_FOREACH(executor, &worker->crew.members, link)
+		if (executor->id == order->id)
+			break;
+	/* It may have died meanwhile, which is why it was disowned. */
+	if (executor == NULL)
+		return;
+	snprintf(executor->why, sizeof(executor->why), "%.*s",
+	    (int)sizeof(order->why) - 1, order->why);
+	end_group(executor, SIGKILL);
+}
+
+/*
+ * Watching.
+ */
+
+static void
+watch_starting(struct executor *executor, uint64_t now_ms)
+{
+	if (executor->state != EXECUTOR_STARTING ||
+	    now_ms < executor->patience_ms)
+		return;
+	if (!is_module(executor) && !executor->conf->ready) {
+		pass_on(executor);
+		return;
+	}
+	snprintf(executor->why, sizeof(executor->why),
+	    "it was not ready within %d s", READY_MS / 1000);
+	executor->patience_ms = now_ms + LEAVE_MS;
+	end_group(executor, SIGKILL);
+}
+
+static void
+watch_leaving(struct executor *executor, uint64_t now_ms)
+{
+	if (now_ms < executor->patience_ms)
+		return;
+	end_group(executor, executor->asked ? SIGKILL : SIGTERM);
+	executor->asked = true;
+	executor->patience_ms = now_ms + LEAVE_MS;
+}
+
+static void
+hire_again(struct child *worker, unsigned handler, uint64_t now_ms)
+{
+	struct shortage *shortage = &worker->crew.shortage[handler];
+
+	while (shortage->missing > 0 && now_ms >= shortage->again_ms) {
+		if (hire(worker, handler) == -1) {
+			LOG(ERROR, EXECUTOR_FAILED, F_STR("handler",
+			    worker->generation->conf->handlers[handler].name),
+			    F_ERRNO(errno));
+			shortage->again_ms = now_ms + PAUSE_YOUNG_MS / 10;
+			return;
+		}
+		shortage->missing--;
+	}
+}
+
+static void
+watch_crew(struct child *worker, uint64_t now_ms)
+{
+	struct executor *executor, *next;
+
+	for (executor = TAILQ_FIRST(&worker->crew.members); executor != NULL;
+	    executor = next) {
+		next = TAILQ_NEXT(executor, link);
+		watch_starting(executor, now_ms);
+	}
+	if (worker->state == CHILD_ENDING)
+		return;
+	for (unsigned i = 0; i < worker->generation->conf->nhandlers; i++)
+		hire_again(worker, i, now_ms);
+}
+
+void
+crews_watch(struct master *master)
+{
+	uint64_t now_ms = clock_ms();
+	struct executor *executor;
+	struct child *worker, *next;
+
+	for (worker = TAILQ_FIRST(&master->children); worker != NULL;
+	    worker = next) {
+		next = TAILQ_NEXT(worker, link);
+		watch_crew(worker, now_ms);
+	}
+	TAILQ_FOREACH(executor, &master->leaving, link)
+		watch_leaving(executor, now_ms);
+}

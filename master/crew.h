@@ -1,0 +1,85 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * The crew of a worker: the executors that run the user's code for it.
+ *
+ * The master starts them with the worker, passes the worker its end of each
+ * channel when the executor is ready, and replaces those that die: at once, and
+ * with a growing pause if that keeps happening.  A crew lives as long as its
+ * worker; then each of its members sees the end of its input, and is ended if
+ * it does not leave by itself.
+ */
+#ifndef MASTER_CREW_H
+#define MASTER_CREW_H
+
+#include <sys/queue.h>
+#include <sys/types.h>
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "common/channel.h"
+#include "common/conf.h"
+#include "master/stderr_line.h"
+
+struct child;
+struct generation;
+struct master;
+
+enum executor_state {
+	EXECUTOR_STARTING,
+	EXECUTOR_SERVING,	/* its worker has the channel */
+	EXECUTOR_LEAVING	/* its worker is gone, or wants it no more */
+};
+
+struct executor {
+	TAILQ_ENTRY(executor) link;	/* in a crew, or in master->leaving */
+	struct master *master;
+	struct child *worker;		/* NULL when leaving */
+	const struct conf_handler *conf;	/* of generation */
+	struct generation *generation;	/* a reference */
+	unsigned handler;
+	uint64_t id;			/* never used again */
+	pid_t pid;
+	enum executor_state state;
+	int work;			/* the worker's end; -1 when passed */
+	struct event *word;		/* waits to hear that it is ready */
+	struct channel *channel;	/* of a module's; NULL */
+	struct stderr_line errors;
+	uint64_t born_ms;
+	uint64_t patience_ms;
+	bool asked;			/* SIGTERM has been sent */
+	char why[240];			/* what it said went wrong */
+};
+
+TAILQ_HEAD(executor_list, executor);
+
+/* What a crew is short of, for one handler. */
+struct shortage {
+	unsigned missing;
+	unsigned young_deaths;		/* in a row */
+	uint64_t again_ms;
+};
+
+struct crew {
+	struct executor_list members;
+	unsigned awaited;		/* of the first ones, not ready yet */
+	struct shortage shortage[CONF_HANDLERS_MAX];
+};
+
+/* Start the crew of a worker that was just forked.  Returns -1 with errno
+ * set. */
+int crew_start(struct child *);
+
+/* The worker is gone. */
+void crew_dismiss(struct child *);
+
+/* The worker wants that one no more. */
+void crew_disown(struct child *, const struct ctl_disown *);
+
+/* If the process is an executor, bury it, and return true. */
+bool crew_reap(struct master *, pid_t, int status);
+
+/* Called with the master's tick. */
+void crews_watch(struct master *);
+
+#endif

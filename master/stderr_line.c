@@ -1,0 +1,89 @@
+/* SPDX-License-Identifier: ISC */
+#include "master/stderr_line.h"
+
+#include <errno.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "common/log.h"
+
+enum { READS_PER_TURN = 4 };
+
+static void
+tell(struct stderr_line *line)
+{
+	line->text[line->len] = '\0';
+	memcpy(line->last, line->text, line->len + 1);
+	line->len = 0;
+	if (*line->last == '\0')
+		return;
+	LOG_CLIENT(WARN, HANDLER_STDERR, F_STR("handler", line->handler),
+	    F_I64("child", line->pid), F_STR("line", line->last));
+}
+
+/* A line that is too long is told in pieces. */
+static void
+add(struct stderr_line *line, const char *bytes, size_t n)
+{
+	for (size_t i = 0; i < n; i++) {
+		if (bytes[i] == '\n' || line->len == STDERR_LINE_MAX - 1)
+			tell(line);
+		if (bytes[i] != '\n')
+			line->text[line->len++] = bytes[i] != '\0' ?
+			    bytes[i] : ' ';
+	}
+}
+
+/* Returns whether more may be there. */
+static bool
+take(struct stderr_line *line)
+{
+	char bytes[4096];
+	ssize_t n;
+
+	n = read(event_get_fd(line->event), bytes, sizeof(bytes));
+	if (n > 0)
+		add(line, bytes, (size_t)n);
+	else if (n == 0)
+		event_del(line->event);
+	return (n == (ssize_t)sizeof(bytes));
+}
+
+static void
+on_readable(evutil_socket_t fd, short what, void *arg)
+{
+	(void)fd;
+	(void)what;
+	for (int i = 0; i < READS_PER_TURN && take(arg); i++)
+		;
+}
+
+int
+stderr_line_open(struct stderr_line *line, struct event_base *base, int fd,
+    const char *handler, pid_t pid)
+{
+	*line = (struct stderr_line){ .handler = handler, .pid = pid };
+	line->event = event_new(base, fd, EV_READ | EV_PERSIST, on_readable,
+	    line);
+	if (line->event != NULL && event_add(line->event, NULL) == 0)
+		return (0);
+	if (line->event != NULL)
+		event_free(line->event);
+	line->event = NULL;
+	close(fd);
+	errno = ENOMEM;
+	return (-1);
+}
+
+void
+stderr_line_close(struct stderr_line *line)
+{
+	if (line->event == NULL)
+		return;
+	on_readable(-1, 0, line);
+	if (line->len > 0)
+		tell(line);
+	close(event_get_fd(line->event));
+	event_free(line->event);
+	line->event = NULL;
+}

@@ -1,0 +1,32 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * What a handler's program writes to its standard error: line by line it goes
+ * to the log, with the handler's name, and no faster than the log's own limit.
+ */
+#ifndef MASTER_STDERR_LINE_H
+#define MASTER_STDERR_LINE_H
+
+#include <event2/event.h>
+#include <stddef.h>
+#include <sys/types.h>
+
+enum { STDERR_LINE_MAX = 512 };
+
+struct stderr_line {
+	struct event *event;		/* owned, and with it the descriptor */
+	const char *handler;		/* borrowed */
+	pid_t pid;
+	char text[STDERR_LINE_MAX];	/* the line that is not at its end */
+	size_t len;
+	char last[STDERR_LINE_MAX];	/* the last whole one; "" */
+};
+
+/* Read from fd, which is owned from here on, also on failure.  Returns -1 with
+ * errno set. */
+int stderr_line_open(struct stderr_line *, struct event_base *, int fd,
+    const char *handler, pid_t);
+
+/* Take what is there, and close. */
+void stderr_line_close(struct stderr_line *);
+
+#endif

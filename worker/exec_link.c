@@ -1,0 +1,471 @@
+/* SPDX-License-Identifier: ISC */
+#include "worker/exec_link.h"
+
+#include <sys/socket.h>
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "common/clock.h"
+#include "common/exec.h"
+#include "common/log.h"
+#include "worker/conn_record.h"
+#include "worker/queue.h"
+#include "worker/worker.h"
+
+enum {
+	TAG_LEN = 8,
+	/* The low bits of a tag are a place, the rest a serial number. */
+	PLACE_BITS = 16,
+	/* Requests that a module has for each of its threads: one that runs,
+	 * and one that is there when it is done. */
+	PER_THREAD = 2,
+	MODULE_CAPACITY_MIN = 64,
+	READS_PER_TURN = 4,
+	/* A reply has at most this part of max_buffered: while it comes there
+	 * are two of its buffer, and then one more of what its client owes. */
+	REPLY_SHARE = 4,
+	METADATA_MAX = 512,
+};
+
+static void on_readable(evutil_socket_t, short, void *);
+static void on_writable(evutil_socket_t, short, void *);
+
+static int
+link_fd(const struct exec_link *link)
+{
+	return (event_get_fd(&link->readable));
+}
+
+/*
+ * Birth and death.
+ */
+
+static enum exec_wire
+wire_of(const struct conf_handler *conf)
+{
+	if (conf->type == CONF_HANDLER_MODULE)
+		return (EXEC_WIRE_MODULE);
+	return (conf->tagged ? EXEC_WIRE_TAGGED : EXEC_WIRE_PLAIN);
+}
+
+static unsigned
+capacity_of(const struct worker *worker, const struct conf_handler *conf)
+{
+	unsigned threads;
+
+	if (conf->type == CONF_HANDLER_COMMAND)
+		return (conf->pipeline);
+	threads = heritage_share(worker->heritage, conf->threads);
+	return (threads * PER_THREAD > MODULE_CAPACITY_MIN ?
+	    threads * PER_THREAD : MODULE_CAPACITY_MIN);
+}
+
+static int
+set_up(struct exec_link *link, int fd)
+{
+	struct event_base *base = link->worker->base;
+
+	link->places = calloc(link->capacity, sizeof(*link->places));
+	link->free = calloc(link->capacity, sizeof(*link->free));
+	if (link->places == NULL || link->free == NULL)
+		return (-1);
+	for (unsigned i = 0; i < link->capacity; i++)
+		link->free[i] = link->capacity - 1 - i;
+	event_assign(&link->readable, base, fd, EV_READ | EV_PERSIST,
+	    on_readable, link);
+	event_assign(&link->writable, base, fd, EV_WRITE | EV_PERSIST,
+	    on_writable, link);
+	return (event_add(&link->readable, NULL));
+}
+
+struct exec_link *
+exec_link_new(struct worker *worker, struct queue *queue, uint64_t id, int fd,
+    const struct conf_handler *conf)
+{
+	struct exec_link *link;
+
+	if ((link = calloc(1, sizeof(*link))) == NULL) {
+		close(fd);
+		return (NULL);
+	}
+	link->worker = worker;
+	link->queue = queue;
+	link->id = id;
+	link->wire = wire_of(conf);
+	link->metadata = conf->metadata;
+	link->capacity = capacity_of(worker, conf);
+	TAILQ_INIT(&link->running);
+	if (set_up(link, fd) == 0)
+		return (link);
+	free(link->places);
+	free(link->free);
+	free(link);
+	close(fd);
+	errno = ENOMEM;
+	return (NULL);
+}
+
+static struct request *
+take_out(struct exec_link *link, struct request *request)
+{
+	unsigned place = request->tag & ((1U << PLACE_BITS) - 1);
+
+	TAILQ_REMOVE(&link->running, request, of_work);
+	link->places[place] = NULL;
+	link->nrunning--;
+	link->free[link->capacity - link->nrunning - 1] = place;
+	return (request);
+}
+
+void
+exec_link_free(struct exec_link *link, enum request_result result,
+    const char *why)
+{
+	struct worker *worker = link->worker;
+	struct request *request;
+
+	event_del(&link->readable);
+	event_del(&link->writable);
+	close(link_fd(link));
+	if (link->is_unsent)
+		TAILQ_REMOVE(&worker->unsent, link, unsent);
+	buffer_release(&worker->buffers, &link->in);
+	buffer_release(&worker->buffers, &link->out);
+	queue_remove_executor(link->queue, link);
+	if (why != NULL)
+		worker_disown_executor(worker, link->id, why);
+	while ((request = TAILQ_FIRST(&link->running)) != NULL)
+		queue_on_done(take_out(link, request), result, NULL);
+	free(link->places);
+	free(link->free);
+	free(link);
+}
+
+/*
+ * Sending.
+ */
+
+bool
+exec_link_has_room(const struct exec_link *link)
+{
+	return (link->nrunning < link->capacity && !link->is_blocked);
+}
+
+static void
+put_length(struct buffer *out, size_t len)
+{
+	uint32_t length = htonl((uint32_t)len);
+
+	buffer_append(out, &length, sizeof(length));
+}
+
+/* The facts of a request, as a JSON object in a frame of its own. */
+static size_t
+write_metadata(const struct exec_link *link, const struct request *request,
+    char text[METADATA_MAX])
+{
+	const struct conn *conn = request->conn;
+	char peer[CONN_PEER_MAX];
+	int n;
+
+	/* Names of listeners and peers have nothing that JSON would escape. */
+	n = snprintf(text, METADATA_MAX, "{\"conn\":%" PRIu64
+	    ",\"request\":%" PRIu64 ",\"listener\":\"%s\",\"peer\":\"%s\","
+	    "\"waited_us\":%" PRIu64 "}", conn_record(conn)->id,
+	    link->serial, conn->listener->conf->name, conn_peer(conn, peer),
+	    request->begun_us - request->arrived_us);
+	return (n > 0 && n < METADATA_MAX ? (size_t)n : 0);
+}
+
+static void
+fill_facts(const struct request *request, struct exec_request *facts)
+{
+	const struct conn_record *record = conn_record(request->conn);
+
+	*facts = (struct exec_request){
+		.tag = request->tag,
+		.conn = record->id,
+		.arrived_us = request->arrived_us,
+		.deadline_us = queue_deadline_us(request->queue,
+		    request->begun_us),
+		.peer_port = record->peer_port,
+		.family = record->family,
+		.listener = listener_index(request->conn->listener),
+	};
+	memcpy(facts->peer, record->peer, sizeof(facts->peer));
+}
+
+/* The bytes that go before the payload. */
+static size_t
+head_of(const struct exec_link *link, const struct request *request,
+    struct exec_request *head)
+{
+	switch (link->wire) {
+	case EXEC_WIRE_PLAIN:
+		break;
+	case EXEC_WIRE_TAGGED:
+		head->tag = request->tag;
+		return (TAG_LEN);
+	case EXEC_WIRE_MODULE:
+		fill_facts(request, head);
+		return (sizeof(*head));
+	}
+	return (0);
+}
+
+static int
+put_request(struct exec_link *link, struct request *request,
+    const struct payload *message)
+{
+	char metadata[METADATA_MAX];
+	struct exec_request head;
+	size_t head_len = head_of(link, request, &head), facts_len = 0;
+
+	if (link->metadata)
+		facts_len = write_metadata(link, request, metadata);
+	if (conn_reserve(request->conn, &link->out, facts_len + head_len +
+	    message->len + 2 * EXEC_LENGTH_LEN) == -1)
+		return (-1);
+	if (link->metadata) {
+		put_length(link->out, facts_len);
+		buffer_append(link->out, metadata, facts_len);
+	}
+	put_length(link->out, head_len + message->len);
+	buffer_append(link->out, &head, head_len);
+	buffer_append(link->out, message->bytes, message->len);
+	return (0);
+}
+
+int
+exec_link_send(struct exec_link *link, struct request *request,
+    const struct payload *message)
+{
+	unsigned place = link->free[link->capacity - link->nrunning - 1];
+
+	request->tag = (++link->serial << PLACE_BITS) | place;
+	request->begun_us = clock_us();
+	if (put_request(link, request, message) == -1)
+		return (-1);
+	request->state = REQUEST_RUNNING;
+	link->places[place] = request;
+	link->nrunning++;
+	TAILQ_INSERT_TAIL(&link->running, request, of_work);
+	if (!link->is_unsent && !link->is_blocked) {
+		link->is_unsent = true;
+		TAILQ_INSERT_TAIL(&link->worker->unsent, link, unsent);
+	}
+	return (0);
+}
+
+/* Write what waits.  Returns -1 if the executor is gone. */
+static int
+flush(struct exec_link *link)
+{
+	ssize_t n;
+
+	do {
+		n = send(link_fd(link), link->out->bytes, link->out->len,
+		    MSG_DONTWAIT | MSG_NOSIGNAL);
+	} while (n == -1 && errno == EINTR);
+	if (n == -1 && errno != EAGAIN)
+		return (-1);
+	if (n > 0)
+		buffer_consume(&link->worker->buffers, &link->out, (size_t)n);
+	if ((link->out != NULL) == link->is_blocked)
+		return (0);
+	link->is_blocked = link->out != NULL;
+	if (link->is_blocked)
+		return (event_add(&link->writable, NULL));
+	return (event_del(&link->writable));
+}
+
+void
+exec_links_flush(struct worker *worker)
+{
+	struct exec_link *link;
+
+	while ((link = TAILQ_FIRST(&worker->unsent)) != NULL) {
+		TAILQ_REMOVE(&worker->unsent, link, unsent);
+		link->is_unsent = false;
+		if (flush(link) == -1)
+			exec_link_free(link, REQUEST_FAILED, "it is gone");
+	}
+}
+
+static void
+on_writable(evutil_socket_t fd, short what, void *arg)
+{
+	struct exec_link *link = arg;
+	struct worker *worker = link->worker;
+
+	(void)fd;
+	(void)what;
+	worker_turn(worker);
+	if (flush(link) == -1)
+		exec_link_free(link, REQUEST_FAILED, "it is gone");
+	else if (!link->is_blocked)
+		queue_pump(link->queue);
+	worker_settle(worker);
+}
+
+/*
+ * Receiving.
+ */
+
+static struct request *
+find_tagged(const struct exec_link *link, uint64_t tag)
+{
+	uint64_t place = tag & ((1U << PLACE_BITS) - 1);
+	struct request *request;
+
+	if (place >= link->capacity)
+		return (NULL);
+	request = link->places[place];
+	return (request != NULL && request->tag == tag ? request : NULL);
+}
+
+/* The reply that a frame is: strips what goes before its payload.  NULL if it
+ * is the reply to nothing. */
+static struct request *
+parse_reply(const struct exec_link *link, struct payload *frame,
+    enum request_result *result)
+{
+	struct exec_reply head;
+	uint64_t tag;
+
+	*result = REQUEST_REPLIED;
+	if (link->wire == EXEC_WIRE_PLAIN)
+		return (TAILQ_FIRST(&link->running));
+	if (link->wire == EXEC_WIRE_TAGGED) {
+		if (frame->len < TAG_LEN)
+			return (NULL);
+		memcpy(&tag, frame->bytes, TAG_LEN);
+		frame->bytes += TAG_LEN;
+		frame->len -= TAG_LEN;
+		return (find_tagged(link, tag));
+	}
+	if (frame->len < sizeof(head))
+		return (NULL);
+	memcpy(&head, frame->bytes, sizeof(head));
+	frame->bytes += sizeof(head);
+	frame->len -= sizeof(head);
+	if (head.result == EXEC_SILENT)
+		*result = REQUEST_SILENT;
+	else if (head.result != EXEC_REPLY)
+		*result = REQUEST_FAILED;
+	return (find_tagged(link, head.tag));
+}
+
+/* Hand on the whole replies.  Returns the number of bytes used up, or -1 if
+ * they are nonsense. */
+static ssize_t
+handle_replies(struct exec_link *link, const uint8_t *bytes, size_t len)
+{
+	enum request_result result;
+	struct request *request;
+	struct payload frame;
+	uint32_t length;
+	size_t used = 0;
+
+	while (len - used >= EXEC_LENGTH_LEN) {
+		memcpy(&length, bytes + used, sizeof(length));
+		frame.len = ntohl(length);
+		frame.bytes = bytes + used + EXEC_LENGTH_LEN;
+		/* An empty frame may be a reply; without a request it is
+		 * not. */
+		if (link->nrunning == 0)
+			return (-1);
+		if (len - used - EXEC_LENGTH_LEN < frame.len)
+			break;
+		used += EXEC_LENGTH_LEN + frame.len;
+		request = parse_reply(link, &frame, &result);
+		if (request == NULL)
+			return (-1);
+		queue_on_done(take_out(link, request), result, &frame);
+	}
+	return ((ssize_t)used);
+}
+
+enum took { TOOK_ALL, TOOK_MORE, TOOK_NONSENSE, TOOK_END };
+
+/* Read once, and hand on what came. */
+static enum took
+take_replies(struct exec_link *link)
+{
+	struct worker *worker = link->worker;
+	uint8_t *bytes = worker->exec_scratch;
+	size_t room = WORKER_SCRATCH, had = 0;
+	ssize_t n, used;
+
+	if (link->in != NULL) {
+		/* No client has to go for what an executor says. */
+		if (buffer_reserve(&worker->buffers, &link->in,
+		    BUFFER_MIN) == -1)
+			return (TOOK_NONSENSE);
+		bytes = link->in->bytes;
+		had = link->in->len;
+		room = link->in->cap - had;
+	}
+	do {
+		n = recv(link_fd(link), bytes + had, room, MSG_DONTWAIT);
+	} while (n == -1 && errno == EINTR);
+	if (n == -1 && errno == EAGAIN)
+		return (TOOK_ALL);
+	if (n <= 0)
+		return (TOOK_END);
+	if (link->in != NULL)
+		link->in->len += (size_t)n;
+	used = handle_replies(link, bytes, had + (size_t)n);
+	if (used == -1)
+		return (TOOK_NONSENSE);
+	if (link->in != NULL) {
+		if (used > 0)
+			buffer_consume(&worker->buffers, &link->in,
+			    (size_t)used);
+	} else if (used < n) {
+		if (buffer_reserve(&worker->buffers, &link->in,
+		    (size_t)(n - used)) == -1)
+			return (TOOK_NONSENSE);
+		buffer_append(link->in, bytes + used, (size_t)(n - used));
+	}
+	return ((size_t)n == room ? TOOK_MORE : TOOK_ALL);
+}
+
+static void
+on_readable(evutil_socket_t fd, short what, void *arg)
+{
+	struct exec_link *link = arg;
+	struct worker *worker = link->worker;
+	struct queue *queue = link->queue;
+	enum took took = TOOK_MORE;
+
+	(void)fd;
+	(void)what;
+	worker_turn(worker);
+	for (int i = 0; i < READS_PER_TURN && took == TOOK_MORE; i++)
+		took = take_replies(link);
+	if (took == TOOK_NONSENSE)
+		exec_link_free(link, REQUEST_FAILED, "it sent nonsense");
+	else if (took == TOOK_END)
+		exec_link_free(link, REQUEST_FAILED, "it closed its channel");
+	queue_pump(queue);
+	worker_settle(worker);
+}
+
+void
+exec_link_tick(struct exec_link *link, uint64_t now_us, unsigned timeout_ms)
+{
+	struct request *oldest = TAILQ_FIRST(&link->running);
+
+	if (timeout_ms == 0 || oldest == NULL ||
+	    now_us < oldest->begun_us + (uint64_t)timeout_ms * 1000)
+		return;
+	queue_on_done(take_out(link, oldest), REQUEST_TIMEOUT, NULL);
+	exec_link_free(link, REQUEST_FAILED, "it had a request for longer than "
+	    "request_timeout");
+}

@@ -1,0 +1,76 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * A worker's end of the channel to one executor.
+ *
+ * Requests are gathered and leave in one write at the end of the worker's turn;
+ * the replies of one read are handed on together.  What an executor says is
+ * checked as what a client says: one that talks nonsense is given up, and the
+ * master told.
+ */
+#ifndef WORKER_EXEC_LINK_H
+#define WORKER_EXEC_LINK_H
+
+#include <sys/queue.h>
+
+#include <event2/event.h>
+#include <event2/event_struct.h>
+#include <stdbool.h>
+
+#include "worker/handler.h"
+#include "worker/request.h"
+
+/* How requests and replies look on the channel. */
+enum exec_wire {
+	EXEC_WIRE_PLAIN,	/* payloads, replies in order */
+	EXEC_WIRE_TAGGED,	/* eight bytes of tag before each payload */
+	EXEC_WIRE_MODULE,	/* the structs of common/exec.h */
+};
+
+struct exec_link {
+	TAILQ_ENTRY(exec_link) of_queue;
+	TAILQ_ENTRY(exec_link) unsent;	/* in worker->unsent */
+	struct event readable;		/* owned, and with it the socket */
+	struct event writable;		/* owned; added while out waits */
+	struct worker *worker;		/* borrowed, as the queue */
+	struct queue *queue;
+	uint64_t id;			/* the master's name for it */
+	enum exec_wire wire;
+	bool metadata;			/* facts before each request */
+	bool is_unsent;			/* out has bytes of this turn */
+	bool is_blocked;		/* out has bytes it does not take */
+	struct buffer *in;		/* an unfinished reply */
+	struct buffer *out;		/* requests */
+	struct request_list running;	/* in the order in which they left */
+	struct request **places;	/* capacity; by the low bits of a tag */
+	unsigned *free;			/* a stack of free places */
+	unsigned capacity;
+	unsigned nrunning;
+	uint64_t serial;
+};
+
+TAILQ_HEAD(exec_link_list, exec_link);
+
+/* NULL with errno set; fd is then closed. */
+struct exec_link *exec_link_new(struct worker *, struct queue *, uint64_t id,
+    int fd, const struct conf_handler *);
+
+/* Give the link up.  Its requests are answered with the result, and the queue
+ * is told.  why goes to the master, which replaces the executor; NULL: the
+ * worker itself ends, and nobody is told. */
+void exec_link_free(struct exec_link *, enum request_result, const char *why);
+
+bool exec_link_has_room(const struct exec_link *);
+
+/* Send a request with its message.  Returns -1 with errno set if there is no
+ * memory to do so; it is then not this link's. */
+int exec_link_send(struct exec_link *, struct request *,
+    const struct payload *message);
+
+/* Write what was gathered in this turn. */
+void exec_links_flush(struct worker *);
+
+/* Time goes by: an executor that has a request for too long is given up. */
+void exec_link_tick(struct exec_link *, uint64_t now_us,
+    unsigned timeout_ms);
+
+#endif

@@ -1,0 +1,58 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * The bounded queue in front of a handler that answers later.
+ *
+ * A request that no executor is free for waits in one of two lanes, in the
+ * order of arrival.  The high lane goes first, but of QUEUE_HIGH_RUN + 1
+ * requests that begin while both lanes wait, one is of the normal lane.  When a
+ * lane holds as many requests as it may, those who bring more to it wait with
+ * their connection unread, or are answered busy.
+ */
+#ifndef WORKER_QUEUE_H
+#define WORKER_QUEUE_H
+
+#include "worker/handler.h"
+#include "worker/request.h"
+
+struct exec_link;
+struct queue;
+struct worker;
+
+enum { QUEUE_HIGH_RUN = 7 };
+
+/* index is that of the handler in the configuration.  NULL with errno set. */
+struct queue *queue_new(struct worker *, struct handler *, size_t index);
+/* Everything in it is gone with it; no connection may be left. */
+void queue_free(struct queue *);
+
+enum handler_verdict queue_submit(struct queue *, struct conn *,
+    const struct payload *message);
+
+/* A connection that was told HANDLER_FULL ends, or need not be told any
+ * more. */
+void queue_forget_feeder(struct queue *, struct conn *);
+
+/* A request's connection has ended. */
+void request_abandon(struct request *);
+/* The last that happens to a request. */
+void request_free(struct worker *, struct request *);
+
+/* An executor of the handler is there: serve through fd, which is owned from
+ * here on, also on failure. */
+void queue_add_executor(struct queue *, uint64_t id, int fd);
+
+/* A request is done: called by its link. */
+void queue_on_done(struct request *, enum request_result,
+    const struct payload *reply);
+/* A link has room, or is gone: give out what waits. */
+void queue_pump(struct queue *);
+void queue_remove_executor(struct queue *, struct exec_link *);
+
+/* When the client of a request that began then is told that it took too long:
+ * clock_us(); 0 if never. */
+uint64_t queue_deadline_us(const struct queue *, uint64_t begun_us);
+
+/* Time goes by. */
+void queue_tick(struct queue *);
+
+#endif

@@ -1,0 +1,53 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * A message that is answered later: from its arrival to its reply.
+ *
+ * It stands in two lists.  That of its connection keeps the order in which the
+ * replies leave.  The other says where the work is: in a lane of the queue, or
+ * with an executor.  Either side can be gone first: a request whose connection
+ * has ended is an orphan, whose reply goes nowhere.
+ */
+#ifndef WORKER_REQUEST_H
+#define WORKER_REQUEST_H
+
+#include <sys/queue.h>
+
+#include <stdint.h>
+
+#include "worker/buffer.h"
+
+struct conn;
+struct queue;
+
+enum request_state {
+	REQUEST_WAITING,	/* in a lane */
+	REQUEST_RUNNING,	/* with an executor */
+	REQUEST_DONE,		/* waits for the replies before it */
+};
+
+enum request_result {
+	REQUEST_REPLIED,
+	REQUEST_SILENT,		/* handled; nothing is answered */
+	REQUEST_BUSY,		/* waited longer than queue_timeout */
+	REQUEST_TIMEOUT,	/* ran longer than request_timeout */
+	REQUEST_FAILED,		/* its executor died, or gave up */
+};
+
+struct request {
+	TAILQ_ENTRY(request) of_conn;
+	TAILQ_ENTRY(request) of_work;
+	struct conn *conn;	/* borrowed; NULL: it has ended */
+	struct queue *queue;	/* borrowed; NULL for a reply that was there at
+				   once, and waits for those before it */
+	struct buffer *payload;	/* owned; the message while WAITING, the reply
+				   when DONE; may be NULL */
+	uint64_t tag;		/* names it to its executor */
+	uint64_t arrived_us;
+	uint64_t begun_us;	/* when an executor got it */
+	uint8_t state;		/* enum request_state */
+	uint8_t result;		/* enum request_result, when DONE */
+};
+
+TAILQ_HEAD(request_list, request);
+
+#endif
