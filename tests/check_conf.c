@@ -486,7 +486,7 @@ START_TEST(every_key_of_a_listener_reaches_its_field)
 	ck_assert_uint_eq(a->naddresses, 5);
 	ck_assert_int_eq(a->protocol, CONF_PROTOCOL_LINE);
 	ck_assert_str_eq(a->handler, "discard");
-	ck_assert_int_eq(a->handler_type, CONF_HANDLER_DISCARD);
+	ck_assert_uint_eq(a->handler_index, 1);
 	ck_assert_uint_eq(a->backlog, 65535);
 	ck_assert_uint_eq(a->max_connections, 1);
 	ck_assert_uint_eq(a->max_message_size, 1 << 30);
@@ -500,7 +500,7 @@ START_TEST(every_key_of_a_listener_reaches_its_field)
 	ck_assert_uint_eq(a->keepalive.count, 127);
 	ck_assert_uint_eq(a->defer_accept_s, 3600);
 	ck_assert_str_eq(conf->listeners[1].name, "b");
-	ck_assert_int_eq(conf->listeners[1].handler_type, CONF_HANDLER_ECHO);
+	ck_assert_uint_eq(conf->listeners[1].handler_index, 0);
 	conf_free(conf);
 }
 END_TEST
@@ -1353,11 +1353,11 @@ START_TEST(the_configuration_that_comes_along_is_what_the_readme_says)
 	ck_assert_str_eq(frames->name, "frames");
 	ck_assert_str_eq(frames->addresses[0].text, "127.0.0.1:9000");
 	ck_assert_int_eq(frames->protocol, CONF_PROTOCOL_FRAME);
-	ck_assert_int_eq(frames->handler_type, CONF_HANDLER_ECHO);
+	ck_assert_uint_eq(frames->handler_index, 0);
 	ck_assert_str_eq(lines->name, "lines");
 	ck_assert_str_eq(lines->addresses[0].text, "127.0.0.1:9001");
 	ck_assert_int_eq(lines->protocol, CONF_PROTOCOL_LINE);
-	ck_assert_int_eq(lines->handler_type, CONF_HANDLER_ECHO);
+	ck_assert_uint_eq(lines->handler_index, 0);
 	assert_reads_back(conf);
 	conf_free(conf);
 }

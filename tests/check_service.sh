@@ -12,8 +12,11 @@ fi
 # systemd rates from 0 to 10; its option takes ten times that.
 exposure_max=30
 
+# systemd does not like a service file that anybody may write to.
+umask 022
 scratch=$(mktemp -d)
 trap 'rm -rf "$scratch"' EXIT
+trap 'exit 1' HUP INT TERM
 
 # The program need not be installed for this.
 service=$scratch/penstock.service
