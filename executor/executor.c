@@ -17,6 +17,7 @@
 
 #include "common/channel.h"
 #include "common/log.h"
+#include "common/loop.h"
 #include "common/title.h"
 #include "executor/module.h"
 #include "executor/pool.h"
@@ -125,22 +126,6 @@ on_notified(evutil_socket_t fd, short what, void *arg)
 /*
  * Birth and death.
  */
-
-static struct event_base *
-make_base(void)
-{
-	struct event_config *config;
-	struct event_base *base = NULL;
-
-	if ((config = event_config_new()) == NULL)
-		return (NULL);
-	/* This thread alone uses it. */
-	if (event_config_set_flag(config, EVENT_BASE_FLAG_NOLOCK |
-	    EVENT_BASE_FLAG_IGNORE_ENV) == 0)
-		base = event_base_new_with_config(config);
-	event_config_free(config);
-	return (base);
-}
 
 /* Reads and writes wait. */
 static int
@@ -274,7 +259,7 @@ executor_main(struct heritage *heritage)
 	title_set("executor %s slot=%u gen=%" PRIu64,
 	    heritage->conf->handlers[heritage->handler].name, heritage->slot,
 	    heritage->generation);
-	if ((executor.base = make_base()) == NULL)
+	if ((executor.base = loop_new()) == NULL)
 		return (EXIT_FAILURE);
 	executor.channel = channel_new(executor.base, heritage->channel,
 	    CTL_FROM_MASTER, &callbacks, &executor);

@@ -13,6 +13,7 @@
 #include "common/clock.h"
 #include "common/fd.h"
 #include "common/log.h"
+#include "common/loop.h"
 #include "common/title.h"
 #include "master/daemon.h"
 #include "master/limits.h"
@@ -179,14 +180,8 @@ static int
 start_loop(struct master *master)
 {
 	struct timeval interval = { .tv_usec = MASTER_TICK_MS * 1000 };
-	struct event_config *config;
 
-	if ((config = event_config_new()) == NULL)
-		return (-1);
-	if (event_config_set_flag(config, EVENT_BASE_FLAG_NOLOCK |
-	    EVENT_BASE_FLAG_IGNORE_ENV) == 0)
-		master->base = event_base_new_with_config(config);
-	event_config_free(config);
+	master->base = loop_new();
 	if (master->base == NULL || signals_start(master) == -1)
 		return (-1);
 	master->tick_ms = clock_ms();

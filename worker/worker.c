@@ -11,6 +11,7 @@
 
 #include "common/clock.h"
 #include "common/log.h"
+#include "common/loop.h"
 #include "common/title.h"
 #include "worker/conn.h"
 #include "worker/queue.h"
@@ -115,24 +116,6 @@ worker_leave(struct worker *worker, const struct ctl_drained *report)
 	(void)channel_send(worker->channel, CTL_DRAINED,
 	    worker->heritage->generation, report, -1);
 	event_base_loopbreak(worker->base);
-}
-
-static struct event_base *
-make_base(void)
-{
-	struct event_config *config;
-	struct event_base *base = NULL;
-
-	if ((config = event_config_new()) == NULL)
-		return (NULL);
-	/* One thread; and no environment variable may switch the change list
-	 * on, which duplicated descriptors confuse:
-	 * event_base_new_with_config(). */
-	if (event_config_set_flag(config, EVENT_BASE_FLAG_NOLOCK |
-	    EVENT_BASE_FLAG_IGNORE_ENV) == 0)
-		base = event_base_new_with_config(config);
-	event_config_free(config);
-	return (base);
 }
 
 static int
@@ -275,7 +258,7 @@ worker_main(struct heritage *heritage)
 	set_affinity(heritage);
 	mallopt(M_MMAP_THRESHOLD, MMAP_FROM);
 	worker_turn(&worker);
-	if ((worker.base = make_base()) == NULL)
+	if ((worker.base = loop_new()) == NULL)
 		return (EXIT_FAILURE);
 	worker.channel = channel_new(worker.base, heritage->channel,
 	    CTL_FROM_MASTER, &callbacks, &worker);

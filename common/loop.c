@@ -1,0 +1,17 @@
+/* SPDX-License-Identifier: ISC */
+#include "common/loop.h"
+
+struct event_base *
+loop_new(void)
+{
+	struct event_config *config;
+	struct event_base *base = NULL;
+
+	if ((config = event_config_new()) == NULL)
+		return (NULL);
+	if (event_config_set_flag(config, EVENT_BASE_FLAG_NOLOCK |
+	    EVENT_BASE_FLAG_IGNORE_ENV) == 0)
+		base = event_base_new_with_config(config);
+	event_config_free(config);
+	return (base);
+}
