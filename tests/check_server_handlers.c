@@ -65,12 +65,25 @@ new_server(void)
 	return (srv);
 }
 
+/* The programs and modules of the build may stand where nobody but its owner can
+ * read them, so the executors stay who we are. */
+static void
+configure(struct server *srv, const char *globals, const char *listeners)
+{
+	char *whole;
+
+	ck_assert_int_ne(asprintf(&whole, "%s%s", geteuid() == 0 ?
+	    "user = \"root\";\n" : "", globals), -1);
+	server_configure(srv, whole, listeners);
+	free(whole);
+}
+
 static struct server *
 start(const char *globals, const char *listeners)
 {
 	struct server *srv = new_server();
 
-	server_configure(srv, globals, listeners);
+	configure(srv, globals, listeners);
 	server_launch(srv);
 	server_await_ready(srv);
 	return (srv);
@@ -459,7 +472,7 @@ start_all_kinds(void)
 			    8 << (i % 3));
 	}
 	snprintf(globals + g, sizeof(globals) - g, ");");
-	server_configure(srv, globals, listeners);
+	configure(srv, globals, listeners);
 	server_launch(srv);
 	server_await_ready(srv);
 	return (srv);
@@ -1055,7 +1068,7 @@ START_TEST(a_reload_puts_another_program_in_place)
 
 	client_send_text_frame(fd, "hello");
 	client_expect_text_frame(fd, "HELLO");
-	server_configure(srv, RELOADED("type = \"command\"; "
+	configure(srv, RELOADED("type = \"command\"; "
 	    "command = [ \"src/examples/reverse.pl\" ]; processes = 2;"),
 	    ONE("work", ""));
 	server_reload(srv);
@@ -1063,7 +1076,7 @@ START_TEST(a_reload_puts_another_program_in_place)
 	fd = client_connect(FRAME_PORT);
 	client_send_text_frame(fd, "hello");
 	client_expect_text_frame(fd, "olleh");
-	server_configure(srv, RELOADED("type = \"module\"; threads = 1; "
+	configure(srv, RELOADED("type = \"module\"; threads = 1; "
 	    "module = \"build/examples/example_prefix.so\";"),
 	    ONE("work", ""));
 	server_reload(srv);
@@ -1107,7 +1120,7 @@ START_TEST(what_cannot_be_started_fails_the_reload_alone)
 	for (int i = 0; i < UNSTARTABLE; i++) {
 		snprintf(globals, sizeof(globals), RELOADED("%s"),
 		    unstartable[i]);
-		server_configure(srv, globals, ONE("work", ""));
+		configure(srv, globals, ONE("work", ""));
 		server_mark(srv);
 		server_signal(srv, SIGHUP);
 		server_expect(srv, "event=reload_refused");
@@ -1133,7 +1146,7 @@ START_TEST(what_cannot_be_started_ends_the_start)
 		srv = new_server();
 		snprintf(globals, sizeof(globals), RELOADED("%s"),
 		    unstartable[i == 2 ? 5 : i]);
-		server_configure(srv, globals, ONE("work", ""));
+		configure(srv, globals, ONE("work", ""));
 		server_launch(srv);
 		server_await_exit(srv, 1);
 		server_expect(srv, "event=start_failed");
@@ -1150,7 +1163,7 @@ START_TEST(during_a_slow_start_the_old_program_serves_on)
 	uint64_t since, slowest = 0;
 	int fd = client_connect(FRAME_PORT);
 
-	server_configure(srv, RELOADED("type = \"command\"; ready = true; "
+	configure(srv, RELOADED("type = \"command\"; ready = true; "
 	    MISBEHAVE("\"--ready\", \"--start-ms\", \"1500\"")
 	    " processes = 1;"), ONE("work", ""));
 	server_mark(srv);
@@ -1303,7 +1316,7 @@ START_TEST(tagged_replies_in_any_order_reach_their_clients_in_order)
 	int one, two;
 
 	server_write(srv, "backwards.py", backwards);
-	server_configure(srv, HANDLERS("{ name = \"back\"; type = \"command\"; "
+	configure(srv, HANDLERS("{ name = \"back\"; type = \"command\"; "
 	    "command = [ \"python3\", \"backwards.py\" ]; processes = 1; "
 	    "tagged = true; pipeline = 8; }"), ONE("back", ""));
 	server_launch(srv);
