@@ -169,13 +169,15 @@ counters_forget(struct counters *counters, unsigned block, uint32_t first,
 }
 
 /*
- * What was accepted and is not closed is lost.  The gauge may be one off: a
+ * What came and has not gone is lost.  The gauge may be one off: a
  * worker can die between two stores.
  */
 static uint64_t
 bury_listener(struct counters_listener *dead, uint64_t most)
 {
-	uint64_t closed = 0, accepted = counter_get(&dead->accepted), lost;
+	uint64_t closed = counter_get(&dead->carried_out), lost;
+	uint64_t accepted = counter_get(&dead->accepted) +
+	    counter_get(&dead->carried_in);
 
 	for (int i = 0; i < CLOSE_REASON_COUNT; i++)
 		closed += counter_get(&dead->closed[i]);

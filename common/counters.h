@@ -20,8 +20,9 @@
 enum {
 	COUNTERS_VERSION = 1,
 	/* The workers that one slot can have at a time: one that starts, one
-	 * that serves, and those before it that still drain. */
-	COUNTERS_BLOCKS = 8,
+	 * that serves, and those before it that still drain, as they have what
+	 * could not be handed over. */
+	COUNTERS_BLOCKS = 4,
 	/* Listener names that one master can meet in its life, see
 	 * master/registry.h. */
 	COUNTERS_LISTENERS = 128,
@@ -71,9 +72,13 @@ const char *reject_reason_name(enum reject_reason);
 struct counters_listener {
 	uint64_t active;	/* gauge: connections held */
 	uint64_t peak;		/* the most that active has been */
-	uint64_t accepted;	/* always closed[] summed up, plus active */
+	uint64_t accepted;	/* with carried_in always closed[] summed up,
+				   plus carried_out, plus active */
 	uint64_t rejected[REJECT_REASON_COUNT];
 	uint64_t closed[CLOSE_REASON_COUNT];
+	uint64_t carried_out;	/* given to another worker; one that came
+				   back counts in both */
+	uint64_t carried_in;	/* taken from another worker */
 	uint64_t messages_in;
 	uint64_t messages_out;
 	uint64_t bytes_in;	/* as they crossed the wire, framing included */

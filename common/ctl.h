@@ -41,7 +41,22 @@ struct ctl_drain {
 
 struct ctl_drained {
 	uint64_t finished;	/* connections that came to their own end */
-	uint64_t cut;		/* and those that did not */
+	uint64_t cut;		/* those that did not */
+	uint64_t carried;	/* and those that went to another worker */
+};
+
+struct ctl_give {
+	uint64_t quota;		/* connections; CTL_GIVE_ALL: all that can */
+};
+
+#define CTL_GIVE_ALL UINT64_MAX
+
+struct ctl_given {
+	uint64_t carried;	/* through this link */
+	uint64_t left;		/* connections that it still has */
+	uint64_t longest_us;	/* that one was without an owner */
+	uint32_t duration_ms;	/* since the order */
+	uint32_t pad;
 };
 
 struct ctl_log {
@@ -74,6 +89,10 @@ struct ctl_disown {
  *  EXECUTOR serve a handler's requests through the descriptor
  *  DISOWN   that executor is of no more use: end and replace it
  *  LOG      write the log to the descriptor that comes along
+ *  GIVE     hand connections over through the descriptor
+ *  TAKE     take those that come through the descriptor
+ *  GIVEN    all that could be given has been, or nobody takes any more; said
+ *           once for each GIVE
  */
 #define CTL_MESSAGES(MSG)						\
 	MSG(READY,	FROM_CHILD,	0)				\
@@ -84,7 +103,10 @@ struct ctl_disown {
 	MSG(STOP,	FROM_MASTER,	0)				\
 	MSG(LOG,	FROM_MASTER,	sizeof(struct ctl_log))		\
 	MSG(EXECUTOR,	FROM_MASTER,	sizeof(struct ctl_executor))	\
-	MSG(DISOWN,	FROM_CHILD,	sizeof(struct ctl_disown))
+	MSG(DISOWN,	FROM_CHILD,	sizeof(struct ctl_disown))	\
+	MSG(GIVE,	FROM_MASTER,	sizeof(struct ctl_give))	\
+	MSG(TAKE,	FROM_MASTER,	0)				\
+	MSG(GIVEN,	FROM_CHILD,	sizeof(struct ctl_given))
 
 enum ctl_type {
 	CTL_NONE,		/* no message has number 0 */
@@ -110,6 +132,8 @@ struct ctl {
 		struct ctl_log log;
 		struct ctl_executor executor;
 		struct ctl_disown disown;
+		struct ctl_give give;
+		struct ctl_given given;
 	};
 	/* Not on the wire: descriptors that came along, -1 where there is none.
 	 * Who takes one sets it to -1; the channel closes the rest. */

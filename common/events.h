@@ -25,6 +25,7 @@
 	E(RELOAD,		"reload")				\
 	E(RELOAD_WAITS,		"reload_waits")				\
 	E(RELOAD_DONE,		"reload_done")				\
+	E(RELOAD_REPORT,	"reload_report")			\
 	E(RELOAD_REFUSED,	"reload_refused")			\
 	E(REOPEN,		"reopen")				\
 	E(REOPEN_FAILED,	"reopen_failed")			\
@@ -41,6 +42,11 @@
 	E(WORKER_KILLED,	"worker_killed")			\
 	E(WORKER_DISOWNED,	"worker_disowned")			\
 	E(MASTER_GONE,		"master_gone")				\
+	E(HANDOVER_KEPT,	"handover_kept")			\
+	E(HANDOVER_REFUSED,	"handover_refused")			\
+	E(HANDOVER_BROKEN,	"handover_broken")			\
+	E(REBALANCE,		"rebalance")				\
+	E(REBALANCED,		"rebalanced")				\
 	/* executors */							\
 	E(EXECUTOR_START,	"executor_start")			\
 	E(EXECUTOR_READY,	"executor_ready")			\

@@ -60,11 +60,14 @@ on_message(struct ctl *msg, void *arg)
 		return;
 	case CTL_START:		/* we serve from READY on */
 	case CTL_DRAIN:		/* our worker drains, and then hangs up */
-	case CTL_EXECUTOR:	/* a worker's order */
+	case CTL_EXECUTOR:	/* and the rest are a worker's orders */
+	case CTL_GIVE:
+	case CTL_TAKE:
 		return;
 	case CTL_READY:
 	case CTL_FAILED:
 	case CTL_DRAINED:
+	case CTL_GIVEN:
 	case CTL_DISOWN:
 	case CTL_NONE:
 	case CTL_TYPE_COUNT:

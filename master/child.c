@@ -245,6 +245,8 @@ child_on_complete(struct child *child)
 	else if (child == child->slot->serving) {
 		child_start(child);
 		slots_steer(child->master);
+		succession_resume(child->master, child);
+		balance_order(child->master);
 	}
 }
 
@@ -276,6 +278,7 @@ child_drain(struct child *child, enum ctl_drain_mode mode)
 		return;
 	}
 	child->state = CHILD_DRAINING;
+	child->given = (struct ctl_given){ .left = UINT64_MAX };
 	child->patience_ms = clock_ms() + conf->drain_timeout_ms + 1000;
 	child->patience_for = "end of the drain";
 	child_tell(child, CTL_DRAIN, &order, -1);
@@ -343,6 +346,7 @@ bury(struct master *master, struct child *child, int status)
 	TAILQ_REMOVE(&master->children, child, link);
 	child->slot->lent[child->block] = false;
 	slot_on_death(child->slot, child, status, lost);
+	succession_on_death(child, lost);
 	crew_dismiss(child);
 	channel_free(child->channel);
 	generation_release(child->generation);

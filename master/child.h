@@ -17,6 +17,7 @@
 #include "master/crew.h"
 #include "master/generation.h"
 
+struct succession_report;
 struct master;
 struct slot;
 
@@ -43,6 +44,10 @@ struct child {
 	uint64_t patience_ms;		/* when it is killed; 0: never */
 	const char *patience_for;	/* what has not happened then */
 	char why[240];			/* what it said went wrong */
+	struct succession_report *report; /* that it is part of, or NULL */
+	unsigned passing;		/* GIVEs that it has not answered */
+	struct ctl_given given;		/* all its answers, added up */
+	struct ctl_drained drained;	/* what it said at its end */
 };
 
 TAILQ_HEAD(child_list, child);

@@ -408,6 +408,13 @@ bury(struct executor *executor, int status)
 	struct master *master = executor->master;
 	char why[360];
 
+	/* Perhaps the worker has just said that it is done. */
+	if (worker != NULL && worker->channel != NULL)
+		channel_catch_up(worker->channel);
+	if (worker != NULL && worker->state == CHILD_ENDING) {
+		leave(executor);
+		worker = NULL;
+	}
 	explain(executor, status);
 	/* Whatever it started goes with it. */
 	kill(-executor->pid, SIGKILL);

@@ -35,7 +35,7 @@ master_show(const struct master *master)
 
 	if (master->state == MASTER_STOPPING)
 		state = " stopping";
-	else if (master->reload.fresh != NULL)
+	else if (master->reload.fresh != NULL || master->reload.passing)
 		state = master->running != NULL ? " reloading" : " starting";
 	title_set("master gen=%" PRIu64 "%s", number, state);
 }
@@ -142,7 +142,7 @@ master_on_failure(struct master *master)
 {
 	struct child *child;
 
-	master->status = EXIT_FAILED;
+	master->exit_status = EXIT_FAILED;
 	master->state = MASTER_STOPPING;
 	TAILQ_FOREACH(child, &master->children, link)
 		child_stop(child);
@@ -168,6 +168,7 @@ on_tick(evutil_socket_t fd, short what, void *arg)
 	crews_watch(master);
 	slots_revive(master);
 	reload_try(master);
+	balance_tick(master);
 	log_flush_suppressed();
 	master->tick_ms = clock_ms();
 }
@@ -203,6 +204,7 @@ master_free(struct master *master)
 		event_base_free(master->base);
 	for (size_t i = 0; i < master->nslots; i++)
 		counters_free(&master->counters[i]);
+	status_free(&master->status);
 	registry_free(&master->listener_names);
 	registry_free(&master->handler_names);
 	generation_release(master->running);
@@ -259,7 +261,7 @@ serve(struct master *master, struct conf *conf)
 	LOG(INFO, START, F_STR("version", PACKAGE_VERSION),
 	    F_STR("file", master->conf_path));
 	limits_raise();
-	if (start_loop(master) == -1) {
+	if (status_new(&master->status) == -1 || start_loop(master) == -1) {
 		conf_free(conf);
 		return (fail("event loop", strerror(errno)));
 	}
@@ -267,8 +269,8 @@ serve(struct master *master, struct conf *conf)
 		master_show(master);
 	if (master->state != MASTER_STOPPING || !TAILQ_EMPTY(&master->children))
 		event_base_dispatch(master->base);
-	LOG(INFO, STOPPED, F_I64("status", master->status));
-	return (master->status);
+	LOG(INFO, STOPPED, F_I64("status", master->exit_status));
+	return (master->exit_status);
 }
 
 /*

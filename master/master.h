@@ -10,7 +10,10 @@
 
 #include "common/conf.h"
 #include "common/heritage.h"
+#include "common/status.h"
+#include "master/balance.h"
 #include "master/child.h"
+#include "master/succession.h"
 #include "master/pidfile.h"
 #include "master/reload.h"
 #include "master/slot.h"
@@ -48,6 +51,8 @@ struct master {
 	struct slot slots[CONF_WORKERS_MAX];
 	struct counters counters[CONF_WORKERS_MAX];	/* of nslots slots */
 	size_t nslots;				/* that ever were */
+	struct status status;
+	struct balance balance;
 	struct sockets sockets;
 	struct registry listener_names;
 	struct registry handler_names;
@@ -57,7 +62,7 @@ struct master {
 	uint64_t lenient_until_ms;		/* see watchdog.c */
 	bool resuming;				/* a reload during a stop */
 	int daemon_fd;				/* see daemon_ready(); -1 */
-	int status;				/* of the exit */
+	int exit_status;
 };
 
 /* The program: returns its exit status.  The roles are what it may fork. */

@@ -35,12 +35,13 @@ on_failed(struct child *child, const struct ctl_failed *failed)
 }
 
 static void
-on_drained(struct child *child)
+on_drained(struct child *child, const struct ctl_drained *drained)
 {
 	if (child->state != CHILD_DRAINING) {
 		child_disown(child, "it was not to drain");
 		return;
 	}
+	child->drained = *drained;
 	child->state = CHILD_ENDING;
 	child->patience_ms = clock_ms() + MASTER_EXIT_MS;
 	child->patience_for = "exit after DRAINED";
@@ -61,12 +62,17 @@ master_dispatch(struct child *child, const struct ctl *msg)
 		on_failed(child, &msg->failed);
 		return;
 	case CTL_DRAINED:
-		on_drained(child);
+		on_drained(child, &msg->drained);
 		return;
 	case CTL_DISOWN:
 		crew_disown(child, &msg->disown);
 		return;
+	case CTL_GIVEN:
+		succession_on_given(child, &msg->given);
+		return;
 	case CTL_EXECUTOR:
+	case CTL_GIVE:
+	case CTL_TAKE:
 	case CTL_START:
 	case CTL_DRAIN:
 	case CTL_STOP:

@@ -69,6 +69,7 @@ void
 reload_abort(struct master *master, const char *why)
 {
 	master->reload.ordered = false;
+	master->reload.passing = false;
 	if (master->reload.fresh == NULL)
 		return;
 	discard(master);
@@ -220,7 +221,7 @@ can_begin(struct master *master)
 	struct reload *reload = &master->reload;
 
 	if (!reload->ordered || reload->fresh != NULL ||
-	    master->state != MASTER_RUNNING)
+	    master->state != MASTER_RUNNING || succession_is_leaving(master))
 		return (false);
 	if (have_room(master)) {
 		reload->said_waiting = false;
@@ -294,10 +295,13 @@ change_log(struct master *master)
 		child_use_log(child);
 }
 
-/* The new workers accept before the old ones stop. */
+/* The new workers accept before the old ones stop, and all of them have a
+ * successor before any gives. */
 static void
 change_workers(struct master *master)
 {
+	struct succession_report *report = NULL;
+
 	for (size_t i = 0; i < master->nslots; i++) {
 		struct slot *slot = &master->slots[i];
 		struct child *old = slot->serving;
@@ -308,9 +312,33 @@ change_workers(struct master *master)
 		slot->young_deaths = 0;
 		if (slot->serving != NULL)
 			child_start(slot->serving);
-		if (old != NULL)
-			child_drain(old, CTL_DRAIN_REPLACED);
+		if (old == NULL)
+			continue;
+		succession_report_join(&report, old, master->reload.kind);
+		child_drain(old, CTL_DRAIN_REPLACED);
 	}
+	succession_begin(master);
+}
+
+/* The new generation has all that it could be given. */
+static void
+finish(struct master *master)
+{
+	struct reload *reload = &master->reload;
+
+	reload->passing = false;
+	LOG(INFO, RELOAD_DONE, F_U64("workers", master->running->slots),
+	    F_U64("duration_ms", clock_ms() - reload->begun_ms));
+	balance_order(master);
+	master_on_ready(master);
+	reload_try(master);
+}
+
+void
+reload_on_given(struct master *master)
+{
+	if (master->reload.passing && !succession_is_passing(master))
+		finish(master);
 }
 
 static void
@@ -331,14 +359,15 @@ commit(struct master *master)
 	limits_check(master->running->conf, master->running->slots);
 	sockets_commit(&master->sockets, master->running->conf,
 	    master->running->slots);
+	reload->passing = old != NULL;
 	change_workers(master);
-	if (old != NULL)
-		LOG(INFO, RELOAD_DONE,
-		    F_U64("workers", master->running->slots),
-		    F_U64("duration_ms", clock_ms() - reload->begun_ms));
 	generation_release(old);
-	master_on_ready(master);
-	reload_try(master);
+	if (!reload->passing)
+		master_on_ready(master);
+	else if (!succession_is_passing(master))
+		finish(master);
+	else
+		master_show(master);
 }
 
 void

@@ -5,7 +5,8 @@
  * In two steps, so that whatever goes wrong changes nothing.  First everything
  * that the new generation needs is made beside the old one: its sockets, bound
  * but not listening, its log, a worker for each slot.  When all of these are
- * READY, it holds: they accept, and the old ones drain.  The first start is the
+ * READY, it holds: they accept, and the old ones give them their connections.
+ * When these have given what they can, it is done.  The first start is the
  * same, from nothing.
  */
 #ifndef MASTER_RELOAD_H
@@ -13,6 +14,8 @@
 
 #include <stdbool.h>
 #include <stdint.h>
+
+#include "common/status.h"
 
 struct child;
 struct conf;
@@ -23,6 +26,8 @@ struct reload {
 	struct generation *fresh;	/* owned; NULL: none is under way */
 	bool ordered;			/* one is to follow */
 	bool said_waiting;
+	bool passing;			/* the old workers give to the new */
+	enum status_kind kind;
 	int log_fd;			/* prepared; -1: the log stays */
 	unsigned awaited;		/* workers that are not READY */
 	uint64_t begun_ms;
@@ -41,6 +46,8 @@ void reload_try(struct master *);
 int reload_first(struct master *, struct conf *);
 
 void reload_on_ready(struct child *);
+/* A worker has given what it had, or is gone. */
+void reload_on_given(struct master *);
 /* A child of the fresh generation is gone. */
 void reload_on_death(struct child *, const char *how);
 

@@ -22,6 +22,7 @@ static const struct {
 	{ SIGHUP,	"reload",	reload_order },
 	{ SIGUSR1,	"reopen",	master_reopen },
 	{ SIGUSR2,	"upgrade",	master_upgrade },
+	{ SIGWINCH,	"rebalance",	balance_demand },
 	{ SIGINT,	NULL,		master_stop_now },
 	{ SIGCHLD,	NULL,		children_reap },
 };

@@ -272,7 +272,7 @@ START_TEST(every_name_of_a_signal_stands_for_its_signal)
 	struct words names;
 
 	read_program(&names);
-	ck_assert_uint_eq(names.n, 5);
+	ck_assert_uint_eq(names.n, 6);
 	for (size_t i = 0; i < names.n; i++)
 		ck_assert_int_ne(signals_find(names.word[i]), 0);
 	forget(&names);
@@ -281,6 +281,7 @@ START_TEST(every_name_of_a_signal_stands_for_its_signal)
 	ck_assert_int_eq(signals_find("reload"), SIGHUP);
 	ck_assert_int_eq(signals_find("reopen"), SIGUSR1);
 	ck_assert_int_eq(signals_find("upgrade"), SIGUSR2);
+	ck_assert_int_eq(signals_find("rebalance"), SIGWINCH);
 }
 END_TEST
 

@@ -126,16 +126,18 @@ START_TEST(a_reload_keeps_open_connections)
 	after = client_connect(FRAME_PORT);
 	client_echo(after, "after");
 	client_echo(before, "still here");
-	close(before);
-	close(after);
-	server_expect(srv, "event=conn_close reason=eof gen=1");
-	server_expect(srv, "event=conn_close reason=eof gen=2");
 	await(server_children(srv) == 2);
+	server_expect(srv, "event=reload_report generation=2 held=1 carried=1 "
+	    "finished=0 cut=0 lost=0");
+	close(before);
+	server_expect(srv, "event=conn_close reason=eof gen=2 messages=3");
+	close(after);
+	server_expect(srv, "event=conn_close reason=eof gen=2 messages=1");
 	server_end(srv);
 }
 END_TEST
 
-START_TEST(what_the_new_configuration_says_holds_for_newcomers)
+START_TEST(what_the_new_configuration_says_holds_for_all)
 {
 	struct server *srv = server_start(TWO, FRAMES(""));
 	int old = client_connect(FRAME_PORT), fd;
@@ -148,7 +150,10 @@ START_TEST(what_the_new_configuration_says_holds_for_newcomers)
 	client_send_text_frame(fd, "0123456789x");
 	client_expect_text_frame(fd, ERR_TOO_LARGE);
 	client_expect_eof(fd);
-	client_echo(old, "the old worker goes by the old one");
+	client_echo(old, "not long");
+	client_send_text_frame(old, "the old worker has gone");
+	client_expect_text_frame(old, ERR_TOO_LARGE);
+	client_expect_eof(old);
 	close(old);
 	close(fd);
 	server_end(srv);
@@ -374,27 +379,34 @@ END_TEST
 START_TEST(more_generations_than_there_is_room_for_wait)
 {
 	struct server *srv = server_start("workers = 1;", FRAMES(""));
-	int fds[COUNTERS_BLOCKS];
+	int fds[COUNTERS_BLOCKS - 1];
+	char listeners[512];
 
-	for (int i = 0; i < COUNTERS_BLOCKS; i++) {
-		fds[i] = client_connect(FRAME_PORT);
+	/* Each time the clients of a listener that goes have to stay behind. */
+	for (int i = 0; i < COUNTERS_BLOCKS - 1; i++) {
+		snprintf(listeners, sizeof(listeners),
+		    FRAMES("") ",\n" LISTENER("going%d", "9003", "frame",
+		    "echo", ""), i);
+		server_configure(srv, "workers = 1;", listeners);
+		server_reload(srv);
+		fds[i] = client_connect(EXTRA_PORT);
 		client_echo(fds[i], "I stay");
-		if (i < COUNTERS_BLOCKS - 1)
-			server_reload(srv);
 	}
+	server_configure(srv, "workers = 1;", FRAMES(""));
+	server_reload(srv);
 	ck_assert_uint_eq(server_children(srv), COUNTERS_BLOCKS);
 	server_mark(srv);
 	server_signal(srv, SIGHUP);
 	server_expect(srv, "event=reload_waits");
 	ck_assert_uint_eq(server_children(srv), COUNTERS_BLOCKS);
-	for (int i = 0; i < COUNTERS_BLOCKS; i++)
+	for (int i = 0; i < COUNTERS_BLOCKS - 1; i++)
 		client_echo(fds[i], "all the same");
 	close(fds[1]);
 	server_expect(srv, "event=reload_done");
-	for (int i = 0; i < COUNTERS_BLOCKS; i++)
+	for (int i = 0; i < COUNTERS_BLOCKS - 1; i++)
 		if (i != 1)
 			client_echo(fds[i], "and still");
-	for (int i = 0; i < COUNTERS_BLOCKS; i++)
+	for (int i = 0; i < COUNTERS_BLOCKS - 1; i++)
 		if (i != 1)
 			close(fds[i]);
 	await(server_children(srv) == 1);
@@ -404,18 +416,20 @@ END_TEST
 
 /* Users of other servers have found 89 old workers, each kept by one client
  * that neither reads nor writes. */
-START_TEST(an_old_generation_is_gone_after_drain_timeout)
+START_TEST(the_clients_of_a_listener_that_goes_have_drain_timeout)
 {
 	struct server *srv = server_start("workers = 1;\n"
-	    "drain_timeout = 1.0;", FRAMES(""));
-	int idle = client_connect(FRAME_PORT);
-	int slow = client_connect(FRAME_PORT);
-	int deaf = client_connect_small(FRAME_PORT, 4096);
+	    "drain_timeout = 1.0;", FRAMES("") ",\n" EXTRA(""));
+	int idle = client_connect(EXTRA_PORT);
+	int slow = client_connect(EXTRA_PORT);
+	int deaf = client_connect_small(EXTRA_PORT, 4096);
 	static uint8_t frame[4 + 1024 * 1024] = "\0\x10\0\0";
 
 	client_echo(idle, "idle");
 	client_send(slow, "\0\0\0\4ha", 6);
 	client_stuff(deaf, frame, sizeof(frame), 64 * sizeof(frame));
+	server_configure(srv, "workers = 1;\ndrain_timeout = 1.0;",
+	    FRAMES(""));
 	server_reload(srv);
 	await_within((1000 + 1000 + 2000) * slow_factor(),
 	    server_children(srv) == 1);
@@ -475,7 +489,7 @@ RUN_TESTS("reload",
     four_workers_become_one_and_four_again_unnoticed,
     all_slots_are_used_again_after_there_was_one,
     a_reload_keeps_open_connections,
-    what_the_new_configuration_says_holds_for_newcomers,
+    what_the_new_configuration_says_holds_for_all,
     listeners_come_and_go_by_reload,
     the_queue_of_a_listener_that_goes_is_served,
     a_listener_can_change_its_name_protocol_and_handler,
@@ -483,6 +497,6 @@ RUN_TESTS("reload",
     an_address_that_can_not_be_bound_changes_nothing,
     a_hundred_hups_in_a_second_end_in_one_generation_of_the_newest,
     more_generations_than_there_is_room_for_wait,
-    an_old_generation_is_gone_after_drain_timeout,
+    the_clients_of_a_listener_that_goes_have_drain_timeout,
     counters_go_on_over_a_reload,
     a_worker_killed_amid_reloads_is_replaced_by_a_new_one)

@@ -461,7 +461,7 @@ expect_good_end(struct server *srv)
 	    "a worker was disowned: %s", srv->line);
 	if (srv->counters.nslots > 0) {
 		ck_assert_msg(observe_adds_up(&srv->counters),
-		    "accepted is not the sum of active and closed");
+		    "those who came are not those here or gone");
 		ck_assert_uint_eq(server_counters(srv).active, 0);
 		ck_assert_uint_eq(observe_records(&srv->counters), 0);
 	}

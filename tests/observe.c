@@ -184,8 +184,10 @@ block_adds_up(const struct counters_block *block)
 	for (unsigned i = 0; i < COUNTERS_LISTENERS; i++) {
 		const struct counters_listener *one = &block->listener[i];
 
-		if (counter_get(&one->accepted) !=
-		    counter_get(&one->active) + sum_closed(one))
+		if (counter_get(&one->accepted) +
+		    counter_get(&one->carried_in) !=
+		    counter_get(&one->active) + sum_closed(one) +
+		    counter_get(&one->carried_out))
 			return (false);
 	}
 	return (true);

@@ -64,7 +64,8 @@ awaits(const struct conn *conn)
 	return (conn->pending != NULL && conn->pending->nrequests > 0);
 }
 
-/* Whether the next message could be handled now. */
+/* Whether the next message could be handled now.  One that is to change hands
+ * has its last replies awaited, and begins nothing new. */
 static bool
 may_handle(const struct conn *conn)
 {
@@ -72,7 +73,8 @@ may_handle(const struct conn *conn)
 
 	return (!conn->finishing && (pending == NULL || (pending->out == NULL &&
 	    pending->feeds == NULL && pending->nrequests <
-	    conn->listener->conf->pipeline)));
+	    conn->listener->conf->pipeline && (pending->nrequests == 0 ||
+	    !giver_wants(&conn_worker(conn)->giver, conn)))));
 }
 
 /* Whether the kernel has bytes of the peer's for us. */
@@ -110,29 +112,37 @@ watch(struct conn *conn, short what)
 	return (event_add(&conn->event, NULL));
 }
 
-/* A connection in the table with its event set up and its record filled. */
-static struct conn *
-conn_make(struct listener *listener, int fd, const struct sockaddr *peer)
+struct conn *
+conn_place(struct listener *listener, int fd)
 {
 	struct worker *worker = listener->worker;
 	struct conn *conn;
 
 	if ((conn = conn_table_take(&worker->conns)) == NULL)
-		goto fail;
+		return (NULL);
 	conn->listener = listener;
 	conn->state = CONN_READING;
 	event_assign(&conn->event, worker->base, fd, EV_READ | EV_PERSIST,
 	    conn_on_event, conn);
-	if (event_add(&conn->event, NULL) == -1) {
-		conn_table_give(&worker->conns, conn);
-		errno = ENOMEM;
-		goto fail;
+	if (event_add(&conn->event, NULL) == 0)
+		return (conn);
+	conn_table_give(&worker->conns, conn);
+	errno = ENOMEM;
+	return (NULL);
+}
+
+/* A connection in the table with its event set up and its record filled. */
+static struct conn *
+conn_make(struct listener *listener, int fd, const struct sockaddr *peer)
+{
+	struct conn *conn;
+
+	if ((conn = conn_place(listener, fd)) == NULL) {
+		close(fd);
+		return (NULL);
 	}
 	conn_record_open(conn, peer);
 	return (conn);
-fail:
-	close(fd);
-	return (NULL);
 }
 
 struct conn *
@@ -192,17 +202,38 @@ conn_free(struct conn *conn)
 		worker->output.len = 0;
 	}
 	deadline_clear(conn);
-	/* Before the close: a duplicate elsewhere would keep it in our set. */
-	event_del(&conn->event);
-	close(conn_fd(conn));
-	pending_free(conn);
 	if (!conn->rejected) {
 		conn_count_close(conn);
 		conn_log_close(conn);
 	}
+	conn_forget(conn);
+}
+
+static void
+release(struct conn *conn)
+{
+	struct worker *worker = conn_worker(conn);
+
+	pending_free(conn);
 	conn_record_clear(conn);
 	conn_table_give(&worker->conns, conn);
 	acceptors_on_departure(&worker->acceptors);
+}
+
+void
+conn_forget(struct conn *conn)
+{
+	/* Before the close: a duplicate elsewhere would keep it in our set. */
+	event_del(&conn->event);
+	close(conn_fd(conn));
+	release(conn);
+}
+
+void
+conn_withdraw(struct conn *conn)
+{
+	event_del(&conn->event);
+	release(conn);
 }
 
 void
@@ -631,6 +662,8 @@ settle(struct conn *conn)
 		return (begin_writing(conn));
 	if (!may_handle(conn))
 		return (begin_waiting(conn));
+	if (conn->pending != NULL && !awaits(conn))
+		giver_on_rest(&worker->giver);
 	pending_trim(conn);
 	/* What had come before the order is answered. */
 	if (!in_mid_message(conn) && !awaits(conn) &&
@@ -832,6 +865,20 @@ finish_first(struct conn *conn, const struct payload *given)
 	request_free(conn_worker(conn), request);
 }
 
+/* The first request may have been all that others waited for. */
+static void
+finish_done(struct conn *conn)
+{
+	struct request *first;
+
+	while ((first = TAILQ_FIRST(&conn->pending->requests)) != NULL &&
+	    first->state == REQUEST_DONE)
+		finish_first(conn, NULL);
+	/* A reply that was "close" ends the others' wait. */
+	if (conn->finishing && conn->reason == CLOSE_HANDLER)
+		abandon_requests(conn);
+}
+
 /* Keep a reply that others have to leave before. */
 static void
 keep_reply(struct request *request, const struct payload *reply)
@@ -850,7 +897,6 @@ conn_on_reply(struct request *request, enum request_result result,
     const struct payload *reply)
 {
 	struct conn *conn = request->conn;
-	struct request *first;
 
 	request->state = REQUEST_DONE;
 	request->result = (uint8_t)result;
@@ -859,12 +905,7 @@ conn_on_reply(struct request *request, enum request_result result,
 		return;
 	}
 	finish_first(conn, reply);
-	while ((first = TAILQ_FIRST(&conn->pending->requests)) != NULL &&
-	    first->state == REQUEST_DONE)
-		finish_first(conn, NULL);
-	/* A reply that was "close" ends the others' wait. */
-	if (conn->finishing && conn->reason == CLOSE_HANDLER)
-		abandon_requests(conn);
+	finish_done(conn);
 }
 
 void
@@ -878,6 +919,94 @@ conn_on_room(struct conn *conn)
 {
 	worker_gather(conn_worker(conn), NULL);
 	conn_resume(conn);
+}
+
+/*
+ * Changing hands.
+ */
+
+bool
+conn_at_rest(const struct conn *conn)
+{
+	const struct request *request;
+
+	if (conn->state == CONN_CLOSING || conn->broken)
+		return (false);
+	if (!awaits(conn))
+		return (true);
+	TAILQ_FOREACH(request, &conn->pending->requests, of_conn)
+		if (request->state == REQUEST_RUNNING)
+			return (false);
+	return (true);
+}
+
+void
+conn_park(struct conn *conn)
+{
+	struct request *request;
+
+	event_del(&conn->event);
+	deadline_clear(conn);
+	conn_count_leave(conn);
+	if (conn->pending == NULL)
+		return;
+	if (conn->pending->feeds != NULL)
+		queue_forget_feeder(conn->pending->feeds, conn);
+	TAILQ_FOREACH(request, &conn->pending->requests, of_conn)
+		if (request->state == REQUEST_WAITING)
+			queue_withdraw(request);
+}
+
+/* What a request's handler was not asked for yet. */
+static void
+readmit_requests(struct conn *conn)
+{
+	struct handler *handler = conn->listener->handler;
+	struct request *request;
+
+	TAILQ_FOREACH(request, &conn->pending->requests, of_conn)
+		if (request->state == REQUEST_PARKED)
+			handler_readmit(handler, request);
+	finish_done(conn);
+}
+
+static enum deadline_kind
+deadline_of(const struct conn *conn)
+{
+	if (conn_owes(conn))
+		return (DEADLINE_WRITE);
+	if (in_mid_message(conn))
+		return (DEADLINE_READ);
+	return (awaits(conn) ? DEADLINE_REPLY : DEADLINE_IDLE);
+}
+
+static enum conn_next
+wake(struct conn *conn, enum deadline_kind was, uint64_t since_ms)
+{
+	enum deadline_kind kind = deadline_of(conn);
+
+	if (watch(conn, conn_owes(conn) ? EV_WRITE : EV_READ) == -1) {
+		errno = ENOMEM;
+		return (fail(conn));
+	}
+	conn_enter(conn, conn_owes(conn) ? CONN_WRITING : CONN_READING);
+	deadline_restore(conn, kind, kind == was ? since_ms :
+	    conn_worker(conn)->now_ms);
+	if (conn->pending == NULL)
+		return (CONN_WAIT);
+	if (awaits(conn))
+		readmit_requests(conn);
+	if (conn->broken)
+		return (CONN_DONE);
+	/* What it waited for may be there. */
+	return (conn->state == CONN_WRITING ? settle(conn) : CONN_AGAIN);
+}
+
+void
+conn_wake(struct conn *conn, enum deadline_kind was, uint64_t since_ms)
+{
+	conn_count_enter(conn);
+	conn_run(conn, wake(conn, was, since_ms));
 }
 
 /*

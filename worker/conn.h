@@ -19,6 +19,7 @@
 
 #include "common/counters.h"
 #include "worker/buffer.h"
+#include "worker/deadline.h"
 #include "worker/listener.h"
 #include "worker/request.h"
 
@@ -64,6 +65,7 @@ struct conn {
 	bool eof : 1;			/* the peer will send no more */
 	bool rejected : 1;		/* over the limit: not counted */
 	bool broken : 1;		/* a reply could not be sent */
+	bool stays : 1;			/* it could not change hands just now */
 };
 
 /*
@@ -103,6 +105,27 @@ void conn_on_reply(struct request *, enum request_result,
 void conn_on_room(struct conn *);
 /* Send what conn_on_reply() gathered, and go on. */
 void conn_resume(struct conn *);
+
+/*
+ * Changing hands: giver.h, taker.h.
+ *
+ * A connection is at rest when nobody works on a request of it.  It can be
+ * parked then: it is not served, stands in no queue, and all that is to be
+ * known of it stands in its structs, until it wakes, here or elsewhere.
+ */
+bool conn_at_rest(const struct conn *);
+void conn_park(struct conn *);
+/* since_ms is for how long it has waited, if it waits for the same as it was
+ * waiting for.  It may come to its end here. */
+void conn_wake(struct conn *, enum deadline_kind was, uint64_t since_ms);
+
+/* A place for a connection that comes, with its event set up; its record is not
+ * filled.  NULL with errno set, and fd still the caller's. */
+struct conn *conn_place(struct listener *, int fd);
+/* It is another's now: close our copy of the socket, and count nothing. */
+void conn_forget(struct conn *);
+/* It was never ours: give its place back, and leave its socket alone. */
+void conn_withdraw(struct conn *);
 
 /* The public part; see conn_record.h. */
 struct conn_record *conn_record(const struct conn *);

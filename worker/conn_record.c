@@ -83,6 +83,26 @@ conn_record_open(struct conn *conn, const struct sockaddr *peer)
 }
 
 void
+conn_record_adopt(struct conn *conn, const struct handover_conn *from)
+{
+	struct conn_record *record = conn_record(conn);
+
+	record_begin(record);
+	record->listener = conn->listener->number;
+	record->state = CONN_READING;
+	record->id = from->id;
+	record->opened_ms = from->opened_ms;
+	record->since_ms = from->since_ms;
+	record->messages = from->messages;
+	record->bytes_in = from->bytes_in;
+	record->bytes_out = from->bytes_out;
+	memcpy(record->peer, from->peer, sizeof(record->peer));
+	record->peer_port = from->peer_port;
+	record->family = from->family;
+	record_end(record);
+}
+
+void
 conn_record_clear(struct conn *conn)
 {
 	struct conn_record *record = conn_record(conn);
@@ -112,16 +132,39 @@ conn_peer(const struct conn *conn, char text[CONN_PEER_MAX])
  * Counting and logging.
  */
 
-void
-conn_count_open(struct conn *conn)
+static void
+count_active(struct conn *conn)
 {
 	struct counters_listener *counters = conn->listener->counters;
 
-	counter_add(&counters->accepted, 1);
 	counter_add(&counters->active, 1);
 	counter_add(&conn->listener->worker->counters->active, 1);
 	if (counter_get(&counters->active) > counter_get(&counters->peak))
 		counter_set(&counters->peak, counter_get(&counters->active));
+}
+
+void
+conn_count_open(struct conn *conn)
+{
+	counter_add(&conn->listener->counters->accepted, 1);
+	count_active(conn);
+}
+
+void
+conn_count_leave(struct conn *conn)
+{
+	struct counters_listener *counters = conn->listener->counters;
+
+	counter_add(&counters->carried_out, 1);
+	counter_sub(&counters->active, 1);
+	counter_sub(&conn->listener->worker->counters->active, 1);
+}
+
+void
+conn_count_enter(struct conn *conn)
+{
+	counter_add(&conn->listener->counters->carried_in, 1);
+	count_active(conn);
 }
 
 void

@@ -7,6 +7,7 @@
 #define WORKER_CONN_RECORD_H
 
 #include "worker/conn.h"
+#include "worker/handover.h"
 
 enum {
 	/* "[address]:port" of either family. */
@@ -16,12 +17,17 @@ enum {
 /* Fill the record of a new connection; empty that of one that ends. */
 void conn_record_open(struct conn *, const struct sockaddr *peer);
 void conn_record_clear(struct conn *);
+/* The record of one that another worker gave. */
+void conn_record_adopt(struct conn *, const struct handover_conn *);
 
 /* Who is at the other end, in text or a constant. */
 const char *conn_peer(const struct conn *, char text[CONN_PEER_MAX]);
 
 void conn_count_open(struct conn *);
 void conn_count_close(struct conn *);
+/* On its way to another worker; and here, from another or back. */
+void conn_count_leave(struct conn *);
+void conn_count_enter(struct conn *);
 /* Bytes as they cross the wire. */
 void conn_count_in(struct conn *, size_t bytes);
 void conn_count_out(struct conn *, size_t bytes);

@@ -19,10 +19,14 @@ deadline_init(struct deadline_queue queues[DEADLINE_KINDS],
 void
 deadline_clear(struct conn *conn)
 {
+	struct deadline_queue *queue;
+
 	if (conn->deadline == DEADLINE_NONE)
 		return;
-	TAILQ_REMOVE(&conn->listener->deadlines[conn->deadline].waiting, conn,
-	    waiting);
+	queue = &conn->listener->deadlines[conn->deadline];
+	if (queue->restored == conn)
+		queue->restored = TAILQ_PREV(conn, conn_waiting_list, waiting);
+	TAILQ_REMOVE(&queue->waiting, conn, waiting);
 	conn->deadline = DEADLINE_NONE;
 }
 
@@ -34,6 +38,44 @@ deadline_set(struct conn *conn, enum deadline_kind kind, uint64_t since_ms)
 	counter_set(&conn_record(conn)->since_ms, since_ms);
 	TAILQ_INSERT_TAIL(&conn->listener->deadlines[kind].waiting, conn,
 	    waiting);
+}
+
+static uint64_t
+since_ms_of(const struct conn *conn)
+{
+	return (conn_record(conn)->since_ms);
+}
+
+/* The last one that waits for at least as long; NULL if none does. */
+static struct conn *
+find_before(const struct deadline_queue *queue, uint64_t since_ms)
+{
+	struct conn *before = queue->restored, *next;
+
+	if (before == NULL)
+		before = TAILQ_LAST(&queue->waiting, conn_waiting_list);
+	while (before != NULL && since_ms_of(before) > since_ms)
+		before = TAILQ_PREV(before, conn_waiting_list, waiting);
+	while (before != NULL &&
+	    (next = TAILQ_NEXT(before, waiting)) != NULL &&
+	    since_ms_of(next) <= since_ms)
+		before = next;
+	return (before);
+}
+
+void
+deadline_restore(struct conn *conn, enum deadline_kind kind, uint64_t since_ms)
+{
+	struct deadline_queue *queue = &conn->listener->deadlines[kind];
+	struct conn *before = find_before(queue, since_ms);
+
+	conn->deadline = (uint8_t)kind;
+	counter_set(&conn_record(conn)->since_ms, since_ms);
+	if (before != NULL)
+		TAILQ_INSERT_AFTER(&queue->waiting, before, conn, waiting);
+	else
+		TAILQ_INSERT_HEAD(&queue->waiting, conn, waiting);
+	queue->restored = conn;
 }
 
 static void

@@ -37,6 +37,8 @@ enum {
 
 struct deadline_queue {
 	TAILQ_HEAD(conn_waiting_list, conn) waiting;
+	struct conn *restored;	/* the last one that deadline_restore() put
+				   here, if it still waits; or NULL */
 	uint64_t length_ms;	/* 0: never due */
 };
 
@@ -47,6 +49,10 @@ void deadline_init(struct deadline_queue[DEADLINE_KINDS],
  * what the connection waited for before. */
 void deadline_set(struct conn *, enum deadline_kind, uint64_t since_ms);
 void deadline_clear(struct conn *);
+/* The same for a connection that waits since a time in the past, and stands in
+ * no queue.  Cheap if those that are restored together come in the order of
+ * their times. */
+void deadline_restore(struct conn *, enum deadline_kind, uint64_t since_ms);
 
 /* Tell the connections whose deadline has come: conn_on_deadline(). */
 void deadline_run(struct worker *);

@@ -43,7 +43,10 @@ drain_begin(struct worker *worker, const struct ctl_drain *order)
 		.order = *order,
 		.begun_ms = worker->now_ms,
 		.conns = worker->conns.count,
+		.carried_before = giver_carried(&worker->giver),
 	};
+	if (order->mode == CTL_DRAIN_STOP)
+		giver_end(worker);
 	LOG(INFO, WORKER_DRAIN,
 	    F_STR("mode", mode_name(order->mode)),
 	    F_U64("conns", drain->conns),
@@ -139,12 +142,15 @@ static void
 leave(struct worker *worker)
 {
 	const struct drain *drain = &worker->drain;
+	uint64_t carried = giver_carried(&worker->giver) -
+	    drain->carried_before;
 	struct ctl_drained report = {
-		.finished = drain->conns - drain->cut,
+		.finished = drain->conns - drain->cut - carried,
 		.cut = drain->cut,
+		.carried = carried,
 	};
 
-	LOG(INFO, WORKER_DRAINED,
+	LOG(INFO, WORKER_DRAINED, F_U64("carried", report.carried),
 	    F_U64("finished", report.finished), F_U64("cut", report.cut),
 	    F_U64("duration_ms", elapsed(worker)));
 	worker_leave(worker, &report);

@@ -19,8 +19,9 @@ struct drain {
 	uint64_t closing_ms;	/* when closing began */
 	uint64_t idle;		/* connections between messages then */
 	uint64_t closed;	/* of these, as the spread went on */
-	uint64_t conns;		/* all connections at the start */
+	uint64_t conns;		/* all that were there, or came since */
 	uint64_t cut;
+	uint64_t carried_before;	/* what was handed over before it */
 };
 
 /* Begin, or go on under another order: the last one holds. */

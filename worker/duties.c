@@ -38,6 +38,28 @@ add_executor(struct worker *worker, struct ctl *msg)
 	msg->fd[0] = -1;
 }
 
+static void
+give(struct worker *worker, struct ctl *msg)
+{
+	if (msg->fd[0] == -1) {
+		LOG(WARN, HANDOVER_BROKEN, F_STR("error",
+		    "the link did not arrive"));
+		giver_decline(worker);
+		return;
+	}
+	giver_begin(worker, msg->fd[0], &msg->give);
+	msg->fd[0] = -1;
+}
+
+static void
+take(struct worker *worker, struct ctl *msg)
+{
+	/* Without the link, the giver sees its end, and serves on. */
+	if (msg->fd[0] != -1)
+		taker_begin(worker, msg->fd[0]);
+	msg->fd[0] = -1;
+}
+
 void
 worker_dispatch(struct worker *worker, struct ctl *msg)
 {
@@ -57,7 +79,14 @@ worker_dispatch(struct worker *worker, struct ctl *msg)
 	case CTL_EXECUTOR:
 		add_executor(worker, msg);
 		return;
+	case CTL_GIVE:
+		give(worker, msg);
+		return;
+	case CTL_TAKE:
+		take(worker, msg);
+		return;
 	case CTL_DISOWN:
+	case CTL_GIVEN:
 	case CTL_READY:
 	case CTL_FAILED:
 	case CTL_DRAINED:

@@ -6,6 +6,7 @@
 
 #include <stdlib.h>
 
+#include "worker/conn.h"
 #include "worker/queue.h"
 #include "worker/worker.h"
 
@@ -51,4 +52,46 @@ handlers_free(struct worker *worker)
 	for (size_t i = 0; i < worker->nhandlers; i++)
 		queue_free(worker->handlers[i].queue);
 	free(worker->handlers);
+}
+
+/* As if it had just come, to a handler that answers at once. */
+static void
+handle_now(struct handler *handler, struct request *request)
+{
+	struct buffer_pool *buffers = &request->conn->listener->worker->buffers;
+	struct buffer *message = request->payload, *kept = NULL;
+	struct payload reply, payload = {
+		.bytes = message != NULL ? message->bytes : NULL,
+		.len = message != NULL ? message->len : 0,
+	};
+
+	request->state = REQUEST_DONE;
+	request->result = REQUEST_SILENT;
+	if (handler->kind->handle(handler, request->conn, &payload, &reply) ==
+	    HANDLER_REPLY) {
+		request->result = REQUEST_REPLIED;
+		if (buffer_reserve(buffers, &kept, reply.len) == 0)
+			buffer_append(kept, reply.bytes, reply.len);
+		else
+			request->result = REQUEST_FAILED;
+	}
+	buffer_release(buffers, &message);
+	request->payload = kept;
+}
+
+void
+handler_readmit(struct handler *handler, struct request *request)
+{
+	if (handler->queue != NULL)
+		queue_readmit(handler->queue, request);
+	else
+		handle_now(handler, request);
+}
+
+void
+handlers_pump(struct worker *worker)
+{
+	for (size_t i = 0; i < worker->nhandlers; i++)
+		if (worker->handlers[i].queue != NULL)
+			queue_pump(worker->handlers[i].queue);
 }

@@ -13,6 +13,7 @@
 
 struct conn;
 struct handler;
+struct request;
 struct worker;
 
 /* Bytes that belong to somebody else, and stay until the function that got them
@@ -46,6 +47,13 @@ struct handler {
 extern const struct handler_kind handler_echo;
 extern const struct handler_kind handler_discard;
 extern const struct handler_kind handler_executor;
+
+/* Handle what another worker, or another handler of this one, let in and did
+ * not begin: it waits in our queue, or is done at once. */
+void handler_readmit(struct handler *, struct request *);
+
+/* Begin what waits. */
+void handlers_pump(struct worker *);
 
 /* The handlers of the configuration.  Returns -1 with errno set. */
 int handlers_init(struct worker *);

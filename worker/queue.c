@@ -132,9 +132,35 @@ request_abandon(struct request *request)
 		request->conn = NULL;
 		return;
 	case REQUEST_DONE:
+	case REQUEST_PARKED:
 		break;
 	}
 	request_free(worker, request);
+}
+
+void
+queue_withdraw(struct request *request)
+{
+	leave_lane(request);
+	request->state = REQUEST_PARKED;
+}
+
+void
+queue_readmit(struct queue *queue, struct request *request)
+{
+	struct lane *lane = lane_of(queue, request->conn);
+	struct request *before;
+
+	TAILQ_FOREACH_REVERSE(before, &lane->requests, request_list, of_work)
+		if (before->arrived_us <= request->arrived_us)
+			break;
+	if (before != NULL)
+		TAILQ_INSERT_AFTER(&lane->requests, before, request, of_work);
+	else
+		TAILQ_INSERT_HEAD(&lane->requests, request, of_work);
+	request->queue = queue;
+	request->state = REQUEST_WAITING;
+	count_waiting(queue, lane, 1);
 }
 
 /*
@@ -227,13 +253,27 @@ queue_forget_feeder(struct queue *queue, struct conn *conn)
  * Going out.
  */
 
+/* The first of a lane.  Those of a connection that is to change hands go with
+ * it. */
+static struct request *
+first_of(const struct queue *queue, const struct lane *lane)
+{
+	struct request *request;
+
+	TAILQ_FOREACH(request, &lane->requests, of_work)
+		if (!giver_wants(&queue->worker->giver, request->conn))
+			break;
+	return (request);
+}
+
+/* NULL if none is to begin here. */
 static struct request *
 next_request(struct queue *queue)
 {
 	struct request *high, *normal;
 
-	high = TAILQ_FIRST(&queue->lanes[LANE_HIGH].requests);
-	normal = TAILQ_FIRST(&queue->lanes[LANE_NORMAL].requests);
+	high = first_of(queue, &queue->lanes[LANE_HIGH]);
+	normal = first_of(queue, &queue->lanes[LANE_NORMAL]);
 	if (high != NULL && (normal == NULL ||
 	    queue->high_run < QUEUE_HIGH_RUN)) {
 		queue->high_run++;
@@ -258,11 +298,10 @@ finish(struct request *request, enum request_result result,
 		conn_on_reply(request, result, reply);
 }
 
-/* Give the first that waits to an executor that is free. */
+/* Give a request that waits to an executor that is free. */
 static void
-begin_next(struct queue *queue, struct exec_link *link)
+begin(struct queue *queue, struct exec_link *link, struct request *request)
 {
-	struct request *request = next_request(queue);
 	struct buffer *message = request->payload;
 	struct payload payload = {
 		.bytes = message != NULL ? message->bytes : NULL,
@@ -306,9 +345,11 @@ void
 queue_pump(struct queue *queue)
 {
 	struct exec_link *link;
+	struct request *next;
 
-	while (queue->waiting > 0 && (link = find_room(queue)) != NULL)
-		begin_next(queue, link);
+	while (queue->waiting > 0 && (link = find_room(queue)) != NULL &&
+	    (next = next_request(queue)) != NULL)
+		begin(queue, link, next);
 	for (int i = 0; i < LANES; i++)
 		call_feeders(queue, &queue->lanes[i]);
 }

@@ -37,6 +37,12 @@ void request_abandon(struct request *);
 /* The last that happens to a request. */
 void request_free(struct worker *, struct request *);
 
+/* Take a request that waits out of its lane; and put it into that of a queue,
+ * in the order of arrival, whatever the limit: it was let in once.  It does not
+ * begin before the next queue_pump(). */
+void queue_withdraw(struct request *);
+void queue_readmit(struct queue *, struct request *);
+
 /* An executor of the handler is there: serve through fd, which is owned from
  * here on, also on failure. */
 void queue_add_executor(struct queue *, uint64_t id, int fd);

@@ -23,6 +23,7 @@ enum request_state {
 	REQUEST_WAITING,	/* in a lane */
 	REQUEST_RUNNING,	/* with an executor */
 	REQUEST_DONE,		/* waits for the replies before it */
+	REQUEST_PARKED,		/* in no lane: its connection changes hands */
 };
 
 enum request_result {
@@ -39,7 +40,8 @@ struct request {
 	struct conn *conn;	/* borrowed; NULL: it has ended */
 	struct queue *queue;	/* borrowed; NULL for a reply that was there at
 				   once, and waits for those before it */
-	struct buffer *payload;	/* owned; the message while WAITING, the reply
+	struct buffer *payload;	/* owned; the message while WAITING or
+				   PARKED, the reply
 				   when DONE; may be NULL */
 	uint64_t tag;		/* names it to its executor */
 	uint64_t arrived_us;

@@ -68,6 +68,8 @@ on_tick(evutil_socket_t fd, short what, void *arg)
 	worker_turn(worker);
 	counter_set(&worker->counters->beat_ms, clock_ms());
 	deadline_run(worker);
+	takers_tick(worker);
+	giver_tick(worker);
 	acceptors_on_departure(&worker->acceptors);
 	drain_tick(worker);
 	for (size_t i = 0; i < worker->nhandlers; i++)
@@ -92,11 +94,13 @@ worker_gather(struct worker *worker, struct conn *conn)
 void
 worker_settle(struct worker *worker)
 {
-	/* An executor that is found gone brings more replies. */
+	/* An executor that is found gone brings more replies, and a connection
+	 * that was answered may go. */
 	do {
 		worker_gather(worker, NULL);
+		giver_settle(worker);
 		exec_links_flush(worker);
-	} while (worker->gathering != NULL);
+	} while (worker->gathering != NULL || worker->giver.rested);
 }
 
 void
@@ -164,6 +168,7 @@ worker_init(struct worker *worker)
 	    output_init(&worker->output) == -1 ||
 	    conn_table_init(&worker->conns,
 		&heritage->counters[heritage->slot], heritage->block) == -1 ||
+	    giver_init(worker) == -1 ||
 	    handlers_init(worker) == -1 ||
 	    listeners_init(worker) == -1 ||
 	    acceptors_init(worker) == -1)
@@ -195,6 +200,8 @@ static void
 worker_free(struct worker *worker)
 {
 	acceptors_free(worker);
+	takers_free(worker);
+	giver_free(worker);
 	if (worker->listeners != NULL)
 		close_conns(worker);
 	listeners_free(worker);
@@ -251,6 +258,7 @@ worker_main(struct heritage *heritage)
 	int status;
 
 	TAILQ_INIT(&worker.unsent);
+	TAILQ_INIT(&worker.takers);
 	log_identify("worker", (int)heritage->slot,
 	    (int64_t)heritage->generation);
 	title_set("worker slot=%u gen=%" PRIu64, heritage->slot,

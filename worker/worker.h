@@ -19,8 +19,10 @@
 #include "worker/conn_table.h"
 #include "worker/drain.h"
 #include "worker/exec_link.h"
+#include "worker/giver.h"
 #include "worker/listener.h"
 #include "worker/output.h"
+#include "worker/taker.h"
 
 enum {
 	/* How often deadlines, drains and paused acceptors are looked at. */
@@ -45,6 +47,8 @@ struct worker {
 	struct conn *gathering;		/* whose later replies output holds */
 	struct exec_link_list unsent;	/* links with requests of this turn */
 	struct drain drain;
+	struct giver giver;
+	struct taker_list takers;
 	struct counters_worker *counters;	/* borrowed: our block's */
 	uint64_t now_ms;			/* coarse; as of this event */
 	uint8_t *scratch;			/* WORKER_SCRATCH bytes */

@@ -1,0 +1,141 @@
+/* SPDX-License-Identifier: ISC */
+#include "master/balance.h"
+
+#include "common/clock.h"
+#include "common/log.h"
+#include "master/master.h"
+
+enum {
+	/* Connections a second, where the operator wants what the configuration
+	 * has off. */
+	RATE = 1000,
+	/* Differences below so many, or this part of the mean, are left. */
+	TOLERANCE = 8,
+	TOLERANCE_PART = 20,
+	/* Nobody who has many is idle: enough after so many steps. */
+	FUTILE_MAX = 20,
+};
+
+static void
+begin(struct master *master)
+{
+	struct balance *balance = &master->balance;
+
+	if (balance->on)
+		return;
+	*balance = (struct balance){ .on = true, .begun_ms = clock_ms() };
+}
+
+void
+balance_order(struct master *master)
+{
+	if (master->running->conf->rebalance > 0)
+		begin(master);
+}
+
+void
+balance_demand(struct master *master)
+{
+	LOG(INFO, REBALANCE);
+	if (master->state == MASTER_RUNNING)
+		begin(master);
+}
+
+void
+balance_on_given(struct master *master, uint64_t carried)
+{
+	master->balance.moved += carried;
+	master->balance.futile = carried > 0 ? 0 : master->balance.futile + 1;
+}
+
+static void
+end(struct master *master)
+{
+	struct balance *balance = &master->balance;
+
+	balance->on = false;
+	if (balance->moved > 0)
+		LOG(INFO, REBALANCED, F_U64("conns", balance->moved),
+		    F_U64("duration_ms", clock_ms() - balance->begun_ms));
+}
+
+struct loads {
+	struct child *most, *fewest;
+	uint64_t max, min, mean;
+	bool complete;			/* each slot serves and gives none */
+};
+
+static uint64_t
+load_of(const struct master *master, const struct child *child)
+{
+	const struct counters *counters =
+	    &master->counters[child->slot->number];
+
+	return (counter_get(
+	    &counters->map->block[child->block].worker.active));
+}
+
+static void
+measure(const struct master *master, struct loads *loads)
+{
+	uint64_t load, sum = 0;
+
+	*loads = (struct loads){ .complete = true };
+	for (unsigned i = 0; i < master->running->slots; i++) {
+		struct child *child = master->slots[i].serving;
+
+		if (child == NULL || child->state != CHILD_SERVING ||
+		    child->passing > 0) {
+			loads->complete = false;
+			return;
+		}
+		load = load_of(master, child);
+		sum += load;
+		if (loads->most == NULL || load > loads->max) {
+			loads->most = child;
+			loads->max = load;
+		}
+		if (loads->fewest == NULL || load < loads->min) {
+			loads->fewest = child;
+			loads->min = load;
+		}
+	}
+	loads->mean = sum / master->running->slots;
+}
+
+static uint64_t
+step_size(const struct master *master)
+{
+	unsigned rate = master->running->conf->rebalance;
+	uint64_t step;
+
+	step = (uint64_t)(rate > 0 ? rate : RATE) * MASTER_TICK_MS / 1000;
+	return (step > 0 ? step : 1);
+}
+
+void
+balance_tick(struct master *master)
+{
+	struct loads loads;
+	uint64_t excess, step, tolerance;
+
+	if (!master->balance.on || master->state != MASTER_RUNNING ||
+	    master->reload.fresh != NULL || master->reload.passing)
+		return;
+	measure(master, &loads);
+	/* A worker that is awaited, or a step that is not done. */
+	if (!loads.complete)
+		return;
+	tolerance = loads.mean / TOLERANCE_PART;
+	if (tolerance < TOLERANCE)
+		tolerance = TOLERANCE;
+	if (loads.max - loads.min <= tolerance ||
+	    master->balance.futile >= FUTILE_MAX) {
+		end(master);
+		return;
+	}
+	excess = (loads.max - loads.min) / 2;
+	step = step_size(master);
+	succession_connect(loads.most, loads.fewest,
+	    excess < step ? excess : step);
+}

@@ -1,0 +1,197 @@
+/* SPDX-License-Identifier: ISC */
+#include "master/succession.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "common/clock.h"
+#include "common/log.h"
+#include "master/master.h"
+
+/*
+ * The report.
+ */
+
+static struct succession_report *
+report_new(const struct master *master, enum status_kind kind)
+{
+	struct succession_report *report;
+
+	if ((report = calloc(1, sizeof(*report))) == NULL)
+		return (NULL);
+	report->begun_ms = clock_ms();
+	report->told.kind = kind;
+	report->told.result = STATUS_DONE;
+	report->told.generation = master->running->number;
+	report->told.begun = time(NULL);
+	return (report);
+}
+
+void
+succession_report_join(struct succession_report **report, struct child *child,
+    enum status_kind kind)
+{
+	if (*report == NULL)
+		*report = report_new(child->master, kind);
+	/* Without memory there is none. */
+	child->report = *report;
+	if (*report != NULL)
+		(*report)->workers++;
+}
+
+static void
+tell(struct master *master, struct succession_report *report)
+{
+	struct status_report *told = &report->told;
+
+	told->duration_ms = clock_ms() - report->begun_ms;
+	LOG(INFO, RELOAD_REPORT, F_STR("kind", status_kind_name(told->kind)),
+	    F_U64("generation", told->generation), F_U64("held", told->held),
+	    F_U64("carried", told->carried),
+	    F_U64("finished", told->finished), F_U64("cut", told->cut),
+	    F_U64("lost", told->lost), F_U64("longest_us", told->longest_us),
+	    F_U64("duration_ms", told->duration_ms));
+	status_add_report(&master->status, told);
+	free(report);
+}
+
+static void
+account(struct succession_report *report, const struct child *child,
+    uint64_t lost)
+{
+	struct status_report *told = &report->told;
+	unsigned slot = child->slot->number;
+	/* One that died before it could tell. */
+	uint64_t carried = child->drained.carried > 0 ?
+	    child->drained.carried : child->given.carried;
+
+	told->carried += carried;
+	told->finished += child->drained.finished;
+	told->cut += child->drained.cut;
+	told->lost += lost;
+	told->held += carried + child->drained.finished + child->drained.cut +
+	    lost;
+	if (child->given.longest_us > told->longest_us)
+		told->longest_us = child->given.longest_us;
+	told->slot_ms[slot] = (uint32_t)(clock_ms() - report->begun_ms);
+	if (slot >= told->slots)
+		told->slots = slot + 1;
+}
+
+/*
+ * Links.
+ */
+
+void
+succession_connect(struct child *giver, struct child *taker, uint64_t quota)
+{
+	struct ctl_give order = { .quota = quota };
+	int fds[2];
+
+	if (channel_pair(fds) == -1) {
+		child_log(LOG_LEVEL_WARN, EVENT_HANDOVER_BROKEN, giver,
+		    "error", strerror(errno));
+		return;
+	}
+	giver->passing++;
+	child_tell(taker, CTL_TAKE, NULL, fds[0]);
+	child_tell(giver, CTL_GIVE, &order, fds[1]);
+	close(fds[0]);
+	close(fds[1]);
+}
+
+/* The worker that has the place of another one now; NULL if there is none. */
+static struct child *
+successor(const struct master *master, const struct child *child)
+{
+	unsigned slot = child->slot->number % master->running->slots;
+	struct child *serving = master->slots[slot].serving;
+
+	return (serving != NULL && serving->state == CHILD_SERVING ?
+	    serving : NULL);
+}
+
+void
+succession_begin(struct master *master)
+{
+	struct child *child, *taker;
+
+	TAILQ_FOREACH(child, &master->children, link)
+		if (child->state == CHILD_DRAINING &&
+		    (taker = successor(master, child)) != NULL)
+			succession_connect(child, taker, CTL_GIVE_ALL);
+}
+
+void
+succession_resume(struct master *master, struct child *taker)
+{
+	struct child *child;
+
+	TAILQ_FOREACH(child, &master->children, link)
+		if (child->state == CHILD_DRAINING &&
+		    successor(master, child) == taker)
+			succession_connect(child, taker, CTL_GIVE_ALL);
+}
+
+bool
+succession_is_passing(const struct master *master)
+{
+	const struct child *child;
+
+	TAILQ_FOREACH(child, &master->children, link)
+		if (child->passing > 0)
+			return (true);
+	return (false);
+}
+
+bool
+succession_is_leaving(const struct master *master)
+{
+	const struct child *child;
+
+	TAILQ_FOREACH(child, &master->children, link)
+		if (child->generation != master->running &&
+		    (child->passing > 0 || child->given.left == 0 ||
+		    child->state == CHILD_ENDING))
+			return (true);
+	return (false);
+}
+
+/*
+ * What children tell.
+ */
+
+void
+succession_on_given(struct child *child, const struct ctl_given *given)
+{
+	uint64_t longest_us = child->given.longest_us;
+
+	child->given.carried += given->carried;
+	child->given.left = given->left;
+	child->given.longest_us = given->longest_us > longest_us ?
+	    given->longest_us : longest_us;
+	if (child->passing > 0)
+		child->passing--;
+	if (child->state == CHILD_SERVING)
+		balance_on_given(child->master, given->carried);
+	reload_on_given(child->master);
+}
+
+void
+succession_on_death(struct child *child, uint64_t lost)
+{
+	struct succession_report *report = child->report;
+
+	if (child->passing > 0) {
+		child->passing = 0;
+		reload_on_given(child->master);
+	}
+	if (report == NULL)
+		return;
+	account(report, child, lost);
+	if (--report->workers == 0)
+		tell(child->master, report);
+}

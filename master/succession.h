@@ -1,0 +1,50 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * Who hands its connections to whom, and what became of everybody.
+ *
+ * Workers that are replaced give to the one that has their place now; where
+ * there is no such place any more, to that of another slot.  All that were
+ * replaced together share a report, which is complete when the last of them has
+ * gone.
+ */
+#ifndef MASTER_SUCCESSION_H
+#define MASTER_SUCCESSION_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "common/ctl.h"
+#include "common/status.h"
+
+struct child;
+struct master;
+
+struct succession_report {
+	unsigned workers;		/* whose end is awaited */
+	uint64_t begun_ms;
+	struct status_report told;
+};
+
+/* A worker is replaced: it is part of the report, which is made if there is
+ * none. */
+void succession_report_join(struct succession_report **, struct child *,
+    enum status_kind);
+
+/* Let all who drain give to those who serve. */
+void succession_begin(struct master *);
+/* A worker has begun to serve, in the place of one that died perhaps. */
+void succession_resume(struct master *, struct child *taker);
+/* Let a worker give so many connections to another. */
+void succession_connect(struct child *giver, struct child *taker,
+    uint64_t quota);
+
+/* Whether somebody has not given all that was at rest. */
+bool succession_is_passing(const struct master *);
+/* Whether that is so, or a worker that has nothing left is still there. */
+bool succession_is_leaving(const struct master *);
+
+void succession_on_given(struct child *, const struct ctl_given *);
+/* It is gone, and with it so many connections. */
+void succession_on_death(struct child *, uint64_t lost);
+
+#endif

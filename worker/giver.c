@@ -1,0 +1,524 @@
+/* SPDX-License-Identifier: ISC */
+#include "worker/giver.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "common/clock.h"
+#include "common/log.h"
+#include "worker/parcel.h"
+#include "worker/worker.h"
+
+/* A batch while it is put together. */
+struct packing {
+	struct giver_batch *batch;
+	struct handover_message msg;
+	struct parcel_bytes store;
+	struct conn *unpackable;	/* parked, and has to stay; or NULL */
+	uint8_t was;
+};
+
+static void take_up_next(struct worker *);
+
+static int
+link_of(const struct giver *giver)
+{
+	return (event_get_fd(&giver->event));
+}
+
+bool
+giver_has_taker(const struct giver *giver, const struct conn *conn)
+{
+	return (giver->protocol[conn->listener->number] ==
+	    conn->listener->conf->protocol + 1);
+}
+
+/*
+ * What goes.
+ */
+
+static bool
+gives_all(const struct giver *giver)
+{
+	return (giver->order.quota == CTL_GIVE_ALL);
+}
+
+/* How many more are to be sent off. */
+static uint64_t
+wanted(const struct giver *giver)
+{
+	uint64_t under_way = giver->carried;
+
+	for (int i = 0; i < GIVER_WINDOW; i++)
+		if (giver->batches[i].number != 0)
+			under_way += giver->batches[i].n;
+	return (giver->order.quota > under_way ?
+	    giver->order.quota - under_way : 0);
+}
+
+static bool
+can_go(const struct conn *conn)
+{
+	return (!conn->stays && conn_at_rest(conn));
+}
+
+/* Park a connection and put it into the batch.  Returns whether it fits. */
+static bool
+pack(struct packing *packing, struct conn *conn)
+{
+	struct giver_batch *batch = packing->batch;
+	struct handover_batch *wire = &packing->msg.batch;
+	uint8_t was = conn->deadline;
+
+	if (batch->n > 0 && packing->store.len + parcel_size(conn) >
+	    GIVER_BATCH_BYTES)
+		return (false);
+	conn_park(conn);
+	if (parcel_pack(conn, was, &wire->conns[batch->n],
+	    &packing->store) == -1) {
+		packing->unpackable = conn;
+		packing->was = was;
+		return (false);
+	}
+	batch->conns[batch->n] = conn;
+	batch->was[batch->n++] = was;
+	return (true);
+}
+
+/* Returns whether there is room for more. */
+static bool
+pack_queue(struct packing *packing, struct deadline_queue *queue, uint64_t most)
+{
+	struct conn *conn, *next;
+
+	for (conn = TAILQ_FIRST(&queue->waiting); conn != NULL; conn = next) {
+		if (packing->batch->n == most)
+			return (false);
+		next = TAILQ_NEXT(conn, waiting);
+		if (can_go(conn) && !pack(packing, conn))
+			return (false);
+	}
+	return (true);
+}
+
+static void
+pack_all(struct worker *worker, struct packing *packing)
+{
+	static const enum deadline_kind kinds[] = {
+		DEADLINE_IDLE, DEADLINE_READ, DEADLINE_WRITE, DEADLINE_REPLY
+	};
+	const struct giver *giver = &worker->giver;
+	size_t nkinds = gives_all(giver) ? sizeof(kinds) / sizeof(*kinds) : 1;
+	uint64_t most = wanted(giver);
+
+	if (most > HANDOVER_CONNS_MAX)
+		most = HANDOVER_CONNS_MAX;
+	for (size_t i = 0; i < worker->nlisteners; i++) {
+		struct listener *listener = &worker->listeners[i];
+
+		if (giver->protocol[listener->number] !=
+		    listener->conf->protocol + 1)
+			continue;
+		for (size_t k = 0; k < nkinds; k++)
+			if (!pack_queue(packing, &listener->deadlines[kinds[k]],
+			    most))
+				return;
+	}
+}
+
+/*
+ * What stays.
+ */
+
+static void
+take_back(struct worker *worker, struct conn *conn, uint8_t was, bool stays)
+{
+	conn->stays = stays;
+	if (stays && worker->giver.retry_ms == 0)
+		worker->giver.retry_ms = worker->now_ms + GIVER_RETRY_MS;
+	conn_wake(conn, (enum deadline_kind)was, conn_record(conn)->since_ms);
+}
+
+/* Nobody has taken any of a batch. */
+static void
+take_back_all(struct worker *worker, struct giver_batch *batch)
+{
+	batch->number = 0;
+	for (unsigned i = 0; i < batch->n; i++)
+		take_back(worker, batch->conns[i], batch->was[i], false);
+}
+
+static void
+forget_stays(struct worker *worker)
+{
+	struct conn *conn;
+
+	for (size_t i = 0; i < worker->nlisteners; i++)
+		for (int kind = 0; kind < DEADLINE_KINDS; kind++)
+			TAILQ_FOREACH(conn, &worker->listeners[i]
+			    .deadlines[kind].waiting, waiting)
+				conn->stays = false;
+}
+
+/*
+ * Sending.
+ */
+
+static struct giver_batch *
+find_batch(struct giver *giver, uint64_t number)
+{
+	for (int i = 0; i < GIVER_WINDOW; i++)
+		if (giver->batches[i].number == number)
+			return (&giver->batches[i]);
+	return (NULL);
+}
+
+static int
+send_packed(struct worker *worker, struct packing *packing)
+{
+	struct giver *giver = &worker->giver;
+	struct giver_batch *batch = packing->batch;
+	int fds[HANDOVER_FDS_MAX];
+	size_t nfds = 0;
+
+	if (packing->store.len > 0)
+		fds[nfds++] = packing->store.fd;
+	for (unsigned i = 0; i < batch->n; i++)
+		fds[nfds++] = conn_fd(batch->conns[i]);
+	packing->msg.batch.number = giver->numbered + 1;
+	packing->msg.batch.bytes = packing->store.len;
+	packing->msg.batch.n = batch->n;
+	packing->msg.batch.pad = 0;
+	if (handover_send(link_of(giver), &packing->msg, HANDOVER_BATCH, fds,
+	    nfds) == -1)
+		return (-1);
+	batch->number = ++giver->numbered;
+	giver->unanswered++;
+	return (0);
+}
+
+/* Send what is at rest, as much as fits into a batch.  Returns whether it may
+ * be worth to try again. */
+static bool
+send_batch(struct worker *worker)
+{
+	struct packing packing = {
+		.batch = find_batch(&worker->giver, 0),
+		.store = { .fd = -1 },
+	};
+	bool sent = false;
+
+	packing.batch->n = 0;
+	packing.batch->parked_us = clock_us();
+	pack_all(worker, &packing);
+	if (packing.batch->n > 0 && !(sent =
+	    send_packed(worker, &packing) == 0)) {
+		/* Too much is under way, of ours or the kernel's: when there
+		 * has been an answer, or some time, it may be otherwise. */
+		worker->giver.blocked = true;
+		take_back_all(worker, packing.batch);
+	}
+	if (packing.unpackable != NULL)
+		take_back(worker, packing.unpackable, packing.was, true);
+	if (packing.store.fd != -1)
+		close(packing.store.fd);
+	return (sent || packing.unpackable != NULL);
+}
+
+/*
+ * The link.
+ */
+
+/* Tell the master that this is all for now. */
+static void
+say_given(struct worker *worker)
+{
+	struct giver *giver = &worker->giver;
+	struct ctl_given given = {
+		.carried = giver->carried,
+		.left = worker->conns.count,
+		.longest_us = giver->longest_us,
+		.duration_ms = (uint32_t)(clock_ms() - giver->ordered_ms),
+	};
+
+	if (giver->said)
+		return;
+	giver->said = channel_send(worker->channel, CTL_GIVEN,
+	    worker->heritage->generation, &given, -1) == 0 || errno == EPIPE;
+}
+
+/* With nothing under way. */
+static void
+end_link(struct worker *worker)
+{
+	struct giver *giver = &worker->giver;
+
+	say_given(worker);
+	event_del(&giver->event);
+	close(link_of(giver));
+	giver->on = false;
+	giver->carried_before += giver->carried;
+	giver->carried = 0;
+	take_up_next(worker);
+}
+
+static void
+break_link(struct worker *worker, int why)
+{
+	struct giver *giver = &worker->giver;
+	uint64_t kept = 0;
+
+	giver->blocked = true;
+	for (int i = 0; i < GIVER_WINDOW; i++) {
+		struct giver_batch *batch = &giver->batches[i];
+
+		if (batch->number == 0)
+			continue;
+		kept += batch->n;
+		take_back_all(worker, batch);
+	}
+	giver->unanswered = 0;
+	if (why != 0 || kept > 0)
+		LOG(WARN, HANDOVER_BROKEN,
+		    F_STR("error", why == 0 ? "the taker is gone" :
+		    why == EPROTONOSUPPORT ? "the taker speaks another "
+		    "version" : strerror(why)),
+		    F_U64("conns_kept", kept),
+		    F_U64("conns", worker->conns.count));
+	end_link(worker);
+	/* Those who were to begin elsewhere. */
+	handlers_pump(worker);
+}
+
+/* Go on as far as can be; no replies are being gathered. */
+void
+giver_settle(struct worker *worker)
+{
+	struct giver *giver = &worker->giver;
+
+	if (!giver->rested)
+		return;
+	giver->rested = false;
+	if (!giver->on || !giver->greeted)
+		return;
+	while (!giver->blocked && giver->next == -1 &&
+	    giver->unanswered < GIVER_WINDOW && wanted(giver) > 0 &&
+	    send_batch(worker))
+		;
+	if (giver->unanswered > 0 || giver->blocked)
+		return;
+	if (giver->next != -1 || !gives_all(giver))
+		end_link(worker);
+	else {
+		say_given(worker);
+		/* With nothing left it need not wait for the next tick. */
+		drain_tick(worker);
+	}
+}
+
+static void
+on_adopted(struct worker *worker, const struct handover_adopted *adopted)
+{
+	struct giver *giver = &worker->giver;
+	struct giver_batch *batch = find_batch(giver, adopted->number);
+	uint64_t us, kept = 0;
+
+	us = clock_us() - batch->parked_us;
+	batch->number = 0;
+	giver->unanswered--;
+	giver->blocked = false;
+	for (unsigned i = 0; i < batch->n; i++) {
+		if ((adopted->taken & (UINT64_C(1) << i)) == 0) {
+			take_back(worker, batch->conns[i], batch->was[i], true);
+			kept++;
+			continue;
+		}
+		conn_forget(batch->conns[i]);
+		giver->carried++;
+		if (us > giver->longest_us)
+			giver->longest_us = us;
+	}
+	if (kept > 0)
+		LOG_CLIENT(WARN, HANDOVER_KEPT, F_U64("conns", kept));
+}
+
+/* The taker says nonsense, and may serve what it has not answered for: it must
+ * not be served twice. */
+static void
+give_up(struct worker *worker)
+{
+	struct giver *giver = &worker->giver;
+
+	for (int i = 0; i < GIVER_WINDOW; i++) {
+		struct giver_batch *batch = &giver->batches[i];
+
+		if (batch->number == 0)
+			continue;
+		batch->number = 0;
+		for (unsigned k = 0; k < batch->n; k++)
+			conn_forget(batch->conns[k]);
+	}
+	giver->unanswered = 0;
+	break_link(worker, EPROTO);
+}
+
+/* Returns whether another message may be there. */
+static bool
+handle_one(struct worker *worker)
+{
+	struct giver *giver = &worker->giver;
+	struct handover_message msg;
+	struct handover_fds fds;
+	int got;
+
+	got = handover_receive(link_of(giver), &msg, &fds);
+	if (got == -1 && errno == EAGAIN)
+		return (false);
+	if (got != 1) {
+		if (got == -1 && errno == EPROTO)
+			give_up(worker);
+		else
+			break_link(worker, got == 0 ? 0 : errno);
+		return (false);
+	}
+	handover_close_fds(&fds);
+	if (msg.header.type == HANDOVER_HELLO && !giver->greeted) {
+		giver->greeted = true;
+		memcpy(giver->protocol, msg.hello.protocol,
+		    sizeof(giver->protocol));
+	} else if (msg.header.type == HANDOVER_ADOPTED &&
+	    msg.adopted.number != 0 &&
+	    find_batch(giver, msg.adopted.number) != NULL)
+		on_adopted(worker, &msg.adopted);
+	else {
+		give_up(worker);
+		return (false);
+	}
+	return (giver->on);
+}
+
+static void
+on_link(evutil_socket_t fd, short what, void *arg)
+{
+	struct worker *worker = arg;
+
+	(void)fd;
+	(void)what;
+	worker_turn(worker);
+	while (handle_one(worker))
+		;
+	worker->giver.rested = worker->giver.on;
+	worker_settle(worker);
+}
+
+static void
+take_up(struct worker *worker, int link, const struct ctl_give *order)
+{
+	struct giver *giver = &worker->giver;
+
+	giver->order = *order;
+	giver->greeted = false;
+	giver->blocked = false;
+	giver->said = false;
+	giver->retry_ms = 0;
+	giver->longest_us = 0;
+	giver->ordered_ms = clock_ms();
+	forget_stays(worker);
+	event_assign(&giver->event, worker->base, link, EV_READ | EV_PERSIST,
+	    on_link, worker);
+	giver->on = event_add(&giver->event, NULL) == 0;
+	if (giver->on)
+		return;
+	close(link);
+	say_given(worker);
+}
+
+static void
+take_up_next(struct worker *worker)
+{
+	struct giver *giver = &worker->giver;
+	int link = giver->next;
+
+	if (link == -1)
+		return;
+	giver->next = -1;
+	take_up(worker, link, &giver->next_order);
+}
+
+void
+giver_decline(struct worker *worker)
+{
+	const struct ctl_given given = { .left = worker->conns.count };
+
+	(void)channel_send(worker->channel, CTL_GIVEN,
+	    worker->heritage->generation, &given, -1);
+}
+
+void
+giver_begin(struct worker *worker, int link, const struct ctl_give *order)
+{
+	struct giver *giver = &worker->giver;
+
+	if (!giver->on) {
+		take_up(worker, link, order);
+		return;
+	}
+	if (giver->next != -1) {
+		close(giver->next);
+		giver_decline(worker);
+	}
+	giver->next = link;
+	giver->next_order = *order;
+	giver->rested = true;
+}
+
+void
+giver_end(struct worker *worker)
+{
+	worker->giver.order.quota = 0;
+	worker->giver.rested = worker->giver.on;
+}
+
+void
+giver_tick(struct worker *worker)
+{
+	struct giver *giver = &worker->giver;
+
+	if (!giver->on)
+		return;
+	giver->blocked = false;
+	if (giver->retry_ms != 0 && worker->now_ms >= giver->retry_ms) {
+		giver->retry_ms = 0;
+		forget_stays(worker);
+	}
+	giver->rested = true;
+}
+
+int
+giver_init(struct worker *worker)
+{
+	worker->giver.next = -1;
+	worker->giver.batches = calloc(GIVER_WINDOW,
+	    sizeof(*worker->giver.batches));
+	return (worker->giver.batches == NULL ? -1 : 0);
+}
+
+void
+giver_free(struct worker *worker)
+{
+	struct giver *giver = &worker->giver;
+
+	for (int i = 0; giver->batches != NULL && i < GIVER_WINDOW; i++)
+		if (giver->batches[i].number != 0)
+			for (unsigned k = 0; k < giver->batches[i].n; k++)
+				conn_forget(giver->batches[i].conns[k]);
+	free(giver->batches);
+	if (giver->on) {
+		event_del(&giver->event);
+		close(link_of(giver));
+	}
+	if (giver->batches != NULL && giver->next != -1)
+		close(giver->next);
+}

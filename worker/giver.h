@@ -1,0 +1,108 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * Handing connections over: the giver's side.
+ *
+ * The master orders it, with a link to the worker that takes them.  When this
+ * one is replaced, all connections go that the other has a listener for, each
+ * as it comes to rest; to even out the load, so many of those that are idle.
+ * What the taker cannot take is served on, and offered again later.
+ */
+#ifndef WORKER_GIVER_H
+#define WORKER_GIVER_H
+
+#include <event2/event.h>
+#include <event2/event_struct.h>
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "common/ctl.h"
+#include "worker/conn.h"
+#include "worker/handover.h"
+
+struct worker;
+
+enum {
+	/* Batches without an answer: enough to keep both sides busy, few enough
+	 * that nobody is long without an owner, nor near the most descriptors
+	 * that an unprivileged process may have on their way: unix(7). */
+	GIVER_WINDOW = 4,
+	/* A batch is complete with so many bytes. */
+	GIVER_BATCH_BYTES = 1048576,
+	/* When what stayed is offered again. */
+	GIVER_RETRY_MS = 1000,
+};
+
+struct giver_batch {
+	uint64_t number;		/* 0: not in use */
+	uint64_t parked_us;
+	unsigned n;
+	struct conn *conns[HANDOVER_CONNS_MAX];
+	uint8_t was[HANDOVER_CONNS_MAX];	/* what they waited for */
+};
+
+struct giver {
+	bool on;			/* there is a link */
+	bool greeted;			/* and the taker has said HELLO */
+	bool rested;			/* perhaps there is one more to give */
+	bool blocked;			/* wait with the next batch */
+	bool said;			/* GIVEN */
+	struct event event;		/* owns the link */
+	struct ctl_give order;
+	int next;			/* a newer link, -1: none; taken up when
+					   nothing is on its way */
+	struct ctl_give next_order;
+	uint8_t protocol[COUNTERS_LISTENERS];	/* as in the HELLO */
+	struct giver_batch *batches;	/* GIVER_WINDOW, owned */
+	unsigned unanswered;		/* of these in use */
+	uint64_t numbered;		/* batches so far */
+	uint64_t ordered_ms;
+	uint64_t retry_ms;		/* when to offer again; 0: nothing */
+	uint64_t carried;		/* through this link */
+	uint64_t carried_before;	/* through earlier ones */
+	uint64_t longest_us;
+};
+
+/* Returns -1 with errno set. */
+int giver_init(struct worker *);
+/* Connections that are on their way are left to the taker. */
+void giver_free(struct worker *);
+
+/* Hand over through link, which is owned from here on. */
+void giver_begin(struct worker *, int link, const struct ctl_give *);
+/* The same, where there is no link: say that nothing was given. */
+void giver_decline(struct worker *);
+/* Give no more than is on its way. */
+void giver_end(struct worker *);
+
+/* Called at the end of each event, and with the worker's tick. */
+void giver_settle(struct worker *);
+void giver_tick(struct worker *);
+
+/* Whether the other worker has the listener of a connection, as it is here. */
+bool giver_has_taker(const struct giver *, const struct conn *);
+
+/* Whether a connection is to go when it comes to rest. */
+static inline bool
+giver_wants(const struct giver *giver, const struct conn *conn)
+{
+	return (giver->on && giver->greeted &&
+	    giver->order.quota == CTL_GIVE_ALL && !conn->stays &&
+	    giver_has_taker(giver, conn));
+}
+
+/* How many connections this worker has handed over in its life. */
+static inline uint64_t
+giver_carried(const struct giver *giver)
+{
+	return (giver->carried_before + giver->carried);
+}
+
+/* A connection has come to rest. */
+static inline void
+giver_on_rest(struct giver *giver)
+{
+	giver->rested = giver->on;
+}
+
+#endif

@@ -1,0 +1,142 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * What passes between two workers when connections change hands.
+ *
+ * The master gives a SOCK_SEQPACKET pair to both.  The taker says first what it
+ * takes; the giver sends batches of connections, each with its descriptors; the
+ * taker answers each batch with those that it now owns.  Whatever is not
+ * answered for is still the giver's: it has stopped to serve those connections,
+ * and takes them up again should the taker be gone.
+ *
+ * Bytes that were read or are owed travel in a memfd, one for a batch, so that
+ * a batch is one packet whatever it holds: it arrives whole or not at all.
+ *
+ * The two can come from different builds, as after an upgrade in place.  The
+ * header keeps its form for ever; whatever else changes needs a new version.
+ */
+#ifndef WORKER_HANDOVER_H
+#define WORKER_HANDOVER_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "common/counters.h"
+
+#ifndef HANDOVER_VERSION
+#define HANDOVER_VERSION 1
+#endif
+
+enum {
+	HANDOVER_CONNS_MAX = 64,	/* of a batch; bits of a uint64_t */
+	/* The memfd goes first: it is what must not be cut off. */
+	HANDOVER_FDS_MAX = 1 + HANDOVER_CONNS_MAX,
+};
+
+enum handover_type {
+	HANDOVER_HELLO = 1,
+	HANDOVER_BATCH,
+	HANDOVER_ADOPTED,
+};
+
+struct handover_header {
+	uint16_t version;
+	uint16_t type;			/* enum handover_type */
+	uint32_t length;		/* of what follows, in bytes */
+};
+
+/* What the taker takes. */
+struct handover_hello {
+	/* By the number of a listener: its protocol + 1, or 0 if there is no
+	 * such listener. */
+	uint8_t protocol[COUNTERS_LISTENERS];
+};
+
+enum {
+	HANDOVER_FINISHING = 1 << 0,	/* as in struct conn */
+	HANDOVER_EOF = 1 << 1,
+	HANDOVER_UNHANDLED = 1 << 2,
+	HANDOVER_FLAGS = (1 << 3) - 1
+};
+
+/* One connection.  Its bytes stand in the memfd from offset on: those of an
+ * unfinished message, those that are owed, then the requests. */
+struct handover_conn {
+	uint64_t id;
+	uint64_t opened_ms;
+	uint64_t since_ms;
+	uint64_t messages;
+	uint64_t bytes_in;
+	uint64_t bytes_out;
+	uint64_t offset;
+	uint64_t in_len;
+	uint64_t scanned;
+	uint64_t out_len;
+	uint64_t taken;
+	uint64_t unsent;
+	uint32_t nrequests;
+	uint16_t listener;		/* number */
+	uint16_t peer_port;
+	uint8_t peer[16];
+	uint8_t family;
+	uint8_t deadline;		/* enum deadline_kind */
+	uint8_t reason;			/* enum close_reason */
+	uint8_t flags;
+	uint32_t pad;
+};
+
+/* A request that no executor had begun; its payload follows.  Or a reply that
+ * waits for those before it. */
+struct handover_request {
+	uint64_t arrived_us;
+	uint64_t len;
+	uint8_t state;			/* enum request_state */
+	uint8_t result;			/* enum request_result */
+	uint8_t pad[6];
+};
+
+struct handover_batch {
+	uint64_t number;
+	uint64_t bytes;			/* in the memfd; 0: there is none */
+	uint32_t n;
+	uint32_t pad;
+	struct handover_conn conns[HANDOVER_CONNS_MAX];
+};
+
+struct handover_adopted {
+	uint64_t number;		/* of the batch */
+	uint64_t taken;			/* bit i: connection i */
+};
+
+struct handover_message {
+	struct handover_header header;
+	union {
+		struct handover_hello hello;
+		struct handover_batch batch;
+		struct handover_adopted adopted;
+	};
+};
+
+/* The descriptors that came with a message; who takes one sets it to -1. */
+struct handover_fds {
+	size_t n;
+	int fd[HANDOVER_FDS_MAX];
+};
+
+/* Send a message, whose payload is filled in, with copies of the descriptors.
+ * Never blocks.  Returns -1 with errno set. */
+int handover_send(int link, struct handover_message *, enum handover_type,
+    const int *fds, size_t nfds);
+
+/*
+ * Receive one message.  Fewer descriptors than were sent may arrive.  Returns
+ * 1; 0 at the end of the link; or -1 with errno set: EAGAIN, EPROTONOSUPPORT
+ * for one of another version, EPROTO for nonsense.
+ */
+int handover_receive(int link, struct handover_message *,
+    struct handover_fds *);
+
+/* Close those that nobody has taken. */
+void handover_close_fds(struct handover_fds *);
+
+#endif

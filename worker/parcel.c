@@ -1,0 +1,294 @@
+/* SPDX-License-Identifier: ISC */
+#include "worker/parcel.h"
+
+#include <sys/mman.h>
+#include <sys/socket.h>
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "worker/conn.h"
+#include "worker/conn_record.h"
+#include "worker/queue.h"
+#include "worker/worker.h"
+
+/*
+ * Wrapping up.
+ */
+
+static uint64_t
+length_of(const struct buffer *buffer)
+{
+	return (buffer != NULL ? buffer->len : 0);
+}
+
+uint64_t
+parcel_size(const struct conn *conn)
+{
+	const struct conn_pending *pending = conn->pending;
+	const struct request *request;
+	uint64_t size;
+
+	if (pending == NULL)
+		return (0);
+	size = length_of(pending->in) + length_of(pending->out);
+	TAILQ_FOREACH(request, &pending->requests, of_conn)
+		size += sizeof(struct handover_request) +
+		    length_of(request->payload);
+	return (size);
+}
+
+static int
+append(struct parcel_bytes *store, const void *bytes, size_t len)
+{
+	const uint8_t *from = bytes;
+	ssize_t n;
+
+	if (store->fd == -1) {
+		store->fd = memfd_create("penstock-handover", MFD_CLOEXEC);
+		if (store->fd == -1)
+			return (-1);
+	}
+	while (len > 0) {
+		n = pwrite(store->fd, from, len, (off_t)store->len);
+		if (n == -1 && errno == EINTR)
+			continue;
+		if (n <= 0)
+			return (-1);
+		from += n;
+		len -= (size_t)n;
+		store->len += (uint64_t)n;
+	}
+	return (0);
+}
+
+static int
+append_buffer(struct parcel_bytes *store, const struct buffer *buffer)
+{
+	return (buffer == NULL ? 0 :
+	    append(store, buffer->bytes, buffer->len));
+}
+
+static int
+append_request(struct parcel_bytes *store, const struct request *request)
+{
+	struct handover_request head = {
+		.arrived_us = request->arrived_us,
+		.len = length_of(request->payload),
+		.state = request->state,
+		.result = request->result,
+	};
+
+	return (append(store, &head, sizeof(head)) == -1 ? -1 :
+	    append_buffer(store, request->payload));
+}
+
+static int
+pack_pending(const struct conn_pending *pending, struct handover_conn *to,
+    struct parcel_bytes *store)
+{
+	const struct request *request;
+
+	to->offset = store->len;
+	to->in_len = length_of(pending->in);
+	to->scanned = pending->in != NULL ? pending->scanned : 0;
+	to->out_len = length_of(pending->out);
+	to->taken = pending->taken;
+	to->unsent = pending->unsent;
+	to->nrequests = pending->nrequests;
+	if (pending->unhandled)
+		to->flags |= HANDOVER_UNHANDLED;
+	if (append_buffer(store, pending->in) == -1 ||
+	    append_buffer(store, pending->out) == -1)
+		return (-1);
+	TAILQ_FOREACH(request, &pending->requests, of_conn)
+		if (append_request(store, request) == -1)
+			return (-1);
+	return (0);
+}
+
+int
+parcel_pack(const struct conn *conn, uint8_t was, struct handover_conn *to,
+    struct parcel_bytes *store)
+{
+	const struct conn_record *record = conn_record(conn);
+
+	*to = (struct handover_conn){
+		.id = record->id,
+		.opened_ms = record->opened_ms,
+		.since_ms = record->since_ms,
+		.messages = record->messages,
+		.bytes_in = record->bytes_in,
+		.bytes_out = record->bytes_out,
+		.listener = record->listener,
+		.peer_port = record->peer_port,
+		.family = record->family,
+		.deadline = was,
+		.reason = conn->reason,
+	};
+	memcpy(to->peer, record->peer, sizeof(to->peer));
+	if (conn->finishing)
+		to->flags |= HANDOVER_FINISHING;
+	if (conn->eof)
+		to->flags |= HANDOVER_EOF;
+	return (conn->pending == NULL ? 0 :
+	    pack_pending(conn->pending, to, store));
+}
+
+/*
+ * Unwrapping.
+ */
+
+/* A reader of one connection's part of the memfd. */
+struct reader {
+	const struct parcel_bytes *store;
+	uint64_t at;
+};
+
+static int
+read_bytes(struct reader *reader, void *bytes, uint64_t len)
+{
+	uint8_t *to = bytes;
+	ssize_t n;
+
+	if (reader->at > reader->store->len ||
+	    len > reader->store->len - reader->at) {
+		errno = EPROTO;
+		return (-1);
+	}
+	while (len > 0) {
+		n = pread(reader->store->fd, to, len, (off_t)reader->at);
+		if (n == -1 && errno == EINTR)
+			continue;
+		if (n <= 0) {
+			errno = EPROTO;		/* shorter than was said */
+			return (-1);
+		}
+		to += n;
+		len -= (uint64_t)n;
+		reader->at += (uint64_t)n;
+	}
+	return (0);
+}
+
+/* Nobody has to go for the sake of a newcomer, who is served where he is. */
+static int
+read_buffer(struct reader *reader, struct buffer_pool *buffers,
+    struct buffer **buffer, uint64_t len)
+{
+	if (len == 0)
+		return (0);
+	if (len > reader->store->len) {
+		errno = EPROTO;
+		return (-1);
+	}
+	if (buffer_reserve(buffers, buffer, len) == -1 ||
+	    read_bytes(reader, (*buffer)->bytes, len) == -1)
+		return (-1);
+	(*buffer)->len = len;
+	return (0);
+}
+
+static int
+read_request(struct reader *reader, struct conn *conn)
+{
+	struct worker *worker = conn->listener->worker;
+	struct handover_request head;
+	struct request *request;
+
+	if (read_bytes(reader, &head, sizeof(head)) == -1)
+		return (-1);
+	if ((head.state != REQUEST_PARKED && head.state != REQUEST_DONE) ||
+	    head.result > REQUEST_FAILED) {
+		errno = EPROTO;
+		return (-1);
+	}
+	if ((request = calloc(1, sizeof(*request))) == NULL)
+		return (-1);
+	request->conn = conn;
+	request->arrived_us = head.arrived_us;
+	request->state = head.state;
+	request->result = head.result;
+	if (read_buffer(reader, &worker->buffers, &request->payload,
+	    head.len) == -1 ||
+	    conn_add_request(conn, request) == -1) {
+		request_free(worker, request);
+		return (-1);
+	}
+	return (0);
+}
+
+static int
+unpack_pending(struct conn *conn, const struct handover_conn *from,
+    const struct parcel_bytes *store)
+{
+	struct buffer_pool *buffers = &conn->listener->worker->buffers;
+	struct reader reader = { .store = store, .at = from->offset };
+	struct conn_pending *pending;
+
+	if (from->in_len == 0 && from->out_len == 0 && from->nrequests == 0)
+		return (0);
+	if ((pending = conn_pending(conn)) == NULL ||
+	    read_buffer(&reader, buffers, &pending->in, from->in_len) == -1 ||
+	    read_buffer(&reader, buffers, &pending->out, from->out_len) == -1)
+		return (-1);
+	for (uint32_t i = 0; i < from->nrequests; i++)
+		if (read_request(&reader, conn) == -1)
+			return (-1);
+	pending->scanned = from->scanned;
+	pending->taken = from->taken;
+	pending->unsent = from->unsent;
+	pending->unhandled = pending->in != NULL &&
+	    (from->flags & HANDOVER_UNHANDLED) != 0;
+	return (0);
+}
+
+static struct listener *
+find_listener(struct worker *worker, unsigned number)
+{
+	for (size_t i = 0; i < worker->nlisteners; i++)
+		if (worker->listeners[i].number == number)
+			return (&worker->listeners[i]);
+	return (NULL);
+}
+
+static bool
+is_sound(const struct handover_conn *from)
+{
+	return (from->flags <= HANDOVER_FLAGS &&
+	    from->deadline < DEADLINE_KINDS &&
+	    from->reason < CLOSE_REASON_COUNT &&
+	    from->scanned <= from->in_len &&
+	    (from->family == AF_INET || from->family == AF_INET6 ||
+	    from->family == AF_UNIX));
+}
+
+struct conn *
+parcel_unpack(struct worker *worker, const struct handover_conn *from,
+    const struct parcel_bytes *store, int fd)
+{
+	struct listener *listener = find_listener(worker, from->listener);
+	struct conn *conn;
+	int saved;
+
+	if (listener == NULL || !is_sound(from)) {
+		errno = EPROTO;
+		return (NULL);
+	}
+	if ((conn = conn_place(listener, fd)) == NULL)
+		return (NULL);
+	/* It is served when it is ours for certain. */
+	event_del(&conn->event);
+	conn_record_adopt(conn, from);
+	conn->reason = from->reason;
+	conn->finishing = (from->flags & HANDOVER_FINISHING) != 0;
+	conn->eof = (from->flags & HANDOVER_EOF) != 0;
+	if (unpack_pending(conn, from, store) == 0)
+		return (conn);
+	saved = errno;
+	conn_withdraw(conn);
+	errno = saved;
+	return (NULL);
+}

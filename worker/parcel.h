@@ -1,0 +1,40 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * A connection in the form in which it goes to another worker: what is fixed in
+ * a struct handover_conn, its bytes in the memfd of its batch.
+ */
+#ifndef WORKER_PARCEL_H
+#define WORKER_PARCEL_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "worker/handover.h"
+
+struct conn;
+struct worker;
+
+/* The memfd of a batch. */
+struct parcel_bytes {
+	int fd;				/* -1: there is none */
+	uint64_t len;
+};
+
+/* Bytes that go into the memfd for a connection. */
+uint64_t parcel_size(const struct conn *);
+
+/* Wrap up a connection that is parked; was is what it waited for.  Returns -1
+ * with errno set when there is no place for its bytes, which may be half
+ * written then. */
+int parcel_pack(const struct conn *, uint8_t was, struct handover_conn *,
+    struct parcel_bytes *);
+
+/*
+ * Make a connection of it, parked, with the socket fd.  Returns NULL with errno
+ * set: the socket is still the caller's.  EPROTO says that it is nonsense, and
+ * nothing else of the batch should be believed.
+ */
+struct conn *parcel_unpack(struct worker *, const struct handover_conn *,
+    const struct parcel_bytes *, int fd);
+
+#endif

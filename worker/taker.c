@@ -1,0 +1,202 @@
+/* SPDX-License-Identifier: ISC */
+#include "worker/taker.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "common/log.h"
+#include "worker/parcel.h"
+#include "worker/worker.h"
+
+enum {
+	/* After so many batches, those who are served have their turn. */
+	BATCHES_PER_TURN = 2,
+};
+
+static int
+link_of(const struct taker *taker)
+{
+	return (event_get_fd(&taker->event));
+}
+
+static void
+taker_free(struct taker *taker)
+{
+	TAILQ_REMOVE(&taker->worker->takers, taker, entry);
+	event_del(&taker->event);
+	close(link_of(taker));
+	for (unsigned i = 0; i < taker->nadopted; i++)
+		conn_forget(taker->adopted[i]);
+	free(taker);
+}
+
+/*
+ * Adopting.
+ */
+
+/* Serve those that are ours now. */
+static void
+wake_all(struct taker *taker)
+{
+	struct worker *worker = taker->worker;
+	unsigned n = taker->nadopted;
+
+	taker->answer.number = 0;
+	taker->nadopted = 0;
+	worker->drain.conns += n;
+	for (unsigned i = 0; i < n; i++)
+		conn_wake(taker->adopted[i],
+		    (enum deadline_kind)taker->was[i],
+		    conn_record(taker->adopted[i])->since_ms);
+	handlers_pump(worker);
+}
+
+/* Say what we have taken.  Until that can be said, we have not. */
+static void
+answer(struct taker *taker)
+{
+	struct handover_message msg = { .adopted = taker->answer };
+
+	if (handover_send(link_of(taker), &msg, HANDOVER_ADOPTED, NULL,
+	    0) == -1 && errno != EPIPE && errno != ECONNRESET)
+		return;
+	/* A giver that is gone serves nobody. */
+	wake_all(taker);
+}
+
+/* Take what arrived of a batch: connections whose descriptor did not, or for
+ * whom there is no room, stay where they are. */
+static void
+adopt(struct taker *taker, const struct handover_batch *batch,
+    struct handover_fds *fds)
+{
+	struct parcel_bytes store = { .fd = -1, .len = batch->bytes };
+	size_t first = 0;
+	struct conn *conn;
+	int why = 0;
+
+	taker->answer = (struct handover_adopted){ .number = batch->number };
+	if (batch->bytes > 0) {
+		store.fd = fds->n > 0 ? fds->fd[0] : -1;
+		first = 1;
+	}
+	for (uint32_t i = 0; i < batch->n; i++) {
+		if (first + i >= fds->n) {
+			why = EMFILE;
+			break;
+		}
+		conn = parcel_unpack(taker->worker, &batch->conns[i], &store,
+		    fds->fd[first + i]);
+		if (conn == NULL) {
+			why = errno;
+			continue;
+		}
+		fds->fd[first + i] = -1;
+		taker->was[taker->nadopted] = batch->conns[i].deadline;
+		taker->adopted[taker->nadopted++] = conn;
+		taker->answer.taken |= UINT64_C(1) << i;
+	}
+	if (why != 0)
+		LOG_CLIENT(WARN, HANDOVER_REFUSED, F_ERRNO(why),
+		    F_U64("conns", batch->n - taker->nadopted));
+	answer(taker);
+}
+
+/* Returns whether another batch may be there. */
+static bool
+handle_one(struct taker *taker)
+{
+	struct handover_message msg;
+	struct handover_fds fds;
+	int got;
+
+	/* One answer at a time. */
+	if (taker->answer.number != 0)
+		return (false);
+	got = handover_receive(link_of(taker), &msg, &fds);
+	if (got == -1 && errno == EAGAIN)
+		return (false);
+	if (got == -1)
+		LOG(WARN, HANDOVER_BROKEN, F_ERRNO(errno));
+	if (got != 1 || msg.header.type != HANDOVER_BATCH ||
+	    msg.batch.number == 0) {
+		if (got == 1)
+			handover_close_fds(&fds);
+		taker_free(taker);
+		return (false);
+	}
+	adopt(taker, &msg.batch, &fds);
+	handover_close_fds(&fds);
+	return (true);
+}
+
+static void
+on_link(evutil_socket_t fd, short what, void *arg)
+{
+	struct taker *taker = arg;
+	struct worker *worker = taker->worker;
+
+	(void)fd;
+	(void)what;
+	worker_turn(worker);
+	for (int i = 0; i < BATCHES_PER_TURN; i++)
+		if (!handle_one(taker))
+			break;		/* there may be no taker any more */
+	worker_settle(worker);
+}
+
+static int
+say_hello(const struct worker *worker, int link)
+{
+	struct handover_message msg = { .hello = { .protocol = { 0 } } };
+
+	for (size_t i = 0; i < worker->nlisteners; i++)
+		msg.hello.protocol[worker->listeners[i].number] =
+		    (uint8_t)(worker->listeners[i].conf->protocol + 1);
+	return (handover_send(link, &msg, HANDOVER_HELLO, NULL, 0));
+}
+
+void
+taker_begin(struct worker *worker, int link)
+{
+	struct taker *taker;
+
+	if ((taker = calloc(1, sizeof(*taker))) == NULL ||
+	    say_hello(worker, link) == -1)
+		goto fail;
+	taker->worker = worker;
+	event_assign(&taker->event, worker->base, link, EV_READ | EV_PERSIST,
+	    on_link, taker);
+	if (event_add(&taker->event, NULL) == -1)
+		goto fail;
+	TAILQ_INSERT_TAIL(&worker->takers, taker, entry);
+	return;
+fail:
+	/* The giver sees it, and serves on; or it had nothing to give, and has
+	 * gone. */
+	if (errno != EPIPE)
+		LOG(WARN, HANDOVER_BROKEN, F_ERRNO(errno));
+	free(taker);
+	close(link);
+}
+
+void
+takers_tick(struct worker *worker)
+{
+	struct taker *taker;
+
+	TAILQ_FOREACH(taker, &worker->takers, entry)
+		if (taker->answer.number != 0)
+			answer(taker);
+}
+
+void
+takers_free(struct worker *worker)
+{
+	struct taker *taker;
+
+	while ((taker = TAILQ_FIRST(&worker->takers)) != NULL)
+		taker_free(taker);
+}

@@ -1,0 +1,40 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * Handing connections over: the taker's side.
+ *
+ * A worker can take from several at a time.  A connection that came is ours as
+ * soon as that was said, and not served before.  The end of a link means that
+ * nobody gives any more: what had been sent through it still comes.
+ */
+#ifndef WORKER_TAKER_H
+#define WORKER_TAKER_H
+
+#include <sys/queue.h>
+
+#include <event2/event.h>
+#include <event2/event_struct.h>
+
+#include "worker/handover.h"
+
+struct worker;
+
+struct taker {
+	TAILQ_ENTRY(taker) entry;
+	struct worker *worker;
+	struct event event;		/* owns the link */
+	struct conn *adopted[HANDOVER_CONNS_MAX];
+	uint8_t was[HANDOVER_CONNS_MAX];	/* what they waited for */
+	unsigned nadopted;
+	struct handover_adopted answer;	/* not yet said if number is not 0 */
+};
+
+TAILQ_HEAD(taker_list, taker);
+
+/* Take what comes through link, which is owned from here on. */
+void taker_begin(struct worker *, int link);
+void takers_free(struct worker *);
+
+/* Called with the worker's tick. */
+void takers_tick(struct worker *);
+
+#endif
