@@ -211,6 +211,12 @@ channel_free(struct channel *channel)
 }
 
 int
+channel_fd(const struct channel *channel)
+{
+	return (channel->fd);
+}
+
+int
 channel_send(struct channel *channel, enum ctl_type type, uint64_t generation,
     const void *payload, int pass_fd)
 {

@@ -35,6 +35,9 @@ struct channel *channel_new(struct event_base *, int fd, enum ctl_sender peer,
     const struct channel_callbacks *, void *arg);
 void channel_free(struct channel *);
 
+/* Its descriptor, which stays its own. */
+int channel_fd(const struct channel *);
+
 /* Hand on what has come already, without waiting for the loop's next turn. */
 void channel_catch_up(struct channel *);
 

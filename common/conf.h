@@ -141,6 +141,7 @@ struct conf {
 	unsigned drain_spread_ms;
 	unsigned watchdog_timeout_ms;	/* 0: no watchdog */
 	unsigned rebalance;		/* connections a second; 0: off */
+	unsigned probation_ms;		/* 0: nothing is rolled back */
 	bool cpu_affinity;
 	struct conf_log log;
 	unsigned max_connections;	/* over all workers and listeners */

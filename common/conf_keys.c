@@ -239,6 +239,8 @@ const struct conf_key conf_keys[] = {
 	  .min = SECOND, .max = 3600 * SECOND, .initial = 10 * SECOND },
 	{ .name = "rebalance", .type = CONF_UINT, AT(conf, rebalance),
 	  .zero_is_off = true, .min = 10, .max = 1000000, .initial = 1000 },
+	{ .name = "probation", .type = CONF_TIME, AT(conf, probation_ms),
+	  .max = 3600 * SECOND, .initial = 10 * SECOND },
 	{ .name = "cpu_affinity", .type = CONF_BOOL, AT(conf, cpu_affinity) },
 	{ .name = "max_connections", .type = CONF_UINT,
 	  AT(conf, max_connections),

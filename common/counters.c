@@ -84,8 +84,8 @@ fail:
 	return (-1);
 }
 
-int
-counters_open(struct counters *counters, int fd)
+static int
+open_for(struct counters *counters, int fd, int protection)
 {
 	struct stat st;
 
@@ -97,7 +97,9 @@ counters_open(struct counters *counters, int fd)
 	}
 	counters->fd = fd;
 	counters->size = (size_t)st.st_size;
-	counters->map = mmap(NULL, counters->size, PROT_READ, MAP_SHARED, fd,
+	counters->listeners = COUNTERS_LISTENERS;
+	counters->handlers = COUNTERS_HANDLERS;
+	counters->map = mmap(NULL, counters->size, protection, MAP_SHARED, fd,
 	    0);
 	if (counters->map == MAP_FAILED)
 		return (-1);
@@ -108,6 +110,18 @@ counters_open(struct counters *counters, int fd)
 	munmap(counters->map, counters->size);
 	errno = EINVAL;
 	return (-1);
+}
+
+int
+counters_open(struct counters *counters, int fd)
+{
+	return (open_for(counters, fd, PROT_READ));
+}
+
+int
+counters_resume(struct counters *counters, int fd)
+{
+	return (open_for(counters, fd, PROT_READ | PROT_WRITE));
 }
 
 void

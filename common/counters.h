@@ -179,6 +179,8 @@ int counters_new(struct counters *, unsigned slot, uint32_t records);
 /* Map a memfd that is there already, for reading.  Returns -1 with errno set;
  * EINVAL if it is not what counters_new() makes. */
 int counters_open(struct counters *, int fd);
+/* The same for the master, which is to write to it. */
+int counters_resume(struct counters *, int fd);
 void counters_free(struct counters *);
 
 /* Forbid this process to write to the mapping: a worker's view of other

@@ -13,8 +13,12 @@
 #include <stddef.h>
 #include <stdint.h>
 
+/* Tests build a program that speaks another one. */
+#ifndef CTL_VERSION
+#define CTL_VERSION 1
+#endif
+
 enum {
-	CTL_VERSION = 1,
 	CTL_FDS_MAX = 1,	/* descriptors that go with one message */
 };
 
@@ -78,7 +82,8 @@ struct ctl_disown {
 /*
  * A line's place is its number on the channel, so append and never reorder.  A
  * changed payload needs a new CTL_VERSION: after an upgrade in place the master
- * and its workers come from different builds.
+ * and its workers come from different builds, and so do workers and executors,
+ * to whom the same applies: common/exec.h.
  *
  *  READY    everything is in place; nothing is accepted before START
  *  FAILED   it will not be; the sender exits

@@ -29,7 +29,11 @@
 	E(RELOAD_REFUSED,	"reload_refused")			\
 	E(REOPEN,		"reopen")				\
 	E(REOPEN_FAILED,	"reopen_failed")			\
+	E(UPGRADE,		"upgrade")				\
+	E(UPGRADE_STDERR,	"upgrade_stderr")			\
 	E(UPGRADE_REFUSED,	"upgrade_refused")			\
+	E(UPGRADED,		"upgraded")				\
+	E(ROLLBACK,		"rollback")				\
 	/* workers */							\
 	E(WORKER_START,		"worker_start")				\
 	E(WORKER_READY,		"worker_ready")				\
@@ -41,6 +45,7 @@
 	E(WORKER_HUNG,		"worker_hung")				\
 	E(WORKER_KILLED,	"worker_killed")			\
 	E(WORKER_DISOWNED,	"worker_disowned")			\
+	E(WORKER_RELEASED,	"worker_released")			\
 	E(MASTER_GONE,		"master_gone")				\
 	E(HANDOVER_KEPT,	"handover_kept")			\
 	E(HANDOVER_REFUSED,	"handover_refused")			\

@@ -6,8 +6,8 @@
  * A stream socket.  Each way goes a sequence of frames: four bytes of length,
  * most significant first, then so many bytes, which begin with one of the
  * structs below; the payload is the rest.  Both ends are the same program on
- * the same machine, so the structs go as they are in memory.  Replies come in
- * any order.
+ * the same machine, so the structs go as they are in memory; a changed one needs
+ * a new CTL_VERSION (common/ctl.h).  Replies come in any order.
  *
  * Programs of the user's speak the same frames without these structs: see
  * penstock-handler(7).

@@ -15,6 +15,7 @@
 #include "common/log.h"
 #include "master/master.h"
 #include "master/signals.h"
+#include "master/state.h"
 
 void
 child_log(enum log_level level, enum log_event event,
@@ -49,6 +50,19 @@ on_channel_end(const char *why, void *arg)
 		child->patience_ms = clock_ms() + MASTER_EXIT_MS;
 		child->patience_for = "exit after it closed its channel";
 	}
+}
+
+static int
+listen_to(struct child *child, int fd)
+{
+	static const struct channel_callbacks callbacks = {
+		.on_message = on_message,
+		.on_end = on_channel_end,
+	};
+
+	child->channel = channel_new(child->master->base, fd, CTL_FROM_CHILD,
+	    &callbacks, child);
+	return (child->channel == NULL ? -1 : 0);
 }
 
 void
@@ -168,10 +182,6 @@ clean_block(struct master *master, const struct child *child)
 static int
 spawn(struct child *child, const struct generation *generation, bool prepared)
 {
-	static const struct channel_callbacks callbacks = {
-		.on_message = on_message,
-		.on_end = on_channel_end,
-	};
 	struct master *master = child->master;
 	struct heritage heritage;
 	int fds[2];
@@ -192,9 +202,8 @@ spawn(struct child *child, const struct generation *generation, bool prepared)
 		close(fds[0]);
 		return (-1);
 	}
-	child->channel = channel_new(master->base, fds[0], CTL_FROM_CHILD,
-	    &callbacks, child);
 	/* Without it the child sees the end of its channel, and exits. */
+	(void)listen_to(child, fds[0]);
 	return (0);
 }
 
@@ -233,6 +242,84 @@ fail:
 	slot->lent[block] = false;
 	errno = saved;
 	return (NULL);
+}
+
+/*
+ * Adoption.
+ */
+
+/* What it was told or is to say, its state tells well enough. */
+static const char *
+reason_for_patience(enum child_state state)
+{
+	switch (state) {
+	case CHILD_STARTING:
+		return ("READY");
+	case CHILD_DRAINING:
+		return ("end of the drain");
+	case CHILD_READY:
+	case CHILD_SERVING:
+	case CHILD_ENDING:
+		break;
+	}
+	return ("exit");
+}
+
+/* It sees the end of its channel, as if the master were gone: it stops
+ * accepting, serves those that it has, and exits. */
+static void
+release(struct child *child)
+{
+	struct slot *slot = child->slot;
+
+	if (child == slot->serving) {
+		slot->serving = NULL;
+		slot->again_ms = clock_ms();
+	}
+	if (child->state != CHILD_ENDING && child->state != CHILD_DRAINING) {
+		child->state = CHILD_DRAINING;
+		child->patience_ms = clock_ms() + MASTER_EXIT_MS +
+		    child->generation->conf->drain_timeout_ms;
+		child->patience_for = "end of the drain";
+	}
+	child_log(LOG_LEVEL_WARN, EVENT_WORKER_RELEASED, child, "error",
+	    "it speaks another version of the control protocol, and drains "
+	    "by itself");
+}
+
+struct child *
+child_adopt(struct master *master, const struct state_child *saved,
+    struct generation *generation, unsigned speaks)
+{
+	struct child *child;
+
+	if ((child = calloc(1, sizeof(*child))) == NULL)
+		return (NULL);
+	child->master = master;
+	child->slot = &master->slots[saved->slot];
+	child->pid = (pid_t)saved->pid;
+	child->generation = generation_hold(generation);
+	TAILQ_INIT(&child->crew.members);
+	child->crew.awaited = saved->awaited;
+	child->block = saved->block;
+	child->state = (enum child_state)saved->state;
+	child->given.left = UINT64_MAX;
+	child->born_ms = saved->born_ms;
+	child->patience_ms = saved->patience_ms;
+	child->patience_for = reason_for_patience(child->state);
+	snprintf(child->why, sizeof(child->why), "%s", saved->why);
+	child->slot->lent[child->block] = true;
+	if (saved->serving)
+		child->slot->serving = child;
+	TAILQ_INSERT_TAIL(&master->children, child, link);
+	if (saved->channel == -1)
+		return (child);
+	if (speaks != CTL_VERSION) {
+		close(saved->channel);
+		release(child);
+		return (child);
+	}
+	return (listen_to(child, saved->channel) == 0 ? child : NULL);
 }
 
 void
@@ -376,6 +463,6 @@ children_reap(struct master *master)
 	while ((pid = waitpid(-1, &status, WNOHANG)) > 0)
 		if ((child = find(master, pid)) != NULL)
 			bury(master, child, status);
-		else
-			(void)crew_reap(master, pid, status);
+		else if (!crew_reap(master, pid, status))
+			upgrade_reap(master, pid, status);
 }

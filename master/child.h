@@ -20,6 +20,7 @@
 struct succession_report;
 struct master;
 struct slot;
+struct state_child;
 
 /* In the order of life. */
 enum child_state {
@@ -56,6 +57,12 @@ TAILQ_HEAD(child_list, child);
  * yet committed.  Returns NULL with errno set. */
 struct child *child_new(struct master *, struct slot *,
     struct generation *, bool prepared);
+
+/* Take over one that another program has forked.  speaks says which CTL_VERSION
+ * its channel has: to one of another version nothing can be said, so that it is
+ * left to itself.  Returns NULL with errno set. */
+struct child *child_adopt(struct master *, const struct state_child *,
+    struct generation *, unsigned speaks);
 
 /* It and its crew are ready. */
 void child_on_complete(struct child *);

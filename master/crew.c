@@ -19,6 +19,7 @@
 #include "master/master.h"
 #include "master/pause.h"
 #include "master/program.h"
+#include "master/state.h"
 
 enum {
 	/* A command that has lived for so long has not failed to start. */
@@ -167,28 +168,33 @@ on_channel_end(const char *why, void *arg)
 		end_group(executor, SIGKILL);
 }
 
-/* Wait for the word that it is ready, as its kind gives it. */
 static int
-await(struct executor *executor, int channel)
+listen_to(struct executor *executor, int fd)
 {
 	static const struct channel_callbacks callbacks = {
 		.on_message = on_message,
 		.on_end = on_channel_end,
 	};
-	struct event_base *base = executor->master->base;
+
+	executor->channel = channel_new(executor->master->base, fd,
+	    CTL_FROM_CHILD, &callbacks, executor);
+	return (executor->channel == NULL ? -1 : 0);
+}
+
+/* Wait for the word that it is ready, as its kind gives it. */
+static int
+await(struct executor *executor, int channel)
+{
 	bool speaks = is_module(executor) || executor->conf->ready;
 
 	executor->patience_ms = executor->born_ms +
 	    (speaks ? READY_MS : MOMENT_MS);
-	if (is_module(executor)) {
-		executor->channel = channel_new(base, channel, CTL_FROM_CHILD,
-		    &callbacks, executor);
-		return (executor->channel == NULL ? -1 : 0);
-	}
+	if (is_module(executor))
+		return (channel == -1 ? 0 : listen_to(executor, channel));
 	if (!speaks)
 		return (0);
-	executor->word = event_new(base, executor->work, EV_READ | EV_PERSIST,
-	    on_word, executor);
+	executor->word = event_new(executor->master->base, executor->work,
+	    EV_READ | EV_PERSIST, on_word, executor);
 	return (executor->word == NULL ? -1 : event_add(executor->word, NULL));
 }
 
@@ -346,6 +352,64 @@ crew_start(struct child *worker)
 }
 
 /*
+ * Adoption.
+ */
+
+/* Hear from it again. */
+static int
+resume(struct executor *executor, const struct state_executor *saved)
+{
+	if (saved->errors != -1) {
+		if (stderr_line_open(&executor->errors, executor->master->base,
+		    saved->errors, executor->conf->name, executor->pid) == -1)
+			return (-1);
+		stderr_line_restore(&executor->errors, saved->last,
+		    saved->partial);
+	}
+	if (executor->state == EXECUTOR_STARTING)
+		return (await(executor, saved->channel));
+	if (saved->channel != -1)
+		return (listen_to(executor, saved->channel));
+	return (0);
+}
+
+int
+crew_adopt(struct master *master, struct child *worker,
+    const struct state_executor *saved, struct generation *generation,
+    bool heard)
+{
+	struct state_executor unheard = *saved;
+	struct executor *executor;
+
+	if ((executor = calloc(1, sizeof(*executor))) == NULL)
+		return (-1);
+	executor->master = master;
+	executor->worker = worker;
+	executor->generation = generation_hold(generation);
+	executor->conf = &generation->conf->handlers[saved->handler];
+	executor->handler = saved->handler;
+	executor->id = saved->id;
+	executor->pid = (pid_t)saved->pid;
+	executor->state = (enum executor_state)saved->state;
+	executor->work = saved->work;
+	executor->born_ms = saved->born_ms;
+	executor->patience_ms = saved->patience_ms;
+	executor->asked = saved->asked;
+	snprintf(executor->why, sizeof(executor->why), "%s", saved->why);
+	TAILQ_INSERT_TAIL(worker != NULL ? &worker->crew.members :
+	    &master->leaving, executor, link);
+	if (heard)
+		return (resume(executor, saved));
+	if (saved->channel != -1)
+		close(saved->channel);
+	unheard.channel = -1;
+	/* Its worker cannot be told of it. */
+	if (executor->state == EXECUTOR_STARTING)
+		leave(executor);
+	return (resume(executor, &unheard));
+}
+
+/*
  * Death.
  */
 
@@ -399,6 +463,10 @@ note_shortage(struct executor *executor)
 	    F_STR("how", executor->why),
 	    F_U64("alive_ms", clock_ms() - executor->born_ms),
 	    F_U64("retry_ms", pause));
+	if (executor->worker == executor->worker->slot->serving)
+		probation_on_death(executor->master, executor->generation,
+		    shortage->young_deaths, executor->conf->name,
+		    executor->why);
 }
 
 static void
@@ -537,7 +605,8 @@ watch_crew(struct child *worker, uint64_t now_ms)
 		next = TAILQ_NEXT(executor, link);
 		watch_starting(executor, now_ms);
 	}
-	if (worker->state == CHILD_ENDING)
+	/* To one without a channel none can be given. */
+	if (worker->state == CHILD_ENDING || worker->channel == NULL)
 		return;
 	for (unsigned i = 0; i < worker->generation->conf->nhandlers; i++)
 		hire_again(worker, i, now_ms);

@@ -24,6 +24,7 @@
 struct child;
 struct generation;
 struct master;
+struct state_executor;
 
 enum executor_state {
 	EXECUTOR_STARTING,
@@ -69,6 +70,12 @@ struct crew {
 /* Start the crew of a worker that was just forked.  Returns -1 with errno
  * set. */
 int crew_start(struct child *);
+
+/* Take over an executor that another program has started: of a worker, or of
+ * none if that is NULL.  heard says whether its channel can be understood.
+ * Returns -1 with errno set. */
+int crew_adopt(struct master *, struct child *worker,
+    const struct state_executor *, struct generation *, bool heard);
 
 /* The worker is gone. */
 void crew_dismiss(struct child *);

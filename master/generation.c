@@ -31,8 +31,10 @@ number_all(struct generation *generation, struct registry *listeners,
 }
 
 struct generation *
-generation_new(uint64_t number, struct conf *conf, struct registry *listeners,
-    struct registry *handlers, char why[GENERATION_WHY_MAX])
+generation_adopt(uint64_t number, unsigned slots,
+    const struct identity *identity, struct conf *conf,
+    struct registry *listeners, struct registry *handlers,
+    char why[GENERATION_WHY_MAX])
 {
 	struct generation *generation;
 
@@ -43,19 +45,42 @@ generation_new(uint64_t number, struct conf *conf, struct registry *listeners,
 	generation->number = number;
 	generation->references = 1;
 	generation->conf = conf;
-	generation->slots = conf_worker_count(conf);
-	if (privileges_find(conf, &generation->identity, why) == -1)
-		goto fail;
-	if (number_all(generation, listeners, handlers) == -1) {
-		snprintf(why, GENERATION_WHY_MAX, "more than %d names of "
-		    "listeners or %d of handlers since the start",
-		    COUNTERS_LISTENERS, COUNTERS_HANDLERS);
-		goto fail;
-	}
-	return (generation);
-fail:
+	generation->slots = slots;
+	generation->identity = *identity;
+	if (number_all(generation, listeners, handlers) == 0)
+		return (generation);
+	snprintf(why, GENERATION_WHY_MAX, "more than %d names of listeners or "
+	    "%d of handlers since the start", COUNTERS_LISTENERS,
+	    COUNTERS_HANDLERS);
 	free(generation);
 	return (NULL);
+}
+
+struct generation *
+generation_new(uint64_t number, struct conf *conf, struct registry *listeners,
+    struct registry *handlers, char why[GENERATION_WHY_MAX])
+{
+	struct identity identity;
+
+	if (privileges_find(conf, &identity, why) == -1)
+		return (NULL);
+	return (generation_adopt(number, conf_worker_count(conf), &identity,
+	    conf, listeners, handlers, why));
+}
+
+struct generation *
+generation_renew(uint64_t number, struct generation *older)
+{
+	struct generation *generation;
+
+	if ((generation = malloc(sizeof(*generation))) == NULL)
+		return (NULL);
+	*generation = *older;
+	generation->number = number;
+	generation->references = 1;
+	generation->lender = generation_hold(older->lender != NULL ?
+	    older->lender : older);
+	return (generation);
 }
 
 struct generation *
@@ -70,6 +95,8 @@ generation_release(struct generation *generation)
 {
 	if (generation == NULL || --generation->references > 0)
 		return;
-	conf_free(generation->conf);
+	if (generation->lender == NULL)
+		conf_free(generation->conf);
+	generation_release(generation->lender);
 	free(generation);
 }

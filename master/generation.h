@@ -16,7 +16,8 @@
 struct generation {
 	uint64_t number;		/* counts up from 1 */
 	unsigned references;
-	struct conf *conf;		/* owned */
+	struct conf *conf;		/* owned, unless there is a lender */
+	struct generation *lender;	/* whose conf it is; a reference */
 	unsigned slots;			/* how many workers serve */
 	struct identity identity;
 	unsigned listener_number[CONF_LISTENERS_MAX];
@@ -30,6 +31,16 @@ enum { GENERATION_WHY_MAX = 256 };
 struct generation *generation_new(uint64_t number, struct conf *,
     struct registry *listeners, struct registry *handlers,
     char why[GENERATION_WHY_MAX]);
+
+/* Make one of what was looked up before, and of a configuration that it owns if
+ * this succeeds. */
+struct generation *generation_adopt(uint64_t number, unsigned slots,
+    const struct identity *, struct conf *, struct registry *listeners,
+    struct registry *handlers, char why[GENERATION_WHY_MAX]);
+
+/* Make one that is like an older one, with its configuration.  Returns NULL
+ * with errno set. */
+struct generation *generation_renew(uint64_t number, struct generation *);
 
 /* One more reference, and one less; the last one's release frees it. */
 struct generation *generation_hold(struct generation *);

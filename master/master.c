@@ -44,7 +44,9 @@ static void
 begin_stop(struct master *master, const char *mode)
 {
 	LOG(INFO, STOP, F_STR("mode", mode));
+	upgrade_abort(master, "the server stops");
 	reload_abort(master, "the server stops");
+	probation_end(master);
 	master->state = MASTER_STOPPING;
 	master->resuming = false;
 	notify_stopping();
@@ -104,14 +106,6 @@ master_reopen(struct master *master)
 	LOG(INFO, REOPEN, F_STR("file", file));
 }
 
-void
-master_upgrade(struct master *master)
-{
-	(void)master;
-	LOG(ERROR, UPGRADE_REFUSED,
-	    F_STR("error", "this version cannot upgrade in place"));
-}
-
 /*
  * What happens to the server as a whole.
  */
@@ -167,8 +161,10 @@ on_tick(evutil_socket_t fd, short what, void *arg)
 	watchdog_run(master);
 	crews_watch(master);
 	slots_revive(master);
+	probation_run(master);
 	reload_try(master);
 	balance_tick(master);
+	upgrade_run(master);
 	log_flush_suppressed();
 	master->tick_ms = clock_ms();
 }
@@ -204,9 +200,11 @@ master_free(struct master *master)
 		event_base_free(master->base);
 	for (size_t i = 0; i < master->nslots; i++)
 		counters_free(&master->counters[i]);
-	status_free(&master->status);
 	registry_free(&master->listener_names);
 	registry_free(&master->handler_names);
+	status_free(&master->status);
+	probation_end(master);
+	upgrade_free(&master->upgrade);
 	generation_release(master->running);
 }
 
@@ -243,6 +241,15 @@ claim_pidfile(struct master *master, const struct conf *conf)
 	    errno == EEXIST ? why : strerror(errno)));
 }
 
+static int
+serve_on(struct master *master)
+{
+	if (master->state != MASTER_STOPPING || !TAILQ_EMPTY(&master->children))
+		event_base_dispatch(master->base);
+	LOG(INFO, STOPPED, F_I64("status", master->exit_status));
+	return (master->exit_status);
+}
+
 /* Serve until the end.  Owns conf. */
 static int
 serve(struct master *master, struct conf *conf)
@@ -258,27 +265,37 @@ serve(struct master *master, struct conf *conf)
 		return (EXIT_FAILED);
 	}
 	log_identify("master", -1, -1);
-	LOG(INFO, START, F_STR("version", PACKAGE_VERSION),
+	LOG(INFO, START, F_STR("version", PENSTOCK_VERSION),
 	    F_STR("file", master->conf_path));
 	limits_raise();
-	if (status_new(&master->status) == -1 || start_loop(master) == -1) {
+	if (start_loop(master) == -1 || status_new(&master->status) == -1) {
 		conf_free(conf);
 		return (fail("event loop", strerror(errno)));
 	}
 	if (reload_first(master, conf) == 0)
 		master_show(master);
-	if (master->state != MASTER_STOPPING || !TAILQ_EMPTY(&master->children))
-		event_base_dispatch(master->base);
-	LOG(INFO, STOPPED, F_I64("status", master->exit_status));
-	return (master->exit_status);
+	return (serve_on(master));
+}
+
+/* Serve on in place of the program of before. */
+static int
+take_over(struct master *master, const struct upgrade_legacy *legacy)
+{
+	signals_block();
+	if (start_loop(master) == -1)
+		return (fail("event loop", strerror(errno)));
+	if (upgrade_take_over(master, legacy) == -1)
+		return (EXIT_FAILED);
+	master_show(master);
+	return (serve_on(master));
 }
 
 /*
  * What else the program can be asked for.
  */
 
-static struct conf *
-load_or_tell(const char *path)
+struct conf *
+master_load_or_tell(const char *path)
 {
 	struct conf_report report = { .errors = NULL };
 	const struct conf_error *error;
@@ -330,10 +347,13 @@ print(const struct conf *conf)
 }
 
 static int
-run(struct master *master, const struct options *options, struct conf *conf)
+run(struct master *master, const struct options *options)
 {
 	int status = EXIT_FINE;
+	struct conf *conf;
 
+	if ((conf = master_load_or_tell(options->conf_path)) == NULL)
+		return (EXIT_CONF);
 	if (options->signal != 0)
 		status = signal_running(conf, options->signal);
 	else if (options->print)
@@ -356,26 +376,34 @@ master_main(int argc, char *argv[], const struct role *worker,
     const struct role *executor)
 {
 	static struct master master;
+	struct upgrade_legacy legacy;
 	struct options options;
-	struct conf *conf;
 	int status;
 
 	fd_open_standard();
+	upgrade_inherit(&legacy);
 	if ((status = options_parse(&options, argc, argv)) != -1)
 		return (status);
+	if (upgrade_init(&master.upgrade, argc, argv) == -1)
+		return (fail("/proc/self/exe", strerror(errno)));
 	master.worker = worker;
 	master.executor = executor;
 	master.conf_path = options.conf_path;
 	master.daemon_fd = -1;
 	master.reload.log_fd = -1;
+	master.probation.program = -1;
+	master.status.fd = -1;
 	master.pidfile.fd = -1;
 	TAILQ_INIT(&master.children);
 	TAILQ_INIT(&master.leaving);
 	master.listener_names.most = COUNTERS_LISTENERS;
 	master.handler_names.most = COUNTERS_HANDLERS;
-	if ((conf = load_or_tell(options.conf_path)) == NULL)
-		return (EXIT_CONF);
-	status = run(&master, &options, conf);
+	if (legacy.state == -1)
+		status = run(&master, &options);
+	else if (options.test)
+		status = upgrade_check(&master, &legacy);
+	else
+		status = take_over(&master, &legacy);
 	master_free(&master);
 	return (status);
 }

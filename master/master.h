@@ -15,9 +15,11 @@
 #include "master/child.h"
 #include "master/succession.h"
 #include "master/pidfile.h"
+#include "master/probation.h"
 #include "master/reload.h"
 #include "master/slot.h"
 #include "master/socket.h"
+#include "master/upgrade.h"
 
 enum {
 	/* How often deadlines and pauses of children are looked at. */
@@ -45,6 +47,8 @@ struct master {
 	const char *conf_path;			/* borrowed */
 	struct generation *running;		/* owned; NULL at the start */
 	struct reload reload;
+	struct upgrade upgrade;
+	struct probation probation;
 	struct child_list children;
 	struct executor_list leaving;		/* without a worker */
 	uint64_t executors;			/* that ever were */
@@ -73,7 +77,6 @@ int master_main(int argc, char *argv[], const struct role *worker,
 void master_stop(struct master *);	/* the second one: now */
 void master_stop_now(struct master *);
 void master_reopen(struct master *);
-void master_upgrade(struct master *);
 
 /* The new generation holds: all of its workers accept. */
 void master_on_ready(struct master *);
@@ -81,6 +84,9 @@ void master_on_ready(struct master *);
 void master_on_failure(struct master *);
 /* A child is gone; perhaps it was the last one. */
 void master_on_departure(struct master *);
+
+/* Read the configuration, or tell on standard error what is wrong with it. */
+struct conf *master_load_or_tell(const char *path);
 
 /* Show generation and state in the process title. */
 void master_show(const struct master *);

@@ -32,7 +32,7 @@ usage(FILE *stream)
 static void
 print_build(void)
 {
-	printf("penstock %s\n", PACKAGE_VERSION);
+	printf("penstock %s\n", PENSTOCK_VERSION);
 	printf("compiler: %s\n", PENSTOCK_BUILD_CC);
 	printf("flags: %s\n", PENSTOCK_BUILD_CFLAGS);
 	printf("sanitizers: %s\n", PENSTOCK_BUILD_SANITIZERS);
@@ -78,7 +78,7 @@ options_parse(struct options *options, int argc, char *argv[])
 			options->test = true;
 			break;
 		case 'v':
-			printf("penstock %s\n", PACKAGE_VERSION);
+			printf("penstock %s\n", PENSTOCK_VERSION);
 			return (EXIT_FINE);
 		default:
 			usage(stderr);

@@ -7,6 +7,11 @@
 
 #include <stdbool.h>
 
+/* Tests build a program that has another one. */
+#ifndef PENSTOCK_VERSION
+#define PENSTOCK_VERSION PACKAGE_VERSION
+#endif
+
 /* How the program ends; penstock(8) tells the same. */
 enum exit_status {
 	EXIT_FINE = 0,

@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "common/clock.h"
@@ -40,9 +41,33 @@ discard(struct master *master)
 }
 
 static void
+forget_back(struct reload *reload)
+{
+	generation_release(reload->back);
+	reload->back = NULL;
+}
+
+static void
+report_refusal(struct master *master, const char *why)
+{
+	struct status_report report = {
+		.kind = master->reload.kind,
+		.result = STATUS_REFUSED,
+		.generation = master->running->number,
+		.begun = time(NULL),
+	};
+
+	snprintf(report.why, sizeof(report.why), "%s", why);
+	status_add_report(&master->status, &report);
+}
+
+static void
 refuse(struct master *master, const char *why)
 {
+	enum status_kind kind = master->reload.kind;
+
 	discard(master);
+	forget_back(&master->reload);
 	if (master->state == MASTER_STARTING) {
 		LOG(ERROR, START_FAILED, F_STR("error", why));
 		if (!log_is_stderr())
@@ -50,11 +75,16 @@ refuse(struct master *master, const char *why)
 		master_on_failure(master);
 		return;
 	}
-	LOG(ERROR, RELOAD_REFUSED, F_STR("error", why),
+	LOG(ERROR, RELOAD_REFUSED, F_STR("kind", status_kind_name(kind)),
+	    F_STR("error", why),
 	    F_STR("kept", "the configuration and workers of before"));
+	report_refusal(master, why);
+	/* The program stays, and with it nothing to go back to. */
+	if (kind == STATUS_UPGRADE)
+		probation_end(master);
 	if (!master->reload.ordered)
 		notify_ready(master->running->number, master->running->slots);
-	notify_status("reload refused: %s", why);
+	notify_status("%s refused: %s", status_kind_name(kind), why);
 	if (master->resuming) {
 		/* The order before this one was to stop. */
 		master->resuming = false;
@@ -68,13 +98,19 @@ refuse(struct master *master, const char *why)
 void
 reload_abort(struct master *master, const char *why)
 {
-	master->reload.ordered = false;
-	master->reload.passing = false;
-	if (master->reload.fresh == NULL)
+	struct reload *reload = &master->reload;
+
+	reload->ordered = false;
+	reload->passing = false;
+	forget_back(reload);
+	if (reload->fresh == NULL)
 		return;
 	discard(master);
-	if (master->running != NULL)
-		LOG(WARN, RELOAD_REFUSED, F_STR("error", why));
+	if (master->running == NULL)
+		return;
+	LOG(WARN, RELOAD_REFUSED, F_STR("kind", status_kind_name(reload->kind)),
+	    F_STR("error", why));
+	report_refusal(master, why);
 }
 
 /*
@@ -133,23 +169,43 @@ fork_workers(struct master *master, char why[WHY_MAX])
 	return (0);
 }
 
+/* Of a configuration, which is then owned or freed; or, if that is NULL, of the
+ * one to go back to. */
+static struct generation *
+make_generation(struct master *master, struct conf *conf, char why[WHY_MAX])
+{
+	uint64_t number = master->numbered + 1;
+	struct generation *generation;
+
+	if (conf == NULL) {
+		generation = generation_renew(number, master->reload.back);
+		if (generation == NULL)
+			snprintf(why, WHY_MAX, "%s", strerror(errno));
+		return (generation);
+	}
+	generation = generation_new(number, conf, &master->listener_names,
+	    &master->handler_names, why);
+	if (generation == NULL)
+		conf_free(conf);
+	return (generation);
+}
+
 static int
 prepare(struct master *master, struct conf *conf, char why[WHY_MAX])
 {
+	const struct conf *fresh;
 	struct reload *reload = &master->reload;
 
 	reload->awaited = 0;
-	reload->fresh = generation_new(master->numbered + 1, conf,
-	    &master->listener_names, &master->handler_names, why);
-	if (reload->fresh == NULL) {
-		conf_free(conf);
+	reload->fresh = make_generation(master, conf, why);
+	if (reload->fresh == NULL)
 		return (-1);
-	}
+	fresh = reload->fresh->conf;
 	if (slots_prepare(master, reload->fresh->slots) == -1) {
 		snprintf(why, WHY_MAX, "counters: %s", strerror(errno));
 		return (-1);
 	}
-	if (sockets_prepare(&master->sockets, conf, reload->fresh->slots,
+	if (sockets_prepare(&master->sockets, fresh, reload->fresh->slots,
 	    why) == -1 ||
 	    prepare_log(master, why) == -1)
 		return (-1);
@@ -175,8 +231,8 @@ may_retry(struct master *master)
 	return (false);
 }
 
-/* Begin with a configuration that is found good, and now owned.  The rest
- * happens when the workers are READY. */
+/* Begin with a configuration that is found good, and now owned; or go back, if
+ * it is NULL.  The rest happens when the workers are READY. */
 static int
 begin(struct master *master, struct conf *conf)
 {
@@ -190,6 +246,7 @@ begin(struct master *master, struct conf *conf)
 	if (errno == EADDRINUSE && may_retry(master)) {
 		discard(master);
 		master->reload.ordered = true;
+		master->reload.ordered_kind = master->reload.kind;
 		return (0);
 	}
 	master->reload.retry_until_ms = 0;
@@ -215,13 +272,13 @@ have_room(const struct master *master)
 	return (true);
 }
 
-static bool
-can_begin(struct master *master)
+bool
+reload_may_begin(struct master *master)
 {
 	struct reload *reload = &master->reload;
 
-	if (!reload->ordered || reload->fresh != NULL ||
-	    master->state != MASTER_RUNNING || succession_is_leaving(master))
+	if (reload->fresh != NULL || master->state != MASTER_RUNNING ||
+	    succession_is_leaving(master))
 		return (false);
 	if (have_room(master)) {
 		reload->said_waiting = false;
@@ -240,15 +297,45 @@ reload_try(struct master *master)
 	struct reload *reload = &master->reload;
 	struct conf *conf;
 
-	if (!can_begin(master))
+	/* A new program is to find all at rest, and reloads by itself. */
+	if (!reload->ordered || upgrade_is_under_way(master) ||
+	    !reload_may_begin(master))
 		return;
 	reload->ordered = false;
+	reload->kind = reload->ordered_kind;
 	reload->begun_ms = clock_ms();
 	notify_reloading();
-	if ((conf = load(master)) == NULL)
+	if (reload->kind == STATUS_ROLLBACK)
+		conf = NULL;
+	else if ((conf = load(master)) == NULL) {
 		refuse(master, "the configuration is wrong");
-	else if (begin(master, conf) == 0)
+		return;
+	}
+	if (begin(master, conf) == 0)
 		master_show(master);
+}
+
+static void
+order(struct master *master, enum status_kind kind)
+{
+	master->reload.ordered = true;
+	master->reload.ordered_kind = kind;
+	reload_try(master);
+}
+
+void
+reload_after_upgrade(struct master *master)
+{
+	order(master, STATUS_UPGRADE);
+}
+
+void
+reload_back(struct master *master, struct generation *back, const char *why)
+{
+	notify_status("rolling back: %s", why);
+	forget_back(&master->reload);
+	master->reload.back = generation_hold(back);
+	order(master, STATUS_ROLLBACK);
 }
 
 /* A stop that has not come to its end is taken back: the last order holds. */
@@ -270,8 +357,15 @@ reload_order(struct master *master)
 	}
 	if (master->state == MASTER_STOPPING)
 		resume(master);
-	master->reload.ordered = true;
-	reload_try(master);
+	/* That of an upgrade reads the configuration too. */
+	if (master->reload.ordered &&
+	    master->reload.ordered_kind == STATUS_UPGRADE) {
+		reload_try(master);
+		return;
+	}
+	probation_end(master);
+	forget_back(&master->reload);
+	order(master, STATUS_RELOAD);
 }
 
 /*
@@ -327,7 +421,8 @@ finish(struct master *master)
 	struct reload *reload = &master->reload;
 
 	reload->passing = false;
-	LOG(INFO, RELOAD_DONE, F_U64("workers", master->running->slots),
+	LOG(INFO, RELOAD_DONE, F_STR("kind", status_kind_name(reload->kind)),
+	    F_U64("workers", master->running->slots),
 	    F_U64("duration_ms", clock_ms() - reload->begun_ms));
 	balance_order(master);
 	master_on_ready(master);
@@ -354,6 +449,7 @@ commit(struct master *master)
 	}
 	master->running = reload->fresh;
 	reload->fresh = NULL;
+	forget_back(reload);
 	master->resuming = false;
 	change_log(master);
 	limits_check(master->running->conf, master->running->slots);
@@ -361,6 +457,7 @@ commit(struct master *master)
 	    master->running->slots);
 	reload->passing = old != NULL;
 	change_workers(master);
+	probation_begin(master, reload->kind, old);
 	generation_release(old);
 	if (!reload->passing)
 		master_on_ready(master);

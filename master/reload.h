@@ -24,10 +24,12 @@ struct master;
 
 struct reload {
 	struct generation *fresh;	/* owned; NULL: none is under way */
-	bool ordered;			/* one is to follow */
+	enum status_kind kind;		/* of that one, or the last */
+	bool ordered;			/* one is to follow: */
+	enum status_kind ordered_kind;
+	struct generation *back;	/* a reference; where a roll-back goes */
 	bool said_waiting;
 	bool passing;			/* the old workers give to the new */
-	enum status_kind kind;
 	int log_fd;			/* prepared; -1: the log stays */
 	unsigned awaited;		/* workers that are not READY */
 	uint64_t begun_ms;
@@ -37,6 +39,15 @@ struct reload {
 /* Carry out the order to reload; folded into one that follows if that cannot be
  * now. */
 void reload_order(struct master *);
+
+/* Whether the next generation could be begun now. */
+bool reload_may_begin(struct master *);
+
+/* Exchange the workers that another program has left us. */
+void reload_after_upgrade(struct master *);
+
+/* Go back to an earlier generation, and say why. */
+void reload_back(struct master *, struct generation *, const char *why);
 
 /* Begin what was ordered, if that can be now. */
 void reload_try(struct master *);

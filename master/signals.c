@@ -21,7 +21,7 @@ static const struct {
 	{ SIGQUIT,	"quit",		master_stop },
 	{ SIGHUP,	"reload",	reload_order },
 	{ SIGUSR1,	"reopen",	master_reopen },
-	{ SIGUSR2,	"upgrade",	master_upgrade },
+	{ SIGUSR2,	"upgrade",	upgrade_order },
 	{ SIGWINCH,	"rebalance",	balance_demand },
 	{ SIGINT,	NULL,		master_stop_now },
 	{ SIGCHLD,	NULL,		children_reap },

@@ -88,6 +88,7 @@ replace(struct slot *slot, const struct child *child, int status,
     uint64_t lost)
 {
 	struct master *master = child->master;
+	char how[PAUSE_HOW_MAX];
 	uint64_t pause;
 
 	if (clock_ms() - child->born_ms >= PAUSE_YOUNG_MS)
@@ -95,6 +96,8 @@ replace(struct slot *slot, const struct child *child, int status,
 	slot->young_deaths++;
 	pause = pause_after(slot->young_deaths);
 	log_death(child, status, lost, pause);
+	probation_on_death(master, child->generation, slot->young_deaths,
+	    "workers", describe_death(status, how));
 	slots_steer(master);
 	if (pause == 0)
 		revive(master, slot);

@@ -15,7 +15,9 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "common/conf_addr.h"
 #include "common/log.h"
+#include "master/state.h"
 
 enum {
 	/* Bytes that the kernel holds unsent for a connection. */
@@ -533,6 +535,76 @@ sockets_for(const struct sockets *sockets, const struct conf *conf,
 				    slot, slots, prepared);
 		}
 	return (taken);
+}
+
+/*
+ * From one program to the next.
+ */
+
+static int
+save_group(const struct socket_group *group, struct state *state)
+{
+	struct state_group *saved;
+	struct state_socket *socket;
+
+	if ((saved = state_add_group(state)) == NULL)
+		return (-1);
+	saved->listening = group->nlistening;
+	saved->inode = group->inode;
+	if ((saved->address = strdup(group->text)) == NULL)
+		return (-1);
+	for (unsigned i = 0; i < group->nlistening; i++) {
+		if ((socket = state_add_socket(state)) == NULL)
+			return (-1);
+		socket->group = (unsigned)state->ngroups - 1;
+		socket->fd = group->fds[i];
+	}
+	return (0);
+}
+
+int
+sockets_save(const struct sockets *sockets, struct state *state)
+{
+	for (size_t i = 0; i < sockets->n; i++)
+		if (save_group(sockets->groups[i], state) == -1)
+			return (-1);
+	return (0);
+}
+
+static struct socket_group *
+adopt_group(struct sockets *sockets, const struct state_group *saved)
+{
+	struct conf_address parsed[2] = { { .text = NULL } };
+	struct socket_group *group = NULL;
+	const char *must;
+	size_t n;
+
+	n = conf_addr_parse(saved->address, parsed, &must);
+	if (n == 1)
+		group = add_group(sockets, &parsed[0]);
+	else
+		errno = EINVAL;
+	for (size_t i = 0; i < n; i++)
+		conf_addr_free(&parsed[i]);
+	if (group != NULL)
+		group->inode = saved->inode;
+	return (group);
+}
+
+int
+sockets_adopt(struct sockets *sockets, const struct state *state)
+{
+	struct socket_group *group;
+
+	for (size_t i = 0; i < state->ngroups; i++)
+		if (adopt_group(sockets, &state->groups[i]) == NULL)
+			return (-1);
+	for (size_t i = 0; i < state->nsockets; i++) {
+		group = sockets->groups[state->sockets[i].group];
+		group->fds[group->nfds++] = state->sockets[i].fd;
+		group->nlistening = group->nfds;
+	}
+	return (0);
 }
 
 void

@@ -23,6 +23,7 @@
 enum { SOCKETS_WHY_MAX = 256 };
 
 struct socket_group;
+struct state;
 
 struct sockets {
 	struct socket_group **groups;	/* one for each address */
@@ -58,6 +59,11 @@ void sockets_steer(struct sockets *, const bool live[], unsigned slots);
 struct heritage_socket *sockets_for(const struct sockets *,
     const struct conf *, unsigned slot, unsigned slots, bool prepared,
     size_t *n);
+
+/* Tell of all sockets that listen; take over those that another program has
+ * told of.  Return -1 with errno set. */
+int sockets_save(const struct sockets *, struct state *);
+int sockets_adopt(struct sockets *, const struct state *);
 
 /* Close all sockets, and remove the files of those that have one. */
 void sockets_close(struct sockets *);

@@ -17,8 +17,10 @@ tell(struct stderr_line *line)
 	line->len = 0;
 	if (*line->last == '\0')
 		return;
-	LOG_CLIENT(WARN, HANDLER_STDERR, F_STR("handler", line->handler),
-	    F_I64("child", line->pid), F_STR("line", line->last));
+	LOG_WITH(log_write_limited, LOG_LEVEL_WARN, line->handler != NULL ?
+	    EVENT_HANDLER_STDERR : EVENT_UPGRADE_STDERR,
+	    F_STR("handler", line->handler), F_I64("child", line->pid),
+	    F_STR("line", line->last));
 }
 
 /* A line that is too long is told in pieces. */
@@ -73,6 +75,15 @@ stderr_line_open(struct stderr_line *line, struct event_base *base, int fd,
 	close(fd);
 	errno = ENOMEM;
 	return (-1);
+}
+
+void
+stderr_line_restore(struct stderr_line *line, const char *last,
+    const char *text)
+{
+	line->len = strnlen(text, STDERR_LINE_MAX - 1);
+	memcpy(line->text, text, line->len);
+	strncpy(line->last, last, STDERR_LINE_MAX - 1);
 }
 
 void

@@ -2,6 +2,7 @@
 /*
  * What a handler's program writes to its standard error: line by line it goes
  * to the log, with the handler's name, and no faster than the log's own limit.
+ * The same for the check run of an upgrade, which has no handler.
  */
 #ifndef MASTER_STDERR_LINE_H
 #define MASTER_STDERR_LINE_H
@@ -14,7 +15,7 @@ enum { STDERR_LINE_MAX = 512 };
 
 struct stderr_line {
 	struct event *event;		/* owned, and with it the descriptor */
-	const char *handler;		/* borrowed */
+	const char *handler;		/* borrowed; NULL: see above */
 	pid_t pid;
 	char text[STDERR_LINE_MAX];	/* the line that is not at its end */
 	size_t len;
@@ -25,6 +26,10 @@ struct stderr_line {
  * errno set. */
 int stderr_line_open(struct stderr_line *, struct event_base *, int fd,
     const char *handler, pid_t);
+
+/* Go on from what has been read before the program was exchanged. */
+void stderr_line_restore(struct stderr_line *, const char *last,
+    const char *text);
 
 /* Take what is there, and close. */
 void stderr_line_close(struct stderr_line *);

@@ -432,6 +432,7 @@ START_TEST(a_file_with_nothing_but_a_listener_has_every_default)
 	ck_assert_uint_eq(conf->drain_spread_ms, 1000);
 	ck_assert_uint_eq(conf->watchdog_timeout_ms, 10000);
 	ck_assert_uint_eq(conf->rebalance, 1000);
+	ck_assert_uint_eq(conf->probation_ms, 10000);
 	ck_assert(!conf->cpu_affinity);
 	ck_assert_str_eq(conf->log.file, "");
 	ck_assert_int_eq(conf->log.level, LOG_LEVEL_INFO);
@@ -468,6 +469,7 @@ START_TEST(every_global_key_reaches_its_field)
 	ck_assert_uint_eq(conf->drain_spread_ms, 0);
 	ck_assert_uint_eq(conf->watchdog_timeout_ms, 3600000);
 	ck_assert_uint_eq(conf->rebalance, 250);
+	ck_assert_uint_eq(conf->probation_ms, 500);
 	ck_assert(conf->cpu_affinity);
 	ck_assert_str_eq(conf->log.file, "/var/log/penstock.log");
 	ck_assert_int_eq(conf->log.level, LOG_LEVEL_WARN);

@@ -1170,7 +1170,8 @@ START_TEST(during_a_slow_start_the_old_program_serves_on)
 	server_signal(srv, SIGHUP);
 	while (server_log(srv, "event=reload_done") == NULL) {
 		since = clock_ms();
-		client_send_text_frame(fd, "hello");
+		/* What both programs answer with the same. */
+		client_send_text_frame(fd, "HELLO");
 		client_expect_text_frame(fd, "HELLO");
 		since = clock_ms() - since;
 		slowest = since > slowest ? since : slowest;

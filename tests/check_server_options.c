@@ -187,7 +187,7 @@ START_TEST(s_gives_the_running_master_its_orders)
 	ck_assert_int_eq(RUN(srv, "-c", "conf", "-s", "reopen"), FINE);
 	server_expect(srv, "event=reopen");
 	ck_assert_int_eq(RUN(srv, "-c", "conf", "-s", "upgrade"), FINE);
-	server_expect(srv, "event=upgrade_refused");
+	server_expect(srv, "event=reload_done kind=upgrade");
 	server_counters(srv);
 	ck_assert_int_eq(RUN(srv, "-c", "conf", "-s", "quit"), FINE);
 	server_await_exit(srv, FINE);

@@ -268,8 +268,9 @@ title_is(pid_t pid, const char *wanted)
 
 START_TEST(titles_tell_role_slot_and_generation)
 {
-	struct server *srv = server_start("workers = 2;", FRAMES(""));
-	int fd = client_connect(FRAME_PORT);
+	struct server *srv = server_start("workers = 2;",
+	    FRAMES("") ",\n" EXTRA(""));
+	int fd = client_connect(EXTRA_PORT);
 	pid_t old[2], busy;
 
 	client_echo(fd, "hello");
@@ -278,10 +279,11 @@ START_TEST(titles_tell_role_slot_and_generation)
 	await(title_is(server_worker(srv, 1), "penstock: worker slot=1 gen=1"));
 	old[0] = server_worker(srv, 0);
 	old[1] = server_worker(srv, 1);
+	server_configure(srv, "workers = 2;", FRAMES(""));
 	server_reload(srv);
 	await(title_is(srv->master, "penstock: master gen=2"));
 	await(title_is(server_worker(srv, 0), "penstock: worker slot=0 gen=2"));
-	/* The one that holds the connection is still there. */
+	/* The one whose client has nobody to go to is still there. */
 	await(server_children(srv) == 3);
 	busy = proc_is_dead(old[0]) ? old[1] : old[0];
 	await(title_is(busy, busy == old[0] ?

@@ -177,7 +177,7 @@ give_order(struct server *srv, int signal)
 {
 	const char *taken = signal == SIGHUP ? "event=reload" :
 	    signal == SIGUSR1 ? "event=reopen" :
-	    signal == SIGUSR2 ? "event=upgrade_refused" : "event=stop";
+	    signal == SIGUSR2 ? "event=upgrade" : "event=stop";
 	unsigned before = server_count(srv, taken);
 
 	server_signal(srv, signal);
@@ -205,17 +205,6 @@ START_TEST(whatever_comes_before_the_last_order_it_holds)
 	await((fd = client_try(FRAME_PORT)) != -1);
 	client_echo(fd, "running");
 	close(fd);
-	server_end(srv);
-}
-END_TEST
-
-START_TEST(an_upgrade_is_refused_for_now)
-{
-	struct server *srv = server_start(TWO, FRAMES(""));
-
-	server_signal(srv, SIGUSR2);
-	server_expect(srv, "event=upgrade_refused");
-	expect_service();
 	server_end(srv);
 }
 END_TEST
@@ -279,6 +268,5 @@ RUN_TESTS("signals",
     a_hup_during_a_drain_takes_the_stop_back,
     a_bad_hup_during_a_drain_leaves_the_drain,
     whatever_comes_before_the_last_order_it_holds,
-    an_upgrade_is_refused_for_now,
     signals_that_are_no_orders_change_nothing,
     signals_blocked_or_ignored_at_start_are_heard)

@@ -1,0 +1,490 @@
+/* SPDX-License-Identifier: ISC */
+#include "config.h"
+
+#include "master/adopt.h"
+
+#include <sys/mman.h>
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "common/conf_alloc.h"
+#include "common/log.h"
+#include "master/master.h"
+#include "master/options.h"
+
+/*
+ * From a master to a state.
+ */
+
+/* Returns NULL with errno set. */
+static char *
+print_conf(const struct conf *conf)
+{
+	char *text = NULL;
+	size_t size;
+	FILE *out;
+
+	if ((out = open_memstream(&text, &size)) == NULL)
+		return (NULL);
+	if (conf_print(out, conf) == 0 && fclose(out) == 0)
+		return (text);
+	free(text);
+	errno = ENOMEM;
+	return (NULL);
+}
+
+static int
+save_generation(struct state *state, const struct generation *generation)
+{
+	struct state_generation *saved;
+
+	if (generation == NULL ||
+	    state_find_generation(state, generation->number) != NULL)
+		return (0);
+	if ((saved = state_add_generation(state)) == NULL)
+		return (-1);
+	saved->number = generation->number;
+	saved->slots = generation->slots;
+	saved->change = generation->identity.change;
+	saved->uid = generation->identity.uid;
+	saved->gid = generation->identity.gid;
+	saved->path = strdup(generation->conf->path);
+	saved->text = print_conf(generation->conf);
+	return (saved->path == NULL || saved->text == NULL ? -1 : 0);
+}
+
+static int
+save_name(struct state_name *saved, const char *name)
+{
+	if (saved == NULL || (saved->name = strdup(name)) == NULL)
+		return (-1);
+	return (0);
+}
+
+static int
+save_names(struct state *state, const struct master *master)
+{
+	for (unsigned i = 0; i < master->listener_names.n; i++)
+		if (save_name(state_add_listener(state),
+		    master->listener_names.names[i]) == -1)
+			return (-1);
+	for (unsigned i = 0; i < master->handler_names.n; i++)
+		if (save_name(state_add_handler(state),
+		    master->handler_names.names[i]) == -1)
+			return (-1);
+	return (0);
+}
+
+static int
+save_slots(struct state *state, const struct master *master)
+{
+	struct state_slot *saved;
+
+	for (size_t i = 0; i < master->nslots; i++) {
+		if ((saved = state_add_slot(state)) == NULL)
+			return (-1);
+		saved->counters = master->counters[i].fd;
+		saved->young_deaths = master->slots[i].young_deaths;
+		saved->again_ms = master->slots[i].again_ms;
+	}
+	return (0);
+}
+
+static int
+save_executor(struct state *state, const struct executor *executor)
+{
+	const struct stderr_line *errors = &executor->errors;
+	struct state_executor *saved;
+
+	if (save_generation(state, executor->generation) == -1 ||
+	    (saved = state_add_executor(state)) == NULL)
+		return (-1);
+	saved->pid = (unsigned)executor->pid;
+	if (executor->worker != NULL)
+		saved->worker = (unsigned)executor->worker->pid;
+	saved->id = executor->id;
+	saved->generation = executor->generation->number;
+	saved->handler = executor->handler;
+	saved->state = executor->state;
+	saved->asked = executor->asked;
+	saved->work = executor->work;
+	if (executor->channel != NULL)
+		saved->channel = channel_fd(executor->channel);
+	if (errors->event != NULL)
+		saved->errors = event_get_fd(errors->event);
+	saved->born_ms = executor->born_ms;
+	saved->patience_ms = executor->patience_ms;
+	saved->why = strdup(executor->why);
+	saved->last = strdup(errors->last);
+	saved->partial = strndup(errors->text, errors->len);
+	return (saved->why == NULL || saved->last == NULL ||
+	    saved->partial == NULL ? -1 : 0);
+}
+
+static int
+save_shortages(struct state *state, const struct child *child)
+{
+	const struct shortage *shortage = child->crew.shortage;
+	struct state_shortage *saved;
+
+	for (unsigned i = 0; i < CONF_HANDLERS_MAX; i++) {
+		if (shortage[i].missing == 0 && shortage[i].young_deaths == 0)
+			continue;
+		if ((saved = state_add_shortage(state)) == NULL)
+			return (-1);
+		saved->worker = (unsigned)child->pid;
+		saved->handler = i;
+		saved->missing = shortage[i].missing;
+		saved->young_deaths = shortage[i].young_deaths;
+		saved->again_ms = shortage[i].again_ms;
+	}
+	return (0);
+}
+
+static int
+save_child(struct state *state, const struct child *child)
+{
+	const struct executor *executor;
+	struct state_child *saved;
+
+	if (save_generation(state, child->generation) == -1 ||
+	    (saved = state_add_child(state)) == NULL)
+		return (-1);
+	saved->pid = (unsigned)child->pid;
+	saved->slot = child->slot->number;
+	saved->block = child->block;
+	saved->generation = child->generation->number;
+	saved->state = child->state;
+	saved->serving = child == child->slot->serving;
+	if (child->channel != NULL)
+		saved->channel = channel_fd(child->channel);
+	saved->awaited = child->crew.awaited;
+	saved->born_ms = child->born_ms;
+	saved->patience_ms = child->patience_ms;
+	if ((saved->why = strdup(child->why)) == NULL ||
+	    save_shortages(state, child) == -1)
+		return (-1);
+	TAILQ_FOREACH(executor, &child->crew.members, link)
+		if (save_executor(state, executor) == -1)
+			return (-1);
+	return (0);
+}
+
+static int
+save_processes(struct state *state, const struct master *master)
+{
+	const struct executor *executor;
+	const struct child *child;
+
+	TAILQ_FOREACH(child, &master->children, link)
+		if (save_child(state, child) == -1)
+			return (-1);
+	TAILQ_FOREACH(executor, &master->leaving, link)
+		if (save_executor(state, executor) == -1)
+			return (-1);
+	return (0);
+}
+
+static int
+save_server(struct state *state, const struct master *master)
+{
+	const struct pidfile *pidfile = &master->pidfile;
+	struct state_server *saved;
+
+	if ((saved = state_add_server(state)) == NULL)
+		return (-1);
+	saved->speaks = CTL_VERSION;
+	saved->running = master->running->number;
+	saved->numbered = master->numbered;
+	saved->executors = master->executors;
+	/* Standard error is where it was. */
+	if (!log_is_stderr())
+		saved->log = log_fd();
+	saved->pid_file = pidfile->fd;
+	saved->status = master->status.fd;
+	saved->version = strdup(PENSTOCK_VERSION);
+	saved->program = strdup(master->upgrade.path);
+	saved->pid_path = strdup(pidfile->path != NULL ? pidfile->path : "");
+	return (saved->version == NULL || saved->program == NULL ||
+	    saved->pid_path == NULL ? -1 : 0);
+}
+
+int
+adopt_save(const struct master *master, const struct generation *back,
+    struct state *state)
+{
+	if (save_server(state, master) == -1 ||
+	    save_names(state, master) == -1 ||
+	    save_generation(state, master->running) == -1 ||
+	    save_generation(state, back) == -1 ||
+	    save_slots(state, master) == -1 ||
+	    sockets_save(&master->sockets, state) == -1 ||
+	    save_processes(state, master) == -1)
+		return (-1);
+	return (0);
+}
+
+/*
+ * From a state to a master.
+ */
+
+static int
+fail(char why[STATE_WHY_MAX], const char *what)
+{
+	snprintf(why, STATE_WHY_MAX, "%s: %s", what, strerror(errno));
+	return (-1);
+}
+
+static int
+write_all(int fd, const char *text)
+{
+	size_t len = strlen(text);
+	ssize_t n;
+
+	for (; len > 0; text += n, len -= (size_t)n)
+		if ((n = write(fd, text, len)) == -1)
+			return (-1);
+	return (0);
+}
+
+static struct conf *
+load_file(const char *path, char why[STATE_WHY_MAX])
+{
+	struct conf_report report = { .errors = NULL };
+	struct conf *conf;
+
+	conf = conf_load(path, &report);
+	if (conf == NULL && report.nerrors > 0)
+		snprintf(why, STATE_WHY_MAX, "a configuration that is in "
+		    "effect: line %u: %s", report.errors[0].line,
+		    report.errors[0].text);
+	conf_report_free(&report);
+	return (conf);
+}
+
+static struct conf *
+load_text(const struct state_generation *saved, char why[STATE_WHY_MAX])
+{
+	struct conf *conf = NULL;
+	char path[32];
+	int fd;
+
+	fd = memfd_create("penstock-conf", MFD_CLOEXEC);
+	if (fd == -1 || write_all(fd, saved->text) == -1) {
+		fail(why, "a configuration that is in effect");
+	} else {
+		snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
+		conf = load_file(path, why);
+	}
+	if (fd != -1)
+		close(fd);
+	if (conf != NULL) {
+		free(conf->path);
+		conf->path = conf_must(strdup(saved->path));
+	}
+	return (conf);
+}
+
+static int
+prepare_generation(struct adoption *adoption, struct master *master,
+    const struct state_generation *saved, char why[STATE_WHY_MAX])
+{
+	const struct identity identity = {
+		.change = saved->change,
+		.uid = saved->uid,
+		.gid = saved->gid,
+	};
+	struct generation *generation;
+	struct conf *conf;
+
+	if ((conf = load_text(saved, why)) == NULL)
+		return (-1);
+	generation = generation_adopt(saved->number, saved->slots, &identity,
+	    conf, &master->listener_names, &master->handler_names, why);
+	if (generation == NULL) {
+		conf_free(conf);
+		return (-1);
+	}
+	adoption->generations[adoption->n++] = generation;
+	return (0);
+}
+
+static int
+prepare_generations(struct adoption *adoption, struct master *master,
+    const struct state *state, char why[STATE_WHY_MAX])
+{
+	adoption->generations = calloc(state->ngenerations,
+	    sizeof(struct generation *));
+	if (adoption->generations == NULL)
+		return (fail(why, "generations"));
+	for (size_t i = 0; i < state->ngenerations; i++)
+		if (prepare_generation(adoption, master,
+		    &state->generations[i], why) == -1)
+			return (-1);
+	return (0);
+}
+
+/* A name has the number that it had. */
+static int
+prepare_names(struct registry *registry, const struct state_name *names,
+    size_t n, char why[STATE_WHY_MAX])
+{
+	for (size_t i = 0; i < n; i++)
+		if (registry_number(registry, names[i].name) != (int)i) {
+			snprintf(why, STATE_WHY_MAX, "the name %.60s does not "
+			    "fit", names[i].name);
+			return (-1);
+		}
+	return (0);
+}
+
+static int
+prepare_counters(struct master *master, const struct state *state,
+    char why[STATE_WHY_MAX])
+{
+	for (size_t i = 0; i < state->nslots; i++) {
+		if (counters_resume(&master->counters[i],
+		    state->slots[i].counters) == -1)
+			return (fail(why, "counters"));
+		master->slots[i] = (struct slot){
+			.number = (unsigned)i,
+			.young_deaths = state->slots[i].young_deaths,
+			.again_ms = state->slots[i].again_ms,
+		};
+		master->nslots++;
+	}
+	if (status_open(&master->status, state->server->status, true) == -1) {
+		master->status = (struct status){ .fd = -1 };
+		return (fail(why, "status"));
+	}
+	return (0);
+}
+
+/* An executor's handler has to be one of its generation's. */
+static int
+check_handlers(const struct adoption *adoption, const struct state *state,
+    char why[STATE_WHY_MAX])
+{
+	for (size_t i = 0; i < state->nexecutors; i++) {
+		const struct state_executor *saved = &state->executors[i];
+
+		if (saved->handler < adopt_find(adoption,
+		    saved->generation)->conf->nhandlers)
+			continue;
+		snprintf(why, STATE_WHY_MAX, "executor %u has no handler",
+		    saved->pid);
+		return (-1);
+	}
+	return (0);
+}
+
+int
+adopt_prepare(struct adoption *adoption, struct master *master,
+    const struct state *state, char why[STATE_WHY_MAX])
+{
+	*adoption = (struct adoption){ .n = 0 };
+	if (prepare_names(&master->listener_names, state->listeners,
+	    state->nlisteners, why) == -1 ||
+	    prepare_names(&master->handler_names, state->handlers,
+		state->nhandlers, why) == -1 ||
+	    prepare_generations(adoption, master, state, why) == -1 ||
+	    check_handlers(adoption, state, why) == -1)
+		return (-1);
+	return (prepare_counters(master, state, why));
+}
+
+struct generation *
+adopt_find(const struct adoption *adoption, uint64_t number)
+{
+	for (size_t i = 0; i < adoption->n; i++)
+		if (adoption->generations[i]->number == number)
+			return (adoption->generations[i]);
+	return (NULL);
+}
+
+void
+adopt_end(struct adoption *adoption)
+{
+	for (size_t i = 0; i < adoption->n; i++)
+		generation_release(adoption->generations[i]);
+	free(adoption->generations);
+	*adoption = (struct adoption){ .n = 0 };
+}
+
+static struct child *
+find_child(const struct master *master, unsigned pid)
+{
+	struct child *child;
+
+	TAILQ_FOREACH(child, &master->children, link)
+		if (child->pid == (pid_t)pid)
+			break;
+	return (child);
+}
+
+static int
+finish_processes(const struct adoption *adoption, struct master *master,
+    const struct state *state)
+{
+	unsigned speaks = state->server->speaks;
+
+	for (size_t i = 0; i < state->nchildren; i++)
+		if (child_adopt(master, &state->children[i],
+		    adopt_find(adoption, state->children[i].generation),
+		    speaks) == NULL)
+			return (-1);
+	for (size_t i = 0; i < state->nshortages; i++) {
+		const struct state_shortage *saved = &state->shortages[i];
+
+		find_child(master, saved->worker)->crew
+		    .shortage[saved->handler] = (struct shortage){
+			.missing = saved->missing,
+			.young_deaths = saved->young_deaths,
+			.again_ms = saved->again_ms,
+		};
+	}
+	for (size_t i = 0; i < state->nexecutors; i++) {
+		const struct state_executor *saved = &state->executors[i];
+
+		if (crew_adopt(master, find_child(master, saved->worker), saved,
+		    adopt_find(adoption, saved->generation),
+		    speaks == CTL_VERSION) == -1)
+			return (-1);
+	}
+	return (0);
+}
+
+static void
+finish_log(const struct generation *running, const struct state_server *server)
+{
+	log_configure(running->conf->log.level, running->conf->log.format);
+	log_use(server->log != -1 ? server->log : STDERR_FILENO);
+	log_identify("master", -1, (int64_t)running->number);
+}
+
+int
+adopt_finish(const struct adoption *adoption, struct master *master,
+    const struct state *state, char why[STATE_WHY_MAX])
+{
+	const struct state_server *server = state->server;
+
+	master->running = generation_hold(adopt_find(adoption,
+	    server->running));
+	finish_log(master->running, server);
+	master->numbered = server->numbered;
+	master->executors = server->executors;
+	master->pidfile.fd = server->pid_file;
+	if (*server->pid_path != '\0' &&
+	    (master->pidfile.path = strdup(server->pid_path)) == NULL)
+		return (fail(why, "pid file"));
+	if (sockets_adopt(&master->sockets, state) == -1)
+		return (fail(why, "sockets"));
+	if (finish_processes(adoption, master, state) == -1)
+		return (fail(why, "processes"));
+	return (0);
+}

@@ -1,0 +1,49 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * The probation of a generation: if its processes crash in a loop soon after it
+ * began to hold, the server goes back to what was before.
+ *
+ * A loop is the third death in a row of young processes (see pause.h), either
+ * of the workers of one slot or of the executors that one worker has for one
+ * handler.  The probation ends when its time is over, or with the next order of
+ * the administrator's, who then knows better.
+ */
+#ifndef MASTER_PROBATION_H
+#define MASTER_PROBATION_H
+
+#include <stdint.h>
+
+#include "common/status.h"
+
+struct generation;
+struct master;
+
+enum {
+	PROBATION_DEATHS = 3,
+	PROBATION_WHY_MAX = 320,
+};
+
+struct probation {
+	uint64_t until_ms;		/* 0: none is under way */
+	enum status_kind of;		/* what brought the generation */
+	struct generation *before;	/* a reference; NULL: none to go to */
+	int program;			/* of before, to be gone back to; -1 */
+	char why[PROBATION_WHY_MAX];	/* to go back; "": nothing yet */
+};
+
+/* The running generation holds from now on, instead of the one before, and came
+ * by a reload, upgrade or roll-back. */
+void probation_begin(struct master *, enum status_kind,
+    struct generation *before);
+
+/* What was before is of no interest any more. */
+void probation_end(struct master *);
+
+/* A process has died: the n-th of its kind in a row that was young. */
+void probation_on_death(struct master *, const struct generation *, unsigned n,
+    const char *whose, const char *how);
+
+/* Called with the master's tick. */
+void probation_run(struct master *);
+
+#endif

@@ -1,0 +1,678 @@
+/* SPDX-License-Identifier: ISC */
+#include "config.h"
+
+#include "master/upgrade.h"
+
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/wait.h>
+
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <limits.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "common/clock.h"
+#include "common/fd.h"
+#include "common/log.h"
+#include "master/adopt.h"
+#include "master/master.h"
+#include "master/notify.h"
+#include "master/options.h"
+#include "master/pause.h"
+#include "master/signals.h"
+
+/* The descriptors of the state and of the program of before; and why the next
+ * program could not take over, if this one was before it. */
+#define ENV_STATE	"PENSTOCK_STATE"
+#define ENV_PREVIOUS	"PENSTOCK_PREVIOUS"
+#define ENV_REFUSED	"PENSTOCK_REFUSED"
+
+/* The check run's word that it would take over: this, the number of generations
+ * that it has read, and its version. */
+#define ANSWER		"penstock-check "
+
+enum {
+	CHECK_MS = 10000,
+	EXIT_NOT_RUN = 127,
+};
+
+/*
+ * How we were started.
+ */
+
+int
+upgrade_init(struct upgrade *upgrade, int argc, char *argv[])
+{
+	char path[PATH_MAX];
+	ssize_t len;
+
+	*upgrade = (struct upgrade){ .program = -1, .answer = -1 };
+	len = readlink("/proc/self/exe", path, sizeof(path) - 1);
+	if (len == -1)
+		return (-1);
+	path[len] = '\0';
+	/* Room for one more option, see add_option(). */
+	upgrade->argv = calloc((size_t)argc + 2, sizeof(char *));
+	if (upgrade->argv == NULL || (upgrade->path = strdup(path)) == NULL)
+		return (-1);
+	for (int i = 0; i < argc; i++)
+		if ((upgrade->argv[i] = strdup(argv[i])) == NULL)
+			return (-1);
+	return (0);
+}
+
+static void
+forget_task(struct upgrade *upgrade)
+{
+	if (upgrade->program != -1)
+		close(upgrade->program);
+	upgrade->program = -1;
+	generation_release(upgrade->back);
+	upgrade->back = NULL;
+	upgrade->task = STATE_TASK_UPGRADE;
+	upgrade->passed = false;
+}
+
+void
+upgrade_free(struct upgrade *upgrade)
+{
+	forget_task(upgrade);
+	stderr_line_close(&upgrade->errors);
+	if (upgrade->answer != -1)
+		close(upgrade->answer);
+	for (size_t i = 0; upgrade->argv != NULL && upgrade->argv[i] != NULL;
+	    i++)
+		free(upgrade->argv[i]);
+	free(upgrade->argv);
+	free(upgrade->path);
+}
+
+/*
+ * Refusal: nothing has changed.
+ */
+
+static enum status_kind
+kind_of(enum state_task task)
+{
+	return (task == STATE_TASK_ROLLBACK ? STATUS_ROLLBACK :
+	    STATUS_UPGRADE);
+}
+
+static void
+tell_refusal(struct master *master, enum status_kind kind, const char *why)
+{
+	struct status_report report = {
+		.kind = kind,
+		.result = STATUS_REFUSED,
+		.generation = master->running->number,
+		.begun = time(NULL),
+	};
+
+	LOG(ERROR, UPGRADE_REFUSED, F_STR("kind", status_kind_name(kind)),
+	    F_STR("error", why),
+	    F_STR("kept", "the program and workers of before"));
+	snprintf(report.why, sizeof(report.why), "%s", why);
+	status_add_report(&master->status, &report);
+	notify_status("%s refused: %s", status_kind_name(kind), why);
+}
+
+static void
+refuse(struct master *master, const char *why)
+{
+	enum status_kind kind = kind_of(master->upgrade.task);
+
+	forget_task(&master->upgrade);
+	tell_refusal(master, kind, why);
+}
+
+static void
+refuse_errno(struct master *master, const char *what)
+{
+	char why[UPGRADE_WHY_MAX];
+
+	snprintf(why, sizeof(why), "%s: %s", what, strerror(errno));
+	refuse(master, why);
+}
+
+/*
+ * The state.
+ */
+
+static int
+number_to_env(const char *name, int number)
+{
+	char text[16];
+
+	snprintf(text, sizeof(text), "%d", number);
+	return (setenv(name, text, 1));
+}
+
+/* What this master is, for the task, in a memfd; previous is the program that
+ * is to be executed if the next one cannot take over.  Returns -1 with errno
+ * set; state is the caller's to free in any case. */
+static int
+save(const struct master *master, struct state *state, int previous)
+{
+	const struct upgrade *upgrade = &master->upgrade;
+	FILE *out;
+	int fd, copy;
+
+	*state = (struct state){ .server = NULL };
+	if (adopt_save(master, upgrade->back, state) == -1)
+		return (-1);
+	state->server->task = upgrade->task;
+	state->server->previous = previous;
+	if (upgrade->back != NULL)
+		state->server->back = upgrade->back->number;
+	if ((state->server->why = strdup(upgrade->reason)) == NULL ||
+	    (fd = memfd_create("penstock-state", MFD_CLOEXEC)) == -1)
+		return (-1);
+	copy = fcntl(fd, F_DUPFD_CLOEXEC, 0);
+	if (copy == -1 || (out = fdopen(copy, "w")) == NULL) {
+		if (copy != -1)
+			close(copy);
+		close(fd);
+		return (-1);
+	}
+	if (state_print(out, state) == 0 && fclose(out) == 0)
+		return (fd);
+	close(fd);
+	errno = ENOSPC;
+	return (-1);
+}
+
+/*
+ * The check run.
+ */
+
+/* The ends of its pipes: [0] is ours. */
+struct pipes {
+	int answer[2];
+	int errors[2];
+};
+
+static void
+close_pipes(const struct pipes *pipes, int side)
+{
+	if (pipes->answer[side] != -1)
+		close(pipes->answer[side]);
+	if (pipes->errors[side] != -1)
+		close(pipes->errors[side]);
+}
+
+static int
+open_pipes(struct pipes *pipes)
+{
+	*pipes = (struct pipes){ { -1, -1 }, { -1, -1 } };
+	if (pipe2(pipes->answer, O_CLOEXEC) == 0 &&
+	    pipe2(pipes->errors, O_CLOEXEC) == 0 &&
+	    fcntl(pipes->answer[0], F_SETFL, O_NONBLOCK) == 0 &&
+	    fcntl(pipes->errors[0], F_SETFL, O_NONBLOCK) == 0)
+		return (0);
+	close_pipes(pipes, 0);
+	close_pipes(pipes, 1);
+	return (-1);
+}
+
+/* There is room for it. */
+static void
+add_option(char **argv, char *option)
+{
+	size_t n = 1;
+
+	while (argv[n] != NULL)
+		n++;
+	memmove(&argv[2], &argv[1], n * sizeof(*argv));
+	argv[1] = option;
+}
+
+/* In the child: become the new program, as it would be started, with -t. */
+static void __attribute__((noreturn))
+run_check(const struct upgrade *upgrade, const struct state *state,
+    int state_fd, const struct pipes *pipes)
+{
+	static char option[] = "-t";
+
+	signals_default_in_child();
+	/* A group of its own, so that what it starts ends with it; and nobody
+	 * would end it if we died. */
+	(void)setpgid(0, 0);
+	(void)prctl(PR_SET_PDEATHSIG, SIGKILL);
+	fd_redirect_to_null(STDIN_FILENO);
+	if (dup2(pipes->answer[1], STDOUT_FILENO) == -1 ||
+	    dup2(pipes->errors[1], STDERR_FILENO) == -1 ||
+	    fcntl(state_fd, F_SETFD, 0) == -1 ||
+	    state_pass_on(state, true) == -1 ||
+	    number_to_env(ENV_STATE, state_fd) == -1)
+		goto fail;
+	unsetenv("NOTIFY_SOCKET");
+	add_option(upgrade->argv, option);
+	fexecve(upgrade->program, upgrade->argv, environ);
+fail:
+	dprintf(STDERR_FILENO, "cannot run %s: %s\n", upgrade->path,
+	    strerror(errno));
+	_exit(EXIT_NOT_RUN);
+}
+
+/* Listen to the check run.  What cannot be heard is missed at its end. */
+static void
+attend(struct master *master, const struct pipes *pipes)
+{
+	struct upgrade *upgrade = &master->upgrade;
+
+	upgrade->answer = pipes->answer[0];
+	if (stderr_line_open(&upgrade->errors, master->base, pipes->errors[0],
+	    NULL, upgrade->check) == -1)
+		LOG(ERROR, UPGRADE_STDERR, F_ERRNO(errno));
+	upgrade->check_until_ms = clock_ms() + CHECK_MS;
+	upgrade->overdue = false;
+}
+
+static int
+start_check(struct master *master)
+{
+	struct upgrade *upgrade = &master->upgrade;
+	struct state state;
+	struct pipes pipes;
+	int state_fd;
+
+	if ((state_fd = save(master, &state, -1)) == -1) {
+		state_free(&state);
+		return (-1);
+	}
+	if (open_pipes(&pipes) == -1)
+		goto fail;
+	fflush(NULL);
+	if ((upgrade->check = fork()) == 0)
+		run_check(upgrade, &state, state_fd, &pipes);
+	close_pipes(&pipes, 1);
+	if (upgrade->check == -1) {
+		upgrade->check = 0;
+		close_pipes(&pipes, 0);
+		goto fail;
+	}
+	attend(master, &pipes);
+	close(state_fd);
+	state_free(&state);
+	return (0);
+fail:
+	close(state_fd);
+	state_free(&state);
+	return (-1);
+}
+
+static void
+end_check(const struct upgrade *upgrade)
+{
+	/* Until it has made its own group, there is none. */
+	if (kill(-upgrade->check, SIGKILL) == -1)
+		kill(upgrade->check, SIGKILL);
+}
+
+/* Whether the program has said that it would take over from this master. */
+static bool
+has_answered(const struct master *master)
+{
+	char text[256], expected[64];
+	ssize_t n;
+
+	n = read(master->upgrade.answer, text, sizeof(text) - 1);
+	if (n <= 0)
+		return (false);
+	text[n] = '\0';
+	snprintf(expected, sizeof(expected), ANSWER "%" PRIu64 " ",
+	    master->numbered);
+	return (strncmp(text, expected, strlen(expected)) == 0 &&
+	    text[n - 1] == '\n');
+}
+
+/* Judge an ended check run.  Returns NULL if the program is fine. */
+static const char *
+judge(const struct master *master, int status, char why[UPGRADE_WHY_MAX])
+{
+	const struct upgrade *upgrade = &master->upgrade;
+	char how[PAUSE_HOW_MAX];
+
+	if (upgrade->overdue) {
+		snprintf(why, UPGRADE_WHY_MAX, "%s was not done with the check "
+		    "within %d s", upgrade->path, CHECK_MS / 1000);
+		return (why);
+	}
+	if (WIFEXITED(status) && WEXITSTATUS(status) == 0) {
+		if (has_answered(master))
+			return (NULL);
+		snprintf(why, UPGRADE_WHY_MAX, "%s is no penstock that can "
+		    "take over", upgrade->path);
+		return (why);
+	}
+	snprintf(why, UPGRADE_WHY_MAX, "the check run of %s failed: %s%s%.140s",
+	    upgrade->path, describe_death(status, how),
+	    *upgrade->errors.last != '\0' ? ": " : "", upgrade->errors.last);
+	return (why);
+}
+
+void
+upgrade_reap(struct master *master, pid_t pid, int status)
+{
+	struct upgrade *upgrade = &master->upgrade;
+	char why[UPGRADE_WHY_MAX];
+	const char *wrong;
+
+	if (pid != upgrade->check)
+		return;
+	upgrade->check = 0;
+	stderr_line_close(&upgrade->errors);
+	wrong = judge(master, status, why);
+	close(upgrade->answer);
+	upgrade->answer = -1;
+	/* Given up meanwhile, or to be begun anew. */
+	if (upgrade->program == -1 || upgrade->ordered)
+		return;
+	if (wrong == NULL)
+		upgrade->passed = true;
+	else
+		refuse(master, wrong);
+}
+
+/*
+ * Orders.
+ */
+
+bool
+upgrade_is_under_way(const struct master *master)
+{
+	return (master->upgrade.program != -1);
+}
+
+void
+upgrade_order(struct master *master)
+{
+	struct upgrade *upgrade = &master->upgrade;
+
+	LOG(INFO, UPGRADE, F_STR("program", upgrade->path),
+	    F_STR("version", PENSTOCK_VERSION));
+	if (master->state == MASTER_STOPPING) {
+		LOG(ERROR, UPGRADE_REFUSED,
+		    F_STR("error", "the server stops"));
+		return;
+	}
+	probation_end(master);
+	upgrade->ordered = true;
+	/* The file may be another one by now. */
+	if (upgrade->check != 0)
+		end_check(upgrade);
+	forget_task(upgrade);
+	upgrade_run(master);
+}
+
+void
+upgrade_abort(struct master *master, const char *why)
+{
+	struct upgrade *upgrade = &master->upgrade;
+	bool lost = upgrade->ordered || upgrade->program != -1;
+
+	upgrade->ordered = false;
+	if (upgrade->check != 0)
+		end_check(upgrade);
+	if (lost && master->running != NULL)
+		refuse(master, why);
+	else
+		forget_task(upgrade);
+}
+
+static void
+begin(struct master *master)
+{
+	struct upgrade *upgrade = &master->upgrade;
+
+	upgrade->ordered = false;
+	upgrade->task = STATE_TASK_UPGRADE;
+	*upgrade->reason = '\0';
+	upgrade->program = open(upgrade->path, O_PATH | O_CLOEXEC);
+	if (upgrade->program == -1)
+		refuse_errno(master, upgrade->path);
+	else if (start_check(master) == -1)
+		refuse_errno(master, "check run");
+}
+
+void
+upgrade_back(struct master *master)
+{
+	struct probation *probation = &master->probation;
+	struct upgrade *upgrade = &master->upgrade;
+
+	forget_task(upgrade);
+	upgrade->task = STATE_TASK_ROLLBACK;
+	upgrade->back = generation_hold(probation->before);
+	upgrade->program = probation->program;
+	probation->program = -1;
+	snprintf(upgrade->reason, sizeof(upgrade->reason), "%s",
+	    probation->why);
+	if (upgrade->program == -1)
+		refuse(master, "the program of before is not there any more");
+	else if (start_check(master) == -1)
+		refuse_errno(master, "check run");
+}
+
+/*
+ * The exec.
+ */
+
+/* Execute a program with what state tells of.  Returns if that has failed, with
+ * errno set. */
+static void
+execute(const struct upgrade *upgrade, int program, const struct state *state,
+    int state_fd)
+{
+	int saved;
+
+	if (fcntl(state_fd, F_SETFD, 0) == 0 &&
+	    number_to_env(ENV_STATE, state_fd) == 0 &&
+	    number_to_env(ENV_PREVIOUS, state->server->previous) == 0 &&
+	    state_pass_on(state, true) == 0) {
+		fflush(NULL);
+		fexecve(program, upgrade->argv, environ);
+	}
+	saved = errno;
+	(void)state_pass_on(state, false);
+	unsetenv(ENV_STATE);
+	unsetenv(ENV_PREVIOUS);
+	errno = saved;
+}
+
+static void
+take_leave(struct master *master)
+{
+	struct upgrade *upgrade = &master->upgrade;
+	struct state state;
+	int previous, state_fd;
+
+	/* The file itself, whatever has its name by now. */
+	previous = open("/proc/self/exe", O_PATH | O_CLOEXEC);
+	if ((state_fd = save(master, &state, previous)) != -1) {
+		execute(upgrade, upgrade->program, &state, state_fd);
+		refuse_errno(master, "exec");
+		close(state_fd);
+	} else
+		refuse_errno(master, "state");
+	state_free(&state);
+	if (previous != -1)
+		close(previous);
+}
+
+void
+upgrade_run(struct master *master)
+{
+	struct upgrade *upgrade = &master->upgrade;
+
+	if (upgrade->check != 0) {
+		if (!upgrade->overdue &&
+		    clock_ms() >= upgrade->check_until_ms) {
+			upgrade->overdue = true;
+			end_check(upgrade);
+		}
+	} else if (upgrade->passed)
+		take_leave(master);
+	else if (upgrade->ordered && reload_may_begin(master))
+		begin(master);
+}
+
+/*
+ * The new program.
+ */
+
+static int
+number_from_env(const char *name)
+{
+	const char *text = getenv(name);
+	char *end;
+	long number;
+
+	if (text == NULL)
+		return (-1);
+	number = strtol(text, &end, 10);
+	if (end == text || *end != '\0' || number <= STDERR_FILENO ||
+	    number > INT_MAX)
+		number = -1;
+	unsetenv(name);
+	return ((int)number);
+}
+
+void
+upgrade_inherit(struct upgrade_legacy *legacy)
+{
+	static char refused[UPGRADE_WHY_MAX];
+	const char *text = getenv(ENV_REFUSED);
+
+	legacy->state = number_from_env(ENV_STATE);
+	legacy->previous = number_from_env(ENV_PREVIOUS);
+	legacy->refused = NULL;
+	if (text == NULL)
+		return;
+	snprintf(refused, sizeof(refused), "%s", text);
+	legacy->refused = refused;
+	unsetenv(ENV_REFUSED);
+}
+
+/* Read the state, and take over what leaves no trace. */
+static int
+prepare(struct master *master, const struct upgrade_legacy *legacy,
+    struct state *state, struct adoption *adoption, char why[STATE_WHY_MAX])
+{
+	*adoption = (struct adoption){ .n = 0 };
+	if (state_read(state, legacy->state, why) == -1)
+		return (-1);
+	if (state_pass_on(state, false) == -1) {
+		snprintf(why, STATE_WHY_MAX, "a descriptor of the state: %s",
+		    strerror(errno));
+		return (-1);
+	}
+	return (adopt_prepare(adoption, master, state, why));
+}
+
+int
+upgrade_check(struct master *master, const struct upgrade_legacy *legacy)
+{
+	struct state state = { .server = NULL };
+	struct adoption adoption;
+	char why[STATE_WHY_MAX];
+	struct conf *conf;
+	int status = EXIT_FAILED;
+
+	if (prepare(master, legacy, &state, &adoption, why) == -1)
+		fprintf(stderr, "penstock %s: %s\n", PENSTOCK_VERSION, why);
+	else if (state.server->task == STATE_TASK_ROLLBACK)
+		/* The file is perhaps what it cannot live with. */
+		status = EXIT_FINE;
+	else if ((conf = master_load_or_tell(master->conf_path)) == NULL)
+		status = EXIT_CONF;
+	else {
+		conf_free(conf);
+		status = EXIT_FINE;
+	}
+	if (status == EXIT_FINE)
+		printf(ANSWER "%" PRIu64 " %s\n", state.server->numbered,
+		    PENSTOCK_VERSION);
+	adopt_end(&adoption);
+	state_free(&state);
+	return (status);
+}
+
+/* Let the program of before go on.  Returns if that cannot be. */
+static void
+give_back(struct master *master, const struct upgrade_legacy *legacy,
+    const struct state *state, const char *why)
+{
+	fprintf(stderr, "penstock %s: cannot take over: %s\n",
+	    PENSTOCK_VERSION, why);
+	if (legacy->refused != NULL || legacy->previous == -1)
+		return;
+	if (number_to_env(ENV_STATE, legacy->state) == -1 ||
+	    setenv(ENV_REFUSED, why, 1) == -1)
+		return;
+	/* Those that are known by now are closed at an exec by now. */
+	if (state->server != NULL)
+		(void)state_pass_on(state, true);
+	fexecve(legacy->previous, master->upgrade.argv, environ);
+	fprintf(stderr, "penstock %s: nor can the program of before: %s\n",
+	    PENSTOCK_VERSION, strerror(errno));
+}
+
+/* The program is another one now: do what it was exchanged for. */
+static void
+go_on(struct master *master, const struct state_server *server,
+    struct generation *back, const char *refused)
+{
+	free(master->upgrade.path);
+	master->upgrade.path = strdup(server->program);
+	if (refused != NULL) {
+		if (server->previous != -1)
+			close(server->previous);
+		tell_refusal(master, kind_of((enum state_task)server->task),
+		    refused);
+		return;
+	}
+	LOG(INFO, UPGRADED, F_STR("from", server->version),
+	    F_STR("to", PENSTOCK_VERSION),
+	    F_STR("program", server->program));
+	if (server->task == STATE_TASK_ROLLBACK) {
+		if (server->previous != -1)
+			close(server->previous);
+		reload_back(master, back, server->why);
+		return;
+	}
+	master->probation.program = server->previous;
+	reload_after_upgrade(master);
+}
+
+int
+upgrade_take_over(struct master *master, const struct upgrade_legacy *legacy)
+{
+	struct state state = { .server = NULL };
+	struct adoption adoption;
+	char why[STATE_WHY_MAX];
+
+	if (prepare(master, legacy, &state, &adoption, why) == -1 ||
+	    adopt_finish(&adoption, master, &state, why) == -1) {
+		give_back(master, legacy, &state, why);
+		adopt_end(&adoption);
+		state_free(&state);
+		return (-1);
+	}
+	close(legacy->state);
+	master->state = MASTER_RUNNING;
+	go_on(master, state.server, adopt_find(&adoption, state.server->back),
+	    legacy->refused);
+	adopt_end(&adoption);
+	state_free(&state);
+	/* Whoever died meanwhile. */
+	children_reap(master);
+	return (0);
+}

@@ -1,0 +1,88 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * Upgrade in place: from one program to the next, with the same pid, sockets,
+ * children, counters and log.
+ *
+ * The new program is first run with -t and the state of this master (state.h):
+ * it has to read the whole of it, to find the configuration good, and to say
+ * so.  Then the master executes the very file that was checked; as everything
+ * that it has open passes through, its children see nothing of it.  The new
+ * master takes over (adopt.h), and orders a reload.
+ *
+ * Until the exec nothing is given up, and whatever goes wrong changes nothing.
+ * A new program that cannot take over after all executes the one of before.
+ */
+#ifndef MASTER_UPGRADE_H
+#define MASTER_UPGRADE_H
+
+#include <sys/types.h>
+
+#include <event2/event.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "master/state.h"
+#include "master/stderr_line.h"
+
+struct generation;
+struct master;
+
+enum { UPGRADE_WHY_MAX = 320 };
+
+struct upgrade {
+	char **argv;			/* owned; as we were started */
+	char *path;			/* owned; where the program is found */
+	bool ordered;			/* one is to follow */
+	bool passed;			/* the check run; the exec is next */
+	enum state_task task;
+	struct generation *back;	/* a reference; of a roll-back */
+	char reason[UPGRADE_WHY_MAX];	/* likewise */
+	int program;			/* that is checked; -1: none */
+	pid_t check;			/* the check run; 0: none */
+	uint64_t check_until_ms;
+	bool overdue;
+	int answer;			/* what the check run has to say; -1 */
+	struct stderr_line errors;
+};
+
+/* What a program that is executed finds of the one before it. */
+struct upgrade_legacy {
+	int state;			/* -1: it is not an upgrade */
+	int previous;			/* the program of before; -1 */
+	const char *refused;		/* by the next program; NULL: not */
+};
+
+/* Note how we were started.  Called before the title is changed.  Returns -1
+ * with errno set. */
+int upgrade_init(struct upgrade *, int argc, char *argv[]);
+void upgrade_free(struct upgrade *);
+
+/* Read what is left in the environment, and remove it from there. */
+void upgrade_inherit(struct upgrade_legacy *);
+
+/* Be the check run: returns the exit status. */
+int upgrade_check(struct master *, const struct upgrade_legacy *);
+
+/* Take over; the loop is there already.  Returns -1 if that cannot be, and then
+ * neither could the program of before be executed. */
+int upgrade_take_over(struct master *, const struct upgrade_legacy *);
+
+/* Carry out the order to upgrade. */
+void upgrade_order(struct master *);
+
+/* Go back to the program and generation from before the probation. */
+void upgrade_back(struct master *);
+
+/* Whether a new program is being checked, or about to be executed. */
+bool upgrade_is_under_way(const struct master *);
+
+/* Give up one that is under way. */
+void upgrade_abort(struct master *, const char *why);
+
+/* A process is gone that is none of ours but perhaps the check run. */
+void upgrade_reap(struct master *, pid_t, int status);
+
+/* Called with the master's tick. */
+void upgrade_run(struct master *);
+
+#endif
