@@ -3,304 +3,22 @@
  * Work off the loop: whatever a handler is written in and however it fails,
  * each request has one answer, in its turn, and no client is disconnected.
  */
-#include <errno.h>
-#include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/socket.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include "tests/client.h"
+#include "tests/handlers.h"
 #include "tests/harness.h"
 #include "tests/proc.h"
-
-#define ERR_FAILED	"ERR failed"
-#define ERR_TIMEOUT	"ERR timeout"
-
-/* The sources and what is built are "src" and "build" in the server's own
- * directory, where it runs. */
-#define MISBEHAVE(args)							\
-	"command = [ \"src/tests/command_misbehave.py\", " args " ];"
-#define COMMAND(name, args, more)					\
-	"{ name = \"" name "\"; type = \"command\"; "			\
-	MISBEHAVE(args) " processes = 1; " more " }"
-#define MODULE(name, settings, more)					\
-	"{ name = \"" name "\"; type = \"module\"; "			\
-	"module = \"build/tests/module_misbehave.so\"; "		\
-	"settings = { " settings " }; " more " }"
-#define HANDLERS(list)	"workers = 1;\nhandlers = (\n" list "\n);"
-#define ONE(name, more)	LISTENER("one", "9000", "frame", name, more)
-#define ONE_LINE(name, more) LISTENER("line", "9001", "line", name, more)
+#include "tests/wire.h"
 
 enum {
 	FIRST_PORT = 9100,
 	BIG = 100000,
 };
-
-/*
- * Servers.
- */
-
-static void
-link_to(struct server *srv, const char *variable, const char *name)
-{
-	const char *target = getenv(variable);
-
-	ck_assert_int_eq(symlink(target != NULL ? target : ".",
-	    server_path(srv, name)), 0);
-}
-
-/* Everybody may write there: handlers leave their notes. */
-static struct server *
-new_server(void)
-{
-	struct server *srv = server_new();
-
-	link_to(srv, "TOP_SRCDIR", "src");
-	link_to(srv, "TOP_BUILDDIR", "build");
-	ck_assert_int_eq(chmod(srv->dir, 0777), 0);
-	return (srv);
-}
-
-/* The programs and modules of the build may stand where nobody but its owner can
- * read them, so the executors stay who we are. */
-static void
-configure(struct server *srv, const char *globals, const char *listeners)
-{
-	char *whole;
-
-	ck_assert_int_ne(asprintf(&whole, "%s%s", geteuid() == 0 ?
-	    "user = \"root\";\n" : "", globals), -1);
-	server_configure(srv, whole, listeners);
-	free(whole);
-}
-
-static struct server *
-start(const char *globals, const char *listeners)
-{
-	struct server *srv = new_server();
-
-	configure(srv, globals, listeners);
-	server_launch(srv);
-	server_await_ready(srv);
-	return (srv);
-}
-
-/* What has been counted for all handlers, in all workers. */
-static struct counters_handler
-handler_counters(struct server *srv)
-{
-	struct counters_handler sum = { .waiting = 0 };
-	const struct counters_handler *one;
-	const struct counters_map *map;
-
-	server_counters(srv);
-	for (unsigned slot = 0; slot < srv->counters.nslots; slot++) {
-		map = srv->counters.slot[slot].map;
-		for (int i = 0; map != NULL && i < COUNTERS_BLOCKS *
-		    COUNTERS_HANDLERS; i++) {
-			one = &map->block[i / COUNTERS_HANDLERS]
-			    .handler[i % COUNTERS_HANDLERS];
-			sum.waiting += counter_get(&one->waiting);
-			sum.executors += counter_get(&one->executors);
-			sum.held_back += counter_get(&one->held_back);
-			sum.shed += counter_get(&one->shed);
-			sum.expired += counter_get(&one->expired);
-			sum.timeouts += counter_get(&one->timeouts);
-			sum.failed += counter_get(&one->failed);
-		}
-	}
-	return (sum);
-}
-
-/*
- * Requests and replies of any number and length.
- */
-
-struct text {
-	char *bytes;
-	size_t len;
-};
-
-/* Bytes on the wire, and what is known of them. */
-struct wire {
-	bool lines;
-	char *bytes;
-	size_t len, size;
-	size_t at;		/* the next reply begins there */
-};
-
-static void
-wire_reserve(struct wire *wire, size_t more)
-{
-	if (wire->size - wire->len >= more)
-		return;
-	wire->size = 2 * (wire->len + more);
-	ck_assert_ptr_nonnull(wire->bytes = realloc(wire->bytes, wire->size));
-}
-
-static void
-wire_put(struct wire *wire, const struct text *text)
-{
-	wire_reserve(wire, text->len + 4);
-	if (wire->lines) {
-		memcpy(wire->bytes + wire->len, text->bytes, text->len);
-		wire->bytes[wire->len + text->len] = '\n';
-		wire->len += text->len + 1;
-		return;
-	}
-	wire->len += frame_put((uint8_t *)wire->bytes + wire->len, text->bytes,
-	    text->len);
-}
-
-/* The next whole message, which stays the wire's. */
-static bool
-wire_take(struct wire *wire, struct text *text)
-{
-	const uint8_t *head = (const uint8_t *)wire->bytes + wire->at;
-	size_t there = wire->len - wire->at;
-	const char *end;
-
-	text->bytes = wire->bytes + wire->at;
-	if (wire->lines) {
-		end = there > 0 ? memchr(head, '\n', there) : NULL;
-		if (end == NULL)
-			return (false);
-		text->len = (size_t)(end - text->bytes);
-		wire->at += text->len + 1;
-		return (true);
-	}
-	if (there < 4)
-		return (false);
-	text->len = (size_t)head[0] << 24 | (size_t)head[1] << 16 |
-	    (size_t)head[2] << 8 | head[3];
-	if (there < 4 + text->len)
-		return (false);
-	text->bytes += 4;
-	wire->at += 4 + text->len;
-	return (true);
-}
-
-/* Read what there is; false if there was nothing. */
-static bool
-wire_read(struct wire *wire, int fd)
-{
-	ssize_t n;
-
-	wire_reserve(wire, 65536);
-	n = recv(fd, wire->bytes + wire->len, wire->size - wire->len,
-	    MSG_DONTWAIT);
-	if (n == -1 && errno == EAGAIN)
-		return (false);
-	ck_assert_msg(n > 0, "the server closed a connection: %s",
-	    n == 0 ? "end" : strerror(errno));
-	wire->len += (size_t)n;
-	return (true);
-}
-
-/* How many whole messages have come so far. */
-static size_t
-count_replies(struct wire *wire, int fd)
-{
-	struct wire copy;
-	struct text text;
-	size_t n = 0;
-
-	while (wire_read(wire, fd))
-		;
-	for (copy = *wire; wire_take(&copy, &text); n++)
-		;
-	return (n);
-}
-
-/* The next reply, which is good until the one after it. */
-static struct text
-expect_reply(int fd, struct wire *in)
-{
-	struct text reply;
-	struct pollfd wait = { .fd = fd, .events = POLLIN };
-
-	while (!wire_take(in, &reply)) {
-		ck_assert_msg(poll(&wait, 1, (int)patience_ms()) == 1,
-		    "a reply did not come");
-		wire_read(in, fd);
-	}
-	return (reply);
-}
-
-/* Send all while replies come, until there are n of them. */
-static void
-exchange(int fd, const struct wire *out, struct wire *in, size_t n)
-{
-	struct pollfd wait = { .fd = fd };
-	struct text reply;
-	size_t sent = 0;
-	ssize_t went;
-
-	while (n > 0) {
-		wait.events = (short)(POLLIN |
-		    (sent < out->len ? POLLOUT : 0));
-		ck_assert_msg(poll(&wait, 1, (int)patience_ms()) == 1,
-		    "%zu replies did not come", n);
-		if (wait.revents & POLLOUT) {
-			went = send(fd, out->bytes + sent, out->len - sent,
-			    MSG_DONTWAIT | MSG_NOSIGNAL);
-			sent += went > 0 ? (size_t)went : 0;
-		}
-		if ((wait.revents & ~POLLOUT) && wire_read(in, fd))
-			while (n > 0 && wire_take(in, &reply))
-				n--;
-	}
-	in->at = 0;
-}
-
-static bool
-text_is(const struct text *text, const char *string)
-{
-	return (text->len == strlen(string) &&
-	    memcmp(text->bytes, string, text->len) == 0);
-}
-
-static bool
-text_equal(const struct text *a, const struct text *b)
-{
-	return (a->len == b->len && memcmp(a->bytes, b->bytes, a->len) == 0);
-}
-
-/* Frames "0", "1", ... "n-1". */
-static void
-send_numbers(int fd, int n)
-{
-	char number[16];
-
-	for (int i = 0; i < n; i++) {
-		snprintf(number, sizeof(number), "%d", i);
-		client_send_text_frame(fd, number);
-	}
-}
-
-static void
-expect_numbers(int fd, int n)
-{
-	char number[16];
-
-	for (int i = 0; i < n; i++) {
-		snprintf(number, sizeof(number), "%d", i);
-		client_expect_text_frame(fd, number);
-	}
-}
-
-static void
-expect_answered(unsigned port, const char *text)
-{
-	int fd = client_connect(port);
-
-	client_echo(fd, text);
-	close(fd);
-}
 
 /*
  * All handlers answer alike.
@@ -450,7 +168,7 @@ static struct server *
 start_all_kinds(void)
 {
 	static char globals[16384], listeners[16384];
-	struct server *srv = new_server();
+	struct server *srv = handlers_new();
 	size_t g, l = 0;
 
 	g = (size_t)snprintf(globals, sizeof(globals),
@@ -472,7 +190,7 @@ start_all_kinds(void)
 			    8 << (i % 3));
 	}
 	snprintf(globals + g, sizeof(globals) - g, ");");
-	configure(srv, globals, listeners);
+	handlers_configure(srv, globals, listeners);
 	server_launch(srv);
 	server_await_ready(srv);
 	return (srv);
@@ -487,7 +205,7 @@ expect_kind(const struct kind *kind, unsigned port, bool lines)
 
 	for (int i = 0; i < REQUESTS; i++)
 		wire_put(&out, &requests[i]);
-	exchange(fd, &out, &in, REQUESTS);
+	wire_exchange(fd, &out, &in, REQUESTS);
 	for (int i = 0; i < REQUESTS; i++) {
 		ck_assert(wire_take(&in, &reply));
 		ck_assert_msg(kind->is_right(i, &reply), "%s, %s: request %d "
@@ -579,7 +297,7 @@ start_deeds(void)
 		    FIRST_PORT + i, i);
 	}
 	snprintf(globals + g, sizeof(globals) - g, ");");
-	return (start(globals, listeners));
+	return (handlers_start(globals, listeners));
 }
 
 static bool
@@ -608,7 +326,7 @@ expect_deed(const struct deed *deed, int fd)
 		snprintf(number, sizeof(number), "%d", i);
 		want = i % 4 == 3 && deed->fault != NULL ? deed->fault :
 		    number;
-		reply = expect_reply(fd, &in);
+		reply = wire_expect(fd, &in);
 		if (text_is(&reply, want) || (deed->loose &&
 		    (text_is(&reply, ERR_FAILED) ||
 		    text_is(&reply, ERR_TIMEOUT) ||
@@ -640,13 +358,6 @@ expect_deaths(struct server *srv)
 	}
 }
 
-static pid_t
-pid_in(const struct server *srv, const char *file)
-{
-	await(server_has_file(srv, file));
-	return ((pid_t)atoi(server_file(srv, file)));
-}
-
 START_TEST(whatever_a_command_does_each_request_has_one_answer)
 {
 	struct server *srv = start_deeds();
@@ -663,7 +374,7 @@ START_TEST(whatever_a_command_does_each_request_has_one_answer)
 	/* Of which handler depends on whose flood was first. */
 	server_expect(srv, "event=handler_stderr");
 	/* What a dead one leaves behind goes with it. */
-	orphan = pid_in(srv, "orphan2");
+	orphan = handlers_pid_in(srv, "orphan2");
 	await(proc_is_dead(orphan));
 	/* All are there again, and the clients still are. */
 	for (unsigned i = 0; i < DEEDS; i++) {
@@ -676,7 +387,7 @@ START_TEST(whatever_a_command_does_each_request_has_one_answer)
 	}
 	await(handler_counters(srv).executors == DEEDS);
 	ck_assert_uint_gt(handler_counters(srv).timeouts, 5);
-	orphan = pid_in(srv, "orphan1");
+	orphan = handlers_pid_in(srv, "orphan1");
 	server_end(srv);
 	await(proc_is_dead(orphan));
 }
@@ -685,7 +396,7 @@ END_TEST
 /* It is heard before it has anything to answer. */
 START_TEST(a_command_that_speaks_before_it_is_asked_is_replaced)
 {
-	struct server *srv = start(HANDLERS(COMMAND("early", "\"early\"",
+	struct server *srv = handlers_start(HANDLERS(COMMAND("early", "\"early\"",
 	    "")), ONE("early", "") ",\n" EXTRA(""));
 
 	server_expect(srv, "event=executor_died handler=early");
@@ -697,7 +408,7 @@ END_TEST
 
 START_TEST(a_flood_on_stderr_is_limited_in_the_log)
 {
-	struct server *srv = start(HANDLERS(COMMAND("flood",
+	struct server *srv = handlers_start(HANDLERS(COMMAND("flood",
 	    "\"flood\", \"20000\"", "")), ONE("flood", ""));
 
 	expect_answered(FRAME_PORT, "hello");
@@ -709,7 +420,7 @@ END_TEST
 
 START_TEST(what_a_command_says_cannot_forge_the_log)
 {
-	struct server *srv = start(HANDLERS(COMMAND("bad", "\"bad-bytes\"",
+	struct server *srv = handlers_start(HANDLERS(COMMAND("bad", "\"bad-bytes\"",
 	    "")), ONE("bad", ""));
 
 	expect_answered(FRAME_PORT, "hello");
@@ -728,7 +439,7 @@ enum { CRASH_CLIENTS = 4, CRASH_REQUESTS = 90 };
 
 START_TEST(a_module_that_crashes_at_times_fails_what_it_held)
 {
-	struct server *srv = start("workers = 1;\nhandlers = (\n"
+	struct server *srv = handlers_start("workers = 1;\nhandlers = (\n"
 	    MODULE("mod", "segfault = 100;", "threads = 8; "
 	    "queue_timeout = 0;") "\n);", ONE("mod", ""));
 	struct wire in[CRASH_CLIENTS] = { { .lines = false } };
@@ -742,7 +453,7 @@ START_TEST(a_module_that_crashes_at_times_fails_what_it_held)
 	for (int c = 0; c < CRASH_CLIENTS; c++)
 		send_numbers(fds[c], CRASH_REQUESTS);
 	for (int i = 0; i < CRASH_CLIENTS * CRASH_REQUESTS; i++) {
-		reply = expect_reply(fds[i % CRASH_CLIENTS],
+		reply = wire_expect(fds[i % CRASH_CLIENTS],
 		    &in[i % CRASH_CLIENTS]);
 		snprintf(number, sizeof(number), "%d", i / CRASH_CLIENTS);
 		if (text_is(&reply, ERR_FAILED))
@@ -774,7 +485,7 @@ END_TEST
 
 START_TEST(with_overload_shed_a_full_queue_answers_busy_at_once)
 {
-	struct server *srv = start(HANDLERS(COMMAND("slow",
+	struct server *srv = handlers_start(HANDLERS(COMMAND("slow",
 	    "\"sleep\", \"1500\"", "queue = 2; overload = \"shed\";")),
 	    ONE("slow", ""));
 	int one = client_connect(FRAME_PORT);
@@ -801,7 +512,7 @@ END_TEST
 START_TEST(with_overload_wait_all_replies_come_in_the_end)
 {
 	enum { CLIENTS = 8, EACH = 30 };
-	struct server *srv = start(HANDLERS(COMMAND("slow",
+	struct server *srv = handlers_start(HANDLERS(COMMAND("slow",
 	    "\"sleep\", \"5\"", "queue = 3; overload = \"wait\";")),
 	    ONE("slow", ""));
 	int fds[CLIENTS];
@@ -824,7 +535,7 @@ END_TEST
 START_TEST(clients_that_are_held_back_can_leave)
 {
 	enum { CLIENTS = 6 };
-	struct server *srv = start(HANDLERS(COMMAND("slow",
+	struct server *srv = handlers_start(HANDLERS(COMMAND("slow",
 	    "\"sleep\", \"300\"", "queue = 1;")), ONE("slow", ""));
 	int fds[CLIENTS];
 
@@ -848,7 +559,7 @@ END_TEST
 
 START_TEST(what_has_waited_for_queue_timeout_is_answered_busy)
 {
-	struct server *srv = start(HANDLERS(COMMAND("slow",
+	struct server *srv = handlers_start(HANDLERS(COMMAND("slow",
 	    "\"sleep\", \"2000\"", "queue_timeout = 0.3;")),
 	    ONE("slow", ""));
 	int one = client_connect(FRAME_PORT);
@@ -878,12 +589,10 @@ static const char lanes[] =
     LISTENER("high", "9004", "frame", "slow",
     "priority = \"high\"; pipeline = 200;") ",\n" EXTRA("");
 
-enum { HIGH_PORT = 9004 };
-
 START_TEST(high_priority_goes_first_and_others_are_not_delayed)
 {
 	enum { NORMAL = 150, HIGH = 15 };
-	struct server *srv = start(slow_both, lanes);
+	struct server *srv = handlers_start(slow_both, lanes);
 	int normal = client_connect(FRAME_PORT);
 	int high = client_connect(HIGH_PORT);
 	int extra = client_connect(EXTRA_PORT);
@@ -900,12 +609,12 @@ START_TEST(high_priority_goes_first_and_others_are_not_delayed)
 		since = clock_ms() - since;
 		slowest = since > slowest ? since : slowest;
 	}
-	done = count_replies(&in, normal);
+	done = wire_count(&in, normal);
 	ck_assert_msg(done > 0 && done < NORMAL / 2,
 	    "%zu normal ones were done with %d high ones", done, HIGH);
 	ck_assert_uint_lt(slowest, 1000 * slow_factor());
 	for (int i = 0; i < NORMAL; i++)
-		expect_reply(normal, &in);
+		wire_expect(normal, &in);
 	free(in.bytes);
 	close(normal);
 	close(high);
@@ -917,7 +626,7 @@ END_TEST
 START_TEST(the_normal_lane_moves_while_high_ones_wait)
 {
 	enum { NORMAL = 4, HIGH = 100 };
-	struct server *srv = start(slow_both, lanes);
+	struct server *srv = handlers_start(slow_both, lanes);
 	int normal = client_connect(FRAME_PORT);
 	int high = client_connect(HIGH_PORT);
 	struct wire in = { .lines = false };
@@ -926,9 +635,9 @@ START_TEST(the_normal_lane_moves_while_high_ones_wait)
 	await(handler_counters(srv).waiting > HIGH / 2);
 	send_numbers(normal, NORMAL);
 	expect_numbers(normal, NORMAL);
-	ck_assert_uint_lt(count_replies(&in, high), HIGH);
+	ck_assert_uint_lt(wire_count(&in, high), HIGH);
 	for (int i = 0; i < HIGH; i++)
-		expect_reply(high, &in);
+		wire_expect(high, &in);
 	free(in.bytes);
 	close(normal);
 	close(high);
@@ -942,7 +651,7 @@ END_TEST
 
 START_TEST(after_a_half_close_all_replies_come_before_the_end)
 {
-	struct server *srv = start(HANDLERS(COMMAND("slow",
+	struct server *srv = handlers_start(HANDLERS(COMMAND("slow",
 	    "\"sleep\", \"30\"", "")), ONE("slow", "pipeline = 4;") ",\n"
 	    ONE_LINE("slow", ""));
 	int frames = client_connect(FRAME_PORT);
@@ -965,7 +674,7 @@ END_TEST
 START_TEST(a_client_that_vanishes_leaves_nothing_to_others)
 {
 	enum { ROUNDS = 10 };
-	struct server *srv = start(HANDLERS(COMMAND("slow",
+	struct server *srv = handlers_start(HANDLERS(COMMAND("slow",
 	    "\"sleep\", \"20\"", "pipeline = 4;") ",\n"
 	    MODULE("mod", "sleep_ms = 20;", "threads = 4;")),
 	    ONE("slow", "") ",\n"
@@ -997,7 +706,7 @@ END_TEST
 
 START_TEST(one_connection_has_no_more_than_pipeline_in_flight)
 {
-	struct server *srv = start(HANDLERS(MODULE("mod", "sleep_ms = 200;",
+	struct server *srv = handlers_start(HANDLERS(MODULE("mod", "sleep_ms = 200;",
 	    "threads = 16;")), ONE("mod", "pipeline = 2;"));
 	int fd = client_connect(FRAME_PORT);
 	uint64_t since = clock_ms();
@@ -1012,7 +721,7 @@ END_TEST
 
 START_TEST(failure_and_timeout_can_close_the_connection_instead)
 {
-	struct server *srv = start(HANDLERS(
+	struct server *srv = handlers_start(HANDLERS(
 	    COMMAND("fails", "\"--every\", \"3\", \"exit\"",
 	    "failed = \"close\";") ",\n"
 	    COMMAND("hangs", "\"--every\", \"3\", \"hang\"",
@@ -1036,7 +745,7 @@ END_TEST
 
 START_TEST(answers_of_trouble_can_be_worded)
 {
-	struct server *srv = start(HANDLERS(COMMAND("fails",
+	struct server *srv = handlers_start(HANDLERS(COMMAND("fails",
 	    "\"exit\"", "failed = \"sorry\";")), ONE("fails", "") ",\n"
 	    ONE_LINE("fails", ""));
 	int fd = client_connect(FRAME_PORT);
@@ -1061,14 +770,14 @@ END_TEST
 
 START_TEST(a_reload_puts_another_program_in_place)
 {
-	struct server *srv = start(RELOADED("type = \"command\"; "
+	struct server *srv = handlers_start(RELOADED("type = \"command\"; "
 	    "command = [ \"src/examples/upper.py\" ]; processes = 2;"),
 	    ONE("work", ""));
 	int fd = client_connect(FRAME_PORT);
 
 	client_send_text_frame(fd, "hello");
 	client_expect_text_frame(fd, "HELLO");
-	configure(srv, RELOADED("type = \"command\"; "
+	handlers_configure(srv, RELOADED("type = \"command\"; "
 	    "command = [ \"src/examples/reverse.pl\" ]; processes = 2;"),
 	    ONE("work", ""));
 	server_reload(srv);
@@ -1076,7 +785,7 @@ START_TEST(a_reload_puts_another_program_in_place)
 	fd = client_connect(FRAME_PORT);
 	client_send_text_frame(fd, "hello");
 	client_expect_text_frame(fd, "olleh");
-	configure(srv, RELOADED("type = \"module\"; threads = 1; "
+	handlers_configure(srv, RELOADED("type = \"module\"; threads = 1; "
 	    "module = \"build/examples/example_prefix.so\";"),
 	    ONE("work", ""));
 	server_reload(srv);
@@ -1111,7 +820,7 @@ enum { UNSTARTABLE = sizeof(unstartable) / sizeof(unstartable[0]) };
 
 START_TEST(what_cannot_be_started_fails_the_reload_alone)
 {
-	struct server *srv = start(RELOADED("type = \"command\"; "
+	struct server *srv = handlers_start(RELOADED("type = \"command\"; "
 	    "command = [ \"src/examples/upper.py\" ]; processes = 1;"),
 	    ONE("work", ""));
 	int fd = client_connect(FRAME_PORT);
@@ -1120,7 +829,7 @@ START_TEST(what_cannot_be_started_fails_the_reload_alone)
 	for (int i = 0; i < UNSTARTABLE; i++) {
 		snprintf(globals, sizeof(globals), RELOADED("%s"),
 		    unstartable[i]);
-		configure(srv, globals, ONE("work", ""));
+		handlers_configure(srv, globals, ONE("work", ""));
 		server_mark(srv);
 		server_signal(srv, SIGHUP);
 		server_expect(srv, "event=reload_refused");
@@ -1143,10 +852,10 @@ START_TEST(what_cannot_be_started_ends_the_start)
 	char globals[1024];
 
 	for (int i = 0; i < 3; i++) {
-		srv = new_server();
+		srv = handlers_new();
 		snprintf(globals, sizeof(globals), RELOADED("%s"),
 		    unstartable[i == 2 ? 5 : i]);
-		configure(srv, globals, ONE("work", ""));
+		handlers_configure(srv, globals, ONE("work", ""));
 		server_launch(srv);
 		server_await_exit(srv, 1);
 		server_expect(srv, "event=start_failed");
@@ -1157,13 +866,13 @@ END_TEST
 
 START_TEST(during_a_slow_start_the_old_program_serves_on)
 {
-	struct server *srv = start(RELOADED("type = \"command\"; "
+	struct server *srv = handlers_start(RELOADED("type = \"command\"; "
 	    "command = [ \"src/examples/upper.py\" ]; processes = 1;"),
 	    ONE("work", ""));
 	uint64_t since, slowest = 0;
 	int fd = client_connect(FRAME_PORT);
 
-	configure(srv, RELOADED("type = \"command\"; ready = true; "
+	handlers_configure(srv, RELOADED("type = \"command\"; ready = true; "
 	    MISBEHAVE("\"--ready\", \"--start-ms\", \"1500\"")
 	    " processes = 1;"), ONE("work", ""));
 	server_mark(srv);
@@ -1191,7 +900,7 @@ END_TEST
 
 START_TEST(a_drain_answers_what_is_in_flight)
 {
-	struct server *srv = start(HANDLERS(COMMAND("slow",
+	struct server *srv = handlers_start(HANDLERS(COMMAND("slow",
 	    "\"sleep\", \"100\"", "") ",\n"
 	    MODULE("mod", "sleep_ms = 200;", "threads = 2;")),
 	    ONE("slow", "") ",\n"
@@ -1216,7 +925,7 @@ END_TEST
 
 START_TEST(a_command_that_does_not_leave_is_made_to)
 {
-	struct server *srv = start(HANDLERS(COMMAND("lingers",
+	struct server *srv = handlers_start(HANDLERS(COMMAND("lingers",
 	    "\"linger\"", "")), ONE("lingers", ""));
 
 	(void)srv;
@@ -1232,7 +941,7 @@ ask_for_pid(int fd)
 	pid_t pid;
 
 	client_send_text_frame(fd, "who?");
-	reply = expect_reply(fd, &in);
+	reply = wire_expect(fd, &in);
 	pid = (pid_t)strtol(reply.bytes, NULL, 10);
 	free(in.bytes);
 	ck_assert_int_gt(pid, 1);
@@ -1241,7 +950,7 @@ ask_for_pid(int fd)
 
 START_TEST(the_executors_of_a_dead_worker_leave_and_new_ones_come)
 {
-	struct server *srv = start(HANDLERS(COMMAND("pid", "\"pid\"", "")
+	struct server *srv = handlers_start(HANDLERS(COMMAND("pid", "\"pid\"", "")
 	    ",\n" COMMAND("hangs", "\"hang\"", "")), ONE("pid", "") ",\n"
 	    LISTENER("hang", "9004", "frame", "hangs", ""));
 	pid_t worker = server_worker(srv, 0), old;
@@ -1273,7 +982,7 @@ END_TEST
 
 START_TEST(metadata_tells_the_facts_of_a_request)
 {
-	struct server *srv = start(HANDLERS(COMMAND("facts",
+	struct server *srv = handlers_start(HANDLERS(COMMAND("facts",
 	    "\"--metadata\", \"facts\"", "metadata = true;")),
 	    ONE("facts", ""));
 	struct wire in = { .lines = false };
@@ -1282,9 +991,9 @@ START_TEST(metadata_tells_the_facts_of_a_request)
 	int fd = client_connect(FRAME_PORT);
 
 	client_send_text_frame(fd, "one");
-	expect_reply(fd, &in);
+	wire_expect(fd, &in);
 	client_send_text_frame(fd, "two");
-	reply = expect_reply(fd, &in);
+	reply = wire_expect(fd, &in);
 	snprintf(text, sizeof(text), "%.*s", (int)reply.len, reply.bytes);
 	snprintf(peer, sizeof(peer), "\"peer\":\"%s:", own_address());
 	ck_assert_msg(strstr(text, "\"listener\":\"one\"") != NULL, "%s", text);
@@ -1313,11 +1022,11 @@ static const char backwards[] =
 
 START_TEST(tagged_replies_in_any_order_reach_their_clients_in_order)
 {
-	struct server *srv = new_server();
+	struct server *srv = handlers_new();
 	int one, two;
 
 	server_write(srv, "backwards.py", backwards);
-	configure(srv, HANDLERS("{ name = \"back\"; type = \"command\"; "
+	handlers_configure(srv, HANDLERS("{ name = \"back\"; type = \"command\"; "
 	    "command = [ \"python3\", \"backwards.py\" ]; processes = 1; "
 	    "tagged = true; pipeline = 8; }"), ONE("back", ""));
 	server_launch(srv);
@@ -1337,7 +1046,7 @@ END_TEST
 
 START_TEST(a_quick_request_overtakes_another_clients_slow_one)
 {
-	struct server *srv = start(HANDLERS(MODULE("mod", "",
+	struct server *srv = handlers_start(HANDLERS(MODULE("mod", "",
 	    "threads = 2;")), ONE("mod", ""));
 	int one = client_connect(FRAME_PORT);
 	int two = client_connect(FRAME_PORT);
@@ -1357,7 +1066,7 @@ END_TEST
 
 START_TEST(an_empty_reply_is_an_empty_line_and_no_frame)
 {
-	struct server *srv = start(HANDLERS(COMMAND("empty",
+	struct server *srv = handlers_start(HANDLERS(COMMAND("empty",
 	    "\"--every\", \"2\", \"empty\"", "")), ONE("empty", "") ",\n"
 	    ONE_LINE("empty", ""));
 	int fd = client_connect(FRAME_PORT);
@@ -1380,8 +1089,8 @@ END_TEST
 
 START_TEST(a_module_may_fail_or_say_nothing)
 {
-	struct server *srv = start(HANDLERS(MODULE("mod", "", "threads = 2;")),
-	    ONE("mod", ""));
+	struct server *srv = handlers_start(HANDLERS(MODULE("mod", "",
+	    "threads = 2;")), ONE("mod", ""));
 	int fd = client_connect(FRAME_PORT);
 
 	client_send_text_frame(fd, "one");

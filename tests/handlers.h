@@ -1,0 +1,55 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * Servers with handlers, among them the test's own that misbehave.
+ */
+#ifndef TESTS_HANDLERS_H
+#define TESTS_HANDLERS_H
+
+#include <sys/types.h>
+
+#include "tests/harness.h"
+
+#define ERR_FAILED	"ERR failed"
+#define ERR_TIMEOUT	"ERR timeout"
+
+/* The sources and what is built are "src" and "build" in the server's own
+ * directory, where it runs. */
+#define MISBEHAVE(args)							\
+	"command = [ \"src/tests/command_misbehave.py\", " args " ];"
+#define COMMAND(name, args, more)					\
+	"{ name = \"" name "\"; type = \"command\"; "			\
+	MISBEHAVE(args) " processes = 1; " more " }"
+#define MODULE(name, settings, more)					\
+	"{ name = \"" name "\"; type = \"module\"; "			\
+	"module = \"build/tests/module_misbehave.so\"; "		\
+	"settings = { " settings " }; " more " }"
+#define HANDLERS(list)	"workers = 1;\nhandlers = (\n" list "\n);"
+#define ONE(name, more)	LISTENER("one", "9000", "frame", name, more)
+#define ONE_LINE(name, more) LISTENER("line", "9001", "line", name, more)
+
+enum { HIGH_PORT = 9004 };
+
+/* A directory without a server, where everybody may write: handlers leave their
+ * notes. */
+struct server *handlers_new(void);
+
+/*
+ * server_configure().  The programs and modules of the build may stand where
+ * nobody but its owner can read them, so the executors stay who we are.
+ */
+void handlers_configure(struct server *, const char *globals,
+    const char *listeners);
+
+/* Both, and start it. */
+struct server *handlers_start(const char *globals, const char *listeners);
+
+/* What has been counted for all handlers, in all workers. */
+struct counters_handler handler_counters(struct server *);
+
+/* Who connects there is answered with what it sends. */
+void expect_answered(unsigned port, const char *text);
+
+/* The process that a handler has written to a file. */
+pid_t handlers_pid_in(const struct server *, const char *file);
+
+#endif
