@@ -58,6 +58,7 @@
 	E(EXECUTOR_FAILED,	"executor_failed")			\
 	E(EXECUTOR_EXIT,	"executor_exit")			\
 	E(EXECUTOR_DIED,	"executor_died")			\
+	E(HANDLER_ROUNDED,	"handler_rounded")			\
 	E(HANDLER_STDERR,	"handler_stderr")			\
 	/* clients */							\
 	E(CONN_OPEN,		"conn_open")				\

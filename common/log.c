@@ -23,12 +23,9 @@ struct line {
 	bool full;
 };
 
-/* How many lines of one event were written, and left out, in the second that
- * began at since_ms. */
+/* Of the lines of one event. */
 struct limiter {
-	uint64_t since_ms;
-	unsigned written;
-	uint64_t suppressed;
+	struct log_limit limit;
 	enum log_level level;
 };
 
@@ -398,47 +395,67 @@ log_write(enum log_level level, enum log_event event,
 		out.lost++;
 }
 
-static void
-say_suppressed(enum log_event event, struct limiter *limiter)
+/* The second in which the limit has counted. */
+static bool
+is_over(const struct log_limit *limit, uint64_t now_ms)
 {
+	return (now_ms - limit->since_ms >= 1000);
+}
+
+bool
+log_limit_admit(struct log_limit *limit)
+{
+	uint64_t now_ms = clock_coarse_ms();
+
+	if (is_over(limit, now_ms)) {
+		limit->since_ms = now_ms;
+		limit->written = 0;
+	}
+	if (limit->written >= LOG_BURST) {
+		limit->suppressed++;
+		return (false);
+	}
+	limit->written++;
+	return (true);
+}
+
+uint64_t
+log_limit_suppressed(struct log_limit *limit)
+{
+	uint64_t n = limit->suppressed;
+
+	if (n == 0 || !is_over(limit, clock_coarse_ms()))
+		return (0);
+	limit->suppressed = 0;
+	return (n);
+}
+
+static void
+say_suppressed(enum log_event event)
+{
+	struct limiter *limiter = &out.limiters[event];
 	const struct log_field fields[] = {
-		F_U64("suppressed", limiter->suppressed), { .key = NULL }
+		F_U64("suppressed", log_limit_suppressed(&limiter->limit)),
+		{ .key = NULL }
 	};
 
-	if (limiter->suppressed > 0)
+	if (fields[0].u64 > 0)
 		log_write(limiter->level, event, fields);
-	limiter->suppressed = 0;
 }
 
 void
 log_write_limited(enum log_level level, enum log_event event,
     const struct log_field *fields)
 {
-	struct limiter *limiter = &out.limiters[event];
-	uint64_t now_ms = clock_coarse_ms();
-
-	limiter->level = level;
-	if (now_ms - limiter->since_ms >= 1000) {
-		say_suppressed(event, limiter);
-		limiter->since_ms = now_ms;
-		limiter->written = 0;
-	}
-	if (limiter->written >= LOG_BURST) {
-		limiter->suppressed++;
-		return;
-	}
-	limiter->written++;
-	log_write(level, event, fields);
+	out.limiters[event].level = level;
+	say_suppressed(event);
+	if (log_limit_admit(&out.limiters[event].limit))
+		log_write(level, event, fields);
 }
 
 void
 log_flush_suppressed(void)
 {
-	uint64_t now_ms = clock_coarse_ms();
-
 	for (int event = 0; event < LOG_EVENT_COUNT; event++)
-		if (out.limiters[event].suppressed > 0 &&
-		    now_ms - out.limiters[event].since_ms >= 1000)
-			say_suppressed((enum log_event)event,
-			    &out.limiters[event]);
+		say_suppressed((enum log_event)event);
 }

@@ -51,6 +51,14 @@ struct log_field {
 	};
 };
 
+/* How many lines were written, and left out, in the second that began at
+ * since_ms; zeroed to begin with. */
+struct log_limit {
+	uint64_t since_ms;
+	unsigned written;
+	uint64_t suppressed;
+};
+
 #define F_STR(k, v) { .key = (k), .kind = LOG_FIELD_STR, .str = (v) }
 #define F_U64(k, v) { .key = (k), .kind = LOG_FIELD_U64, .u64 = (v) }
 #define F_I64(k, v) { .key = (k), .kind = LOG_FIELD_I64, .i64 = (v) }
@@ -107,6 +115,14 @@ void log_write_limited(enum log_level, enum log_event,
 /* Tell of what log_write_limited() left out in seconds that are over.  Called
  * from a process's timer, so that a flood that has ended is told too. */
 void log_flush_suppressed(void);
+
+/*
+ * For those who have a limit of their own.  Whether one more line of this second
+ * may be written; if not, it is counted.  And how many were left out in a second
+ * that is over: told once.
+ */
+bool log_limit_admit(struct log_limit *);
+uint64_t log_limit_suppressed(struct log_limit *);
 
 /* Put one line together without writing it.  Returns its length, which includes
  * the newline and is at most size. */

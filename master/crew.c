@@ -263,6 +263,16 @@ become(const struct executor *executor, const struct pairs *pairs)
 	    &generation->identity, &fds);
 }
 
+/* Of all processes of the handler, in whatever generation. */
+static struct log_limit *
+stderr_limit(const struct executor *executor)
+{
+	const struct generation *generation = executor->generation;
+
+	return (&executor->master->
+	    stderr_limits[generation->handler_number[executor->handler]]);
+}
+
 static int
 spawn(struct executor *executor)
 {
@@ -280,8 +290,8 @@ spawn(struct executor *executor)
 	}
 	executor->work = pairs.work[0];
 	if (stderr_line_open(&executor->errors, executor->master->base,
-	    pairs.errors[0], executor->conf->name, executor->pid) == 0 &&
-	    await(executor, pairs.channel[0]) == 0)
+	    pairs.errors[0], executor->conf->name, stderr_limit(executor),
+	    executor->pid) == 0 && await(executor, pairs.channel[0]) == 0)
 		return (0);
 	/* It is there, and is reaped as one that failed. */
 	end_group(executor, SIGKILL);
@@ -335,6 +345,41 @@ size_for(const struct generation *generation, const struct conf_handler *conf)
 	return (0);
 }
 
+/* Somebody may count on the configured number; but one that is below that of
+ * the workers is perhaps meant to forbid two at a time. */
+static void
+check_share(const struct generation *generation,
+    const struct conf_handler *conf, const char *key, unsigned configured)
+{
+	const struct heritage shares = { .slots = generation->slots };
+	unsigned share = heritage_share(&shares, configured);
+	unsigned all = share * generation->slots;
+
+	if (all != configured)
+		LOG_WITH(log_write, configured < generation->slots ?
+		    LOG_LEVEL_WARN : LOG_LEVEL_INFO, EVENT_HANDLER_ROUNDED,
+		    F_STR("handler", conf->name), F_STR("key", key),
+		    F_U64("configured", configured), F_U64("all", all),
+		    F_U64("workers", generation->slots),
+		    F_U64("each", share));
+}
+
+void
+crews_check(const struct generation *generation)
+{
+	const struct conf_handler *conf;
+
+	for (size_t i = 0; i < generation->conf->nhandlers; i++) {
+		conf = &generation->conf->handlers[i];
+		if (conf->type == CONF_HANDLER_COMMAND)
+			check_share(generation, conf, "processes",
+			    conf->processes);
+		else if (conf->type == CONF_HANDLER_MODULE)
+			check_share(generation, conf, "threads",
+			    conf->threads);
+	}
+}
+
 int
 crew_start(struct child *worker)
 {
@@ -361,7 +406,8 @@ resume(struct executor *executor, const struct state_executor *saved)
 {
 	if (saved->errors != -1) {
 		if (stderr_line_open(&executor->errors, executor->master->base,
-		    saved->errors, executor->conf->name, executor->pid) == -1)
+		    saved->errors, executor->conf->name,
+		    stderr_limit(executor), executor->pid) == -1)
 			return (-1);
 		stderr_line_restore(&executor->errors, saved->last,
 		    saved->partial);
@@ -626,4 +672,7 @@ crews_watch(struct master *master)
 	}
 	TAILQ_FOREACH(executor, &master->leaving, link)
 		watch_leaving(executor, now_ms);
+	for (unsigned i = 0; i < master->handler_names.n; i++)
+		stderr_line_tell_suppressed(master->handler_names.names[i],
+		    &master->stderr_limits[i]);
 }

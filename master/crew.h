@@ -67,6 +67,10 @@ struct crew {
 	struct shortage shortage[CONF_HANDLERS_MAX];
 };
 
+/* Say which handlers have more processes or threads than configured, as each
+ * worker has as many. */
+void crews_check(const struct generation *);
+
 /* Start the crew of a worker that was just forked.  Returns -1 with errno
  * set. */
 int crew_start(struct child *);

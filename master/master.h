@@ -60,6 +60,7 @@ struct master {
 	struct sockets sockets;
 	struct registry listener_names;
 	struct registry handler_names;
+	struct log_limit stderr_limits[COUNTERS_HANDLERS];	/* by number */
 	struct pidfile pidfile;
 	uint64_t numbered;			/* generations so far */
 	uint64_t tick_ms;			/* the last tick */

@@ -453,6 +453,7 @@ commit(struct master *master)
 	master->resuming = false;
 	change_log(master);
 	limits_check(master->running->conf, master->running->slots);
+	crews_check(master->running);
 	sockets_commit(&master->sockets, master->running->conf,
 	    master->running->slots);
 	reload->passing = old != NULL;

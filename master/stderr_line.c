@@ -5,9 +5,23 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "common/log.h"
-
 enum { READS_PER_TURN = 4 };
+
+static enum log_event
+event_for(const char *handler)
+{
+	return (handler != NULL ? EVENT_HANDLER_STDERR : EVENT_UPGRADE_STDERR);
+}
+
+void
+stderr_line_tell_suppressed(const char *handler, struct log_limit *limit)
+{
+	uint64_t n;
+
+	if ((n = log_limit_suppressed(limit)) > 0)
+		LOG_WITH(log_write, LOG_LEVEL_WARN, event_for(handler),
+		    F_STR("handler", handler), F_U64("suppressed", n));
+}
 
 static void
 tell(struct stderr_line *line)
@@ -17,10 +31,11 @@ tell(struct stderr_line *line)
 	line->len = 0;
 	if (*line->last == '\0')
 		return;
-	LOG_WITH(log_write_limited, LOG_LEVEL_WARN, line->handler != NULL ?
-	    EVENT_HANDLER_STDERR : EVENT_UPGRADE_STDERR,
-	    F_STR("handler", line->handler), F_I64("child", line->pid),
-	    F_STR("line", line->last));
+	stderr_line_tell_suppressed(line->handler, line->limit);
+	if (log_limit_admit(line->limit))
+		LOG_WITH(log_write, LOG_LEVEL_WARN, event_for(line->handler),
+		    F_STR("handler", line->handler), F_I64("child", line->pid),
+		    F_STR("line", line->last));
 }
 
 /* A line that is too long is told in pieces. */
@@ -62,9 +77,13 @@ on_readable(evutil_socket_t fd, short what, void *arg)
 
 int
 stderr_line_open(struct stderr_line *line, struct event_base *base, int fd,
-    const char *handler, pid_t pid)
+    const char *handler, struct log_limit *limit, pid_t pid)
 {
-	*line = (struct stderr_line){ .handler = handler, .pid = pid };
+	*line = (struct stderr_line){
+		.handler = handler,
+		.limit = limit,
+		.pid = pid,
+	};
 	line->event = event_new(base, fd, EV_READ | EV_PERSIST, on_readable,
 	    line);
 	if (line->event != NULL && event_add(line->event, NULL) == 0)

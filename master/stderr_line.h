@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: ISC */
 /*
  * What a handler's program writes to its standard error: line by line it goes
- * to the log, with the handler's name, and no faster than the log's own limit.
- * The same for the check run of an upgrade, which has no handler.
+ * to the log, with the handler's name.  Each handler has a limit of its own, so
+ * that one that floods hides nothing of what another has to say.  The same for
+ * the check run of an upgrade, which has no handler.
  */
 #ifndef MASTER_STDERR_LINE_H
 #define MASTER_STDERR_LINE_H
@@ -11,11 +12,14 @@
 #include <stddef.h>
 #include <sys/types.h>
 
+#include "common/log.h"
+
 enum { STDERR_LINE_MAX = 512 };
 
 struct stderr_line {
 	struct event *event;		/* owned, and with it the descriptor */
 	const char *handler;		/* borrowed; NULL: see above */
+	struct log_limit *limit;	/* borrowed: the handler's */
 	pid_t pid;
 	char text[STDERR_LINE_MAX];	/* the line that is not at its end */
 	size_t len;
@@ -25,7 +29,7 @@ struct stderr_line {
 /* Read from fd, which is owned from here on, also on failure.  Returns -1 with
  * errno set. */
 int stderr_line_open(struct stderr_line *, struct event_base *, int fd,
-    const char *handler, pid_t);
+    const char *handler, struct log_limit *, pid_t);
 
 /* Go on from what has been read before the program was exchanged. */
 void stderr_line_restore(struct stderr_line *, const char *last,
@@ -33,5 +37,8 @@ void stderr_line_restore(struct stderr_line *, const char *last,
 
 /* Take what is there, and close. */
 void stderr_line_close(struct stderr_line *);
+
+/* Tell how many lines of a handler were left out in a second that is over. */
+void stderr_line_tell_suppressed(const char *handler, struct log_limit *);
 
 #endif

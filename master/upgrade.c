@@ -269,7 +269,7 @@ attend(struct master *master, const struct pipes *pipes)
 
 	upgrade->answer = pipes->answer[0];
 	if (stderr_line_open(&upgrade->errors, master->base, pipes->errors[0],
-	    NULL, upgrade->check) == -1)
+	    NULL, &upgrade->errors_limit, upgrade->check) == -1)
 		LOG(ERROR, UPGRADE_STDERR, F_ERRNO(errno));
 	upgrade->check_until_ms = clock_ms() + CHECK_MS;
 	upgrade->overdue = false;

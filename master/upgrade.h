@@ -43,6 +43,7 @@ struct upgrade {
 	bool overdue;
 	int answer;			/* what the check run has to say; -1 */
 	struct stderr_line errors;
+	struct log_limit errors_limit;
 };
 
 /* What a program that is executed finds of the one before it. */
