@@ -170,6 +170,35 @@ START_TEST(what_is_lent_is_counted_with_its_peak)
 }
 END_TEST
 
+START_TEST(what_is_lent_is_known_by_who_gives_it_back)
+{
+	struct buffer *buffer = NULL, *other;
+
+	start(LIMIT);
+	other = take(1000);
+	ck_assert_uint_eq(pool.used[BUFFER_PEER], 1024);
+	buffer_use(&pool, other, BUFFER_HELD);
+	ck_assert_uint_eq(pool.used[BUFFER_PEER], 0);
+	ck_assert_uint_eq(pool.used[BUFFER_HELD], 1024);
+	buffer_use(&pool, buffer, BUFFER_WORK);
+	ck_assert_int_eq(buffer_reserve(&pool, &buffer, 100), 0);
+	buffer_use(&pool, buffer, BUFFER_WORK);
+	/* It moves, and what it is for does not change. */
+	ck_assert_int_eq(buffer_reserve(&pool, &buffer, 300), 0);
+	ck_assert_uint_eq(pool.used[BUFFER_WORK], 512);
+	buffer_release(&pool, &buffer);
+	ck_assert_uint_eq(pool.used[BUFFER_WORK], 0);
+	/* The next borrower knows nothing of that. */
+	buffer = take(300);
+	ck_assert_uint_eq(pool.used[BUFFER_PEER], 512);
+	buffer_release(&pool, &buffer);
+	buffer_release(&pool, &other);
+	for (int use = 0; use < BUFFER_USES; use++)
+		ck_assert_uint_eq(pool.used[use], 0);
+	finish();
+}
+END_TEST
+
 START_TEST(the_sum_of_what_is_lent_never_exceeds_the_limit)
 {
 	struct buffer *a, *b, *c = NULL;
@@ -518,6 +547,7 @@ RUN_TESTS("buffer",
     a_buffer_grows_with_the_bytes_that_are_appended,
     a_buffer_with_room_stays_where_it_is,
     what_is_lent_is_counted_with_its_peak,
+    what_is_lent_is_known_by_who_gives_it_back,
     the_sum_of_what_is_lent_never_exceeds_the_limit,
     a_buffer_above_the_limit_is_refused_by_an_empty_pool,
     a_buffer_that_moves_counts_twice_while_it_moves,

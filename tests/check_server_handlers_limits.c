@@ -67,6 +67,225 @@ START_TEST(a_flood_on_stderr_hides_nothing_of_another_handler)
 }
 END_TEST
 
+/*
+ * More to do than there is memory for.
+ */
+
+enum { BIG = 100000 };
+
+#define MEMORY(bytes, list) "max_buffered = " bytes ";\n" HANDLERS(list)
+#define BIG_MESSAGES	"max_message_size = 131072; pipeline = 8;"
+
+/* What queue, clients and executors have to do is far more than fits. */
+static void
+expect_all_served(const char *globals, struct hold_options *options)
+{
+	struct server *srv = handlers_start(globals, ONE("work", BIG_MESSAGES)
+	    ",\n" EXTRA(BIG_MESSAGES));
+	struct hold_process *load;
+	struct counters_handler counters;
+	uint64_t since, slowest = 0;
+	int extra = client_connect(EXTRA_PORT);
+
+	options->rate = HOLD_FULL_SPEED;
+	load = hold_start(options);
+	while (hold_peek(load)->is_done == 0 && hold_peek(load)->lost == 0) {
+		since = clock_ms();
+		client_echo(extra, "hello");
+		since = clock_ms() - since;
+		slowest = since > slowest ? since : slowest;
+		await_pause();
+	}
+	print_report("more than fits", hold_peek(load));
+	hold_stop(load);
+	expect_unharmed(hold_peek(load));
+	hold_drop(load);
+	close(extra);
+	counters = handler_counters(srv);
+	printf("held back %u times; at most %u KiB; slowest echo beside it "
+	    "%u ms\n", (unsigned)counters.held_back,
+	    (unsigned)server_worker_counters(srv).buffered_peak / 1024,
+	    (unsigned)slowest);
+	ck_assert_uint_gt(counters.held_back, 0);
+	ck_assert_uint_eq(counters.shed, 0);
+	ck_assert_uint_eq(counters.failed, 0);
+	ck_assert_ptr_null(server_log(srv, "event=memory_cap"));
+	ck_assert_uint_lt(slowest, 2000 * slow_factor());
+	await(server_worker_counters(srv).buffered == 0);
+	server_end(srv);
+}
+
+START_TEST(with_wait_big_messages_wait_for_memory_and_none_is_lost)
+{
+	struct hold_options options = load_on(FRAME_PORT);
+
+	options.connections = 8;
+	options.message_size = BIG;
+	options.burst = 8;
+	options.total = 400;
+	expect_all_served(MEMORY("2097152", "{ name = \"work\"; "
+	    "type = \"command\"; " MISBEHAVE("\"sleep\", \"2\"")
+	    " processes = 2; pipeline = 2; }"), &options);
+}
+END_TEST
+
+START_TEST(many_clients_messages_wait_for_memory_and_none_is_lost)
+{
+	struct hold_options options = load_on(FRAME_PORT);
+
+	options.connections = 60;
+	options.message_size = 30000;
+	options.burst = 8;
+	options.total = 3000;
+	expect_all_served(MEMORY("8388608", MODULE("work", "sleep_ms = 2;",
+	    "threads = 8;")), &options);
+}
+END_TEST
+
+START_TEST(with_shed_big_messages_beyond_memory_are_answered_busy)
+{
+	enum { CLIENTS = 8, EACH = 3 };
+	struct server *srv = handlers_start(MEMORY("2097152",
+	    COMMAND("work", "\"sleep\", \"20\"", "overload = \"shed\";")),
+	    ONE("work", BIG_MESSAGES));
+	struct wire out = { .lines = false }, in[CLIENTS] = {
+		{ .lines = false }
+	};
+	struct text message = { .len = BIG }, reply;
+	int fds[CLIENTS];
+	unsigned busy = 0;
+
+	ck_assert_ptr_nonnull(message.bytes = malloc(BIG));
+	memset(message.bytes, 'm', BIG);
+	for (int i = 0; i < EACH; i++)
+		wire_put(&out, &message);
+	for (int c = 0; c < CLIENTS; c++) {
+		fds[c] = client_connect(FRAME_PORT);
+		client_send(fds[c], out.bytes, out.len);
+	}
+	for (int c = 0; c < CLIENTS; c++) {
+		for (int i = 0; i < EACH; i++) {
+			reply = wire_expect(fds[c], &in[c]);
+			if (text_is(&reply, ERR_BUSY))
+				busy++;
+			else
+				ck_assert(text_equal(&reply, &message));
+		}
+	}
+	ck_assert_uint_gt(busy, 0);
+	ck_assert_uint_lt(busy, CLIENTS * EACH);
+	ck_assert_uint_eq(handler_counters(srv).shed, busy);
+	ck_assert_ptr_null(server_log(srv, "event=memory_cap"));
+	for (int c = 0; c < CLIENTS; c++) {
+		ck_assert(!client_has_input(fds[c]));
+		close(fds[c]);
+		free(in[c].bytes);
+	}
+	free(out.bytes);
+	free(message.bytes);
+	server_end(srv);
+}
+END_TEST
+
+/* The executor would have been taken for one that talks nonsense. */
+START_TEST(a_reply_finds_memory_though_slow_clients_have_it)
+{
+	enum { SLOW = 8, PART = 120000, REPLY = 200000 };
+	static uint8_t message[PART];
+	struct server *srv = handlers_start(MEMORY("1048576",
+	    COMMAND("big", "\"big\", \"200000\"", "")),
+	    ONE("big", "max_message_size = 262144;"));
+	struct wire in = { .lines = false };
+	int slow[SLOW], fd;
+
+	message[1] = 3;		/* the head says 196,608 bytes */
+	for (int i = 0; i < SLOW; i++) {
+		slow[i] = client_connect(FRAME_PORT);
+		client_send(slow[i], message, PART);
+	}
+	await(server_worker_counters(srv).buffered > 800000);
+	fd = client_connect(FRAME_PORT);
+	client_send_text_frame(fd, "hello");
+	ck_assert_uint_eq(wire_expect(fd, &in).len, REPLY);
+	ck_assert_ptr_null(server_log(srv, "event=executor_died"));
+	for (int i = 0; i < SLOW; i++)
+		close(slow[i]);
+	close(fd);
+	free(in.bytes);
+	server_end(srv);
+}
+END_TEST
+
+/* It would hold what others need for as long as request_timeout is. */
+START_TEST(a_reply_too_large_is_refused_when_it_is_announced)
+{
+	struct server *srv = handlers_start(HANDLERS(COMMAND("huge",
+	    "\"--every\", \"2\", \"huge\"", "request_timeout = 0;")),
+	    ONE("huge", ""));
+	int fd = client_connect(FRAME_PORT);
+
+	client_echo(fd, "hello");
+	client_send_text_frame(fd, "more");
+	client_expect_text_frame(fd, ERR_FAILED);
+	client_echo(fd, "hello");
+	close(fd);
+	server_end(srv);
+}
+END_TEST
+
+/* How long it takes, over some rounds, until one who is held back has the place
+ * of one who leaves the queue. */
+static uint64_t
+time_to_get_a_place(struct server *srv, int *waiting)
+{
+	uint64_t sum = 0, since, waits, held_back;
+	int next;
+
+	for (int i = 0; i < 16; i++) {
+		waits = handler_counters(srv).waits;
+		held_back = handler_counters(srv).held_back;
+		next = client_connect(FRAME_PORT);
+		client_send_text_frame(next, "may I?");
+		await(handler_counters(srv).held_back > held_back);
+		since = clock_ms();
+		client_reset(*waiting);
+		await(handler_counters(srv).waits > waits);
+		sum += clock_ms() - since;
+		*waiting = next;
+	}
+	return (sum);
+}
+
+START_TEST(who_is_held_back_has_the_place_of_who_leaves_at_once)
+{
+	struct server *srv = handlers_start(HANDLERS(COMMAND("hangs",
+	    "\"hang\"", "queue = 1; queue_timeout = 0; request_timeout = 0;")),
+	    ONE("hangs", ""));
+	int running = client_connect(FRAME_PORT), waiting;
+	uint64_t sum = 0;
+
+	client_send_text_frame(running, "hello");
+	await(server_counters(srv).messages_in == 1);
+	waiting = client_connect(FRAME_PORT);
+	client_send_text_frame(waiting, "hello");
+	await(handler_counters(srv).waiting == 1);
+	/* One that has to wait for the tick takes 800 ms. */
+	for (int tries = 0; tries == 0 || (tries < 3 && sum >= 400); tries++)
+		sum = time_to_get_a_place(srv, &waiting);
+	printf("16 times to get a place: %u ms\n", (unsigned)sum);
+	ck_assert_uint_lt(sum, 400);
+	close(waiting);
+	close(running);
+	server_end(srv);
+}
+END_TEST
+
 RUN_TESTS("limits of handlers",
     a_number_that_is_rounded_up_is_told,
-    a_flood_on_stderr_hides_nothing_of_another_handler)
+    a_flood_on_stderr_hides_nothing_of_another_handler,
+    with_wait_big_messages_wait_for_memory_and_none_is_lost,
+    many_clients_messages_wait_for_memory_and_none_is_lost,
+    with_shed_big_messages_beyond_memory_are_answered_busy,
+    a_reply_finds_memory_though_slow_clients_have_it,
+    a_reply_too_large_is_refused_when_it_is_announced,
+    who_is_held_back_has_the_place_of_who_leaves_at_once)

@@ -68,6 +68,7 @@ handler_counters(struct server *srv)
 			    .handler[i % COUNTERS_HANDLERS];
 			sum.waiting += counter_get(&one->waiting);
 			sum.executors += counter_get(&one->executors);
+			sum.waits += counter_get(&one->waits);
 			sum.held_back += counter_get(&one->held_back);
 			sum.shed += counter_get(&one->shed);
 			sum.expired += counter_get(&one->expired);

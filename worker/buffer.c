@@ -73,6 +73,8 @@ lend(struct buffer_pool *pool, size_t cap)
 		return (NULL);
 	buffer->cap = cap;
 	buffer->len = 0;
+	buffer->use = BUFFER_PEER;
+	pool->used[BUFFER_PEER] += cap;
 	account(pool, pool->lent + cap);
 	return (buffer);
 }
@@ -82,6 +84,7 @@ take_back(struct buffer_pool *pool, struct buffer *buffer)
 {
 	unsigned class = class_of(buffer->cap);
 
+	pool->used[buffer->use] -= buffer->cap;
 	account(pool, pool->lent - buffer->cap);
 	if (buffer->cap > BUFFER_POOLED_MAX ||
 	    pool->kept[class] + buffer->cap > BUFFER_KEEP) {
@@ -93,6 +96,17 @@ take_back(struct buffer_pool *pool, struct buffer *buffer)
 	pool->kept[class] += buffer->cap;
 }
 
+void
+buffer_use(struct buffer_pool *pool, struct buffer *buffer,
+    enum buffer_use use)
+{
+	if (buffer == NULL)
+		return;
+	pool->used[buffer->use] -= buffer->cap;
+	pool->used[use] += buffer->cap;
+	buffer->use = use;
+}
+
 /* Exchange *buffer for one of another capacity. */
 static int
 move(struct buffer_pool *pool, struct buffer **buffer, size_t cap)
@@ -102,6 +116,7 @@ move(struct buffer_pool *pool, struct buffer **buffer, size_t cap)
 	if ((other = lend(pool, cap)) == NULL)
 		return (-1);
 	if (*buffer != NULL) {
+		buffer_use(pool, other, (*buffer)->use);
 		buffer_append(other, (*buffer)->bytes, (*buffer)->len);
 		take_back(pool, *buffer);
 	}

@@ -23,10 +23,19 @@ enum {
 	BUFFER_KEEP = 262144,		/* bytes kept of each capacity */
 };
 
+/* Who will give a buffer back. */
+enum buffer_use {
+	BUFFER_PEER,			/* a client, by sending or taking more */
+	BUFFER_HELD,			/* a client whose message has to wait */
+	BUFFER_WORK,			/* a handler, by doing its work */
+	BUFFER_USES
+};
+
 struct buffer {
 	struct buffer *next;		/* while it lies in the pool */
 	size_t cap;
 	size_t len;			/* bytes[0, len) are in use */
+	enum buffer_use use;
 	uint8_t bytes[];
 };
 
@@ -35,6 +44,7 @@ struct buffer_pool {
 	size_t kept[BUFFER_CLASSES];	/* bytes in each list */
 	size_t limit;			/* bytes that may be lent out */
 	size_t lent;
+	size_t used[BUFFER_USES];	/* parts of lent */
 	struct counters_worker *counters;	/* borrowed; told of lent */
 };
 
@@ -52,6 +62,10 @@ int buffer_reserve(struct buffer_pool *, struct buffer **buffer, size_t room);
 /* Whether buffer_reserve() could succeed if nothing else were lent. */
 bool buffer_fits(const struct buffer_pool *, const struct buffer *,
     size_t room);
+
+/* Say who will give the buffer, which may be NULL, back: BUFFER_PEER until
+ * something else is said.  It is still so when the buffer has moved. */
+void buffer_use(struct buffer_pool *, struct buffer *, enum buffer_use);
 
 /* Append bytes for which room has been reserved. */
 void buffer_append(struct buffer *, const void *bytes, size_t len);

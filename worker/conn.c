@@ -72,8 +72,9 @@ may_handle(const struct conn *conn)
 	const struct conn_pending *pending = conn->pending;
 
 	return (!conn->finishing && (pending == NULL || (pending->out == NULL &&
-	    pending->feeds == NULL && pending->nrequests <
-	    conn->listener->conf->pipeline && (pending->nrequests == 0 ||
+	    pending->feeds == NULL && !pending->starved &&
+	    pending->nrequests < conn->listener->conf->pipeline &&
+	    (pending->nrequests == 0 ||
 	    !giver_wants(&conn_worker(conn)->giver, conn)))));
 }
 
@@ -168,6 +169,24 @@ take_first(struct conn *conn)
 	return (request);
 }
 
+/* The input has to wait for memory before it grows. */
+static void
+starve(struct conn *conn)
+{
+	struct conn_pending *pending = conn->pending;
+
+	pending->starved = true;
+	pending->conn = conn;
+	TAILQ_INSERT_TAIL(&conn_worker(conn)->starved, pending, held);
+}
+
+static void
+end_starving(struct conn *conn)
+{
+	TAILQ_REMOVE(&conn_worker(conn)->starved, conn->pending, held);
+	conn->pending->starved = false;
+}
+
 /* Nobody waits for the replies any more. */
 static void
 abandon_requests(struct conn *conn)
@@ -176,6 +195,8 @@ abandon_requests(struct conn *conn)
 		request_abandon(take_first(conn));
 	if (conn->pending != NULL && conn->pending->feeds != NULL)
 		queue_forget_feeder(conn->pending->feeds, conn);
+	if (conn->pending != NULL && conn->pending->starved)
+		end_starving(conn);
 }
 
 static void
@@ -272,7 +293,7 @@ pending_trim(struct conn *conn)
 
 	if (pending != NULL && pending->in == NULL && pending->out == NULL &&
 	    pending->nrequests == 0 && pending->feeds == NULL &&
-	    conn->state != CONN_CLOSING)
+	    !pending->starved && conn->state != CONN_CLOSING)
 		pending_free(conn);
 }
 
@@ -286,12 +307,23 @@ conn_reserve(struct conn *conn, struct buffer **buffer, size_t room)
  * States.
  */
 
+/* A message that waits for its handler is not its client's fault. */
+static enum buffer_use
+use_of_input(const struct conn *conn)
+{
+	return (conn->state == CONN_DISPATCHED && !conn->pending->starved ?
+	    BUFFER_HELD : BUFFER_PEER);
+}
+
 static void
 conn_enter(struct conn *conn, enum conn_state state)
 {
 	conn->state = (uint8_t)state;
 	__atomic_store_n(&conn_record(conn)->state, (uint8_t)state,
 	    __ATOMIC_RELAXED);
+	if (in_mid_message(conn))
+		buffer_use(&conn_worker(conn)->buffers, conn->pending->in,
+		    use_of_input(conn));
 }
 
 /* Something failed on the way to or from the peer: for which reason the
@@ -595,6 +627,15 @@ make_room(struct conn *conn)
 	return (conn_reserve(conn, &conn->pending->in, BUFFER_MIN));
 }
 
+/* Whether no more is to be read of the message that has begun, as memory is
+ * short.  Where none has, only so much is read that to keep it costs little. */
+static bool
+has_to_starve(const struct conn *conn)
+{
+	return (in_mid_message(conn) && conn->pending->in->len >=
+	    CONN_READ_SHORT && worker_is_short(conn_worker(conn)));
+}
+
 /* Read behind the unfinished message, if there is one.  Returns as recv(2). */
 static ssize_t
 read_input(struct conn *conn, struct input *input)
@@ -614,6 +655,8 @@ read_input(struct conn *conn, struct input *input)
 		input->bytes = in->bytes;
 		room = in->cap - had;
 	}
+	if (room > CONN_READ_SHORT && worker_is_short(worker))
+		room = CONN_READ_SHORT;
 	do {
 		n = recv(conn_fd(conn), input->bytes + had, room, MSG_DONTWAIT);
 	} while (n == -1 && errno == EINTR);
@@ -692,6 +735,10 @@ conn_read_messages(struct conn *conn)
 	if (!may_handle(conn))
 		return (settle(conn));
 	for (int i = 0; i < CONN_READS_PER_TURN; i++) {
+		if (has_to_starve(conn)) {
+			starve(conn);
+			break;
+		}
 		if (make_room(conn) == -1) {
 			if (refuse_for_memory(conn) == -1)
 				return (fail(conn));
@@ -915,9 +962,9 @@ conn_resume(struct conn *conn)
 }
 
 void
-conn_on_room(struct conn *conn)
+conn_on_memory(struct conn *conn)
 {
-	worker_gather(conn_worker(conn), NULL);
+	end_starving(conn);
 	conn_resume(conn);
 }
 
@@ -952,6 +999,8 @@ conn_park(struct conn *conn)
 		return;
 	if (conn->pending->feeds != NULL)
 		queue_forget_feeder(conn->pending->feeds, conn);
+	if (conn->pending->starved)
+		end_starving(conn);
 	TAILQ_FOREACH(request, &conn->pending->requests, of_conn)
 		if (request->state == REQUEST_WAITING)
 			queue_withdraw(request);

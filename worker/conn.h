@@ -27,6 +27,8 @@ enum {
 	/* Reads in one turn of a connection whose peer sends without end: after
 	 * so many the others have their turn. */
 	CONN_READS_PER_TURN = 4,
+	/* Bytes read at a time while memory is short. */
+	CONN_READ_SHORT = 4096,
 	/* A peer that takes so many bytes within write_timeout may go on. */
 	CONN_WRITE_PROGRESS = 65536,
 	/* A peer that goes on sending after it was told all is let go. */
@@ -41,8 +43,11 @@ struct conn_pending {
 	unsigned nrequests;
 	struct queue *feeds;	/* NULL, or the queue that has no room for the
 				   next message in "in" */
-	TAILQ_ENTRY(conn_pending) feeding;
-	struct conn *conn;	/* set while it feeds */
+	size_t feed_len;	/* the length of that message */
+	bool starved;		/* "in" waits for memory to grow */
+	/* With those who feed the lane, or with those who are starved. */
+	TAILQ_ENTRY(conn_pending) held;
+	struct conn *conn;	/* set while it is held */
 	size_t scanned;		/* how far the protocol has looked at in */
 	size_t taken;		/* of out, since the deadline was set */
 	size_t unsent;		/* what the kernel had of us then */
@@ -50,6 +55,8 @@ struct conn_pending {
 	bool unhandled;		/* in may hold whole messages: their handling
 				   had to wait */
 };
+
+TAILQ_HEAD(conn_pending_list, conn_pending);
 
 struct conn {
 	struct event event;		/* owned, and with it the socket */
@@ -101,10 +108,11 @@ int conn_add_request(struct conn *, struct request *);
  * called. */
 void conn_on_reply(struct request *, enum request_result,
     const struct payload *reply);
-/* The queue that had no room for the next message may have some. */
-void conn_on_room(struct conn *);
-/* Send what conn_on_reply() gathered, and go on. */
+/* Send what conn_on_reply() gathered, and go on; or only go on, as the queue
+ * that had no room for the next message may have some. */
 void conn_resume(struct conn *);
+/* The same for one that was starved. */
+void conn_on_memory(struct conn *);
 
 /*
  * Changing hands: giver.h, taker.h.

@@ -30,6 +30,10 @@ enum {
 	 * are two of its buffer, and then one more of what its client owes. */
 	REPLY_SHARE = 4,
 	METADATA_MAX = 512,
+	/* What is gathered in one turn, but for a single request that is
+	 * larger: at most so many bytes, and this part of max_buffered. */
+	GATHER_MAX = 65536,
+	GATHER_SHARE = 16,
 };
 
 static void on_readable(evutil_socket_t, short, void *);
@@ -218,48 +222,22 @@ head_of(const struct exec_link *link, const struct request *request,
 	return (0);
 }
 
-static int
-put_request(struct exec_link *link, struct request *request,
+static void
+put_request(struct exec_link *link, const struct request *request,
     const struct payload *message)
 {
 	char metadata[METADATA_MAX];
 	struct exec_request head;
-	size_t head_len = head_of(link, request, &head), facts_len = 0;
+	size_t head_len = head_of(link, request, &head), facts_len;
 
-	if (link->metadata)
-		facts_len = write_metadata(link, request, metadata);
-	if (conn_reserve(request->conn, &link->out, facts_len + head_len +
-	    message->len + 2 * EXEC_LENGTH_LEN) == -1)
-		return (-1);
 	if (link->metadata) {
+		facts_len = write_metadata(link, request, metadata);
 		put_length(link->out, facts_len);
 		buffer_append(link->out, metadata, facts_len);
 	}
 	put_length(link->out, head_len + message->len);
 	buffer_append(link->out, &head, head_len);
 	buffer_append(link->out, message->bytes, message->len);
-	return (0);
-}
-
-int
-exec_link_send(struct exec_link *link, struct request *request,
-    const struct payload *message)
-{
-	unsigned place = link->free[link->capacity - link->nrunning - 1];
-
-	request->tag = (++link->serial << PLACE_BITS) | place;
-	request->begun_us = clock_us();
-	if (put_request(link, request, message) == -1)
-		return (-1);
-	request->state = REQUEST_RUNNING;
-	link->places[place] = request;
-	link->nrunning++;
-	TAILQ_INSERT_TAIL(&link->running, request, of_work);
-	if (!link->is_unsent && !link->is_blocked) {
-		link->is_unsent = true;
-		TAILQ_INSERT_TAIL(&link->worker->unsent, link, unsent);
-	}
-	return (0);
 }
 
 /* Write what waits.  Returns -1 if the executor is gone. */
@@ -284,16 +262,75 @@ flush(struct exec_link *link)
 	return (event_del(&link->writable));
 }
 
+/* The most that a request with so many bytes takes. */
+static size_t
+room_for(const struct exec_link *link, size_t len)
+{
+	size_t room = EXEC_LENGTH_LEN + sizeof(struct exec_request) + len;
+
+	return (link->metadata ? room + EXEC_LENGTH_LEN + METADATA_MAX : room);
+}
+
+static bool
+gathers_too_much(const struct exec_link *link, size_t room)
+{
+	size_t most = link->worker->buffers.limit / GATHER_SHARE;
+
+	if (most > GATHER_MAX)
+		most = GATHER_MAX;
+	return (link->out != NULL && link->out->len + room > most);
+}
+
+int
+exec_link_reserve(struct exec_link *link, struct conn *conn, size_t len)
+{
+	size_t room = room_for(link, len);
+
+	/* One that is gone is found to be so in exec_links_flush(). */
+	if (gathers_too_much(link, room) &&
+	    (flush(link) == -1 || link->is_blocked)) {
+		errno = EAGAIN;
+		return (-1);
+	}
+	if (queue_reserve(link->queue, conn, &link->out, room) == -1)
+		return (-1);
+	buffer_use(&link->worker->buffers, link->out, BUFFER_WORK);
+	if (!link->is_unsent) {
+		link->is_unsent = true;
+		TAILQ_INSERT_TAIL(&link->worker->unsent, link, unsent);
+	}
+	return (0);
+}
+
+void
+exec_link_send(struct exec_link *link, struct request *request,
+    const struct payload *message)
+{
+	unsigned place = link->free[link->capacity - link->nrunning - 1];
+
+	request->tag = (++link->serial << PLACE_BITS) | place;
+	request->begun_us = clock_us();
+	put_request(link, request, message);
+	request->state = REQUEST_RUNNING;
+	link->places[place] = request;
+	link->nrunning++;
+	TAILQ_INSERT_TAIL(&link->running, request, of_work);
+}
+
 void
 exec_links_flush(struct worker *worker)
 {
 	struct exec_link *link;
+	struct queue *queue;
 
 	while ((link = TAILQ_FIRST(&worker->unsent)) != NULL) {
+		queue = link->queue;
 		TAILQ_REMOVE(&worker->unsent, link, unsent);
 		link->is_unsent = false;
-		if (flush(link) == -1)
+		if (link->out != NULL && flush(link) == -1)
 			exec_link_free(link, REQUEST_FAILED, "it is gone");
+		/* More may fit now. */
+		queue_pump(queue);
 	}
 }
 
@@ -361,6 +398,13 @@ parse_reply(const struct exec_link *link, struct payload *frame,
 	return (find_tagged(link, head.tag));
 }
 
+static size_t
+most_of_frame(const struct exec_link *link)
+{
+	return (link->worker->buffers.limit / REPLY_SHARE +
+	    sizeof(struct exec_reply));
+}
+
 /* Hand on the whole replies.  Returns the number of bytes used up, or -1 if
  * they are nonsense. */
 static ssize_t
@@ -378,7 +422,8 @@ handle_replies(struct exec_link *link, const uint8_t *bytes, size_t len)
 		frame.bytes = bytes + used + EXEC_LENGTH_LEN;
 		/* An empty frame may be a reply; without a request it is
 		 * not. */
-		if (link->nrunning == 0)
+		if (link->nrunning == 0 ||
+		    frame.len > most_of_frame(link))
 			return (-1);
 		if (len - used - EXEC_LENGTH_LEN < frame.len)
 			break;
@@ -391,7 +436,15 @@ handle_replies(struct exec_link *link, const uint8_t *bytes, size_t len)
 	return ((ssize_t)used);
 }
 
-enum took { TOOK_ALL, TOOK_MORE, TOOK_NONSENSE, TOOK_END };
+enum took { TOOK_ALL, TOOK_MORE, TOOK_NONSENSE, TOOK_END, TOOK_NO_MEMORY };
+
+/* Room for more of a reply.  A client that is slow has to go for it, as for one
+ * that its client does not take. */
+static int
+reserve_reply(struct exec_link *link, size_t room)
+{
+	return (worker_reserve(link->worker, NULL, &link->in, room));
+}
 
 /* Read once, and hand on what came. */
 static enum took
@@ -403,10 +456,8 @@ take_replies(struct exec_link *link)
 	ssize_t n, used;
 
 	if (link->in != NULL) {
-		/* No client has to go for what an executor says. */
-		if (buffer_reserve(&worker->buffers, &link->in,
-		    BUFFER_MIN) == -1)
-			return (TOOK_NONSENSE);
+		if (reserve_reply(link, BUFFER_MIN) == -1)
+			return (TOOK_NO_MEMORY);
 		bytes = link->in->bytes;
 		had = link->in->len;
 		room = link->in->cap - had;
@@ -428,12 +479,29 @@ take_replies(struct exec_link *link)
 			buffer_consume(&worker->buffers, &link->in,
 			    (size_t)used);
 	} else if (used < n) {
-		if (buffer_reserve(&worker->buffers, &link->in,
-		    (size_t)(n - used)) == -1)
-			return (TOOK_NONSENSE);
+		if (reserve_reply(link, (size_t)(n - used)) == -1)
+			return (TOOK_NO_MEMORY);
 		buffer_append(link->in, bytes + used, (size_t)(n - used));
 	}
 	return ((size_t)n == room ? TOOK_MORE : TOOK_ALL);
+}
+
+/* Why the executor is given up; NULL: it is not. */
+static const char *
+fault_of(enum took took)
+{
+	switch (took) {
+	case TOOK_ALL:
+	case TOOK_MORE:
+		break;
+	case TOOK_NONSENSE:
+		return ("it sent nonsense");
+	case TOOK_END:
+		return ("it closed its channel");
+	case TOOK_NO_MEMORY:
+		return ("there is no memory for its reply");
+	}
+	return (NULL);
 }
 
 static void
@@ -443,16 +511,15 @@ on_readable(evutil_socket_t fd, short what, void *arg)
 	struct worker *worker = link->worker;
 	struct queue *queue = link->queue;
 	enum took took = TOOK_MORE;
+	const char *why;
 
 	(void)fd;
 	(void)what;
 	worker_turn(worker);
 	for (int i = 0; i < READS_PER_TURN && took == TOOK_MORE; i++)
 		took = take_replies(link);
-	if (took == TOOK_NONSENSE)
-		exec_link_free(link, REQUEST_FAILED, "it sent nonsense");
-	else if (took == TOOK_END)
-		exec_link_free(link, REQUEST_FAILED, "it closed its channel");
+	if ((why = fault_of(took)) != NULL)
+		exec_link_free(link, REQUEST_FAILED, why);
 	queue_pump(queue);
 	worker_settle(worker);
 }

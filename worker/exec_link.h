@@ -61,9 +61,13 @@ void exec_link_free(struct exec_link *, enum request_result, const char *why);
 
 bool exec_link_has_room(const struct exec_link *);
 
-/* Send a request with its message.  Returns -1 with errno set if there is no
- * memory to do so; it is then not this link's. */
-int exec_link_send(struct exec_link *, struct request *,
+/* Make sure that a request of this connection with so many bytes can be sent;
+ * what is gathered may be written for it.  Returns -1 with errno set: EAGAIN if
+ * the executor does not take that, ENOBUFS or ENOMEM if there is no memory. */
+int exec_link_reserve(struct exec_link *, struct conn *, size_t len);
+
+/* Send a request with its message, for which room has been reserved. */
+void exec_link_send(struct exec_link *, struct request *,
     const struct payload *message);
 
 /* Write what was gathered in this turn. */

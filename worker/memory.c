@@ -1,12 +1,64 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * The worker's memory for messages and replies: who has to go when it is short.
+ * The worker's memory for messages and replies: who has to wait when it is
+ * short, and who has to go.
+ *
+ * What handlers have to do gives its memory back by itself, so where that is
+ * much of it, clients wait: those whose message finds no room in a queue, and
+ * those whose message would grow.  Where it is not, clients hold the memory who
+ * may never give it back, and the slowest has to go.  The rest is for replies.
  */
 #include <errno.h>
 
 #include "common/log.h"
 #include "worker/conn_record.h"
 #include "worker/worker.h"
+
+enum {
+	/* Parts of the limit: what handlers' work may take before it has to
+	 * wait; and what may be taken in all before clients do. */
+	WORK_PART = 4,
+	CLIENTS_PART = 2,
+};
+
+bool
+worker_has_share(const struct worker *worker, size_t len)
+{
+	const struct buffer_pool *buffers = &worker->buffers;
+
+	return (buffers->used[BUFFER_WORK] + len <= buffers->limit / WORK_PART);
+}
+
+bool
+worker_is_loaded(const struct worker *worker)
+{
+	const struct buffer_pool *buffers = &worker->buffers;
+
+	/* The next message may be what is missing to the whole part. */
+	return (buffers->used[BUFFER_WORK] + buffers->used[BUFFER_HELD] >=
+	    buffers->limit / WORK_PART / 2);
+}
+
+bool
+worker_is_short(const struct worker *worker)
+{
+	return (worker->buffers.lent > worker->buffers.limit / CLIENTS_PART &&
+	    worker_is_loaded(worker));
+}
+
+void
+worker_feed_starved(struct worker *worker)
+{
+	struct conn_pending *first;
+
+	while ((first = TAILQ_FIRST(&worker->starved)) != NULL &&
+	    !worker_is_short(worker)) {
+		if (worker->gathering != NULL)
+			worker_gather(worker, NULL);
+		else
+			conn_on_memory(first->conn);
+	}
+}
 
 /* Free what the slowest connection holds.  Returns false if there is none but
  * the one given. */

@@ -17,7 +17,8 @@ enum { LANE_HIGH, LANE_NORMAL, LANES };
 struct lane {
 	struct request_list requests;
 	unsigned waiting;
-	TAILQ_HEAD(, conn_pending) feeders;	/* told HANDLER_FULL */
+	struct conn_pending_list feeders;	/* told HANDLER_FULL */
+	unsigned nfeeders;
 };
 
 struct queue {
@@ -28,6 +29,9 @@ struct queue {
 	unsigned waiting;		/* in both lanes */
 	unsigned limit;			/* of each: our share of conf->queue */
 	unsigned high_run;		/* high ones since a normal one */
+	const struct conn *called;	/* the feeder whose turn it is */
+	bool is_roomy;			/* clients have left: to be pumped */
+	TAILQ_ENTRY(queue) roomy;	/* in worker->roomy */
 	struct exec_link_list links;
 };
 
@@ -62,6 +66,8 @@ queue_free(struct queue *queue)
 		return;
 	while ((link = TAILQ_FIRST(&queue->links)) != NULL)
 		exec_link_free(link, REQUEST_FAILED, NULL);
+	if (queue->is_roomy)
+		TAILQ_REMOVE(&queue->worker->roomy, queue, roomy);
 	free(queue);
 }
 
@@ -118,6 +124,17 @@ leave_lane(struct request *request)
 	request->state = REQUEST_RUNNING;
 }
 
+/* Those who feed the queue can go on; but not now, as this may be one of
+ * them. */
+static void
+make_roomy(struct queue *queue)
+{
+	if (queue->is_roomy)
+		return;
+	queue->is_roomy = true;
+	TAILQ_INSERT_TAIL(&queue->worker->roomy, queue, roomy);
+}
+
 void
 request_abandon(struct request *request)
 {
@@ -126,6 +143,7 @@ request_abandon(struct request *request)
 	switch ((enum request_state)request->state) {
 	case REQUEST_WAITING:
 		leave_lane(request);
+		make_roomy(request->queue);
 		break;
 	case REQUEST_RUNNING:
 		/* Its executor has it; its reply will go nowhere. */
@@ -160,6 +178,7 @@ queue_readmit(struct queue *queue, struct request *request)
 		TAILQ_INSERT_HEAD(&lane->requests, request, of_work);
 	request->queue = queue;
 	request->state = REQUEST_WAITING;
+	buffer_use(&queue->worker->buffers, request->payload, BUFFER_WORK);
 	count_waiting(queue, lane, 1);
 }
 
@@ -179,14 +198,45 @@ find_room(const struct queue *queue)
 	return (best);
 }
 
+static bool
+is_running(const struct queue *queue)
+{
+	const struct exec_link *link;
+
+	TAILQ_FOREACH(link, &queue->links, of_queue)
+		if (link->nrunning > 0)
+			return (true);
+	return (false);
+}
+
+/* Whether something will be done that calls those who are turned away. */
+static bool
+is_busy(const struct queue *queue)
+{
+	return (queue->waiting > 0 || is_running(queue));
+}
+
+int
+queue_reserve(struct queue *queue, struct conn *conn, struct buffer **buffer,
+    size_t room)
+{
+	struct worker *worker = queue->worker;
+
+	if (!worker_is_loaded(worker) || !is_busy(queue))
+		return (conn_reserve(conn, buffer, room));
+	return (buffer_reserve(&worker->buffers, buffer, room));
+}
+
 static int
 enqueue(struct queue *queue, struct request *request,
     const struct payload *message)
 {
 	struct lane *lane = lane_of(queue, request->conn);
 
-	if (conn_reserve(request->conn, &request->payload, message->len) == -1)
+	if (queue_reserve(queue, request->conn, &request->payload,
+	    message->len) == -1)
 		return (-1);
+	buffer_use(&queue->worker->buffers, request->payload, BUFFER_WORK);
 	if (message->len > 0)
 		buffer_append(request->payload, message->bytes, message->len);
 	request->state = REQUEST_WAITING;
@@ -196,57 +246,103 @@ enqueue(struct queue *queue, struct request *request,
 	return (0);
 }
 
-static enum handler_verdict
-turn_away(struct queue *queue, struct conn *conn)
+/* Give a request to an executor that has room for it, or else let it wait. */
+static int
+take_in(struct queue *queue, struct exec_link *link, struct request *request,
+    const struct payload *message)
 {
-	struct conn_pending *pending;
+	if (link == NULL)
+		return (enqueue(queue, request, message));
+	if (exec_link_reserve(link, request->conn, message->len) == -1)
+		return (errno == EAGAIN ?
+		    enqueue(queue, request, message) : -1);
+	exec_link_send(link, request, message);
+	return (0);
+}
 
-	if (queue->conf->overload == CONF_OVERLOAD_WAIT &&
-	    (pending = conn_pending(conn)) != NULL) {
-		pending->feeds = queue;
-		pending->conn = conn;
-		TAILQ_INSERT_TAIL(&lane_of(queue, conn)->feeders, pending,
-		    feeding);
-		counter_add(&queue->counters->held_back, 1);
-		return (HANDLER_FULL);
-	}
+static enum handler_verdict
+shed(struct queue *queue)
+{
 	counter_add(&queue->counters->shed, 1);
 	return (HANDLER_BUSY);
+}
+
+static enum handler_verdict
+turn_away(struct queue *queue, struct conn *conn,
+    const struct payload *message)
+{
+	struct lane *lane = lane_of(queue, conn);
+	struct conn_pending *pending;
+
+	if (queue->conf->overload != CONF_OVERLOAD_WAIT || !is_busy(queue) ||
+	    (pending = conn_pending(conn)) == NULL)
+		return (shed(queue));
+	pending->feeds = queue;
+	pending->feed_len = message->len;
+	pending->conn = conn;
+	TAILQ_INSERT_TAIL(&lane->feeders, pending, held);
+	lane->nfeeders++;
+	counter_add(&queue->counters->held_back, 1);
+	return (HANDLER_FULL);
+}
+
+/* Whether there is room for one more request.  An executor that has nothing to
+ * do gets one whatever memory the others take. */
+static bool
+has_room(const struct queue *queue, const struct lane *lane,
+    const struct exec_link *link, size_t len)
+{
+	if (link == NULL && lane->waiting >= queue->limit)
+		return (false);
+	return ((link != NULL && link->nrunning == 0) ||
+	    worker_has_share(queue->worker, len));
 }
 
 enum handler_verdict
 queue_submit(struct queue *queue, struct conn *conn,
     const struct payload *message)
 {
+	struct lane *lane = lane_of(queue, conn);
 	struct exec_link *link = NULL;
 	struct request *request;
-	int taken;
+	bool called = queue->called == conn;
 
+	/* Only one message for each call: then it is the others' turn. */
+	queue->called = NULL;
+	if (!called && lane->nfeeders > 0)
+		return (turn_away(queue, conn, message));
 	if (queue->waiting == 0)
 		link = find_room(queue);
-	if (link == NULL && lane_of(queue, conn)->waiting >= queue->limit)
-		return (turn_away(queue, conn));
+	if (!has_room(queue, lane, link, message->len))
+		return (turn_away(queue, conn, message));
 	if ((request = request_new(queue, conn)) == NULL)
-		return (HANDLER_BUSY);
-	taken = link != NULL ? exec_link_send(link, request, message) :
-	    enqueue(queue, request, message);
-	if (taken == -1 || conn_add_request(conn, request) == -1) {
-		/* Out of memory: the only thing that is refused here. */
-		counter_add(&queue->counters->shed, 1);
-		if (taken == 0)
-			request_abandon(request);
-		else
-			request_free(queue->worker, request);
-		return (HANDLER_BUSY);
+		return (shed(queue));
+	if (take_in(queue, link, request, message) == -1) {
+		request_free(queue->worker, request);
+		return (turn_away(queue, conn, message));
+	}
+	if (conn_add_request(conn, request) == -1) {
+		request_abandon(request);
+		return (shed(queue));
 	}
 	return (HANDLER_LATER);
+}
+
+static void
+remove_feeder(struct queue *queue, struct conn *conn)
+{
+	struct lane *lane = lane_of(queue, conn);
+
+	TAILQ_REMOVE(&lane->feeders, conn->pending, held);
+	lane->nfeeders--;
+	conn->pending->feeds = NULL;
 }
 
 void
 queue_forget_feeder(struct queue *queue, struct conn *conn)
 {
-	TAILQ_REMOVE(&lane_of(queue, conn)->feeders, conn->pending, feeding);
-	conn->pending->feeds = NULL;
+	remove_feeder(queue, conn);
+	make_roomy(queue);
 }
 
 /*
@@ -268,19 +364,27 @@ first_of(const struct queue *queue, const struct lane *lane)
 
 /* NULL if none is to begin here. */
 static struct request *
-next_request(struct queue *queue)
+next_request(const struct queue *queue)
 {
 	struct request *high, *normal;
 
 	high = first_of(queue, &queue->lanes[LANE_HIGH]);
 	normal = first_of(queue, &queue->lanes[LANE_NORMAL]);
 	if (high != NULL && (normal == NULL ||
-	    queue->high_run < QUEUE_HIGH_RUN)) {
-		queue->high_run++;
+	    queue->high_run < QUEUE_HIGH_RUN))
 		return (high);
-	}
-	queue->high_run = 0;
 	return (normal);
+}
+
+/* It is out of its lane, and the next one is chosen. */
+static void
+take_next(struct queue *queue, struct request *request)
+{
+	if (lane_of(queue, request->conn) == &queue->lanes[LANE_HIGH])
+		queue->high_run++;
+	else
+		queue->high_run = 0;
+	leave_lane(request);
 }
 
 static void
@@ -298,25 +402,35 @@ finish(struct request *request, enum request_result result,
 		conn_on_reply(request, result, reply);
 }
 
-/* Give a request that waits to an executor that is free. */
-static void
-begin(struct queue *queue, struct exec_link *link, struct request *request)
+/* Give the first that waits to an executor that is free.  Returns false if it
+ * has to wait on. */
+static bool
+begin_next(struct queue *queue, struct exec_link *link)
 {
-	struct buffer *message = request->payload;
-	struct payload payload = {
-		.bytes = message != NULL ? message->bytes : NULL,
-		.len = message != NULL ? message->len : 0,
-	};
+	struct request *request = next_request(queue);
+	struct buffer *message;
+	struct payload payload = { .len = 0 };
+	bool reserved;
 
-	leave_lane(request);
-	request->payload = NULL;
-	if (exec_link_send(link, request, &payload) == -1) {
+	if (request == NULL)
+		return (false);
+	if ((message = request->payload) != NULL)
+		payload = (struct payload){ message->bytes, message->len };
+	reserved = exec_link_reserve(link, request->conn, payload.len) == 0;
+	if (!reserved && (errno == EAGAIN || is_running(queue)))
+		return (false);
+	take_next(queue, request);
+	if (!reserved) {
 		counter_add(&queue->counters->shed, 1);
 		finish(request, REQUEST_BUSY, NULL);
-	} else
-		histogram_add(&queue->counters->wait,
-		    request->begun_us - request->arrived_us);
+		return (true);
+	}
+	request->payload = NULL;
+	exec_link_send(link, request, &payload);
+	histogram_add(&queue->counters->wait,
+	    request->begun_us - request->arrived_us);
 	buffer_release(&queue->worker->buffers, &message);
+	return (true);
 }
 
 /* Let those who were held back offer their message again, as far as there is
@@ -324,20 +438,23 @@ begin(struct queue *queue, struct exec_link *link, struct request *request)
 static void
 call_feeders(struct queue *queue, struct lane *lane)
 {
+	unsigned most = lane->nfeeders;
 	struct conn_pending *first;
-	struct conn *conn;
 
-	while (lane->waiting < queue->limit &&
-	    (first = TAILQ_FIRST(&lane->feeders)) != NULL) {
+	while (most > 0 && (first = TAILQ_FIRST(&lane->feeders)) != NULL &&
+	    (!is_busy(queue) || has_room(queue, lane, queue->waiting == 0 ?
+	    find_room(queue) : NULL, first->feed_len))) {
 		/* Its replies go first: it may be this very feeder, or end
 		 * it. */
 		if (queue->worker->gathering != NULL) {
 			worker_gather(queue->worker, NULL);
 			continue;
 		}
-		conn = first->conn;
-		queue_forget_feeder(queue, conn);
-		conn_on_room(conn);
+		most--;
+		queue->called = first->conn;
+		remove_feeder(queue, first->conn);
+		conn_resume(first->conn);
+		queue->called = NULL;
 	}
 }
 
@@ -345,13 +462,24 @@ void
 queue_pump(struct queue *queue)
 {
 	struct exec_link *link;
-	struct request *next;
 
 	while (queue->waiting > 0 && (link = find_room(queue)) != NULL &&
-	    (next = next_request(queue)) != NULL)
-		begin(queue, link, next);
+	    begin_next(queue, link))
+		;
 	for (int i = 0; i < LANES; i++)
 		call_feeders(queue, &queue->lanes[i]);
+}
+
+void
+queues_pump(struct worker *worker)
+{
+	struct queue *queue;
+
+	while ((queue = TAILQ_FIRST(&worker->roomy)) != NULL) {
+		TAILQ_REMOVE(&worker->roomy, queue, roomy);
+		queue->is_roomy = false;
+		queue_pump(queue);
+	}
 }
 
 void

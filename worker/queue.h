@@ -5,11 +5,14 @@
  * A request that no executor is free for waits in one of two lanes, in the
  * order of arrival.  The high lane goes first, but of QUEUE_HIGH_RUN + 1
  * requests that begin while both lanes wait, one is of the normal lane.  When a
- * lane holds as many requests as it may, those who bring more to it wait with
- * their connection unread, or are answered busy.
+ * lane holds as many requests as it may, or handlers' work as much memory, those
+ * who bring more to it wait with their connection unread, or are answered busy.
+ * They have their turn in the order in which they came.
  */
 #ifndef WORKER_QUEUE_H
 #define WORKER_QUEUE_H
+
+#include <sys/queue.h>
 
 #include "worker/handler.h"
 #include "worker/request.h"
@@ -19,6 +22,8 @@ struct queue;
 struct worker;
 
 enum { QUEUE_HIGH_RUN = 7 };
+
+TAILQ_HEAD(queue_list, queue);
 
 /* index is that of the handler in the configuration.  NULL with errno set. */
 struct queue *queue_new(struct worker *, struct handler *, size_t index);
@@ -52,6 +57,16 @@ void queue_on_done(struct request *, enum request_result,
     const struct payload *reply);
 /* A link has room, or is gone: give out what waits. */
 void queue_pump(struct queue *);
+/* The same where clients have left. */
+void queues_pump(struct worker *);
+
+/*
+ * buffer_reserve() for a message of the connection's on its way.  No client has
+ * to go for it as long as memory comes back from the work that there is.
+ */
+int queue_reserve(struct queue *, struct conn *, struct buffer **,
+    size_t room);
+
 void queue_remove_executor(struct queue *, struct exec_link *);
 
 /* When the client of a request that began then is told that it took too long:

@@ -13,8 +13,6 @@
 #include "common/log.h"
 #include "common/loop.h"
 #include "common/title.h"
-#include "worker/conn.h"
-#include "worker/queue.h"
 
 enum {
 	/* Buffers from here on are mapped one by one, so that their memory goes
@@ -94,13 +92,16 @@ worker_gather(struct worker *worker, struct conn *conn)
 void
 worker_settle(struct worker *worker)
 {
-	/* An executor that is found gone brings more replies, and a connection
-	 * that was answered may go. */
+	/* An executor that is found gone brings more replies; whoever goes on
+	 * may bring more requests; and whoever was answered may go. */
 	do {
 		worker_gather(worker, NULL);
 		giver_settle(worker);
+		queues_pump(worker);
 		exec_links_flush(worker);
-	} while (worker->gathering != NULL || worker->giver.rested);
+		worker_feed_starved(worker);
+	} while (worker->gathering != NULL || worker->giver.rested ||
+	    !TAILQ_EMPTY(&worker->unsent) || !TAILQ_EMPTY(&worker->roomy));
 }
 
 void
@@ -259,6 +260,8 @@ worker_main(struct heritage *heritage)
 
 	TAILQ_INIT(&worker.unsent);
 	TAILQ_INIT(&worker.takers);
+	TAILQ_INIT(&worker.roomy);
+	TAILQ_INIT(&worker.starved);
 	log_identify("worker", (int)heritage->slot,
 	    (int64_t)heritage->generation);
 	title_set("worker slot=%u gen=%" PRIu64, heritage->slot,

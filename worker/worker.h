@@ -16,6 +16,7 @@
 #include "common/heritage.h"
 #include "worker/acceptor.h"
 #include "worker/buffer.h"
+#include "worker/conn.h"
 #include "worker/conn_table.h"
 #include "worker/drain.h"
 #include "worker/exec_link.h"
@@ -23,6 +24,7 @@
 #include "worker/listener.h"
 #include "worker/output.h"
 #include "worker/taker.h"
+#include "worker/queue.h"
 
 enum {
 	/* How often deadlines, drains and paused acceptors are looked at. */
@@ -46,6 +48,8 @@ struct worker {
 	struct output output;
 	struct conn *gathering;		/* whose later replies output holds */
 	struct exec_link_list unsent;	/* links with requests of this turn */
+	struct queue_list roomy;	/* queues that others have left */
+	struct conn_pending_list starved;	/* who waits for memory */
 	struct drain drain;
 	struct giver giver;
 	struct taker_list takers;
@@ -75,6 +79,15 @@ void worker_gather(struct worker *, struct conn *);
  */
 int worker_reserve(struct worker *, const struct conn *, struct buffer **,
     size_t room);
+
+/* Whether handlers' work may take so many bytes more; whether it has much of the
+ * memory; and whether a client whose message grows should therefore wait. */
+bool worker_has_share(const struct worker *, size_t len);
+bool worker_is_loaded(const struct worker *);
+bool worker_is_short(const struct worker *);
+
+/* Let those who have waited go on, as far as there is memory. */
+void worker_feed_starved(struct worker *);
 
 /* Have the master replace an executor. */
 void worker_disown_executor(struct worker *, uint64_t id, const char *why);
