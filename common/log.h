@@ -117,9 +117,9 @@ void log_write_limited(enum log_level, enum log_event,
 void log_flush_suppressed(void);
 
 /*
- * For those who have a limit of their own.  Whether one more line of this second
- * may be written; if not, it is counted.  And how many were left out in a second
- * that is over: told once.
+ * For those who have a limit of their own.  Whether one more line of this
+ * second may be written; if not, it is counted.  And how many were left out in a
+ * second that is over: told once.
  */
 bool log_limit_admit(struct log_limit *);
 uint64_t log_limit_suppressed(struct log_limit *);

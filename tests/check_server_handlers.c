@@ -358,12 +358,63 @@ expect_deaths(struct server *srv)
 	}
 }
 
+/* What the master and its worker have. */
+struct holdings {
+	size_t fds[2];
+	uint64_t memory[2];
+	size_t children;
+};
+
+static struct holdings
+take_stock(struct server *srv)
+{
+	const pid_t pids[2] = { srv->master, server_worker(srv, 0) };
+	struct holdings now = { .children = server_children(srv) };
+
+	for (int i = 0; i < 2; i++) {
+		now.fds[i] = proc_fds(pids[i], NULL, 0);
+		now.memory[i] = proc_pss_anon(pids[i]);
+	}
+	return (now);
+}
+
+/* The same descriptors and processes as before, once all has settled. */
+static bool
+holds_as_much(struct server *srv, const struct holdings *before)
+{
+	struct holdings now = take_stock(srv);
+
+	return (now.children == before->children &&
+	    now.fds[0] == before->fds[0] && now.fds[1] == before->fds[1]);
+}
+
+static void
+expect_no_leak(struct server *srv, const struct holdings *before)
+{
+	struct holdings now;
+
+	await(holds_as_much(srv, before));
+	now = take_stock(srv);
+	for (int i = 0; i < 2; i++) {
+		printf("%s: %u descriptors, %u children, memory %u KiB before "
+		    "and %u KiB after\n", i == 0 ? "master" : "worker",
+		    (unsigned)now.fds[i], (unsigned)now.children,
+		    (unsigned)(before->memory[i] / 1024),
+		    (unsigned)(now.memory[i] / 1024));
+		ck_assert_uint_lt(now.memory[i], before->memory[i] +
+		    (server_is_sanitized() ? 64U : 2U) * 1024 * 1024);
+	}
+}
+
 START_TEST(whatever_a_command_does_each_request_has_one_answer)
 {
 	struct server *srv = start_deeds();
+	struct holdings before;
 	int fds[DEEDS], again;
 	pid_t orphan;
 
+	await(handler_counters(srv).executors == DEEDS);
+	before = take_stock(srv);
 	for (unsigned i = 0; i < DEEDS; i++) {
 		fds[i] = client_connect(FIRST_PORT + i);
 		send_numbers(fds[i], DEED_REQUESTS);
@@ -387,6 +438,7 @@ START_TEST(whatever_a_command_does_each_request_has_one_answer)
 	}
 	await(handler_counters(srv).executors == DEEDS);
 	ck_assert_uint_gt(handler_counters(srv).timeouts, 5);
+	expect_no_leak(srv, &before);
 	orphan = handlers_pid_in(srv, "orphan1");
 	server_end(srv);
 	await(proc_is_dead(orphan));
@@ -435,45 +487,165 @@ END_TEST
  * Modules that crash.
  */
 
-enum { CRASH_CLIENTS = 4, CRASH_REQUESTS = 90 };
+enum {
+	CRASH_CLIENTS = 4,
+	CRASH_REQUESTS = 100,
+	CRASH_THREADS = 8,
+	CRASH_HELD_MAX = 64,	/* what a module has at a time */
+};
 
-START_TEST(a_module_that_crashes_at_times_fails_what_it_held)
+/* What became of a request: the module's own journal, and its answer. */
+struct fate {
+	pid_t begun_by;		/* 0: never begun */
+	bool ended;
+	bool failed;
+	bool overtaken;		/* never begun, but one behind it was */
+};
+
+static struct fate fates[CRASH_CLIENTS][CRASH_REQUESTS];
+
+static void
+read_journal(const struct server *srv)
+{
+	FILE *file = fopen(server_path(srv, "journal"), "re");
+	char what[8];
+	unsigned client, number;
+	struct fate *fate;
+	int pid;
+
+	ck_assert_ptr_nonnull(file);
+	while (fscanf(file, "%7s %d c%u-%u\n", what, &pid, &client, &number) ==
+	    4) {
+		ck_assert_uint_lt(client, CRASH_CLIENTS);
+		ck_assert_uint_lt(number, CRASH_REQUESTS);
+		fate = &fates[client][number];
+		if (strcmp(what, "begin") == 0) {
+			ck_assert_msg(fate->begun_by == 0,
+			    "c%u-%u was run twice", client, number);
+			fate->begun_by = pid;
+			continue;
+		}
+		ck_assert_int_eq(fate->begun_by, pid);
+		fate->ended = true;
+	}
+	ck_assert(feof(file));
+	fclose(file);
+}
+
+static bool
+has_died(struct server *srv, pid_t pid)
+{
+	char words[64];
+
+	snprintf(words, sizeof(words), "event=executor_died child=%d",
+	    (int)pid);
+	return (server_log(srv, words) != NULL);
+}
+
+/* One that was never begun was with the last process that began one of the
+ * client's before it, as they go to it in order.  A thread can have it in hand
+ * while others begin what is behind it. */
+static pid_t
+held_by(struct fate *of_client, int number)
+{
+	pid_t pid = 0;
+
+	for (int i = number; i >= 0 && pid == 0; i--)
+		pid = of_client[i].begun_by;
+	for (int i = number; i < CRASH_REQUESTS && pid != 0; i++)
+		if (of_client[i].begun_by == pid)
+			of_client[number].overtaken = true;
+	return (pid);
+}
+
+/* Returns how many have failed. */
+static unsigned
+judge(struct server *srv, struct fate *of_client, int client)
+{
+	const struct fate *fate;
+	unsigned failed = 0;
+	pid_t pid;
+
+	for (int i = 0; i < CRASH_REQUESTS; i++) {
+		fate = &of_client[i];
+		pid = fate->begun_by;
+		failed += fate->failed;
+		if (fate->failed && pid == 0)
+			pid = held_by(of_client, i);
+		ck_assert_msg(fate->failed || fate->ended,
+		    "c%d-%d was answered, and never handled", client, i);
+		ck_assert_msg(!fate->failed || pid == 0 || has_died(srv, pid),
+		    "c%d-%d failed, and %d that had it lives", client, i,
+		    (int)pid);
+	}
+	return (failed);
+}
+
+static void
+send_named(int fd, int client)
+{
+	char name[32];
+
+	for (int i = 0; i < CRASH_REQUESTS; i++) {
+		snprintf(name, sizeof(name), "c%d-%d", client, i);
+		client_send_text_frame(fd, name);
+	}
+}
+
+static void
+expect_named_or_failed(int fd, int client)
+{
+	struct wire in = { .lines = false };
+	struct text reply;
+	char name[32];
+
+	for (int i = 0; i < CRASH_REQUESTS; i++) {
+		snprintf(name, sizeof(name), "c%d-%d", client, i);
+		reply = wire_expect(fd, &in);
+		fates[client][i].failed = text_is(&reply, ERR_FAILED);
+		ck_assert_msg(fates[client][i].failed || text_is(&reply, name),
+		    "%s has the answer \"%.*s\"", name, (int)reply.len,
+		    reply.bytes);
+	}
+	/* No more than one each. */
+	ck_assert_uint_eq(in.at, in.len);
+	ck_assert(!client_has_input(fd));
+	free(in.bytes);
+}
+
+START_TEST(a_module_that_crashes_fails_exactly_what_it_held)
 {
 	struct server *srv = handlers_start("workers = 1;\nhandlers = (\n"
-	    MODULE("mod", "segfault = 100;", "threads = 8; "
-	    "queue_timeout = 0;") "\n);", ONE("mod", ""));
-	struct wire in[CRASH_CLIENTS] = { { .lines = false } };
+	    MODULE("mod", "segfault = 100; journal = \"journal\";",
+	    "threads = 8; queue_timeout = 0;") "\n);", ONE("mod", ""));
 	int fds[CRASH_CLIENTS];
-	unsigned failed = 0;
-	struct text reply;
-	char number[16];
+	unsigned failed = 0, deaths, overtaken = 0;
 
 	for (int c = 0; c < CRASH_CLIENTS; c++)
 		fds[c] = client_connect(FRAME_PORT);
 	for (int c = 0; c < CRASH_CLIENTS; c++)
-		send_numbers(fds[c], CRASH_REQUESTS);
-	for (int i = 0; i < CRASH_CLIENTS * CRASH_REQUESTS; i++) {
-		reply = wire_expect(fds[i % CRASH_CLIENTS],
-		    &in[i % CRASH_CLIENTS]);
-		snprintf(number, sizeof(number), "%d", i / CRASH_CLIENTS);
-		if (text_is(&reply, ERR_FAILED))
-			failed++;
-		else
-			ck_assert_msg(text_is(&reply, number),
-			    "\"%.*s\", not \"%s\"", (int)reply.len,
-			    reply.bytes, number);
-	}
-	printf("a crash at every 100th of %d requests: %u failed\n",
+		send_named(fds[c], c);
+	for (int c = 0; c < CRASH_CLIENTS; c++)
+		expect_named_or_failed(fds[c], c);
+	read_journal(srv);
+	await(server_count(srv, "event=executor_died") + 1 ==
+	    server_count(srv, "event=executor_start"));
+	deaths = server_count(srv, "event=executor_died");
+	for (int c = 0; c < CRASH_CLIENTS; c++)
+		failed += judge(srv, fates[c], c);
+	printf("%u crashes in %d requests: %u failed\n", deaths,
 	    CRASH_CLIENTS * CRASH_REQUESTS, failed);
+	ck_assert_uint_ge(deaths, 2);
+	ck_assert_uint_ge(failed, deaths);
+	ck_assert_uint_le(failed, deaths * CRASH_HELD_MAX);
 	ck_assert_uint_eq(handler_counters(srv).failed, failed);
-	ck_assert_uint_ge(failed, 2);
-	/* The last death is logged when it is reaped. */
-	await(failed <= 64 * server_count(srv,
-	    "event=executor_died handler=mod"));
+	for (int i = 0; i < CRASH_CLIENTS * CRASH_REQUESTS; i++)
+		overtaken += fates[i / CRASH_REQUESTS][i % CRASH_REQUESTS]
+		    .overtaken;
+	ck_assert_uint_le(overtaken, deaths * CRASH_THREADS);
 	for (int c = 0; c < CRASH_CLIENTS; c++) {
 		client_echo(fds[c], "still here");
 		close(fds[c]);
-		free(in[c].bytes);
 	}
 	server_end(srv);
 }
@@ -1112,7 +1284,7 @@ RUN_TESTS("handlers",
     a_command_that_speaks_before_it_is_asked_is_replaced,
     a_flood_on_stderr_is_limited_in_the_log,
     what_a_command_says_cannot_forge_the_log,
-    a_module_that_crashes_at_times_fails_what_it_held,
+    a_module_that_crashes_fails_exactly_what_it_held,
     with_overload_shed_a_full_queue_answers_busy_at_once,
     with_overload_wait_all_replies_come_in_the_end,
     clients_that_are_held_back_can_leave,

@@ -16,9 +16,12 @@
  *	reply_bytes	every reply is so many bytes of 'x'
  *	leak		1: each message is kept for ever
  *	close_file	close() creates this file
+ *	journal		a file that gets a line, "begin PID MESSAGE" or
+ *			"end PID MESSAGE", before and after each request
  *
  * A message that begins with a word and a space, "segfault ", "sleep 250 " and
- * so on, asks for that itself; "facts" is answered by what is known of it.
+ * so on, asks for that itself; "facts" is answered by what is known of it, and
+ * "env NAME" by a variable of the environment.
  *
  * With -DMODULE_VERSION=N it claims another version, with -DMODULE_EMPTY it
  * defines nothing.
@@ -54,6 +57,7 @@ struct state {
 	long reply_bytes;
 	long leak;
 	const char *close_file;
+	int journal;		/* -1: none */
 };
 
 static char *leaked;		/* the last of what is kept for ever */
@@ -107,6 +111,8 @@ read_settings(struct state *state, const struct penstock_settings *settings,
 		    &state->every[deed]) == -1)
 			return (-1);
 	state->close_file = penstock_setting(settings, "close_file", NULL);
+	state->journal = open(penstock_setting(settings, "journal", ""),
+	    O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
 	return (0);
 }
 
@@ -194,6 +200,30 @@ deed_by_name(const struct penstock_request *request, long *ms)
 	return (DEEDS);
 }
 
+/* One write, so that lines of several threads do not mix. */
+static void
+note(const struct state *state, const char *what,
+    const struct penstock_request *request)
+{
+	char line[128];
+	int len;
+
+	if (state->journal == -1)
+		return;
+	len = snprintf(line, sizeof(line), "%s %d %.64s\n", what,
+	    (int)getpid(), (const char *)request->payload);
+	if (write(state->journal, line, (size_t)len) != len)
+		abort();
+}
+
+static void
+reply_environment(const char *name, struct penstock_reply *reply)
+{
+	const char *value = getenv(name);
+
+	penstock_printf(reply, "%s", value != NULL ? value : "(not set)");
+}
+
 static void
 reply_facts(const struct penstock_request *request,
     struct penstock_reply *reply)
@@ -220,6 +250,8 @@ reply_to(const struct state *state, const struct penstock_request *request,
 		penstock_commit(reply, len);
 	} else if (strcmp(request->payload, "facts") == 0)
 		reply_facts(request, reply);
+	else if (strncmp(request->payload, "env ", 4) == 0)
+		reply_environment((const char *)request->payload + 4, reply);
 	else
 		penstock_append(reply, request->payload, request->length);
 }
@@ -235,6 +267,7 @@ misbehave_handle(void *arg, const struct penstock_request *request,
 	enum deed deed = deed_by_name(request, &ms);
 	int result;
 
+	note(state, "begin", request);
 	if (deed == DEEDS)
 		deed = deed_by_turn(state, n);
 	if (deed == DEEDS && state->every[SLEEP] == 0 && ms > 0)
@@ -246,6 +279,7 @@ misbehave_handle(void *arg, const struct penstock_request *request,
 		    __ATOMIC_RELAXED);
 	if ((result = do_deed(deed, ms)) == PENSTOCK_REPLY)
 		reply_to(state, request, reply);
+	note(state, "end", request);
 	return (result);
 }
 
@@ -256,6 +290,8 @@ misbehave_close(void *arg)
 
 	if (state->close_file != NULL)
 		close(open(state->close_file, O_WRONLY | O_CREAT, 0600));
+	if (state->journal != -1)
+		close(state->journal);
 	free(state);
 }
 

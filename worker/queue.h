@@ -5,8 +5,8 @@
  * A request that no executor is free for waits in one of two lanes, in the
  * order of arrival.  The high lane goes first, but of QUEUE_HIGH_RUN + 1
  * requests that begin while both lanes wait, one is of the normal lane.  When a
- * lane holds as many requests as it may, or handlers' work as much memory, those
- * who bring more to it wait with their connection unread, or are answered busy.
+ * lane holds as many requests as it may, or handlers' work as much memory,
+ * those who bring more wait with their connection unread, or are answered busy.
  * They have their turn in the order in which they came.
  */
 #ifndef WORKER_QUEUE_H
