@@ -3,6 +3,10 @@
  * What handlers may use, and what becomes of everybody else when one of them is
  * slow, floods, or has more to do than there is memory for.
  */
+#include <sys/stat.h>
+
+#include <limits.h>
+#include <pwd.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -63,6 +67,132 @@ START_TEST(a_flood_on_stderr_hides_nothing_of_another_handler)
 	ck_assert_uint_gt(log_number(srv->line, "suppressed"), 100);
 	ck_assert_uint_eq(server_count(srv, "event=handler_stderr"),
 	    told + 2);
+	server_end(srv);
+}
+END_TEST
+
+/*
+ * What a handler's processes are given.
+ */
+
+static void
+expect_said(unsigned port, const char *request, const char *reply)
+{
+	int fd = client_connect(port);
+
+	client_send_text_frame(fd, request);
+	client_expect_text_frame(fd, reply);
+	close(fd);
+}
+
+START_TEST(a_command_has_its_environment_directory_and_limits)
+{
+	struct server *srv = handlers_new();
+	char there[PATH_MAX];
+
+	ck_assert_int_eq(mkdir(server_path(srv, "there"), 0777), 0);
+	ck_assert_ptr_nonnull(realpath(server_path(srv, "there"), there));
+	setenv("PENSTOCK_TEST_MASTERS", "the master's", 1);
+	handlers_configure(srv, HANDLERS(
+	    COMMAND("mine", "\"env\", \"PENSTOCK_TEST_MINE\"",
+	    "environment = { PENSTOCK_TEST_MINE = \"two words\"; };") ",\n"
+	    COMMAND("masters", "\"env\", \"PENSTOCK_TEST_MASTERS\"", "") ",\n"
+	    COMMAND("instead", "\"env\", \"PENSTOCK_TEST_MASTERS\"",
+	    "environment = { PENSTOCK_TEST_MASTERS = \"mine\"; };") ",\n"
+	    COMMAND("limits", "\"limits\"",
+	    "max_files = 33; max_memory = 1073741824;") ",\n"
+	    "{ name = \"cwd\"; type = \"command\"; processes = 1; "
+	    "working_directory = \"there\"; command = "
+	    "[ \"../src/tests/command_misbehave.py\", \"cwd\" ]; }"),
+	    LISTENER("l0", "9100", "frame", "mine", "") ",\n"
+	    LISTENER("l1", "9101", "frame", "masters", "") ",\n"
+	    LISTENER("l2", "9102", "frame", "instead", "") ",\n"
+	    LISTENER("l3", "9103", "frame", "limits", "") ",\n"
+	    LISTENER("l4", "9104", "frame", "cwd", ""));
+	server_launch(srv);
+	server_await_ready(srv);
+	expect_said(9100, "x", "two words");
+	expect_said(9101, "x", "the master's");
+	expect_said(9102, "x", "mine");
+	expect_said(9103, "x", "nofile=33 as=1073741824");
+	expect_said(9104, "x", there);
+	server_end(srv);
+}
+END_TEST
+
+START_TEST(a_module_has_its_environment_and_directory)
+{
+	struct server *srv = handlers_new();
+
+	ck_assert_int_eq(mkdir(server_path(srv, "there"), 0777), 0);
+	handlers_configure(srv, HANDLERS("{ name = \"mod\"; "
+	    "type = \"module\"; working_directory = \"there\"; "
+	    "module = \"../build/tests/module_misbehave.so\"; "
+	    "environment = { PENSTOCK_TEST_MINE = \"two words\"; }; "
+	    "settings = { close_file = \"closed\"; }; }"), ONE("mod", ""));
+	server_launch(srv);
+	server_await_ready(srv);
+	expect_said(FRAME_PORT, "env PENSTOCK_TEST_MINE", "two words");
+	handlers_configure(srv, HANDLERS(COMMAND("other", "\"echo\"", "")),
+	    ONE("other", ""));
+	server_reload(srv);
+	await(server_has_file(srv, "there/closed"));
+	server_end(srv);
+}
+END_TEST
+
+START_TEST(a_command_that_takes_too_much_memory_fails_alone)
+{
+	struct server *srv = handlers_start(HANDLERS(COMMAND("big",
+	    "\"--every\", \"2\", \"big\", \"2000000000\"",
+	    "max_memory = 1073741824;")), ONE("big", ""));
+	int fd = client_connect(FRAME_PORT);
+
+	for (int i = 0; i < 2; i++) {
+		client_echo(fd, "hello");
+		client_send_text_frame(fd, "too much");
+		client_expect_text_frame(fd, ERR_FAILED);
+	}
+	/* Its last word is the reason. */
+	server_expect(srv, "event=executor_died handler=big");
+	ck_assert_ptr_nonnull(strstr(srv->line, "MemoryError"));
+	close(fd);
+	server_end(srv);
+}
+END_TEST
+
+#define WHO_AM_I							\
+	"{ name = \"who\"; type = \"command\"; processes = 1; "		\
+	"command = [ \"python3\", \"who.py\" ]; }"
+static const char who_am_i[] =
+    "#!/usr/bin/env python3\n"
+    "import os, struct, sys\n"
+    "i, o = sys.stdin.buffer, sys.stdout.buffer\n"
+    "while head := i.read(4):\n"
+    "    i.read(*struct.unpack('>I', head))\n"
+    "    r = b'%d %d %d' % (os.getuid(), os.geteuid(), os.getgid())\n"
+    "    o.write(struct.pack('>I', len(r)) + r)\n"
+    "    o.flush()\n";
+
+/* Whoever is not root has no choice. */
+START_TEST(a_command_runs_as_the_user_of_the_workers)
+{
+	struct server *srv = handlers_new();
+	const struct passwd *user = geteuid() == 0 ? getpwnam("nobody") :
+	    getpwuid(geteuid());
+	char reply[64];
+
+	ck_assert_ptr_nonnull(user);
+	snprintf(reply, sizeof(reply), "%u %u %u", (unsigned)user->pw_uid,
+	    (unsigned)user->pw_uid, geteuid() == 0 ?
+	    (unsigned)user->pw_gid : (unsigned)getegid());
+	server_write(srv, "who.py", who_am_i);
+	server_configure(srv, geteuid() == 0 ?
+	    "user = \"nobody\";\n" HANDLERS(WHO_AM_I) : HANDLERS(WHO_AM_I),
+	    ONE("who", ""));
+	server_launch(srv);
+	server_await_ready(srv);
+	expect_said(FRAME_PORT, "who?", reply);
 	server_end(srv);
 }
 END_TEST
@@ -283,6 +413,10 @@ END_TEST
 RUN_TESTS("limits of handlers",
     a_number_that_is_rounded_up_is_told,
     a_flood_on_stderr_hides_nothing_of_another_handler,
+    a_command_has_its_environment_directory_and_limits,
+    a_module_has_its_environment_and_directory,
+    a_command_that_takes_too_much_memory_fails_alone,
+    a_command_runs_as_the_user_of_the_workers,
     with_wait_big_messages_wait_for_memory_and_none_is_lost,
     many_clients_messages_wait_for_memory_and_none_is_lost,
     with_shed_big_messages_beyond_memory_are_answered_busy,
