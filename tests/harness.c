@@ -330,7 +330,8 @@ redirect(const char *out, const char *err)
 static pid_t
 spawn(struct server *srv, const char *err, char **argv)
 {
-	const char *path = binary_path();
+	const char *path = *srv->program != '\0' ? srv->program :
+	    binary_path();
 	pid_t parent = getpid(), pid;
 
 	fflush(NULL);
@@ -349,6 +350,29 @@ spawn(struct server *srv, const char *err, char **argv)
 		srv->prepare();
 	execv(path, argv);
 	_exit(127);
+}
+
+void
+server_install(struct server *srv, const char *program)
+{
+	char draft[sizeof(srv->program) + 8], bytes[65536];
+	int from, to;
+	ssize_t n;
+
+	if (strcmp(program, "penstock") == 0)
+		program = binary_name();
+	snprintf(srv->program, sizeof(srv->program), "%s/program", srv->dir);
+	snprintf(draft, sizeof(draft), "%s.draft", srv->program);
+	ck_assert_int_ne(from = open(program, O_RDONLY | O_CLOEXEC), -1);
+	to = open(draft, O_WRONLY | O_CREAT | O_CLOEXEC | O_EXCL, 0755);
+	ck_assert_int_ne(to, -1);
+	while ((n = read(from, bytes, sizeof(bytes))) > 0)
+		ck_assert_int_eq(write(to, bytes, (size_t)n), n);
+	ck_assert_int_eq(n, 0);
+	ck_assert_int_eq(fchmod(to, 0755), 0);
+	close(from);
+	close(to);
+	ck_assert_int_eq(rename(draft, srv->program), 0);
 }
 
 void

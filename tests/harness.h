@@ -53,6 +53,7 @@ struct server {
 	char dir[64];
 	pid_t master;		/* 0: none is running */
 	bool is_daemon;		/* then it is not our child */
+	char program[96];	/* "": the binary; see server_install() */
 	/* Set by tests that kill workers, or stop one's beat. */
 	bool expects_deaths;
 	/* Run in the child before the server begins there; may be NULL. */
@@ -125,6 +126,10 @@ struct server *server_new(void);
 void server_configure(struct server *, const char *globals,
     const char *listeners);
 void server_write(struct server *, const char *file, const char *text);
+
+/* Let a copy of a program, named from the top of the build, be what is started,
+ * and what an upgrade finds; instead of another one, or of none. */
+void server_install(struct server *, const char *program);
 
 /* server_new(), server_configure(), server_launch(), server_await_ready(). */
 struct server *server_start(const char *globals, const char *listeners);

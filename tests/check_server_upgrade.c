@@ -1,0 +1,763 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * Upgrade in place, probation and roll-back: what is kept over them, and that
+ * whatever is wrong with a new program changes nothing.
+ */
+#include <sys/resource.h>
+#include <sys/socket.h>
+
+#include <fcntl.h>
+#include <limits.h>
+#include <netinet/in.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <arpa/inet.h>
+
+#include "common/status.h"
+#include "tests/client.h"
+#include "tests/harness.h"
+#include "tests/proc.h"
+
+#define TWO	"workers = 2; drain_timeout = 2.0;"
+#define NEXT	"tests/penstock-next"
+
+/* A handler that lives, and one that dies soon after it was ready. */
+#define LIVING								\
+	"handlers = ( { name = \"cat\"; type = \"command\"; processes = 2; " \
+	"command = [ \"/bin/cat\" ]; } );"
+#define DYING								\
+	"handlers = ( { name = \"cat\"; type = \"command\"; processes = 2; " \
+	"ready = true; "							\
+	"command = [ \"/bin/sh\", \"-c\", \"printf '\\\\0\\\\0\\\\0\\\\0'; " \
+	"sleep 0.3; echo ouch >&2; exit 3\" ]; } );"
+#define CATS	LISTENER("cats", "9003", "frame", "cat", "")
+
+/* A server whose program can be exchanged. */
+static struct server *
+start(const char *globals, const char *listeners)
+{
+	struct server *srv = server_new();
+
+	server_configure(srv, globals, listeners);
+	server_install(srv, "penstock");
+	server_launch(srv);
+	server_await_ready(srv);
+	return (srv);
+}
+
+static void
+upgrade_to(struct server *srv, const char *program)
+{
+	server_install(srv, program);
+	server_mark(srv);
+	server_signal(srv, SIGUSR2);
+}
+
+static void
+expect_service(void)
+{
+	int fd = client_connect(FRAME_PORT);
+
+	client_echo(fd, "at your service");
+	close(fd);
+}
+
+static void
+expect_upgrade(struct server *srv, const char *version)
+{
+	char words[64];
+
+	snprintf(words, sizeof(words), "event=upgraded to=%s", version);
+	server_expect(srv, words);
+	server_expect(srv, "event=reload_done kind=upgrade");
+}
+
+/* Nothing has changed but for a line of the log, which says this. */
+static void
+expect_refusal(struct server *srv, const pid_t workers[2], const char *why)
+{
+	const char *line = server_expect(srv, "event=upgrade_refused");
+
+	ck_assert_msg(strstr(line, why) != NULL, "not \"%s\": %s", why, line);
+	await(server_children(srv) == 2);
+	ck_assert_int_eq(server_worker(srv, 0), workers[0]);
+	ck_assert_int_eq(server_worker(srv, 1), workers[1]);
+	ck_assert_ptr_null(server_log(srv, "event=upgraded"));
+	expect_service();
+}
+
+static struct hold_process *
+start_churn(unsigned clients)
+{
+	struct hold_options options = load_on(FRAME_PORT);
+	struct hold_process *load;
+
+	options.connections = clients;
+	options.churn = 5;
+	options.rate = HOLD_FULL_SPEED;
+	load = hold_start(&options);
+	await(hold_peek(load)->finished > clients);
+	return (load);
+}
+
+/*
+ * What is kept.
+ */
+
+START_TEST(an_upgrade_keeps_pid_clients_and_counters)
+{
+	struct server *srv = start(TWO, FRAMES("") ", " LINES(""));
+	int frames = client_connect(FRAME_PORT);
+	int lines = client_connect(LINE_PORT);
+	pid_t workers[2] = { server_worker(srv, 0), server_worker(srv, 1) };
+	uint64_t accepted;
+	char title[128];
+
+	client_echo(frames, "before");
+	client_send(frames, "\0\0\0\4ha", 6);
+	client_echo_line(lines, "before");
+	accepted = server_counters(srv).accepted;
+	upgrade_to(srv, NEXT);
+	expect_upgrade(srv, "next");
+	client_send_text(frames, "lf");
+	client_expect_text_frame(frames, "half");
+	client_echo_line(lines, "after");
+	expect_service();
+	ck_assert_int_eq(atoi(server_file(srv, "penstock.pid")), srv->master);
+	ck_assert_int_ne(server_worker(srv, 0), workers[0]);
+	ck_assert_int_ne(server_worker(srv, 1), workers[1]);
+	ck_assert_uint_eq(server_counters(srv).accepted, accepted + 1);
+	proc_title(srv->master, title, sizeof(title));
+	ck_assert_str_eq(title, "penstock: master gen=2");
+	close(frames);
+	close(lines);
+	await(server_children(srv) == 2);
+	/* The pid file is still locked: its owner is found. */
+	ck_assert_int_eq(server_run(srv, NULL, 0, "-c", "conf", "-s", "reload",
+	    NULL), 0);
+	server_expect(srv, "event=reload_done kind=reload");
+	server_end(srv);
+}
+END_TEST
+
+START_TEST(upgrades_to_and_fro_refuse_nobody)
+{
+	struct server *srv = start(TWO, FRAMES(""));
+	struct hold_process *load = start_churn(20);
+	const struct hold_report *report;
+
+	for (int i = 0; i < 6; i++) {
+		upgrade_to(srv, i % 2 == 0 ? NEXT : "penstock");
+		server_expect(srv, "event=upgraded");
+		server_expect(srv, "event=reload_done kind=upgrade");
+		await(server_children(srv) == 2);
+	}
+	report = hold_stop(load);
+	print_report("6 upgrades", report);
+	expect_unharmed(report);
+	hold_drop(load);
+	server_end(srv);
+}
+END_TEST
+
+START_TEST(upgrades_leak_no_descriptor)
+{
+	struct server *srv = start(TWO LIVING "probation = 0.0;",
+	    FRAMES("") ", " CATS);
+	size_t after_two = 0;
+
+	for (int i = 1; i <= 12; i++) {
+		upgrade_to(srv, i % 2 == 1 ? NEXT : "penstock");
+		server_expect(srv, "event=reload_done kind=upgrade");
+		/* Two workers, two executors. */
+		await(server_children(srv) == 4);
+		if (i == 2)
+			after_two = proc_fds(srv->master, NULL, 0);
+	}
+	await(proc_fds(srv->master, NULL, 0) == after_two);
+	server_end(srv);
+}
+END_TEST
+
+/* A port that somebody else has lets the reload of an upgrade fail, so that the
+ * new master goes on with the workers that it has adopted. */
+static int
+take_port(unsigned port)
+{
+	struct sockaddr_in addr = {
+		.sin_family = AF_INET,
+		.sin_port = htons((uint16_t)port),
+		.sin_addr.s_addr = htonl(own_address_number()),
+	};
+	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+	ck_assert_int_eq(bind(fd, (struct sockaddr *)&addr, sizeof(addr)), 0);
+	ck_assert_int_eq(listen(fd, 1), 0);
+	return (fd);
+}
+
+START_TEST(adopted_workers_are_supervised)
+{
+	struct server *srv = start(TWO "watchdog_timeout = 1.0;", FRAMES(""));
+	int port = take_port(EXTRA_PORT);
+	pid_t old;
+
+	srv->expects_deaths = true;
+	server_configure(srv, TWO "watchdog_timeout = 1.0;",
+	    FRAMES("") ", " EXTRA(""));
+	upgrade_to(srv, NEXT);
+	server_expect(srv, "event=upgraded to=next");
+	server_expect(srv, "event=reload_refused kind=upgrade");
+	expect_service();
+	old = server_worker(srv, 0);
+	kill(old, SIGKILL);
+	server_await_successor(srv, 0, old);
+	server_expect(srv, "event=worker_died signal=9");
+	old = server_worker(srv, 1);
+	kill(old, SIGSTOP);
+	server_await_successor(srv, 1, old);
+	server_expect(srv, "event=worker_hung");
+	expect_service();
+	/* Their channels pass orders on. */
+	close(port);
+	server_signal(srv, SIGHUP);
+	server_expect(srv, "event=reload_done gen=2");
+	await(server_children(srv) == 2);
+	server_end(srv);
+}
+END_TEST
+
+START_TEST(adopted_executors_are_supervised)
+{
+	struct server *srv = start(TWO LIVING, FRAMES("") ", " CATS);
+	int port = take_port(SINK_PORT), fd = client_connect(EXTRA_PORT);
+	pid_t old;
+
+	client_echo(fd, "before");
+	server_configure(srv, TWO LIVING, FRAMES("") ", " CATS ", " SINK(""));
+	upgrade_to(srv, NEXT);
+	server_expect(srv, "event=upgraded to=next");
+	server_expect(srv, "event=reload_refused kind=upgrade");
+	client_echo(fd, "adopted");
+	srv->log_mark = 0;
+	old = (pid_t)log_number(server_expect(srv,
+	    "event=executor_ready executor=1"), "child");
+	kill(old, SIGKILL);
+	server_expect(srv, "event=executor_died executor=1");
+	server_expect(srv, "event=executor_ready executor=3");
+	client_echo(fd, "replaced");
+	await(server_children(srv) == 4);
+	close(fd);
+	close(port);
+	server_end(srv);
+}
+END_TEST
+
+START_TEST(paths_limits_and_a_daemon_are_no_hindrance)
+{
+	struct server *srv = server_new();
+
+	server_configure(srv, TWO "max_connections = 20;", FRAMES(""));
+	server_install(srv, "penstock");
+	ck_assert_int_eq(server_run(srv, NULL, 0, "-D", "-c", "conf", NULL),
+	    0);
+	srv->master = atoi(server_file(srv, "penstock.pid"));
+	srv->is_daemon = true;
+	for (int i = 0; i < 2; i++) {
+		upgrade_to(srv, NEXT);
+		expect_upgrade(srv, "next");
+		await(server_children(srv) == 2);
+	}
+	ck_assert_int_eq(atoi(server_file(srv, "penstock.pid")), srv->master);
+	expect_service();
+	server_end(srv);
+}
+END_TEST
+
+static void
+allow_few_descriptors(void)
+{
+	struct rlimit limit = { .rlim_cur = 64, .rlim_max = 64 };
+
+	setrlimit(RLIMIT_NOFILE, &limit);
+}
+
+START_TEST(sixty_four_descriptors_are_enough)
+{
+	struct server *srv = server_new();
+
+	srv->prepare = allow_few_descriptors;
+	server_configure(srv, TWO "max_connections = 20;", FRAMES(""));
+	server_install(srv, "penstock");
+	server_launch(srv);
+	server_await_ready(srv);
+	upgrade_to(srv, NEXT);
+	expect_upgrade(srv, "next");
+	expect_service();
+	await(server_children(srv) == 2);
+	server_end(srv);
+}
+END_TEST
+
+START_TEST(a_log_that_was_reopened_goes_on)
+{
+	struct server *srv = start(TWO, FRAMES(""));
+	char old[PATH_MAX];
+
+	snprintf(old, sizeof(old), "%s", server_path(srv, "log"));
+	ck_assert_int_eq(rename(old, server_path(srv, "log.1")), 0);
+	server_signal(srv, SIGUSR1);
+	await(server_has_file(srv, "log"));
+	upgrade_to(srv, NEXT);
+	expect_upgrade(srv, "next");
+	ck_assert_ptr_nonnull(strstr(server_file(srv, "log"),
+	    "event=upgraded"));
+	await(server_children(srv) == 2);
+	server_end(srv);
+}
+END_TEST
+
+/*
+ * What is refused.
+ */
+
+/* The last report of the master: whether something was refused, and why. */
+static void
+expect_report(struct server *srv, enum status_kind kind, const char *why)
+{
+	struct status_report report;
+	struct proc_fd fds[64];
+	struct status status;
+	char path[64];
+	size_t n = proc_fds(srv->master, fds, 64);
+
+	for (size_t i = 0; i < n && i < 64; i++) {
+		if (strstr(fds[i].target, "penstock-status") == NULL)
+			continue;
+		snprintf(path, sizeof(path), "/proc/%d/fd/%d",
+		    (int)srv->master, fds[i].number);
+		ck_assert_int_eq(status_open(&status,
+		    open(path, O_RDONLY | O_CLOEXEC), false), 0);
+		ck_assert(status_get_report(&status, status.map->reports,
+		    &report));
+		status_free(&status);
+		ck_assert_str_eq(status_kind_name(report.kind),
+		    status_kind_name(kind));
+		ck_assert_str_eq(status_result_name(report.result), "refused");
+		ck_assert_ptr_nonnull(strstr(report.why, why));
+		return;
+	}
+	ck_abort_msg("there is no status");
+}
+
+START_TEST(what_is_no_new_penstock_changes_nothing)
+{
+	struct server *srv = start(TWO, FRAMES(""));
+	pid_t workers[2] = { server_worker(srv, 0), server_worker(srv, 1) };
+
+	ck_assert_int_eq(unlink(srv->program), 0);
+	server_mark(srv);
+	server_signal(srv, SIGUSR2);
+	expect_refusal(srv, workers, "No such file");
+	expect_report(srv, STATUS_UPGRADE, "No such file");
+	upgrade_to(srv, "/bin/true");
+	expect_refusal(srv, workers, "no penstock that can take over");
+	upgrade_to(srv, "/bin/false");
+	expect_refusal(srv, workers, "exit status 1");
+	upgrade_to(srv, "/etc/passwd");
+	expect_refusal(srv, workers, "Exec format error");
+	upgrade_to(srv, "tests/penstock-state");
+	expect_refusal(srv, workers, "the state has version 1");
+	expect_report(srv, STATUS_UPGRADE, "the state has version 1");
+	/* And then one that is as it should be. */
+	upgrade_to(srv, NEXT);
+	expect_upgrade(srv, "next");
+	await(server_children(srv) == 2);
+	server_end(srv);
+}
+END_TEST
+
+START_TEST(a_wrong_configuration_changes_nothing)
+{
+	struct server *srv = start(TWO, FRAMES(""));
+	pid_t workers[2] = { server_worker(srv, 0), server_worker(srv, 1) };
+
+	server_configure(srv, "worker = 3;", FRAMES(""));
+	upgrade_to(srv, NEXT);
+	ck_assert_ptr_nonnull(strstr(server_expect(srv,
+	    "event=upgrade_stderr"), "conf:3: unknown key"));
+	expect_refusal(srv, workers, "unknown key");
+	server_end(srv);
+}
+END_TEST
+
+static void
+refuse_decoy(const char *decoy, const char *why)
+{
+	struct server *srv;
+	pid_t workers[2];
+
+	ck_assert_int_eq(setenv("DECOY", decoy, 1), 0);
+	srv = start(TWO, FRAMES(""));
+	workers[0] = server_worker(srv, 0);
+	workers[1] = server_worker(srv, 1);
+	upgrade_to(srv, "tests/decoy");
+	expect_refusal(srv, workers, why);
+	/* Whatever it did, nothing is in the way of the next one. */
+	upgrade_to(srv, NEXT);
+	expect_upgrade(srv, "next");
+	await(server_children(srv) == 2);
+	server_end(srv);
+}
+
+START_TEST(a_check_that_crashes_changes_nothing)
+{
+	refuse_decoy("crash", "signal 6");
+}
+END_TEST
+
+START_TEST(a_check_that_does_not_end_changes_nothing)
+{
+	refuse_decoy("hang", "not done with the check within 10 s");
+}
+END_TEST
+
+START_TEST(a_check_that_has_read_something_else_changes_nothing)
+{
+	refuse_decoy("lie", "no penstock that can take over");
+}
+END_TEST
+
+START_TEST(an_exec_that_fails_changes_nothing)
+{
+	refuse_decoy("vanish", "exec: Permission denied");
+}
+END_TEST
+
+START_TEST(a_program_that_cannot_take_over_gives_back)
+{
+	struct server *srv = start(TWO LIVING, FRAMES("") ", " CATS);
+	pid_t workers[2] = { server_worker(srv, 0), server_worker(srv, 1) };
+	int fd = client_connect(EXTRA_PORT);
+	size_t fds;
+
+	client_echo(fd, "before");
+	fds = proc_fds(srv->master, NULL, 0);
+	upgrade_to(srv, "tests/penstock-torn");
+	ck_assert_ptr_nonnull(strstr(server_expect(srv,
+	    "event=upgrade_refused"), "torn in two"));
+	ck_assert_int_eq(server_worker(srv, 0), workers[0]);
+	ck_assert_int_eq(server_worker(srv, 1), workers[1]);
+	ck_assert_ptr_nonnull(strstr(server_file(srv, "stderr"),
+	    "cannot take over: torn in two"));
+	client_echo(fd, "after");
+	expect_service();
+	await(server_children(srv) == 4);
+	await(proc_fds(srv->master, NULL, 0) == fds);
+	upgrade_to(srv, NEXT);
+	expect_upgrade(srv, "next");
+	client_echo(fd, "and on");
+	close(fd);
+	await(server_children(srv) == 4);
+	server_end(srv);
+}
+END_TEST
+
+/*
+ * Workers of another control protocol.
+ */
+
+START_TEST(workers_that_cannot_be_talked_to_drain_by_themselves)
+{
+	struct server *srv = start(TWO LIVING, FRAMES("") ", " CATS);
+	int frames = client_connect(FRAME_PORT);
+	int cats = client_connect(EXTRA_PORT);
+
+	client_echo(frames, "before");
+	client_echo(cats, "before");
+	upgrade_to(srv, "tests/penstock-ctl");
+	expect_upgrade(srv, "ctl");
+	ck_assert_uint_eq(server_count(srv, "event=worker_released"), 2);
+	client_echo(frames, "after");
+	client_echo(cats, "after");
+	expect_service();
+	close(frames);
+	close(cats);
+	await(server_children(srv) == 4);
+	ck_assert_ptr_null(server_log(srv, "event=worker_killed"));
+	/* And back again. */
+	upgrade_to(srv, "penstock");
+	server_expect(srv, "event=reload_done kind=upgrade");
+	ck_assert_uint_ge(server_count(srv, "event=worker_released"), 2);
+	await(server_children(srv) == 4);
+	expect_service();
+	server_end(srv);
+}
+END_TEST
+
+START_TEST(they_are_replaced_even_if_the_reload_is_refused)
+{
+	struct server *srv = start(TWO, FRAMES(""));
+	int port = take_port(EXTRA_PORT);
+
+	server_configure(srv, TWO, FRAMES("") ", " EXTRA(""));
+	upgrade_to(srv, "tests/penstock-ctl");
+	server_expect(srv, "event=worker_released");
+	server_expect(srv, "event=reload_refused kind=upgrade");
+	server_expect(srv, "event=worker_ready child_slot=0 child_gen=1");
+	server_expect(srv, "event=worker_ready child_slot=1 child_gen=1");
+	expect_service();
+	await(server_children(srv) == 2);
+	close(port);
+	server_end(srv);
+}
+END_TEST
+
+/*
+ * Orders.
+ */
+
+START_TEST(an_upgrade_during_a_reload_follows_it)
+{
+	struct server *srv = start(TWO, FRAMES(""));
+
+	server_install(srv, NEXT);
+	server_signal(srv, SIGHUP);
+	server_signal(srv, SIGUSR2);
+	server_expect(srv, "event=reload_done kind=reload gen=2");
+	server_expect(srv, "event=reload_done kind=upgrade gen=3");
+	await(server_children(srv) == 2);
+	server_end(srv);
+}
+END_TEST
+
+START_TEST(a_reload_during_a_check_that_fails_follows_it)
+{
+	struct server *srv;
+
+	ck_assert_int_eq(setenv("DECOY", "hang", 1), 0);
+	srv = start(TWO, FRAMES(""));
+	upgrade_to(srv, "tests/decoy");
+	await(server_children(srv) == 3);
+	server_signal(srv, SIGHUP);
+	server_expect(srv, "event=reload");
+	server_expect(srv, "event=upgrade_refused");
+	server_expect(srv, "event=reload_done kind=reload gen=2");
+	await(server_children(srv) == 2);
+	server_end(srv);
+}
+END_TEST
+
+START_TEST(an_upgrade_during_a_check_begins_it_anew)
+{
+	struct server *srv;
+
+	ck_assert_int_eq(setenv("DECOY", "hang", 1), 0);
+	srv = start(TWO, FRAMES(""));
+	upgrade_to(srv, "tests/decoy");
+	await(server_children(srv) == 3);
+	server_signal(srv, SIGHUP);
+	server_expect(srv, "event=reload");
+	server_install(srv, NEXT);
+	server_signal(srv, SIGUSR2);
+	expect_upgrade(srv, "next");
+	await(server_children(srv) == 2);
+	ck_assert_ptr_null(server_log(srv, "event=upgrade_refused"));
+	server_end(srv);
+}
+END_TEST
+
+START_TEST(a_stop_during_a_check_stops)
+{
+	struct server *srv;
+
+	ck_assert_int_eq(setenv("DECOY", "hang", 1), 0);
+	srv = start(TWO, FRAMES(""));
+	upgrade_to(srv, "tests/decoy");
+	await(server_children(srv) == 3);
+	server_counters(srv);
+	server_signal(srv, SIGTERM);
+	server_await_exit(srv, 0);
+	server_expect(srv, "event=upgrade_refused");
+	server_end(srv);
+}
+END_TEST
+
+START_TEST(many_orders_at_once_end_in_one_generation)
+{
+	struct server *srv = start(TWO, FRAMES(""));
+	struct hold_process *load = start_churn(10);
+
+	for (int i = 0; i < 60; i++) {
+		if (i % 20 == 0)
+			server_install(srv, i % 40 == 0 ? NEXT : "penstock");
+		server_signal(srv, i % 3 == 0 ? SIGUSR2 : SIGHUP);
+		await_pause();
+	}
+	/* The last ones of each kind. */
+	upgrade_to(srv, NEXT);
+	expect_upgrade(srv, "next");
+	await(server_children(srv) == 2);
+	expect_unharmed(hold_stop(load));
+	hold_drop(load);
+	server_end(srv);
+}
+END_TEST
+
+/*
+ * Probation.
+ */
+
+START_TEST(a_configuration_with_a_dying_handler_is_rolled_back)
+{
+	struct server *srv = start(TWO LIVING,
+	    FRAMES("") ", " LINES("") ", " CATS);
+	int frames = client_connect(FRAME_PORT);
+
+	client_echo(frames, "before");
+	/* Without the lines, and with another log. */
+	server_write(srv, "conf", "pid_file = \"penstock.pid\";\n"
+	    "log = { file = \"log.new\"; };\n" TWO DYING
+	    "listeners = (" FRAMES("") ", " CATS ");");
+	server_signal(srv, SIGHUP);
+	server_expect(srv, "event=reload_done kind=rollback gen=3");
+	ck_assert_ptr_nonnull(strstr(server_file(srv, "log.new"),
+	    "event=rollback of=reload to=1 error=\"cat of generation 2 crash "
+	    "in a loop: exit status 3: ouch\""));
+	client_echo(frames, "after");
+	close(frames);
+	frames = client_connect(LINE_PORT);
+	client_echo_line(frames, "there again");
+	close(frames);
+	frames = client_connect(EXTRA_PORT);
+	client_echo(frames, "handled again");
+	close(frames);
+	await(server_children(srv) == 4);
+	server_end(srv);
+}
+END_TEST
+
+START_TEST(what_crashes_after_a_rollback_stays)
+{
+	struct server *srv = start(TWO DYING, FRAMES("") ", " CATS);
+
+	/* Nobody is on probation after a start. */
+	server_configure(srv, TWO DYING "cpu_affinity = true;",
+	    FRAMES("") ", " CATS);
+	server_signal(srv, SIGHUP);
+	server_expect(srv, "event=rollback of=reload to=1");
+	server_expect(srv, "event=reload_done kind=rollback");
+	server_mark(srv);
+	await(server_count(srv, "event=executor_died") > 8);
+	ck_assert_ptr_null(server_log(srv, "event=rollback"));
+	server_end(srv);
+}
+END_TEST
+
+START_TEST(without_probation_nothing_is_rolled_back)
+{
+	struct server *srv = start(TWO, FRAMES(""));
+
+	server_configure(srv, TWO DYING "probation = 0.0;",
+	    FRAMES("") ", " CATS);
+	server_signal(srv, SIGHUP);
+	server_expect(srv, "event=reload_done gen=2");
+	await(server_count(srv, "event=executor_died") > 8);
+	ck_assert_ptr_null(server_log(srv, "event=rollback"));
+	server_end(srv);
+}
+END_TEST
+
+START_TEST(a_refused_rollback_leaves_what_is_there)
+{
+	struct server *srv = start(TWO, FRAMES("") ", " EXTRA(""));
+	pid_t worker;
+	int port;
+
+	srv->expects_deaths = true;
+	server_configure(srv, TWO, FRAMES(""));
+	server_reload(srv);
+	await(client_is_refused(EXTRA_PORT));
+	await(server_children(srv) == 2);
+	port = take_port(EXTRA_PORT);
+	for (int i = 0; i < 3; i++) {
+		worker = server_worker(srv, 0);
+		kill(worker, SIGKILL);
+		server_await_successor(srv, 0, worker);
+	}
+	server_expect(srv, "event=rollback of=reload to=1");
+	server_expect(srv, "event=reload_refused kind=rollback");
+	expect_report(srv, STATUS_ROLLBACK, "Address already in use");
+	await(server_children(srv) == 2);
+	expect_service();
+	close(port);
+	server_end(srv);
+}
+END_TEST
+
+START_TEST(a_program_whose_workers_crash_is_rolled_back)
+{
+	struct server *srv = start(TWO, FRAMES("") ", " LINES(""));
+	char path[64], program[PATH_MAX] = "";
+	size_t fds;
+	int fd;
+
+	srv->expects_deaths = true;
+	fds = proc_fds(srv->master, NULL, 0);
+	/* What it was upgraded with goes too. */
+	server_configure(srv, TWO, FRAMES(""));
+	upgrade_to(srv, "tests/penstock-crash");
+	server_expect(srv, "event=upgraded to=crash");
+	server_expect(srv, "event=rollback of=upgrade to=1");
+	server_expect(srv, "event=upgraded from=crash");
+	server_expect(srv, "event=reload_done kind=rollback");
+	snprintf(path, sizeof(path), "/proc/%d/exe", (int)srv->master);
+	ck_assert_int_gt(readlink(path, program, sizeof(program) - 1), 0);
+	/* The file that is there by that name is still the other one. */
+	ck_assert_ptr_nonnull(strstr(program, "(deleted)"));
+	expect_service();
+	fd = client_connect(LINE_PORT);
+	client_echo_line(fd, "there again");
+	close(fd);
+	await(server_children(srv) == 2);
+	await(proc_fds(srv->master, NULL, 0) == fds);
+	/* The next one is looked for where the first one was. */
+	server_configure(srv, TWO, FRAMES(""));
+	upgrade_to(srv, NEXT);
+	expect_upgrade(srv, "next");
+	await(server_children(srv) == 2);
+	server_end(srv);
+}
+END_TEST
+
+RUN_TESTS("upgrade",
+    an_upgrade_keeps_pid_clients_and_counters,
+    upgrades_to_and_fro_refuse_nobody,
+    upgrades_leak_no_descriptor,
+    adopted_workers_are_supervised,
+    adopted_executors_are_supervised,
+    paths_limits_and_a_daemon_are_no_hindrance,
+    sixty_four_descriptors_are_enough,
+    a_log_that_was_reopened_goes_on,
+    what_is_no_new_penstock_changes_nothing,
+    a_wrong_configuration_changes_nothing,
+    a_check_that_crashes_changes_nothing,
+    a_check_that_does_not_end_changes_nothing,
+    a_check_that_has_read_something_else_changes_nothing,
+    an_exec_that_fails_changes_nothing,
+    a_program_that_cannot_take_over_gives_back,
+    workers_that_cannot_be_talked_to_drain_by_themselves,
+    they_are_replaced_even_if_the_reload_is_refused,
+    an_upgrade_during_a_reload_follows_it,
+    a_reload_during_a_check_that_fails_follows_it,
+    an_upgrade_during_a_check_begins_it_anew,
+    a_stop_during_a_check_stops,
+    many_orders_at_once_end_in_one_generation,
+    a_configuration_with_a_dying_handler_is_rolled_back,
+    what_crashes_after_a_rollback_stays,
+    without_probation_nothing_is_rolled_back,
+    a_refused_rollback_leaves_what_is_there,
+    a_program_whose_workers_crash_is_rolled_back)
