@@ -522,6 +522,7 @@ bury(struct executor *executor, int status)
 	struct master *master = executor->master;
 	char why[360];
 
+	explain(executor, status);
 	/* Perhaps the worker has just said that it is done. */
 	if (worker != NULL && worker->channel != NULL)
 		channel_catch_up(worker->channel);
@@ -529,7 +530,6 @@ bury(struct executor *executor, int status)
 		leave(executor);
 		worker = NULL;
 	}
-	explain(executor, status);
 	/* Whatever it started goes with it. */
 	kill(-executor->pid, SIGKILL);
 	if (worker == NULL) {

@@ -103,6 +103,13 @@ succession_connect(struct child *giver, struct child *taker, uint64_t quota)
 	close(fds[1]);
 }
 
+/* One that was released, as it speaks another version, hears no orders. */
+static bool
+can_give(const struct child *child)
+{
+	return (child->state == CHILD_DRAINING && child->channel != NULL);
+}
+
 /* The worker that has the place of another one now; NULL if there is none. */
 static struct child *
 successor(const struct master *master, const struct child *child)
@@ -120,7 +127,7 @@ succession_begin(struct master *master)
 	struct child *child, *taker;
 
 	TAILQ_FOREACH(child, &master->children, link)
-		if (child->state == CHILD_DRAINING &&
+		if (can_give(child) &&
 		    (taker = successor(master, child)) != NULL)
 			succession_connect(child, taker, CTL_GIVE_ALL);
 }
@@ -131,8 +138,7 @@ succession_resume(struct master *master, struct child *taker)
 	struct child *child;
 
 	TAILQ_FOREACH(child, &master->children, link)
-		if (child->state == CHILD_DRAINING &&
-		    successor(master, child) == taker)
+		if (can_give(child) && successor(master, child) == taker)
 			succession_connect(child, taker, CTL_GIVE_ALL);
 }
 

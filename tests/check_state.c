@@ -29,7 +29,7 @@
 		"socket 0 30\nsocket 0 31\n"
 #define CHILDREN							\
 	"child 100 0 0 3 2 1 40 0 5 0 \"\"\n"				\
-	"child 101 1 7 3 2 1 - 1 5 6 \"it said\"\n"			\
+	"child 101 1 3 3 2 1 - 1 5 6 \"it said\"\n"			\
 	"child 102 1 0 2 3 0 41 0 5 6 \"\"\n"
 #define SHORTAGES	"shortage 101 31 1 2 3\n"
 #define EXECUTORS							\
@@ -191,8 +191,8 @@ START_TEST(what_does_not_fit_together_is_refused)
 	expect_refusal_with("socket 0 30", "socket 1 30", "has 1 sockets");
 	expect_refusal_with("child 100 0", "child 100 2", "child 100 does not");
 	expect_refusal_with("child 100 0", "child 100 1", "does not fit");
-	expect_refusal_with("child 101 1 7", "child 101 1 0", "does not fit");
-	expect_refusal_with("child 101 1 7 3", "child 101 1 7 4",
+	expect_refusal_with("child 101 1 3", "child 101 1 0", "does not fit");
+	expect_refusal_with("child 101 1 3 3", "child 101 1 3 4",
 	    "child 101 does not");
 	expect_refusal_with("generation 2 1", "generation 2 3",
 	    "generation 2 does not");
