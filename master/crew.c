@@ -472,23 +472,33 @@ executor_free(struct executor *executor)
 	free(executor);
 }
 
+/* As we do it. */
+static bool
+was_killed(int status)
+{
+	return (WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL);
+}
+
 /* What there is to say of a death: by the dead, or else by how it died. */
 static void
 explain(struct executor *executor, int status)
 {
+	const char *last = executor->errors.last;
 	char how[PAUSE_HOW_MAX];
+	size_t len;
 
 	if (executor->channel != NULL)
 		channel_catch_up(executor->channel);
 	stderr_line_close(&executor->errors);
-	if (*executor->why != '\0')
+	/* Its worker may have seen no more than that it is gone. */
+	if (*executor->why != '\0' &&
+	    (!executor->disowned || was_killed(status)))
 		return;
 	describe_death(status, how);
-	if (*executor->errors.last == '\0')
-		snprintf(executor->why, sizeof(executor->why), "%s", how);
-	else
-		snprintf(executor->why, sizeof(executor->why), "%s: %.140s",
-		    how, executor->errors.last);
+	len = strlen(executor->why);
+	snprintf(executor->why + len, sizeof(executor->why) - len,
+	    "%s%s%s%.140s", len > 0 ? "; " : "", how,
+	    *last != '\0' ? ": " : "", last);
 }
 
 /* One of a crew has died: how long the worker has to do with one less. */
@@ -591,6 +601,7 @@ crew_disown(struct child *worker, const struct ctl_disown *order)
 		return;
 	snprintf(executor->why, sizeof(executor->why), "%.*s",
 	    (int)sizeof(order->why) - 1, order->why);
+	executor->disowned = true;
 	end_group(executor, SIGKILL);
 }
 

@@ -49,6 +49,7 @@ struct executor {
 	uint64_t born_ms;
 	uint64_t patience_ms;
 	bool asked;			/* SIGTERM has been sent */
+	bool disowned;			/* why is its worker's word */
 	char why[240];			/* what it said went wrong */
 };
 
