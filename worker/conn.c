@@ -936,6 +936,8 @@ keep_reply(struct request *request, const struct payload *reply)
 		request->result = REQUEST_FAILED;
 		return;
 	}
+	buffer_use(&conn_worker(request->conn)->buffers, request->payload,
+	    BUFFER_WORK);
 	buffer_append(request->payload, reply->bytes, reply->len);
 }
 

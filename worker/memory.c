@@ -16,9 +16,13 @@
 
 enum {
 	/* Parts of the limit: what handlers' work may take before it has to
-	 * wait; and what may be taken in all before clients do. */
-	WORK_PART = 4,
-	CLIENTS_PART = 2,
+	 * wait; and what may be taken in all before clients do.  Most is left
+	 * for what cannot wait: replies that come from executors, that wait
+	 * for those before them, and that clients take slowly. */
+	WORK_PART = 8,
+	CLIENTS_PART = 4,
+	/* Above this part an executor that could do more does not get it. */
+	CROWDED_PART = 2,
 };
 
 bool
@@ -26,7 +30,14 @@ worker_has_share(const struct worker *worker, size_t len)
 {
 	const struct buffer_pool *buffers = &worker->buffers;
 
-	return (buffers->used[BUFFER_WORK] + len <= buffers->limit / WORK_PART);
+	return (buffers->used[BUFFER_WORK] == 0 ||
+	    buffers->used[BUFFER_WORK] + len <= buffers->limit / WORK_PART);
+}
+
+bool
+worker_is_crowded(const struct worker *worker)
+{
+	return (worker->buffers.lent > worker->buffers.limit / CROWDED_PART);
 }
 
 bool

@@ -287,15 +287,18 @@ turn_away(struct queue *queue, struct conn *conn,
 }
 
 /* Whether there is room for one more request.  An executor that has nothing to
- * do gets one whatever memory the others take. */
+ * do gets one whatever the work of others takes. */
 static bool
 has_room(const struct queue *queue, const struct lane *lane,
     const struct exec_link *link, size_t len)
 {
+	const struct worker *worker = queue->worker;
+
 	if (link == NULL && lane->waiting >= queue->limit)
 		return (false);
-	return ((link != NULL && link->nrunning == 0) ||
-	    worker_has_share(queue->worker, len));
+	return (worker_has_share(worker, len) || !is_busy(queue) ||
+	    (link != NULL && link->nrunning == 0 &&
+	    !worker_is_crowded(worker)));
 }
 
 enum handler_verdict
@@ -442,8 +445,8 @@ call_feeders(struct queue *queue, struct lane *lane)
 	struct conn_pending *first;
 
 	while (most > 0 && (first = TAILQ_FIRST(&lane->feeders)) != NULL &&
-	    (!is_busy(queue) || has_room(queue, lane, queue->waiting == 0 ?
-	    find_room(queue) : NULL, first->feed_len))) {
+	    has_room(queue, lane, queue->waiting == 0 ? find_room(queue) :
+	    NULL, first->feed_len)) {
 		/* Its replies go first: it may be this very feeder, or end
 		 * it. */
 		if (queue->worker->gathering != NULL) {

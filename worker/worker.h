@@ -80,9 +80,11 @@ void worker_gather(struct worker *, struct conn *);
 int worker_reserve(struct worker *, const struct conn *, struct buffer **,
     size_t room);
 
-/* Whether handlers' work may take so many bytes more; whether it has much of
- * the memory; and whether a client whose message grows has to wait for that. */
+/* Whether handlers' work may take so many bytes more; whether there is too
+ * little memory left for what it brings; whether it has much of the memory; and
+ * whether a client whose message grows has to wait for that. */
 bool worker_has_share(const struct worker *, size_t len);
+bool worker_is_crowded(const struct worker *);
 bool worker_is_loaded(const struct worker *);
 bool worker_is_short(const struct worker *);
 
