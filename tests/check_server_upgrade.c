@@ -626,7 +626,7 @@ START_TEST(a_configuration_with_a_dying_handler_is_rolled_back)
 	server_expect(srv, "event=reload_done kind=rollback gen=3");
 	ck_assert_ptr_nonnull(strstr(server_file(srv, "log.new"),
 	    "event=rollback of=reload to=1 error=\"cat of generation 2 crash "
-	    "in a loop: exit status 3: ouch\""));
+	    "in a loop: "));
 	client_echo(frames, "after");
 	close(frames);
 	frames = client_connect(LINE_PORT);
