@@ -491,13 +491,15 @@ explain(struct executor *executor, int status)
 		channel_catch_up(executor->channel);
 	stderr_line_close(&executor->errors);
 	/* Its worker may have seen no more than that it is gone. */
-	if (*executor->why != '\0' &&
-	    (!executor->disowned || was_killed(status)))
-		return;
-	describe_death(status, how);
 	len = strlen(executor->why);
+	if (len > 0 && !executor->disowned)
+		return;
+	/* One that was killed for that did not get to its own end. */
+	*how = '\0';
+	if (len == 0 || !was_killed(status))
+		describe_death(status, how);
 	snprintf(executor->why + len, sizeof(executor->why) - len,
-	    "%s%s%s%.140s", len > 0 ? "; " : "", how,
+	    "%s%s%s%.140s", len > 0 && *how != '\0' ? "; " : "", how,
 	    *last != '\0' ? ": " : "", last);
 }
 
@@ -533,24 +535,21 @@ bury(struct executor *executor, int status)
 	char why[360];
 
 	explain(executor, status);
+	/* From here on nothing that its worker says is about it. */
+	TAILQ_REMOVE(worker != NULL ? &worker->crew.members :
+	    &master->leaving, executor, link);
+	/* Whatever it started goes with it. */
+	kill(-executor->pid, SIGKILL);
 	/* Perhaps the worker has just said that it is done. */
 	if (worker != NULL && worker->channel != NULL)
 		channel_catch_up(worker->channel);
-	if (worker != NULL && worker->state == CHILD_ENDING) {
-		leave(executor);
-		worker = NULL;
-	}
-	/* Whatever it started goes with it. */
-	kill(-executor->pid, SIGKILL);
-	if (worker == NULL) {
-		TAILQ_REMOVE(&master->leaving, executor, link);
+	if (worker == NULL || worker->state == CHILD_ENDING) {
 		log_executor(LOG_LEVEL_INFO, EVENT_EXECUTOR_EXIT, executor,
 		    "how", executor->why);
 		executor_free(executor);
 		master_on_departure(master);
 		return;
 	}
-	TAILQ_REMOVE(&worker->crew.members, executor, link);
 	note_shortage(executor);
 	snprintf(why, sizeof(why), "handler %s: %s", executor->conf->name,
 	    executor->why);
