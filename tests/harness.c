@@ -975,7 +975,9 @@ struct hold_options
 load_on(unsigned port)
 {
 	struct hold_options options = {
-		.wire = port == LINE_PORT ? HOLD_LINE : HOLD_FRAME,
+		.wire = port == LINE_PORT ? WIRE_LINE : WIRE_FRAME,
+		.message_size = 24,
+		.message_size_max = 99,
 		.patience_ms = (unsigned)patience_ms(),
 	};
 	struct sockaddr_in address = {
@@ -990,29 +992,14 @@ load_on(unsigned port)
 	return (options);
 }
 
-static void
-format_report(const struct hold_report *report, char *text, size_t size)
-{
-	snprintf(text, size, "connected %" PRIu64 ", refused %" PRIu64
-	    ", finished %" PRIu64 ", disconnected %" PRIu64 ", reset %" PRIu64
-	    ", hung %" PRIu64 "; sent %" PRIu64 ", answered %" PRIu64
-	    ", lost %" PRIu64 ", corrupted %" PRIu64 "; slowest answer %"
-	    PRIu64 " ms, connect %" PRIu64 " ms", report->connected,
-	    report->refused, report->finished, report->disconnected,
-	    report->reset, report->hung, report->sent, report->answered,
-	    report->lost, report->corrupted, report->slowest_ms,
-	    report->slowest_connect_ms);
-}
-
 void
 expect_unharmed(const struct hold_report *report)
 {
 	char text[512];
 
-	format_report(report, text, sizeof(text));
-	ck_assert_msg(report->refused == 0 && report->disconnected == 0 &&
-	    report->reset == 0 && report->hung == 0 && report->lost == 0 &&
-	    report->corrupted == 0, "the load was harmed: %s", text);
+	hold_report_line(report, text, sizeof(text));
+	ck_assert_msg(hold_report_is_clean(report), "the load was harmed: %s",
+	    text);
 	ck_assert_msg(report->answered > 0, "no load at all: %s", text);
 }
 
@@ -1021,7 +1008,7 @@ print_report(const char *title, const struct hold_report *report)
 {
 	char text[512];
 
-	format_report(report, text, sizeof(text));
+	hold_report_line(report, text, sizeof(text));
 	printf("%s: %s\n", title, text);
 	fflush(stdout);
 }

@@ -26,8 +26,8 @@
 #include <stdint.h>
 
 #include "common/clock.h"
-#include "tests/hold.h"
 #include "tests/observe.h"
+#include "tools/load/hold_process.h"
 
 enum {
 	FRAME_PORT = 9000,
@@ -221,10 +221,11 @@ uint64_t server_worker_pss(struct server *);
  * Load.
  */
 
-/* Options for hold_start() that speak to one of the ports above. */
+/* Options for hold_start() that speak to one of the ports above, in messages of
+ * many sizes. */
 struct hold_options load_on(unsigned port);
 
-/* Every connect was taken, every message came back. */
+/* Every connect was taken, every message came back, once and in its turn. */
 void expect_unharmed(const struct hold_report *);
 void print_report(const char *title, const struct hold_report *);
 

@@ -1,0 +1,237 @@
+/* SPDX-License-Identifier: ISC */
+#include "tools/load/hold.h"
+
+#include <sys/epoll.h>
+
+#include "common/clock.h"
+#include "common/counters.h"
+#include "tools/load/hold_inner.h"
+
+enum {
+	EVENTS_MAX = 256,
+	RETRY_MS = 20,		/* pause after a refused connect */
+	PATROL_MS = 100,	/* how often to look at all */
+};
+
+static void
+count(uint64_t *counter)
+{
+	counter_add(counter, 1);
+}
+
+/*
+ * A link's life.
+ */
+
+void
+hold_enqueue(struct hold *hold, struct link *link)
+{
+	link->state = LINK_DOWN;
+	hold->queue[(hold->queue_first + hold->queued++) % hold->nlinks] =
+	    link->index;
+}
+
+/* Take a link down, and up again where that is wanted. */
+static void
+take_down(struct hold *hold, struct link *link, bool again)
+{
+	if (link->state == LINK_CONNECTING)
+		hold->connecting--;
+	if (link->state == LINK_OPEN) {
+		counter_sub(&hold->gear.report->open, 1);
+		counter_sub(&hold->gear.report->kind[link->kind].open, 1);
+	}
+	hold_leave_round(hold, link);
+	link_close(link);
+	if (again && !hold->finishing)
+		hold_enqueue(hold, link);
+}
+
+void
+hold_finish_link(struct hold *hold, struct link *link)
+{
+	if (link->state == LINK_OPEN)
+		count(&hold->gear.report->finished);
+	take_down(hold, link, true);
+}
+
+/* It ended in a way that was not ours; why is the counter of that way. */
+static void
+lose_link(struct hold *hold, struct link *link, uint64_t *why)
+{
+	count(why);
+	counter_add(&hold->gear.report->lost, link->sent - link->replies.next);
+	take_down(hold, link, hold->options.reconnect);
+}
+
+static void
+connect_failed(struct hold *hold, struct link *link)
+{
+	hold->not_before_ms = clock_ms() + RETRY_MS;
+	lose_link(hold, link, &hold->gear.report->refused);
+}
+
+static void
+connect_some(struct hold *hold)
+{
+	struct link *link;
+
+	if (hold->queued == 0 || clock_ms() < hold->not_before_ms)
+		return;
+	while (hold->queued > 0 &&
+	    hold->connecting < hold->options.connecting_max) {
+		link = &hold->links[hold->queue[hold->queue_first]];
+		hold->queue_first = (hold->queue_first + 1) % hold->nlinks;
+		hold->queued--;
+		hold->connecting++;
+		link->conn = hold->next_conn++;
+		count(&hold->gear.report->numbered);
+		if (link_connect(link, &hold->gear,
+		    &hold->route[link->kind]) == -1)
+			connect_failed(hold, link);
+	}
+}
+
+/*
+ * Events.
+ */
+
+static void
+on_connected(struct hold *hold, struct link *link)
+{
+	struct hold_report *report = hold->gear.report;
+	uint64_t took_ms = clock_ms() - link->since_ms;
+
+	if (link_connected(link, &hold->gear) == -1) {
+		connect_failed(hold, link);
+		return;
+	}
+	if (took_ms > report->slowest_connect_ms)
+		counter_set(&report->slowest_connect_ms, took_ms);
+	hold->connecting--;
+	count(&report->connected);
+	count(&report->open);
+	count(&report->kind[link->kind].open);
+	/* It came too late for the round. */
+	link->round = hold->round;
+	hold_begin(hold, link);
+}
+
+static void
+on_readable(struct hold *hold, struct link *link)
+{
+	uint32_t next = link->replies.next;
+	uint64_t *end;
+
+	if ((end = link_receive(link, &hold->gear)) != NULL)
+		lose_link(hold, link, end);
+	else if (link->replies.next != next && link_in_flight(link) == 0)
+		hold_rest(hold, link);
+}
+
+static void
+on_event(struct hold *hold, const struct epoll_event *event)
+{
+	struct link *link = &hold->links[event->data.u32];
+
+	if (link->state == LINK_CONNECTING) {
+		on_connected(hold, link);
+		return;
+	}
+	if (link->state == LINK_OPEN && (event->events & EPOLLOUT) != 0)
+		link_send(link, &hold->gear);
+	if (link->state == LINK_OPEN &&
+	    (event->events & (EPOLLIN | EPOLLHUP | EPOLLERR)) != 0)
+		on_readable(hold, link);
+}
+
+/*
+ * The whole.
+ */
+
+/* Give up on what has waited for too long; flush what has been held back for
+ * long enough. */
+static void
+patrol(struct hold *hold)
+{
+	const struct hold_options *options = &hold->options;
+	uint64_t now_ms = clock_ms(), waited_ms;
+	struct link *link;
+
+	if (now_ms < hold->patrol_ms)
+		return;
+	hold->patrol_ms = now_ms + PATROL_MS;
+	for (unsigned i = 0; i < hold->nlinks; i++) {
+		link = &hold->links[i];
+		waited_ms = now_ms - link->since_ms;
+		if (link_waits(link) && waited_ms > options->patience_ms)
+			lose_link(hold, link, &hold->gear.report->hung);
+		else if (hold_is_held_back(link) && options->flush_ms > 0 &&
+		    waited_ms > options->flush_ms)
+			hold_flush_link(hold, link);
+	}
+}
+
+static void
+note_whether_done(struct hold *hold)
+{
+	counter_set(&hold->gear.report->is_done,
+	    hold->gear.report->open == 0 && hold->connecting == 0 &&
+	    hold->queued == 0);
+}
+
+void
+hold_turn(struct hold *hold, int timeout_ms)
+{
+	struct epoll_event events[EVENTS_MAX];
+	int n;
+
+	connect_some(hold);
+	hold_keep_pace(hold);
+	hold_begin_probes(hold);
+	if (hold->options.rate > 0)
+		timeout_ms = 1;
+	n = epoll_wait(hold->gear.epoll, events, EVENTS_MAX, timeout_ms);
+	for (int i = 0; i < n; i++)
+		on_event(hold, &events[i]);
+	patrol(hold);
+	hold_end_round_if_done(hold);
+	note_whether_done(hold);
+}
+
+void
+hold_measure_anew(struct hold *hold)
+{
+	struct hold_report *report = hold->gear.report;
+
+	for (int kind = 0; kind < HOLD_KINDS; kind++)
+		latency_clear(&report->kind[kind].latency);
+	counter_set(&report->slowest_us, 0);
+	counter_set(&report->slowest_connect_ms, 0);
+	count(&report->resets);
+}
+
+void
+hold_finish(struct hold *hold)
+{
+	struct link *link;
+
+	hold->finishing = true;
+	hold->is_in_round = false;
+	hold->queued = 0;
+	for (unsigned i = 0; i < hold->nlinks; i++) {
+		link = &hold->links[i];
+		if (link->state == LINK_CONNECTING)
+			take_down(hold, link, false);
+		hold_flush_link(hold, link);
+		if (link->state == LINK_OPEN && link_in_flight(link) == 0)
+			hold_finish_link(hold, link);
+	}
+	note_whether_done(hold);
+}
+
+bool
+hold_is_finishing(const struct hold *hold)
+{
+	return (hold->finishing);
+}

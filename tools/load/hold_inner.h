@@ -1,0 +1,76 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * What the rooms of a hold share: hold.c has the lives of its links and their
+ * events, hold_kinds.c what each kind does and when, hold_round.c the rounds of
+ * verification, hold_make.c beginning and end of it all.
+ */
+#ifndef TOOLS_LOAD_HOLD_INNER_H
+#define TOOLS_LOAD_HOLD_INNER_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "tools/load/hold.h"
+#include "tools/load/link.h"
+
+enum {
+	STREAM_WINDOW = 256,	/* messages under way, at most */
+};
+
+struct hold {
+	struct hold_options options;
+	struct link_gear gear;		/* owned, but for the report */
+	struct link_route route[HOLD_KINDS];
+	unsigned burst[HOLD_KINDS];	/* messages issued at a time */
+	struct link *links;		/* one kind after the other */
+	unsigned nlinks;
+	unsigned nturns;		/* the first so many take turns */
+	unsigned first_stream;
+	uint64_t *left_us;		/* of all links */
+
+	/* Links to connect, as a ring; one is in it at most once. */
+	unsigned *queue;
+	unsigned queue_first, queued;
+	unsigned connecting;
+	uint64_t not_before_ms;		/* no connects until then */
+	uint32_t next_conn;
+
+	unsigned turn, stride;		/* whose turn it is to send */
+	uint64_t rate_since_us;
+	uint64_t rate_issued;
+	uint64_t streamed_us;		/* streams were granted bytes for */
+
+	/* A round of verification, see hold_round.c; links at rest are
+	 * probed in their order, the others when they come to rest. */
+	uint32_t round;
+	bool is_in_round;
+	unsigned unverified;
+	unsigned probe_next, probing;
+
+	uint64_t patrol_ms;
+	bool finishing;
+};
+
+/* hold.c: put a link in the queue of those to connect; close it, as planned. */
+void hold_enqueue(struct hold *, struct link *);
+void hold_finish_link(struct hold *, struct link *);
+
+/* hold_kinds.c: have a link do what its kind does, when it stands and has
+ * nothing to wait for. */
+void hold_begin(struct hold *, struct link *);
+/* Let a link send n messages more, of no more than so many bytes. */
+void hold_issue(struct hold *, struct link *, uint32_t n, uint64_t may_send);
+/* Let a link send and read whatever it holds back. */
+void hold_flush_link(struct hold *, struct link *);
+/* Whether it waits for that. */
+bool hold_is_held_back(const struct link *);
+/* Send what is due by now. */
+void hold_keep_pace(struct hold *);
+
+/* hold_round.c: a link has all its answers; a link ends; a turn of the loop. */
+void hold_rest(struct hold *, struct link *);
+void hold_leave_round(struct hold *, struct link *);
+void hold_begin_probes(struct hold *);
+void hold_end_round_if_done(struct hold *);
+
+#endif

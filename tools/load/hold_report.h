@@ -1,0 +1,89 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * What a load client has counted, and the same as text.
+ */
+#ifndef TOOLS_LOAD_HOLD_REPORT_H
+#define TOOLS_LOAD_HOLD_REPORT_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+
+#include "tools/load/latency.h"
+
+/* What a connection is for; see hold.h. */
+#define HOLD_KINDS_LIST(KIND)						\
+	KIND(ECHO,	"echo")						\
+	KIND(PIPELINE,	"pipeline")					\
+	KIND(SLOW,	"slow")						\
+	KIND(SPLIT,	"split")					\
+	KIND(DEAF,	"deaf")						\
+	KIND(STREAM,	"stream")
+
+enum hold_kind {
+#define HOLD_KIND_ENUM(id, name) HOLD_##id,
+	HOLD_KINDS_LIST(HOLD_KIND_ENUM)
+#undef HOLD_KIND_ENUM
+	HOLD_KINDS
+};
+
+const char *hold_kind_name(enum hold_kind);
+
+struct hold_kind_report {
+	uint64_t open;		/* gauge: connections that stand */
+	uint64_t answered;
+	/* From a message's last byte given to the kernel to its reply's last
+	 * one; nothing for DEAF, which makes its replies wait. */
+	struct latency latency;
+};
+
+/* Written by the client alone, read by anyone at any time. */
+struct hold_report {
+	/* Connections. */
+	uint64_t open;		/* gauge: that stand */
+	uint64_t numbered;	/* that were tried, so the numbers in use */
+	uint64_t connected;	/* that came to stand */
+	uint64_t refused;	/* connects that failed */
+	uint64_t finished;	/* that we closed, as planned */
+	uint64_t disconnected;	/* that the server closed */
+	uint64_t reset;		/* that it reset */
+	uint64_t broken;	/* that broke in another way */
+	uint64_t hung;		/* that we gave up waiting for */
+	uint64_t unframed;	/* that brought what is no message, and that we
+				 * gave up; what they brought is in corrupted */
+
+	/* Messages. */
+	uint64_t sent;		/* that the kernel took as a whole */
+	uint64_t answered;	/* and that came back as they went */
+	uint64_t lost;		/* and that did not come: a later one came, or
+				 * their connection ended */
+	uint64_t doubled;	/* replies that had been there before */
+	uint64_t reordered;	/* replies that came after a later one */
+	uint64_t corrupted;	/* replies that are something else */
+	uint64_t errors;	/* replies "ERR ..." */
+
+	uint64_t slowest_us;	/* longest time to an answer, but of SLOW */
+	uint64_t slowest_connect_ms;
+
+	uint64_t resets;	/* times that measuring began anew */
+	uint64_t rounds;	/* of verification that have ended */
+	uint64_t verified;	/* connections that answered in the last one */
+	uint64_t is_done;	/* all is closed */
+	uint64_t crashed;	/* processes of the client's own that died */
+
+	struct hold_kind_report kind[HOLD_KINDS];
+};
+
+/* Add what another process has counted. */
+void hold_report_merge(struct hold_report *sum, const struct hold_report *);
+
+/* Whether every connect was taken, every connection stayed, and every message
+ * came back as it went, once and in its turn. */
+bool hold_report_is_clean(const struct hold_report *);
+
+/* One line without its end; and a table of all kinds. */
+void hold_report_line(const struct hold_report *, char *text, size_t size);
+void hold_report_print(const struct hold_report *, FILE *);
+
+#endif

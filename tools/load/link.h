@@ -1,0 +1,104 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * One connection of a load client: it connects, sends as many numbered messages
+ * as it is told to, no more bytes than it may, and verifies what comes back.
+ *
+ * Knows nothing of the others, nor when there is something to send: hold.c
+ * does.
+ */
+#ifndef TOOLS_LOAD_LINK_H
+#define TOOLS_LOAD_LINK_H
+
+#include <sys/socket.h>
+
+#include "tools/load/hold_report.h"
+#include "tools/load/message.h"
+#include "tools/load/verifier.h"
+
+enum {
+	LINK_SCRATCH = 65536,
+};
+
+#define LINK_NO_LIMIT	UINT64_MAX
+
+/* What many links share.  Whoever has it owns all that is in it. */
+struct link_gear {
+	int epoll;
+	struct hold_report *report;
+	struct message_form form[HOLD_KINDS];
+	uint8_t *send_buf;	/* LINK_SCRATCH bytes, or one message */
+	size_t send_size;
+	uint8_t *receive_buf;	/* LINK_SCRATCH bytes */
+	uint8_t *reply_buf;	/* one message */
+};
+
+enum link_state {
+	LINK_DOWN,		/* waits to be connected */
+	LINK_CONNECTING,
+	LINK_OPEN,
+	LINK_GONE,		/* for good */
+};
+
+struct link {
+	int fd;			/* owned; -1 unless CONNECTING or OPEN */
+	enum link_state state;
+	enum hold_kind kind;
+	uint32_t index;		/* of its events */
+	uint32_t conn;		/* its number, unlike any other's */
+
+	uint32_t issued;	/* messages that it is to send */
+	uint32_t sent;		/* that the kernel took as a whole */
+	uint32_t sent_bytes;	/* of the message after those */
+	uint64_t may_send;	/* bytes, LINK_NO_LIMIT: all that are issued */
+	struct verifier replies;
+
+	bool is_deaf;		/* does not read */
+	bool awaits_room;	/* the kernel takes no more for now */
+	uint64_t since_ms;	/* when it began to wait, for whatever */
+
+	/* When messages left, as a ring; NULL where nobody wants to know.
+	 * There are never more under way. */
+	uint64_t *left_us;	/* borrowed */
+	uint32_t ring_size;
+
+	/* Of hold.c. */
+	uint32_t cut;		/* where the last message was split */
+	uint32_t probed;	/* the last round that it was probed in */
+	uint32_t round;		/* and that it was done with */
+};
+
+/* Where to. */
+struct link_route {
+	struct sockaddr_storage server, source;
+	socklen_t server_len, source_len;	/* 0: any source */
+	/* Have the kernels, here and there, hold little of what is not read. */
+	bool is_narrow;
+};
+
+/* Begin to connect.  Returns -1 if that failed at once. */
+int link_connect(struct link *, const struct link_gear *,
+    const struct link_route *);
+
+/* Learn how a connect went. */
+int link_connected(struct link *, const struct link_gear *);
+
+/* Take it down, whatever it was at. */
+void link_close(struct link *);
+
+/* Messages that are issued and not settled. */
+uint32_t link_in_flight(const struct link *);
+
+/* Whether the server has something to do for it. */
+bool link_waits(const struct link *);
+
+/* Send what it is to send and may send: as many messages at a time as fit. */
+void link_send(struct link *, const struct link_gear *);
+
+/* Read once, and verify.  Returns NULL, or the report's counter for the way in
+ * which the connection ended; then it is still to be closed. */
+uint64_t *link_receive(struct link *, const struct link_gear *);
+
+/* Read no more, or read on. */
+void link_set_deaf(struct link *, const struct link_gear *, bool is_deaf);
+
+#endif

@@ -1,0 +1,150 @@
+/* SPDX-License-Identifier: ISC */
+#include "tools/load/message.h"
+
+#include <arpa/inet.h>
+#include <string.h>
+
+/* Bytes of all kinds, but for those that end a line. */
+static void
+fill(uint8_t *filler, enum message_wire wire)
+{
+	for (size_t i = 0; i < 2 * (size_t)MESSAGE_PERIOD; i++) {
+		filler[i] = (uint8_t)(i % MESSAGE_PERIOD * 101 + 7);
+		if (wire == WIRE_LINE &&
+		    (filler[i] == '\n' || filler[i] == '\r'))
+			filler[i] = '.';
+	}
+}
+
+static uint32_t
+within(uint32_t value, uint32_t least, uint32_t most)
+{
+	return (value < least ? least : value > most ? most : value);
+}
+
+void
+message_form_init(struct message_form *form, enum message_wire wire,
+    uint32_t size_min, uint32_t size_max)
+{
+	form->wire = wire;
+	form->size_min = within(size_min, MESSAGE_SIZE_MIN, MESSAGE_SIZE_MAX);
+	form->size_max = within(size_max, form->size_min, MESSAGE_SIZE_MAX);
+	fill(form->filler, wire);
+}
+
+size_t
+message_room(const struct message_form *form)
+{
+	return (form->size_max + (size_t)MESSAGE_FRAMING);
+}
+
+/* A number that is unlike that of any message near by. */
+static uint32_t
+hash(struct message_id id)
+{
+	uint32_t h = id.conn * 2654435761U ^ id.number * 2246822519U;
+
+	h ^= h >> 15;
+	h *= 2654435761U;
+	return (h ^ h >> 13);
+}
+
+static uint32_t
+payload_size(const struct message_form *form, uint32_t h)
+{
+	return (form->size_min + h % (form->size_max - form->size_min + 1));
+}
+
+static bool
+ends_with_cr(const struct message_form *form, struct message_id id)
+{
+	return (form->wire == WIRE_LINE && (id.conn + id.number) % 2 != 0);
+}
+
+static void
+put_hex(uint8_t *to, uint32_t value)
+{
+	for (int i = 7; i >= 0; i--, value >>= 4)
+		to[i] = (uint8_t)"0123456789abcdef"[value & 15];
+}
+
+static void
+build_payload(const struct message_form *form, uint8_t *to, size_t len,
+    struct message_id id, uint32_t h)
+{
+	size_t n;
+
+	put_hex(to, id.conn);
+	to[8] = '-';
+	put_hex(to + 9, id.number);
+	to[17] = ' ';
+	for (size_t at = MESSAGE_SIZE_MIN; at < len; at += n) {
+		n = len - at < MESSAGE_PERIOD ? len - at : MESSAGE_PERIOD;
+		memcpy(to + at, form->filler + h % MESSAGE_PERIOD, n);
+	}
+}
+
+static size_t
+build(const struct message_form *form, uint8_t *to, struct message_id id,
+    bool with_cr)
+{
+	uint32_t h = hash(id), len = payload_size(form, h), header = htonl(len);
+
+	if (form->wire == WIRE_FRAME) {
+		memcpy(to, &header, sizeof(header));
+		build_payload(form, to + sizeof(header), len, id, h);
+		return (sizeof(header) + len);
+	}
+	build_payload(form, to, len, id, h);
+	if (with_cr)
+		to[len++] = '\r';
+	to[len++] = '\n';
+	return (len);
+}
+
+size_t
+message_build(const struct message_form *form, uint8_t *to,
+    struct message_id id)
+{
+	return (build(form, to, id, ends_with_cr(form, id)));
+}
+
+size_t
+message_build_reply(const struct message_form *form, uint8_t *to,
+    struct message_id id)
+{
+	return (build(form, to, id, false));
+}
+
+size_t
+message_length(const struct message_form *form, struct message_id id)
+{
+	size_t len = payload_size(form, hash(id));
+
+	if (form->wire == WIRE_FRAME)
+		return (len + sizeof(uint32_t));
+	return (len + (ends_with_cr(form, id) ? 2 : 1));
+}
+
+static bool
+read_hex(const uint8_t *text, uint32_t *value)
+{
+	*value = 0;
+	for (int i = 0; i < 8; i++) {
+		if (text[i] >= '0' && text[i] <= '9')
+			*value = *value << 4 | (uint32_t)(text[i] - '0');
+		else if (text[i] >= 'a' && text[i] <= 'f')
+			*value = *value << 4 | (uint32_t)(text[i] - 'a' + 10);
+		else
+			return (false);
+	}
+	return (true);
+}
+
+bool
+message_read_id(const uint8_t *payload, size_t len, struct message_id *id)
+{
+	return (len >= MESSAGE_SIZE_MIN && payload[8] == '-' &&
+	    payload[17] == ' ' && read_hex(payload, &id->conn) &&
+	    read_hex(payload + 9, &id->number));
+}

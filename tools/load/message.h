@@ -1,0 +1,59 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * The messages of a load client: each carries the number of its connection and
+ * its own on that connection, and bytes that follow from these two.  So either
+ * side of the wire can be put together again at any time, and nothing of what
+ * was sent has to be kept to verify what comes back.
+ */
+#ifndef TOOLS_LOAD_MESSAGE_H
+#define TOOLS_LOAD_MESSAGE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+enum message_wire {
+	WIRE_FRAME,
+	WIRE_LINE,
+};
+
+enum {
+	MESSAGE_SIZE_MIN = 18,	/* bytes that its two numbers take */
+	MESSAGE_SIZE_MAX = 1 << 24,
+	MESSAGE_FRAMING = 4,	/* the most that the wire adds to it */
+	MESSAGE_PERIOD = 251,	/* of the filler; a prime */
+};
+
+/* What messages look like. */
+struct message_form {
+	enum message_wire wire;
+	uint32_t size_min, size_max;	/* of the payload */
+	uint8_t filler[2 * MESSAGE_PERIOD];
+};
+
+struct message_id {
+	uint32_t conn;
+	uint32_t number;
+};
+
+/* Sizes out of range are brought into it.  The smallest and the largest differ
+ * where messages are to differ in size. */
+void message_form_init(struct message_form *, enum message_wire,
+    uint32_t size_min, uint32_t size_max);
+
+/* The most that a message takes on the wire, in either direction. */
+size_t message_room(const struct message_form *);
+
+/* Put a message together as it is sent: some lines end with CR LF, some with
+ * LF alone.  And as an echo of it looks.  Returns its length on the wire. */
+size_t message_build(const struct message_form *, uint8_t *to,
+    struct message_id);
+size_t message_build_reply(const struct message_form *, uint8_t *to,
+    struct message_id);
+size_t message_length(const struct message_form *, struct message_id);
+
+/* What a payload says of itself, which may be anything.  Returns false if it
+ * says nothing. */
+bool message_read_id(const uint8_t *payload, size_t len, struct message_id *);
+
+#endif

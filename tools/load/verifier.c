@@ -1,0 +1,273 @@
+/* SPDX-License-Identifier: ISC */
+#include "tools/load/verifier.h"
+
+#include <arpa/inet.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/counters.h"
+
+enum {
+	MISSING_MAX = 64,
+	HEADER_LEN = 4,
+	/* Replies that are no echo, as messages of the server's, have room. */
+	ODDITY_ROOM = 4096,
+};
+
+/*
+ * A message that isn't the one that is due, as far as it has come, and the last
+ * of those that were passed over.
+ */
+struct oddity {
+	uint32_t missing[MISSING_MAX];	/* those not known yet stand first */
+	unsigned nmissing;
+	size_t len;		/* of bytes; 0: nothing is wrong right now */
+	size_t size;
+	uint8_t bytes[];	/* as on the wire */
+};
+
+/* What all the steps below need. */
+struct check {
+	struct verifier *verifier;
+	const struct verifier_rule *rule;
+	uint32_t conn;
+	uint32_t sent;
+};
+
+static void
+count(uint64_t *counter)
+{
+	counter_add(counter, 1);
+}
+
+static struct message_id
+id_of(const struct check *check, uint32_t number)
+{
+	return ((struct message_id){ check->conn, number });
+}
+
+/*
+ * Verdicts on a whole message.
+ */
+
+/* Note the number of a reply that was passed over; the oldest is forgotten. */
+static void
+miss(struct check *check, uint32_t number)
+{
+	struct oddity *oddity = check->verifier->oddity;
+
+	count(&check->rule->report->lost);
+	if (oddity->nmissing == MISSING_MAX) {
+		oddity->nmissing--;
+		memmove(oddity->missing, oddity->missing + 1,
+		    oddity->nmissing * sizeof(oddity->missing[0]));
+	}
+	oddity->missing[oddity->nmissing++] = number;
+}
+
+/* Returns false if it was not missing. */
+static bool
+find_missing(struct check *check, uint32_t number)
+{
+	struct oddity *oddity = check->verifier->oddity;
+
+	for (unsigned i = 0; i < oddity->nmissing; i++) {
+		if (oddity->missing[i] != number)
+			continue;
+		oddity->nmissing--;
+		memmove(oddity->missing + i, oddity->missing + i + 1,
+		    (oddity->nmissing - i) * sizeof(oddity->missing[0]));
+		return (true);
+	}
+	return (false);
+}
+
+/* It stands where a reply is due, which won't come any more. */
+static void
+replace(struct check *check, uint64_t *counter)
+{
+	count(counter);
+	if (check->verifier->next != check->sent)
+		check->verifier->next++;
+}
+
+/* A reply is whole and right, but not the one that is due. */
+static void
+judge_out_of_turn(struct check *check, uint32_t number)
+{
+	struct verifier *verifier = check->verifier;
+	struct hold_report *report = check->rule->report;
+
+	if (number >= verifier->next && number < check->sent) {
+		while (verifier->next != number)
+			miss(check, verifier->next++);
+		verifier->next++;
+		count(&report->answered);
+	} else if (find_missing(check, number)) {
+		counter_sub(&report->lost, 1);
+		count(&report->reordered);
+		count(&report->answered);
+	} else if (number < verifier->next)
+		count(&report->doubled);
+	else
+		replace(check, &report->corrupted);	/* never sent */
+}
+
+static void
+judge(struct check *check, const uint8_t *wire, size_t len)
+{
+	const struct message_form *form = check->rule->form;
+	size_t header = form->wire == WIRE_FRAME ? HEADER_LEN : 0;
+	const uint8_t *payload = wire + header;
+	struct message_id id;
+
+	if (message_read_id(payload, len - header, &id) &&
+	    id.conn == check->conn &&
+	    message_build_reply(form, check->rule->scratch, id) == len &&
+	    memcmp(check->rule->scratch, wire, len) == 0)
+		judge_out_of_turn(check, id.number);
+	else if (len - header > 4 && memcmp(payload, "ERR ", 4) == 0)
+		replace(check, &check->rule->report->errors);
+	else
+		replace(check, &check->rule->report->corrupted);
+}
+
+/*
+ * Bytes that are not what is due.
+ */
+
+/* From here on keep what comes, and what of it was as it should be.  Returns
+ * false without memory. */
+static bool
+become_odd(struct check *check)
+{
+	struct verifier *verifier = check->verifier;
+	size_t size = message_room(check->rule->form) + ODDITY_ROOM;
+
+	if (verifier->oddity == NULL) {
+		verifier->oddity = calloc(1, sizeof(struct oddity) + size);
+		if (verifier->oddity == NULL)
+			return (false);
+		verifier->oddity->size = size;
+	}
+	verifier->oddity->len = verifier->at;
+	memcpy(verifier->oddity->bytes, check->rule->scratch, verifier->at);
+	verifier->at = 0;
+	return (true);
+}
+
+/* How many bytes the message lacks at least, by its own account. */
+static size_t
+frame_lacks(const struct oddity *oddity)
+{
+	uint32_t header;
+
+	if (oddity->len < HEADER_LEN)
+		return (HEADER_LEN - oddity->len);
+	memcpy(&header, oddity->bytes, sizeof(header));
+	return (HEADER_LEN + (size_t)ntohl(header) - oddity->len);
+}
+
+static size_t
+line_lacks(const struct oddity *oddity, const uint8_t *bytes, size_t len)
+{
+	const uint8_t *end;
+
+	if (oddity->len > 0 && oddity->bytes[oddity->len - 1] == '\n')
+		return (0);
+	end = memchr(bytes, '\n', len);
+	return (end == NULL ? len + 1 : (size_t)(end - bytes) + 1);
+}
+
+static size_t
+lacks(const struct check *check, const uint8_t *bytes, size_t len)
+{
+	const struct oddity *oddity = check->verifier->oddity;
+
+	if (check->rule->form->wire == WIRE_FRAME)
+		return (frame_lacks(oddity));
+	return (line_lacks(oddity, bytes, len));
+}
+
+/* Returns how many of the bytes belong to a message that is not the one that
+ * is due; 0 if that is never going to be a message. */
+static size_t
+take_odd(struct check *check, const uint8_t *bytes, size_t len)
+{
+	struct oddity *oddity = check->verifier->oddity;
+	size_t taken = 0, n;
+
+	while ((n = lacks(check, bytes + taken, len - taken)) > 0) {
+		if (n > oddity->size - oddity->len)
+			return (0);
+		if (n > len - taken)
+			n = len - taken;
+		memcpy(oddity->bytes + oddity->len, bytes + taken, n);
+		oddity->len += n;
+		taken += n;
+		if (taken == len && lacks(check, bytes, 0) > 0)
+			return (taken);
+	}
+	judge(check, oddity->bytes, oddity->len);
+	oddity->len = 0;
+	return (taken);
+}
+
+/*
+ * Bytes that are.
+ */
+
+/* Returns how many of the bytes are as they have to be. */
+static size_t
+take_due(struct check *check, const uint8_t *bytes, size_t len)
+{
+	struct verifier *verifier = check->verifier;
+	uint8_t *due = check->rule->scratch;
+	size_t whole, n;
+
+	if (verifier->next == check->sent)
+		return (0);
+	whole = message_build_reply(check->rule->form, due,
+	    id_of(check, verifier->next));
+	n = whole - verifier->at < len ? whole - verifier->at : len;
+	if (memcmp(bytes, due + verifier->at, n) != 0)
+		return (0);
+	verifier->at += (uint32_t)n;
+	if (verifier->at == whole) {
+		verifier->at = 0;
+		verifier->next++;
+		count(&check->rule->report->answered);
+	}
+	return (n);
+}
+
+bool
+verifier_take(struct verifier *verifier, const struct verifier_rule *rule,
+    uint32_t conn, uint32_t sent, const uint8_t *bytes, size_t len)
+{
+	struct check check = { verifier, rule, conn, sent };
+	size_t n;
+
+	while (len > 0) {
+		n = 0;
+		if (verifier->oddity == NULL || verifier->oddity->len == 0) {
+			n = take_due(&check, bytes, len);
+			if (n == 0 && !become_odd(&check))
+				return (false);
+		}
+		if (n == 0 && (n = take_odd(&check, bytes, len)) == 0) {
+			count(&rule->report->corrupted);
+			return (false);
+		}
+		bytes += n;
+		len -= n;
+	}
+	return (true);
+}
+
+void
+verifier_clear(struct verifier *verifier)
+{
+	free(verifier->oddity);
+	*verifier = (struct verifier){ .oddity = NULL };
+}
