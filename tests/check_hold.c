@@ -34,6 +34,7 @@ options_for(enum message_wire wire)
 	struct hold_options options = load_on(PORT);
 
 	options.wire = wire;
+	options.slow_server_len = 0;
 	return (options);
 }
 

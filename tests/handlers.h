@@ -27,6 +27,13 @@
 #define ONE(name, more)	LISTENER("one", "9000", "frame", name, more)
 #define ONE_LINE(name, more) LISTENER("line", "9001", "line", name, more)
 
+/* An echo that takes its time, and listeners for it, where load_on() expects
+ * them. */
+#define SLOW_HANDLER							\
+	MODULE("slow", "sleep_ms = 100; sleep_most_ms = 300;", "threads = 64;")
+#define SLOW_FRAMES(more) LISTENER("slow_frames", "9010", "frame", "slow", more)
+#define SLOW_LINES(more) LISTENER("slow_lines", "9011", "line", "slow", more)
+
 enum { HIGH_PORT = 9004 };
 
 /* A directory without a server, where everybody may write: handlers leave their

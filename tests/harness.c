@@ -890,6 +890,9 @@ old_ones_drain(const struct server *srv, uint64_t generation)
 	for (size_t i = 0; i < n; i++) {
 		proc_title(pids[i], title, sizeof(title));
 		gen = strstr(title, " gen=");
+		/* Executors stay as long as their worker. */
+		if (strstr(title, "worker ") == NULL)
+			continue;
 		if (gen != NULL && strtoull(gen + 5, NULL, 10) < generation &&
 		    strstr(title, " draining") == NULL)
 			return (false);
@@ -985,10 +988,14 @@ load_on(unsigned port)
 		.sin_addr = { .s_addr = htonl(own_address_number()) },
 	};
 
-	options.source_len = options.server_len = sizeof(address);
+	options.source_len = options.server_len = options.slow_server_len =
+	    sizeof(address);
 	memcpy(&options.source, &address, sizeof(address));
 	address.sin_port = htons((uint16_t)port);
 	memcpy(&options.server, &address, sizeof(address));
+	address.sin_port = htons(port == LINE_PORT ? SLOW_LINE_PORT :
+	    SLOW_FRAME_PORT);
+	memcpy(&options.slow_server, &address, sizeof(address));
 	return (options);
 }
 

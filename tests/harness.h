@@ -34,6 +34,8 @@ enum {
 	LINE_PORT = 9001,
 	SINK_PORT = 9002,
 	EXTRA_PORT = 9003,
+	SLOW_FRAME_PORT = 9010,
+	SLOW_LINE_PORT = 9011,
 
 	SERVER_PROCESSES_MAX = 64,
 	SERVER_LINE_MAX = 4096,
@@ -222,7 +224,7 @@ uint64_t server_worker_pss(struct server *);
  */
 
 /* Options for hold_start() that speak to one of the ports above, in messages of
- * many sizes. */
+ * many sizes; SLOW ones to the slow port of that protocol. */
 struct hold_options load_on(unsigned port);
 
 /* Every connect was taken, every message came back, once and in its turn. */

@@ -12,6 +12,7 @@
  *	fail, silent	the same: fails, does not answer
  *	sleep		the same: sleeps for sleep_ms
  *	sleep_ms	how long; without sleep, every request
+ *	sleep_most_ms	between that and so long, each one another time
  *	spin_us		every request uses so much time of a CPU
  *	reply_bytes	every reply is so many bytes of 'x'
  *	leak		1: each message is kept for ever
@@ -53,6 +54,7 @@ struct state {
 	unsigned long nrequests;
 	long every[DEEDS];
 	long sleep_ms;
+	long sleep_most_ms;
 	long spin_us;
 	long reply_bytes;
 	long leak;
@@ -97,6 +99,7 @@ read_settings(struct state *state, const struct penstock_settings *settings,
 		{ "open_ms", open_ms },
 		{ "open_crashes", open_crashes },
 		{ "sleep_ms", &state->sleep_ms },
+		{ "sleep_most_ms", &state->sleep_most_ms },
 		{ "spin_us", &state->spin_us },
 		{ "reply_bytes", &state->reply_bytes },
 		{ "leak", &state->leak },
@@ -256,6 +259,18 @@ reply_to(const struct state *state, const struct penstock_request *request,
 		penstock_append(reply, request->payload, request->length);
 }
 
+/* Times far apart for requests next to each other. */
+static long
+time_to_sleep(const struct state *state, unsigned long n)
+{
+	long spread_ms = state->sleep_most_ms - state->sleep_ms;
+
+	if (spread_ms <= 0)
+		return (state->sleep_ms);
+	return (state->sleep_ms + (long)(n * 7919 %
+	    ((unsigned long)spread_ms + 1)));
+}
+
 static int
 misbehave_handle(void *arg, const struct penstock_request *request,
     struct penstock_reply *reply)
@@ -263,7 +278,7 @@ misbehave_handle(void *arg, const struct penstock_request *request,
 	struct state *state = arg;
 	unsigned long n = __atomic_add_fetch(&state->nrequests, 1,
 	    __ATOMIC_RELAXED);
-	long ms = state->sleep_ms;
+	long ms = time_to_sleep(state, n);
 	enum deed deed = deed_by_name(request, &ms);
 	int result;
 
