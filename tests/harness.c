@@ -29,6 +29,7 @@ enum {
 	PATIENCE_MS = 20000,
 	PAUSE_MS = 5,
 	TEST_TIMEOUT_S = 100,
+	LONG_TIMEOUT_S = 3600,
 	TAIL_LINES = 60,
 	ARGS_MAX = 16,
 	WORD_MAX = 256,
@@ -45,6 +46,12 @@ slow_factor(void)
 	int factor = text != NULL ? atoi(text) : 1;
 
 	return (factor > 1 ? (unsigned)factor : 1);
+}
+
+unsigned
+rounds(unsigned few, unsigned many)
+{
+	return (getenv("PENSTOCK_TEST_LONG") != NULL ? many : few);
 }
 
 uint64_t
@@ -1041,7 +1048,8 @@ run_tests(const char *theme, const TTest *const *tests, size_t n)
 	for (size_t i = 0; i < n; i++) {
 		TCase *one = tcase_create(tests[i]->name);
 
-		tcase_set_timeout(one, TEST_TIMEOUT_S * slow_factor());
+		tcase_set_timeout(one, rounds(TEST_TIMEOUT_S, LONG_TIMEOUT_S) *
+		    slow_factor());
 		tcase_add_test(one, tests[i]);
 		suite_add_tcase(suite, one);
 	}

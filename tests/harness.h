@@ -11,6 +11,7 @@
  * Environment:
  *	PENSTOCK		the binary, instead of ./penstock
  *	PENSTOCK_TEST_SLOW	a factor for all patience, under valgrind etc.
+ *	PENSTOCK_TEST_LONG	set: tests that can go on for long do so
  *	PENSTOCK_TEST_KEEP	set: leave the directories of failed tests
  *	CK_RUN_CASE		run this one test (Check's)
  */
@@ -80,6 +81,10 @@ struct server {
 
 /* The factor of PENSTOCK_TEST_SLOW, at least 1. */
 unsigned slow_factor(void);
+
+/* How often to do what can be done few or many times: many if
+ * PENSTOCK_TEST_LONG is set. */
+unsigned rounds(unsigned few, unsigned many);
 
 /* How long to wait for what has to come: long on any machine that works. */
 uint64_t patience_ms(void);
