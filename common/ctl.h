@@ -56,11 +56,11 @@ struct ctl_give {
 #define CTL_GIVE_ALL UINT64_MAX
 
 struct ctl_given {
-	uint64_t carried;	/* through this link */
+	uint64_t carried;	/* since the order, or since it was last said */
 	uint64_t left;		/* connections that it still has */
 	uint64_t longest_us;	/* that one was without an owner */
 	uint32_t duration_ms;	/* since the order */
-	uint32_t pad;
+	uint32_t ended;		/* the link is no more: 1 */
 };
 
 struct ctl_log {
@@ -97,7 +97,7 @@ struct ctl_disown {
  *  GIVE     hand connections over through the descriptor
  *  TAKE     take those that come through the descriptor
  *  GIVEN    all that could be given has been, or nobody takes any more; said
- *           once for each GIVE
+ *           once for each GIVE, and again if its link ends later
  */
 #define CTL_MESSAGES(MSG)						\
 	MSG(READY,	FROM_CHILD,	0)				\

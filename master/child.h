@@ -47,6 +47,8 @@ struct child {
 	char why[240];			/* what it said went wrong */
 	struct succession_report *report; /* that it is part of, or NULL */
 	unsigned passing;		/* GIVEs that it has not answered */
+	uint64_t again_ms;		/* when it gets another link; 0: no
+					   need */
 	struct ctl_given given;		/* all its answers, added up */
 	struct ctl_drained drained;	/* what it said at its end */
 };

@@ -163,6 +163,7 @@ on_tick(evutil_socket_t fd, short what, void *arg)
 	slots_revive(master);
 	probation_run(master);
 	reload_try(master);
+	succession_tick(master);
 	balance_tick(master);
 	upgrade_run(master);
 	log_flush_suppressed();

@@ -11,6 +11,11 @@
 #include "common/log.h"
 #include "master/master.h"
 
+enum {
+	/* When a worker whose link has ended gets another one. */
+	SUCCESSION_RETRY_MS = 1000,
+};
+
 /*
  * The report.
  */
@@ -91,7 +96,9 @@ succession_connect(struct child *giver, struct child *taker, uint64_t quota)
 	struct ctl_give order = { .quota = quota };
 	int fds[2];
 
+	giver->again_ms = 0;
 	if (channel_pair(fds) == -1) {
+		giver->again_ms = clock_ms() + SUCCESSION_RETRY_MS;
 		child_log(LOG_LEVEL_WARN, EVENT_HANDOVER_BROKEN, giver,
 		    "error", strerror(errno));
 		return;
@@ -142,6 +149,19 @@ succession_resume(struct master *master, struct child *taker)
 			succession_connect(child, taker, CTL_GIVE_ALL);
 }
 
+void
+succession_tick(struct master *master)
+{
+	uint64_t now_ms = clock_ms();
+	struct child *child, *taker;
+
+	TAILQ_FOREACH(child, &master->children, link)
+		if (child->again_ms != 0 && now_ms >= child->again_ms &&
+		    can_give(child) &&
+		    (taker = successor(master, child)) != NULL)
+			succession_connect(child, taker, CTL_GIVE_ALL);
+}
+
 bool
 succession_is_passing(const struct master *master)
 {
@@ -181,6 +201,9 @@ succession_on_given(struct child *child, const struct ctl_given *given)
 	    given->longest_us : longest_us;
 	if (child->passing > 0)
 		child->passing--;
+	/* A shortage has ended it, perhaps. */
+	if (given->ended && given->left > 0 && child->passing == 0)
+		child->again_ms = clock_ms() + SUCCESSION_RETRY_MS;
 	if (child->state == CHILD_SERVING)
 		balance_on_given(child->master, given->carried);
 	reload_on_given(child->master);

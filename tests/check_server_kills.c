@@ -317,6 +317,9 @@ kill_the_master(unsigned *seed, unsigned most_us)
 	}
 	server_signal(srv, SIGKILL);
 	server_await_exit(srv, 128 + SIGKILL);
+	/* Its workers have noticed. */
+	await(client_is_refused(FRAME_PORT));
+	await(client_is_refused(EXTRA_PORT));
 	server_mark(srv);
 	server_launch(srv);
 	server_await_ready(srv);

@@ -996,7 +996,6 @@ conn_park(struct conn *conn)
 
 	event_del(&conn->event);
 	deadline_clear(conn);
-	conn_count_leave(conn);
 	if (conn->pending == NULL)
 		return;
 	if (conn->pending->feeds != NULL)
@@ -1056,7 +1055,6 @@ wake(struct conn *conn, enum deadline_kind was, uint64_t since_ms)
 void
 conn_wake(struct conn *conn, enum deadline_kind was, uint64_t since_ms)
 {
-	conn_count_enter(conn);
 	conn_run(conn, wake(conn, was, since_ms));
 }
 

@@ -119,7 +119,8 @@ void conn_on_memory(struct conn *);
  *
  * A connection is at rest when nobody works on a request of it.  It can be
  * parked then: it is not served, stands in no queue, and all that is to be
- * known of it stands in its structs, until it wakes, here or elsewhere.
+ * known of it stands in its structs, until it wakes, here or elsewhere.  Whose
+ * it is meanwhile, and so who counts it, is between giver and taker.
  */
 bool conn_at_rest(const struct conn *);
 void conn_park(struct conn *);

@@ -25,7 +25,8 @@ const char *conn_peer(const struct conn *, char text[CONN_PEER_MAX]);
 
 void conn_count_open(struct conn *);
 void conn_count_close(struct conn *);
-/* On its way to another worker; and here, from another or back. */
+/* On its way to another worker; and here, from another or back.  Each in the
+ * moment in which it becomes so, as a worker that is killed is believed. */
 void conn_count_leave(struct conn *);
 void conn_count_enter(struct conn *);
 /* Bytes as they cross the wire. */

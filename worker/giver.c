@@ -8,6 +8,7 @@
 
 #include "common/clock.h"
 #include "common/log.h"
+#include "worker/conn_record.h"
 #include "worker/parcel.h"
 #include "worker/worker.h"
 
@@ -146,8 +147,10 @@ static void
 take_back_all(struct worker *worker, struct giver_batch *batch)
 {
 	batch->number = 0;
-	for (unsigned i = 0; i < batch->n; i++)
+	for (unsigned i = 0; i < batch->n; i++) {
+		conn_count_enter(batch->conns[i]);
 		take_back(worker, batch->conns[i], batch->was[i], false);
+	}
 }
 
 static void
@@ -191,6 +194,8 @@ send_packed(struct worker *worker, struct packing *packing)
 	packing->msg.batch.bytes = packing->store.len;
 	packing->msg.batch.n = batch->n;
 	packing->msg.batch.pad = 0;
+	for (unsigned i = 0; i < batch->n; i++)
+		conn_count_leave(batch->conns[i]);
 	if (handover_send(link_of(giver), &packing->msg, HANDOVER_BATCH, fds,
 	    nfds) == -1)
 		return (-1);
@@ -231,22 +236,25 @@ send_batch(struct worker *worker)
  * The link.
  */
 
-/* Tell the master that this is all for now. */
+/* Tell the master that this is all for now, or for good. */
 static void
-say_given(struct worker *worker)
+say_given(struct worker *worker, bool ended)
 {
 	struct giver *giver = &worker->giver;
 	struct ctl_given given = {
-		.carried = giver->carried,
+		.carried = giver->carried - giver->carried_said,
 		.left = worker->conns.count,
 		.longest_us = giver->longest_us,
 		.duration_ms = (uint32_t)(clock_ms() - giver->ordered_ms),
+		.ended = ended,
 	};
 
 	if (giver->said)
 		return;
 	giver->said = channel_send(worker->channel, CTL_GIVEN,
 	    worker->heritage->generation, &given, -1) == 0 || errno == EPIPE;
+	if (giver->said)
+		giver->carried_said = giver->carried;
 }
 
 /* With nothing under way. */
@@ -255,12 +263,12 @@ end_link(struct worker *worker)
 {
 	struct giver *giver = &worker->giver;
 
-	say_given(worker);
+	say_given(worker, true);
 	event_del(&giver->event);
 	close(link_of(giver));
 	giver->on = false;
 	giver->carried_before += giver->carried;
-	giver->carried = 0;
+	giver->carried = giver->carried_said = 0;
 	take_up_next(worker);
 }
 
@@ -280,6 +288,8 @@ break_link(struct worker *worker, int why)
 		take_back_all(worker, batch);
 	}
 	giver->unanswered = 0;
+	/* There may be more to give, and nobody to take it. */
+	giver->said = false;
 	if (why != 0 || kept > 0)
 		LOG(WARN, HANDOVER_BROKEN,
 		    F_STR("error", why == 0 ? "the taker is gone" :
@@ -312,7 +322,7 @@ giver_settle(struct worker *worker)
 	if (giver->next != -1 || !gives_all(giver))
 		end_link(worker);
 	else {
-		say_given(worker);
+		say_given(worker, false);
 		/* With nothing left it need not wait for the next tick. */
 		drain_tick(worker);
 	}
@@ -331,6 +341,7 @@ on_adopted(struct worker *worker, const struct handover_adopted *adopted)
 	giver->blocked = false;
 	for (unsigned i = 0; i < batch->n; i++) {
 		if ((adopted->taken & (UINT64_C(1) << i)) == 0) {
+			conn_count_enter(batch->conns[i]);
 			take_back(worker, batch->conns[i], batch->was[i], true);
 			kept++;
 			continue;
@@ -344,10 +355,10 @@ on_adopted(struct worker *worker, const struct handover_adopted *adopted)
 		LOG_CLIENT(WARN, HANDOVER_KEPT, F_U64("conns", kept));
 }
 
-/* The taker says nonsense, and may serve what it has not answered for: it must
- * not be served twice. */
+/* The taker cannot be understood, but it lives, and may serve what it has not
+ * answered for: nobody must be served twice. */
 static void
-give_up(struct worker *worker)
+give_up(struct worker *worker, int why)
 {
 	struct giver *giver = &worker->giver;
 
@@ -361,7 +372,7 @@ give_up(struct worker *worker)
 			conn_forget(batch->conns[k]);
 	}
 	giver->unanswered = 0;
-	break_link(worker, EPROTO);
+	break_link(worker, why);
 }
 
 /* Returns whether another message may be there. */
@@ -377,10 +388,10 @@ handle_one(struct worker *worker)
 	if (got == -1 && errno == EAGAIN)
 		return (false);
 	if (got != 1) {
-		if (got == -1 && errno == EPROTO)
-			give_up(worker);
+		if (got == 0 || errno == ECONNRESET)
+			break_link(worker, 0);
 		else
-			break_link(worker, got == 0 ? 0 : errno);
+			give_up(worker, errno);
 		return (false);
 	}
 	handover_close_fds(&fds);
@@ -393,7 +404,7 @@ handle_one(struct worker *worker)
 	    find_batch(giver, msg.adopted.number) != NULL)
 		on_adopted(worker, &msg.adopted);
 	else {
-		give_up(worker);
+		give_up(worker, EPROTO);
 		return (false);
 	}
 	return (giver->on);
@@ -432,7 +443,7 @@ take_up(struct worker *worker, int link, const struct ctl_give *order)
 	if (giver->on)
 		return;
 	close(link);
-	say_given(worker);
+	say_given(worker, true);
 }
 
 static void
@@ -450,7 +461,10 @@ take_up_next(struct worker *worker)
 void
 giver_decline(struct worker *worker)
 {
-	const struct ctl_given given = { .left = worker->conns.count };
+	const struct ctl_given given = {
+		.left = worker->conns.count,
+		.ended = true,
+	};
 
 	(void)channel_send(worker->channel, CTL_GIVEN,
 	    worker->heritage->generation, &given, -1);

@@ -58,7 +58,8 @@ struct giver {
 	uint64_t numbered;		/* batches so far */
 	uint64_t ordered_ms;
 	uint64_t retry_ms;		/* when to offer again; 0: nothing */
-	uint64_t carried;		/* through this link */
+	uint64_t carried;		/* through this link, */
+	uint64_t carried_said;		/* of these in a GIVEN, */
 	uint64_t carried_before;	/* through earlier ones */
 	uint64_t longest_us;
 };

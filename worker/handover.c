@@ -112,6 +112,13 @@ receive(int link, struct handover_message *msg, struct handover_fds *fds)
 	return (n);
 }
 
+/* Whether the kernel had no memory just now: it still has the message. */
+static bool
+is_short(int why)
+{
+	return (why == ENOMEM || why == ENOBUFS);
+}
+
 /* Returns 0, or what is wrong with the first n bytes of a message, as errno. */
 static int
 check(const struct handover_message *msg, size_t n)
@@ -141,8 +148,11 @@ handover_receive(int link, struct handover_message *msg,
 	ssize_t n;
 	int wrong;
 
-	if ((n = receive(link, msg, fds)) <= 0)
+	if ((n = receive(link, msg, fds)) <= 0) {
+		if (n == -1 && is_short(errno))
+			errno = EAGAIN;
 		return ((int)n);
+	}
 	if ((wrong = check(msg, (size_t)n)) == 0)
 		return (1);
 	handover_close_fds(fds);

@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "common/log.h"
+#include "worker/conn_record.h"
 #include "worker/parcel.h"
 #include "worker/worker.h"
 
@@ -27,8 +28,10 @@ taker_free(struct taker *taker)
 	TAILQ_REMOVE(&taker->worker->takers, taker, entry);
 	event_del(&taker->event);
 	close(link_of(taker));
-	for (unsigned i = 0; i < taker->nadopted; i++)
+	for (unsigned i = 0; i < taker->nadopted; i++) {
+		conn_count_leave(taker->adopted[i]);
 		conn_forget(taker->adopted[i]);
+	}
 	free(taker);
 }
 
@@ -53,15 +56,26 @@ wake_all(struct taker *taker)
 	handlers_pump(worker);
 }
 
-/* Say what we have taken.  Until that can be said, we have not. */
+/* Send it, or find that nobody hears it any more.  Returns false if it has to
+ * be tried again. */
+static bool
+say(struct taker *taker, struct handover_message *msg, enum handover_type type)
+{
+	return (handover_send(link_of(taker), msg, type, NULL, 0) == 0 ||
+	    errno == EPIPE || errno == ECONNRESET);
+}
+
+/* Say what we have taken.  Until that can be said, we have not, and nothing
+ * more is taken. */
 static void
 answer(struct taker *taker)
 {
 	struct handover_message msg = { .adopted = taker->answer };
 
-	if (handover_send(link_of(taker), &msg, HANDOVER_ADOPTED, NULL,
-	    0) == -1 && errno != EPIPE && errno != ECONNRESET)
+	if (!say(taker, &msg, HANDOVER_ADOPTED)) {
+		event_del(&taker->event);
 		return;
+	}
 	/* A giver that is gone serves nobody. */
 	wake_all(taker);
 }
@@ -101,6 +115,8 @@ adopt(struct taker *taker, const struct handover_batch *batch,
 	if (why != 0)
 		LOG_CLIENT(WARN, HANDOVER_REFUSED, F_ERRNO(why),
 		    F_U64("conns", batch->n - taker->nadopted));
+	for (unsigned i = 0; i < taker->nadopted; i++)
+		conn_count_enter(taker->adopted[i]);
 	answer(taker);
 }
 
@@ -147,15 +163,16 @@ on_link(evutil_socket_t fd, short what, void *arg)
 	worker_settle(worker);
 }
 
-static int
-say_hello(const struct worker *worker, int link)
+static void
+say_hello(struct taker *taker)
 {
+	const struct worker *worker = taker->worker;
 	struct handover_message msg = { .hello = { .protocol = { 0 } } };
 
 	for (size_t i = 0; i < worker->nlisteners; i++)
 		msg.hello.protocol[worker->listeners[i].number] =
 		    (uint8_t)(worker->listeners[i].conf->protocol + 1);
-	return (handover_send(link, &msg, HANDOVER_HELLO, NULL, 0));
+	taker->greeted = say(taker, &msg, HANDOVER_HELLO);
 }
 
 void
@@ -163,8 +180,7 @@ taker_begin(struct worker *worker, int link)
 {
 	struct taker *taker;
 
-	if ((taker = calloc(1, sizeof(*taker))) == NULL ||
-	    say_hello(worker, link) == -1)
+	if ((taker = calloc(1, sizeof(*taker))) == NULL)
 		goto fail;
 	taker->worker = worker;
 	event_assign(&taker->event, worker->base, link, EV_READ | EV_PERSIST,
@@ -172,12 +188,11 @@ taker_begin(struct worker *worker, int link)
 	if (event_add(&taker->event, NULL) == -1)
 		goto fail;
 	TAILQ_INSERT_TAIL(&worker->takers, taker, entry);
+	say_hello(taker);
 	return;
 fail:
-	/* The giver sees it, and serves on; or it had nothing to give, and has
-	 * gone. */
-	if (errno != EPIPE)
-		LOG(WARN, HANDOVER_BROKEN, F_ERRNO(errno));
+	/* The giver sees it, and serves on. */
+	LOG(WARN, HANDOVER_BROKEN, F_ERRNO(ENOMEM));
 	free(taker);
 	close(link);
 }
@@ -187,9 +202,15 @@ takers_tick(struct worker *worker)
 {
 	struct taker *taker;
 
-	TAILQ_FOREACH(taker, &worker->takers, entry)
+	TAILQ_FOREACH(taker, &worker->takers, entry) {
+		if (!taker->greeted)
+			say_hello(taker);
 		if (taker->answer.number != 0)
 			answer(taker);
+		/* Where that could be said, or could not be done before. */
+		if (taker->answer.number == 0)
+			(void)event_add(&taker->event, NULL);
+	}
 }
 
 void

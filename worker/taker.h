@@ -26,6 +26,7 @@ struct taker {
 	uint8_t was[HANDOVER_CONNS_MAX];	/* what they waited for */
 	unsigned nadopted;
 	struct handover_adopted answer;	/* not yet said if number is not 0 */
+	bool greeted;			/* HELLO has been said */
 };
 
 TAILQ_HEAD(taker_list, taker);

@@ -1,0 +1,359 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * Hand-overs while calls of the workers fail as they would under a shortage:
+ * whatever cannot be passed stays with the worker that has it, is served there,
+ * and follows when the shortage is over.  With tests/faults.so; exits with 77,
+ * which automake counts as skipped, where that cannot be preloaded.
+ */
+#include "tests/faults.h"
+
+#include <sys/mman.h>
+
+#include <err.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <limits.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "tests/client.h"
+#include "tests/harness.h"
+#include "tests/proc.h"
+
+#define GLOBALS	"drain_timeout = 300.0; probation = 0.0;"
+#define LONG	"idle_timeout = 600.0; read_timeout = 600.0; "		\
+		"write_timeout = 600.0;"
+
+enum {
+	ECHOES = 300,
+	SPLITS = 40,
+	DEAFS = 4,
+	CLIENTS = ECHOES + SPLITS + DEAFS,
+	RELOADS = 3,
+};
+
+static const char *const names[FAULTS] = {
+	"send: EAGAIN", "send: ENOBUFS", "send: ETOOMANYREFS",
+	"receive: EAGAIN", "receive: ENOMEM", "receive: MSG_CTRUNC",
+	"memfd_create", "short read or write", "write: ENOSPC", "malloc",
+	"accept", "dup", "death when sent", "death when received"
+};
+
+static char library[PATH_MAX], control[PATH_MAX];
+
+/* What the processes of the server look at. */
+static struct faults *
+share_faults(void)
+{
+	struct faults *faults;
+	int fd;
+
+	ck_assert_int_ne(fd = open(control, O_RDWR | O_CREAT | O_CLOEXEC,
+	    0600), -1);
+	ck_assert_int_eq(ftruncate(fd, sizeof(*faults)), 0);
+	faults = mmap(NULL, sizeof(*faults), PROT_READ | PROT_WRITE,
+	    MAP_SHARED, fd, 0);
+	ck_assert(faults != MAP_FAILED);
+	close(fd);
+	return (faults);
+}
+
+static void
+preload(void)
+{
+	setenv("LD_PRELOAD", library, 1);
+	setenv(FAULTS_ENV, control, 1);
+}
+
+static struct server *
+start(const char *globals, struct faults **faults)
+{
+	struct server *srv = server_new();
+
+	snprintf(control, sizeof(control), "%s", server_path(srv, "faults"));
+	*faults = share_faults();
+	srv->prepare = preload;
+	server_configure(srv, globals, FRAMES(LONG));
+	server_launch(srv);
+	server_await_ready(srv);
+	return (srv);
+}
+
+/* Those who hold back have sent what they can before anything fails: a worker
+ * without memory may refuse who has more to say. */
+static void
+await_silence(struct server *srv)
+{
+	uint64_t bytes, until_ms;
+
+	do {
+		bytes = server_counters(srv).bytes_in;
+		until_ms = clock_ms() + 100 * slow_factor();
+		while (clock_ms() < until_ms)
+			await_pause();
+	} while (bytes == 0 || server_counters(srv).bytes_in != bytes);
+}
+
+static struct hold_process *
+start_load(struct server *srv)
+{
+	struct hold_options options = load_on(FRAME_PORT);
+	struct hold_process *load;
+
+	options.connections = ECHOES;
+	options.split = SPLITS;
+	options.deaf = DEAFS;
+	ck_assert_ptr_nonnull(load = hold_start(&options));
+	await(hold_peek(load)->open == CLIENTS);
+	await_silence(srv);
+	hold_set_rate(load, 300);
+	return (load);
+}
+
+static void
+verify(struct hold_process *load)
+{
+	expect_unharmed(hold_verify(load));
+	ck_assert_uint_eq(hold_peek(load)->verified, CLIENTS);
+}
+
+static void
+set_faults(struct faults *faults, uint32_t on, uint32_t one_in, uint32_t most)
+{
+	faults->one_in = one_in;
+	faults->left = most;
+	faults->seed = 1;
+	__atomic_store_n(&faults->on, on, __ATOMIC_SEQ_CST);
+}
+
+/* Reload while one call in so many fails; those that fail are told by the bits
+ * of on. */
+static void
+reload_amid(uint32_t on, uint32_t one_in)
+{
+	struct faults *faults;
+	struct server *srv = start("workers = 2;" GLOBALS, &faults);
+	struct hold_process *load = start_load(srv);
+	uint64_t answered;
+
+	set_faults(faults, on, one_in, UINT32_MAX);
+	for (int i = 0; i < RELOADS; i++) {
+		server_mark(srv);
+		server_signal(srv, SIGHUP);
+		server_expect(srv, "event=reload_done");
+		answered = hold_peek(load)->answered;
+		await(hold_peek(load)->answered > answered + 50);
+		expect_unharmed(hold_peek(load));
+	}
+	if ((on & 1U << FAULT_MALLOC) == 0)
+		verify(load);
+	set_faults(faults, 0, 1, 0);
+	await(server_children(srv) == 2);
+	for (int i = 0; i < FAULTS; i++)
+		if ((on & 1U << i) != 0) {
+			printf("%s: %u times\n", names[i],
+			    faults->injected[i]);
+			ck_assert_uint_gt(faults->injected[i], 0);
+		}
+	verify(load);
+	expect_unharmed(hold_stop(load));
+	hold_drop(load);
+	server_end(srv);
+	munmap(faults, sizeof(*faults));
+}
+
+START_TEST(links_that_are_full)
+{
+	reload_amid(1U << FAULT_SEND_AGAIN, 2);
+}
+END_TEST
+
+START_TEST(links_that_cannot_send)
+{
+	reload_amid(1U << FAULT_SEND_NOBUFS | 1U << FAULT_SEND_REFS, 4);
+}
+END_TEST
+
+START_TEST(links_that_bring_nothing_yet)
+{
+	reload_amid(1U << FAULT_RECEIVE_AGAIN, 2);
+}
+END_TEST
+
+START_TEST(links_that_cannot_receive)
+{
+	reload_amid(1U << FAULT_RECEIVE_NOMEM, 2);
+}
+END_TEST
+
+START_TEST(descriptors_that_do_not_arrive)
+{
+	reload_amid(1U << FAULT_RECEIVE_CUT, 2);
+}
+END_TEST
+
+START_TEST(no_descriptor_ever_arrives)
+{
+	reload_amid(1U << FAULT_RECEIVE_CUT, 1);
+}
+END_TEST
+
+START_TEST(no_place_for_bytes)
+{
+	reload_amid(1U << FAULT_MEMFD | 1U << FAULT_NO_SPACE, 2);
+}
+END_TEST
+
+START_TEST(no_memfd_at_all)
+{
+	reload_amid(1U << FAULT_MEMFD, 1);
+}
+END_TEST
+
+START_TEST(bytes_that_come_and_go_in_pieces)
+{
+	reload_amid(1U << FAULT_SHORT, 3);
+}
+END_TEST
+
+START_TEST(memory_that_fails)
+{
+	reload_amid(1U << FAULT_MALLOC, 3);
+}
+END_TEST
+
+START_TEST(memory_that_fails_always)
+{
+	reload_amid(1U << FAULT_MALLOC, 1);
+}
+END_TEST
+
+START_TEST(all_of_it_together)
+{
+	reload_amid((1U << FAULT_ACCEPT) - 1, 5);
+}
+END_TEST
+
+/* Who dies at the worst moment takes those along that are its own then, and
+ * they are counted. */
+static void
+die_amid(enum fault fault)
+{
+	enum { DEATHS = 12 };
+	struct faults *faults;
+	struct server *srv = start("workers = 2;" GLOBALS, &faults);
+	struct hold_options options = load_on(FRAME_PORT);
+	struct hold_process *load;
+	const struct hold_report *report;
+
+	srv->expects_deaths = true;
+	options.connections = ECHOES;
+	options.reconnect = true;
+	load = hold_start(&options);
+	while (faults->injected[fault] < DEATHS) {
+		await(hold_peek(load)->open == ECHOES);
+		await(server_counters(srv).active == ECHOES);
+		server_mark(srv);
+		/* One at a time: what is on its way between two that die is
+		 * nobody's to count. */
+		set_faults(faults, 1U << fault, 3, 1);
+		server_signal(srv, SIGHUP);
+		await(server_log(srv, "event=reload_done") != NULL ||
+		    server_log(srv, "event=reload_refused") != NULL);
+		set_faults(faults, 0, 1, 0);
+		await(server_children(srv) == 2);
+		report = hold_peek(load);
+		await(hold_peek(load)->open == ECHOES);
+		ck_assert_uint_eq(report->disconnected + report->reset +
+		    report->broken, server_closed(srv, CLOSE_LOST));
+	}
+	printf("%s: %u times, %" PRIu64 " connections lost\n", names[fault],
+	    faults->injected[fault], server_closed(srv, CLOSE_LOST));
+	hold_stop(load);
+	hold_drop(load);
+	server_end(srv);
+	munmap(faults, sizeof(*faults));
+}
+
+START_TEST(workers_that_die_when_they_have_sent)
+{
+	die_amid(FAULT_DIE_SENT);
+}
+END_TEST
+
+START_TEST(workers_that_die_when_they_have_received)
+{
+	die_amid(FAULT_DIE_RECEIVED);
+}
+END_TEST
+
+/* Who comes meanwhile waits in the queue, and is taken. */
+START_TEST(newcomers_while_descriptors_run_out)
+{
+	struct faults *faults;
+	struct server *srv = start("workers = 2;" GLOBALS, &faults);
+	struct hold_options options = load_on(FRAME_PORT);
+	struct hold_process *load;
+	uint64_t finished;
+
+	options.connections = 50;
+	options.churn = 5;
+	options.rate = HOLD_FULL_SPEED;
+	load = hold_start(&options);
+	set_faults(faults, 1U << FAULT_ACCEPT | 1U << FAULT_DUP, 5,
+	    UINT32_MAX);
+	for (int i = 0; i < RELOADS; i++) {
+		server_mark(srv);
+		server_signal(srv, SIGHUP);
+		server_expect(srv, "event=reload_done");
+		finished = hold_peek(load)->finished;
+		await(hold_peek(load)->finished > finished + 200);
+	}
+	set_faults(faults, 0, 1, 0);
+	await(server_children(srv) == 2);
+	ck_assert_uint_gt(faults->injected[FAULT_ACCEPT], 0);
+	ck_assert_uint_gt(faults->injected[FAULT_DUP], 0);
+	expect_unharmed(hold_stop(load));
+	hold_drop(load);
+	server_end(srv);
+	munmap(faults, sizeof(*faults));
+}
+END_TEST
+
+static int
+run_all(void)
+{
+	const TTest *const tests[] = {
+		links_that_are_full, links_that_cannot_send,
+		links_that_bring_nothing_yet, links_that_cannot_receive,
+		descriptors_that_do_not_arrive, no_descriptor_ever_arrives,
+		no_place_for_bytes, no_memfd_at_all,
+		bytes_that_come_and_go_in_pieces, memory_that_fails,
+		memory_that_fails_always, all_of_it_together,
+		workers_that_die_when_they_have_sent,
+		workers_that_die_when_they_have_received,
+		newcomers_while_descriptors_run_out,
+	};
+
+	return (run_tests("faults", tests, sizeof(tests) / sizeof(*tests)));
+}
+
+int
+main(void)
+{
+	const char *build = getenv("TOP_BUILDDIR");
+
+	snprintf(library, sizeof(library), "%s/tests/faults.so",
+	    build != NULL ? build : ".");
+	if (server_is_sanitized()) {
+		printf("skipped: a sanitized server can't have its calls "
+		    "fail\n");
+		return (77);
+	}
+	if (access(library, R_OK) == -1)
+		err(1, "%s", library);
+	return (run_all());
+}

@@ -1,0 +1,331 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * A library to preload: tests/faults.h tells what for.
+ *
+ * Stands between the program and the C library.  Must not allocate, nor call
+ * anything that does, once it is set up.
+ */
+#include "tests/faults.h"
+
+#include <sys/epoll.h>
+#include <sys/mman.h>
+#include <sys/socket.h>
+#include <sys/types.h>
+
+#include <dlfcn.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+enum { DESCRIPTORS = 65536 };
+
+/* What glibc's malloc() is called by those who stand before it. */
+void *__libc_malloc(size_t);
+void *__libc_calloc(size_t, size_t);
+void *__libc_realloc(void *, size_t);
+
+void setproctitle(const char *, ...);
+
+static struct faults *faults;		/* NULL: there are to be none */
+static bool is_worker, is_ready;
+static uint32_t drawn;
+static bool is_link[DESCRIPTORS];	/* between two workers */
+
+static struct {
+	ssize_t (*sendmsg)(int, const struct msghdr *, int);
+	ssize_t (*recvmsg)(int, struct msghdr *, int);
+	ssize_t (*pwrite)(int, const void *, size_t, off_t);
+	ssize_t (*pread)(int, void *, size_t, off_t);
+	int (*memfd_create)(const char *, unsigned);
+	int (*accept4)(int, struct sockaddr *, socklen_t *, int);
+	int (*fcntl)(int, int, ...);
+	int (*close)(int);
+	int (*epoll_wait)(int, struct epoll_event *, int, int);
+	void (*setproctitle)(const char *, ...);
+} real;
+
+static void *
+find(const char *name)
+{
+	return (dlsym(RTLD_NEXT, name));
+}
+
+static void
+find_all(void)
+{
+	*(void **)&real.sendmsg = find("sendmsg");
+	*(void **)&real.recvmsg = find("recvmsg");
+	*(void **)&real.pwrite = find("pwrite64");
+	*(void **)&real.pread = find("pread64");
+	*(void **)&real.memfd_create = find("memfd_create");
+	*(void **)&real.accept4 = find("accept4");
+	*(void **)&real.fcntl = find("fcntl64");
+	*(void **)&real.close = find("close");
+	*(void **)&real.epoll_wait = find("epoll_wait");
+	*(void **)&real.setproctitle = find("setproctitle");
+}
+
+static void __attribute__((constructor))
+set_up(void)
+{
+	const char *path = getenv(FAULTS_ENV);
+	void *map;
+	int fd;
+
+	find_all();
+	if (path == NULL || (fd = open(path, O_RDWR | O_CLOEXEC)) == -1)
+		return;
+	map = mmap(NULL, sizeof(*faults), PROT_READ | PROT_WRITE, MAP_SHARED,
+	    fd, 0);
+	if (map != MAP_FAILED)
+		faults = map;
+	real.close(fd);
+}
+
+static bool
+take_one(void)
+{
+	uint32_t left = __atomic_load_n(&faults->left, __ATOMIC_RELAXED);
+
+	while (left > 0)
+		if (__atomic_compare_exchange_n(&faults->left, &left, left - 1,
+		    false, __ATOMIC_RELAXED, __ATOMIC_RELAXED))
+			return (true);
+	return (false);
+}
+
+/* Whether a call is to fail in this way. */
+static bool
+strikes(enum fault fault)
+{
+	if (faults == NULL || !is_ready ||
+	    (__atomic_load_n(&faults->on, __ATOMIC_RELAXED) &
+	    (1U << fault)) == 0)
+		return (false);
+	if (drawn == 0)
+		drawn = faults->seed + (uint32_t)getpid();
+	drawn = drawn * 1664525 + 1013904223;
+	if ((drawn >> 8) % faults->one_in != 0 || !take_one())
+		return (false);
+	__atomic_fetch_add(&faults->injected[fault], 1, __ATOMIC_RELAXED);
+	return (true);
+}
+
+/* The same, with errno set. */
+static bool
+fails(enum fault fault, int error)
+{
+	if (!strikes(fault))
+		return (false);
+	errno = error;
+	return (true);
+}
+
+/*
+ * When and where.
+ */
+
+void
+setproctitle(const char *fmt, ...)
+{
+	char title[256];
+	va_list args;
+
+	va_start(args, fmt);
+	vsnprintf(title, sizeof(title), fmt + (*fmt == '-'), args);
+	va_end(args);
+	is_worker = strstr(title, " worker ") != NULL;
+	real.setproctitle("-%s", title);
+}
+
+/* A worker that waits for the first time has said that it is READY. */
+int
+epoll_wait(int epoll, struct epoll_event *events, int most, int timeout)
+{
+	is_ready = is_worker;
+	return (real.epoll_wait(epoll, events, most, timeout));
+}
+
+static bool
+is_seqpacket(int fd)
+{
+	socklen_t len = sizeof(int);
+	int type = 0;
+
+	return (getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &len) == 0 &&
+	    type == SOCK_SEQPACKET);
+}
+
+static bool
+is_a_link(int fd)
+{
+	return (fd >= 0 && fd < DESCRIPTORS && is_link[fd]);
+}
+
+int
+close(int fd)
+{
+	if (is_a_link(fd))
+		is_link[fd] = false;
+	return (real.close(fd));
+}
+
+/*
+ * Links.
+ */
+
+static void
+die_by(enum fault fault)
+{
+	if (strikes(fault))
+		kill(getpid(), SIGKILL);
+}
+
+ssize_t
+sendmsg(int fd, const struct msghdr *hdr, int flags)
+{
+	ssize_t n;
+
+	if (is_a_link(fd) && (fails(FAULT_SEND_AGAIN, EAGAIN) ||
+	    fails(FAULT_SEND_NOBUFS, ENOBUFS) ||
+	    fails(FAULT_SEND_REFS, ETOOMANYREFS)))
+		return (-1);
+	n = real.sendmsg(fd, hdr, flags);
+	if (n > 0 && is_a_link(fd))
+		die_by(FAULT_DIE_SENT);
+	return (n);
+}
+
+static struct cmsghdr *
+find_fds(struct msghdr *hdr, size_t *n)
+{
+	struct cmsghdr *cmsg = CMSG_FIRSTHDR(hdr);
+
+	if (cmsg == NULL || cmsg->cmsg_level != SOL_SOCKET ||
+	    cmsg->cmsg_type != SCM_RIGHTS)
+		return (NULL);
+	*n = (cmsg->cmsg_len - CMSG_LEN(0)) / sizeof(int);
+	return (cmsg);
+}
+
+/* Let only the first ones of the descriptors have arrived. */
+static void
+cut(struct msghdr *hdr, struct cmsghdr *cmsg, size_t n)
+{
+	size_t kept = (drawn >> 16) % n;
+	int fd;
+
+	for (size_t i = kept; i < n; i++) {
+		memcpy(&fd, CMSG_DATA(cmsg) + i * sizeof(int), sizeof(int));
+		real.close(fd);
+	}
+	cmsg->cmsg_len = CMSG_LEN(kept * sizeof(int));
+	hdr->msg_controllen = kept > 0 ? cmsg->cmsg_len : 0;
+	hdr->msg_flags |= MSG_CTRUNC;
+}
+
+ssize_t
+recvmsg(int fd, struct msghdr *hdr, int flags)
+{
+	struct cmsghdr *cmsg;
+	size_t nfds;
+	ssize_t n;
+	int link;
+
+	if (is_a_link(fd) && (fails(FAULT_RECEIVE_AGAIN, EAGAIN) ||
+	    fails(FAULT_RECEIVE_NOMEM, ENOMEM)))
+		return (-1);
+	n = real.recvmsg(fd, hdr, flags);
+	if (n > 0 && is_a_link(fd))
+		die_by(FAULT_DIE_RECEIVED);
+	if (n <= 0 || (cmsg = find_fds(hdr, &nfds)) == NULL)
+		return (n);
+	if (is_a_link(fd)) {
+		if (nfds > 0 && strikes(FAULT_RECEIVE_CUT))
+			cut(hdr, cmsg, nfds);
+	} else if (is_ready && nfds == 1) {
+		memcpy(&link, CMSG_DATA(cmsg), sizeof(link));
+		if (link < DESCRIPTORS)
+			is_link[link] = is_seqpacket(link);
+	}
+	return (n);
+}
+
+int
+memfd_create(const char *name, unsigned flags)
+{
+	return (fails(FAULT_MEMFD, EMFILE) ? -1 :
+	    real.memfd_create(name, flags));
+}
+
+static size_t
+shortened(size_t len)
+{
+	return (len > 1 && strikes(FAULT_SHORT) ? 1 + len / 3 : len);
+}
+
+ssize_t
+pwrite64(int fd, const void *bytes, size_t len, off_t at)
+{
+	if (fails(FAULT_NO_SPACE, ENOSPC) || fails(FAULT_SHORT, EINTR))
+		return (-1);
+	return (real.pwrite(fd, bytes, shortened(len), at));
+}
+
+ssize_t
+pread64(int fd, void *bytes, size_t len, off_t at)
+{
+	if (fails(FAULT_SHORT, EINTR))
+		return (-1);
+	return (real.pread(fd, bytes, shortened(len), at));
+}
+
+/*
+ * Everything else.
+ */
+
+int
+accept4(int fd, struct sockaddr *peer, socklen_t *len, int flags)
+{
+	return (fails(FAULT_ACCEPT, EMFILE) ? -1 :
+	    real.accept4(fd, peer, len, flags));
+}
+
+int
+fcntl64(int fd, int order, ...)
+{
+	va_list args;
+	long arg;
+
+	va_start(args, order);
+	arg = va_arg(args, long);
+	va_end(args);
+	if (order == F_DUPFD_CLOEXEC && fails(FAULT_DUP, EMFILE))
+		return (-1);
+	return (real.fcntl(fd, order, arg));
+}
+
+void *
+malloc(size_t size)
+{
+	return (fails(FAULT_MALLOC, ENOMEM) ? NULL : __libc_malloc(size));
+}
+
+void *
+calloc(size_t n, size_t size)
+{
+	return (fails(FAULT_MALLOC, ENOMEM) ? NULL : __libc_calloc(n, size));
+}
+
+void *
+realloc(void *old, size_t size)
+{
+	return (fails(FAULT_MALLOC, ENOMEM) ? NULL :
+	    __libc_realloc(old, size));
+}

@@ -1,0 +1,46 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * Faults that the kernel or the C library have once in a blue moon, whenever a
+ * test wants them: tests/faults.so is preloaded to a server, and has calls of
+ * its workers fail.
+ *
+ * What fails, and how often, stands in a file that the test and all processes
+ * of the server map; the file that FAULTS_ENV names.  Faults begin when a worker
+ * is READY, and those of a link between two workers spare every other socket.
+ */
+#ifndef TESTS_FAULTS_H
+#define TESTS_FAULTS_H
+
+#include <stdint.h>
+
+#define FAULTS_ENV	"PENSTOCK_TEST_FAULTS"
+
+/* The number is the bit in struct faults. */
+enum fault {
+	FAULT_SEND_AGAIN,	/* sendmsg(link): EAGAIN */
+	FAULT_SEND_NOBUFS,	/* sendmsg(link): ENOBUFS */
+	FAULT_SEND_REFS,	/* sendmsg(link): ETOOMANYREFS */
+	FAULT_RECEIVE_AGAIN,	/* recvmsg(link): EAGAIN */
+	FAULT_RECEIVE_NOMEM,	/* recvmsg(link): ENOMEM */
+	FAULT_RECEIVE_CUT,	/* recvmsg(link): MSG_CTRUNC, as at a limit of
+				   descriptors */
+	FAULT_MEMFD,		/* memfd_create(): EMFILE */
+	FAULT_SHORT,		/* pread(), pwrite(): a part; EINTR */
+	FAULT_NO_SPACE,		/* pwrite(): ENOSPC */
+	FAULT_MALLOC,		/* malloc() and its like: ENOMEM */
+	FAULT_ACCEPT,		/* accept4(): EMFILE */
+	FAULT_DUP,		/* fcntl(F_DUPFD): EMFILE */
+	FAULT_DIE_SENT,		/* sendmsg(link): done, and killed */
+	FAULT_DIE_RECEIVED,	/* recvmsg(link): done, and killed */
+	FAULTS
+};
+
+struct faults {
+	uint32_t on;			/* a bit for each */
+	uint32_t one_in;		/* calls of which one fails; 1: all */
+	uint32_t seed;
+	uint32_t left;			/* faults to come, at most */
+	uint32_t injected[FAULTS];	/* how often each was had */
+};
+
+#endif
