@@ -23,11 +23,13 @@ enum {
 	CONF_WORKERS_MAX = 256,
 	CONF_LISTENERS_MAX = 64,
 	CONF_HANDLERS_MAX = 32,
+	CONF_FIELDS_MAX = 16,
 };
 
 enum conf_protocol {
 	CONF_PROTOCOL_FRAME,
 	CONF_PROTOCOL_LINE,
+	CONF_PROTOCOL_HTTP,
 };
 
 /* What becomes of a client that comes when max_connections are there. */
@@ -104,12 +106,39 @@ struct conf_keepalive {
 	unsigned count;
 };
 
+/* How the path of a route is held against that of a request. */
+enum conf_match {
+	CONF_MATCH_EXACT,
+	CONF_MATCH_PREFIX,
+};
+
+struct conf_route {
+	char *path;
+	enum conf_match match;
+	char **methods;			/* end with NULL; NULL: all */
+	char *handler;			/* its name */
+	size_t handler_index;		/* in conf->handlers */
+};
+
+/* What a listener that speaks HTTP has beyond the others. */
+struct conf_http {
+	size_t max_header_size;		/* bytes, with the request line */
+	unsigned max_headers;		/* fields of one header */
+	size_t max_target_size;
+	unsigned max_requests;		/* of one connection; 0: no limit */
+	unsigned min_body_rate;		/* bytes a second; 0: none */
+	char *server;			/* of each reply; "": no such field */
+	char **fields;			/* that handlers see; as methods */
+	struct conf_route *routes;
+	size_t nroutes;			/* 0: the listener's handler has all */
+};
+
 struct conf_listener {
 	char *name;
 	struct conf_address *addresses;
 	size_t naddresses;
 	enum conf_protocol protocol;
-	char *handler;			/* its name */
+	char *handler;			/* its name; "": routes tell */
 	size_t handler_index;		/* in conf->handlers */
 	enum conf_priority priority;
 	unsigned pipeline;		/* requests in flight per connection */
@@ -123,6 +152,7 @@ struct conf_listener {
 	bool nodelay;
 	struct conf_keepalive keepalive;
 	unsigned defer_accept_s;	/* 0: off */
+	struct conf_http http;
 };
 
 struct conf_log {

@@ -283,12 +283,14 @@ conf_refuse_kind(struct conf_complaints *complaints,
     const struct conf_key *kind)
 {
 	const config_setting_t *group = config_setting_parent(setting);
+	const config_setting_t *own;
 	FILE *out = conf_refuse(complaints, setting);
 
+	own = config_setting_get_member(group, kind->name);
 	fprintf(out, "belongs to %s ", kind->name);
 	conf_key_print_kinds(out, key, kind);
-	fprintf(out, ", not to \"%s\"", config_setting_get_string(
-	    config_setting_get_member(group, kind->name)));
+	fprintf(out, ", not to \"%s\"", own != NULL ?
+	    config_setting_get_string(own) : kind->choices[kind->initial]);
 	conf_complaint_end(complaints);
 }
 

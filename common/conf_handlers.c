@@ -157,18 +157,29 @@ add_builtin(struct conf *conf)
 	conf->nhandlers = at;
 }
 
+static void
+settle(const struct conf *conf, const char *name, size_t *index)
+{
+	bool found = find(conf, name, index);
+
+	/* It was in the tree, and no handler was refused. */
+	assert(found);
+	(void)found;
+}
+
 void
 conf_handlers_settle(struct conf *conf)
 {
 	add_builtin(conf);
 	for (size_t i = 0; i < conf->nlisteners; i++) {
 		struct conf_listener *listener = &conf->listeners[i];
-		bool found;
 
-		found = find(conf, listener->handler,
-		    &listener->handler_index);
-		/* It was in the tree, and no handler was refused. */
-		assert(found);
-		(void)found;
+		/* Where routes tell, any will do. */
+		if (*listener->handler != '\0')
+			settle(conf, listener->handler,
+			    &listener->handler_index);
+		for (size_t j = 0; j < listener->http.nroutes; j++)
+			settle(conf, listener->http.routes[j].handler,
+			    &listener->http.routes[j].handler_index);
 	}
 }

@@ -41,6 +41,7 @@ enum {
 const char *const conf_protocol_names[] = {
 	[CONF_PROTOCOL_FRAME] = "frame",
 	[CONF_PROTOCOL_LINE] = "line",
+	[CONF_PROTOCOL_HTTP] = "http",
 	NULL
 };
 
@@ -56,6 +57,17 @@ static const char *const handler_type_names[] = {
 enum {
 	COMMAND = 1 << CONF_HANDLER_COMMAND,
 	MODULE = 1 << CONF_HANDLER_MODULE,
+};
+
+/* And of listeners. */
+enum {
+	HTTP = 1 << CONF_PROTOCOL_HTTP,
+};
+
+static const char *const match_names[] = {
+	[CONF_MATCH_EXACT] = "exact",
+	[CONF_MATCH_PREFIX] = "prefix",
+	NULL
 };
 
 static const char *const overload_names[] = {
@@ -113,17 +125,29 @@ static const struct conf_key keepalive_keys[] = {
 	{ .name = NULL }
 };
 
+static const struct conf_key route_keys[] = {
+	{ .name = "path", .type = CONF_PATH, AT(conf_route, path),
+	  .min = 1, .max = 1024, .required = true },
+	{ .name = "match", .type = CONF_CHOICE, AT(conf_route, match),
+	  .choices = match_names, .initial = CONF_MATCH_EXACT },
+	{ .name = "methods", .type = CONF_TOKENS, AT(conf_route, methods),
+	  .max = 32 },
+	{ .name = "handler", .type = CONF_HANDLER, AT(conf_route, handler),
+	  .required = true },
+	{ .name = NULL }
+};
+
 static const struct conf_key listener_keys[] = {
 	{ .name = "name", .type = CONF_NAME, AT(conf_listener, name),
 	  .min = 1, .max = CONF_NAME_MAX, .required = true },
 	{ .name = "address", .type = CONF_ADDRESSES,
 	  COUNTED(conf_listener, addresses, naddresses),
 	  .min = 1, .max = ADDRESSES_MAX, .required = true },
-	{ .name = "protocol", .type = CONF_CHOICE,
+	{ .name = "protocol", .type = CONF_KIND,
 	  AT(conf_listener, protocol),
 	  .choices = conf_protocol_names, .initial = CONF_PROTOCOL_FRAME },
 	{ .name = "handler", .type = CONF_HANDLER, AT(conf_listener, handler),
-	  .required = true },
+	  .required = true, .unless = "routes" },
 	{ .name = "priority", .type = CONF_CHOICE,
 	  AT(conf_listener, priority),
 	  .choices = priority_names, .initial = CONF_PRIORITY_NORMAL },
@@ -156,6 +180,30 @@ static const struct conf_key listener_keys[] = {
 	{ .name = "defer_accept", .type = CONF_UINT,
 	  AT(conf_listener, defer_accept_s),
 	  .max = 3600, .unit = "seconds" },
+	{ .name = "max_header_size", .type = CONF_SIZE,
+	  AT(conf_listener, http.max_header_size), .kinds = HTTP,
+	  .min = 256, .max = MIB, .initial = 16 * KIB },
+	{ .name = "max_headers", .type = CONF_UINT,
+	  AT(conf_listener, http.max_headers), .kinds = HTTP,
+	  .min = 1, .max = 10000, .initial = 100 },
+	{ .name = "max_target_size", .type = CONF_SIZE,
+	  AT(conf_listener, http.max_target_size), .kinds = HTTP,
+	  .min = 1, .max = 64 * KIB, .initial = 8 * KIB },
+	{ .name = "max_requests", .type = CONF_UINT,
+	  AT(conf_listener, http.max_requests), .kinds = HTTP,
+	  .max = 1000000000 },
+	{ .name = "min_body_rate", .type = CONF_UINT,
+	  AT(conf_listener, http.min_body_rate), .kinds = HTTP,
+	  .max = 1000000000, .initial = 500, .unit = "bytes a second" },
+	{ .name = "server", .type = CONF_FIELD,
+	  AT(conf_listener, http.server), .kinds = HTTP, .max = 128 },
+	{ .name = "fields", .type = CONF_TOKENS,
+	  AT(conf_listener, http.fields), .kinds = HTTP,
+	  .max = CONF_FIELDS_MAX },
+	{ .name = "routes", .type = CONF_GROUPS,
+	  COUNTED(conf_listener, http.routes, http.nroutes), .kinds = HTTP,
+	  .max = 256,
+	  .keys = route_keys, .group_size = sizeof(struct conf_route) },
 	{ .name = NULL }
 };
 
@@ -338,12 +386,15 @@ init_field(const struct conf_key *key, void *base)
 	case CONF_REPLY:
 	case CONF_NAME:
 	case CONF_HANDLER:
+	case CONF_PATH:
+	case CONF_FIELD:
 		init_string(key, field);
 		return;
 	case CONF_GROUP:
 		conf_keys_init(key->keys, field);
 		return;
 	case CONF_COMMAND:
+	case CONF_TOKENS:
 	case CONF_ADDRESSES:
 	case CONF_SETTINGS:
 	case CONF_ENVIRONMENT:
@@ -410,9 +461,12 @@ free_field(const struct conf_key *key, void *base)
 	case CONF_REPLY:
 	case CONF_NAME:
 	case CONF_HANDLER:
+	case CONF_PATH:
+	case CONF_FIELD:
 		free(*(char **)field);
 		return;
 	case CONF_COMMAND:
+	case CONF_TOKENS:
 		free_command(*(char ***)field);
 		return;
 	case CONF_SETTINGS:
@@ -539,6 +593,19 @@ conf_key_print_allowed(FILE *out, const struct conf_key *key)
 		return;
 	case CONF_HANDLER:
 		fputs("the name of a handler", out);
+		return;
+	case CONF_PATH:
+		print_length(out, key);
+		fputs(" that begins with \"/\" and has no blanks, \"?\" or "
+		    "\"#\"", out);
+		return;
+	case CONF_FIELD:
+		print_length(out, key);
+		fputs(", in ASCII, without control characters", out);
+		return;
+	case CONF_TOKENS:
+		fprintf(out, "a list of at most %" PRIu64 " words of HTTP: "
+		    "[ \"GET\", ... ]", key->max);
 		return;
 	case CONF_COMMAND:
 		fprintf(out, "a list of %" PRIu64 " to %" PRIu64 " strings",

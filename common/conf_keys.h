@@ -28,7 +28,10 @@ enum conf_type {
 	CONF_REPLY,		/* the same; "" where the file has "close" */
 	CONF_NAME,		/* the same; unique within its list */
 	CONF_HANDLER,		/* the same; names a handler */
+	CONF_PATH,		/* the same; a path of HTTP */
+	CONF_FIELD,		/* the same; a field's value of HTTP */
 	CONF_COMMAND,		/* char **, owned, ends with NULL; an argv */
+	CONF_TOKENS,		/* the same; words of HTTP, NULL: none */
 	CONF_ADDRESSES,		/* struct conf_address *, owned, and a count */
 	CONF_SETTINGS,		/* struct conf_setting *, owned, and a count */
 	CONF_ENVIRONMENT,	/* the same; the file has strings alone */
@@ -59,6 +62,8 @@ struct conf_key {
 	size_t count_offset;		/* of the field's count */
 	unsigned kinds;			/* a bit for each; 0: for all of them */
 	bool required;			/* so there is no default */
+	const char *unless;		/* another key, where it stands, is as
+					   good as a required one */
 	bool zero_is_off;		/* 0 is allowed, whatever min says */
 	uint64_t min, max;
 	const char *unit;		/* of a CONF_UINT; NULL: none */

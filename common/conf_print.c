@@ -142,6 +142,14 @@ print_addresses(FILE *out, const struct conf_address *addresses, size_t count)
 	}
 }
 
+/* A handler that no name is needed of, as routes have theirs. */
+static bool
+is_left_out(const struct conf_key *key, const void *base)
+{
+	return key->type == CONF_HANDLER &&
+	    **(char *const *)conf_key_field(key, base) == '\0';
+}
+
 static void
 print_keys(FILE *out, const struct conf_key *keys, const void *base,
     unsigned depth)
@@ -149,7 +157,8 @@ print_keys(FILE *out, const struct conf_key *keys, const void *base,
 	unsigned kind = conf_keys_kind_of(keys, base);
 
 	for (; keys->name != NULL; keys++) {
-		if (keys->kinds != 0 && (keys->kinds & kind) == 0)
+		if ((keys->kinds != 0 && (keys->kinds & kind) == 0) ||
+		    is_left_out(keys, base))
 			continue;
 		print_indent(out, depth);
 		fprintf(out, "%s = ", keys->name);
@@ -209,12 +218,15 @@ conf_print_value(FILE *out, const struct conf_key *key, const void *base,
 	case CONF_STRING:
 	case CONF_NAME:
 	case CONF_HANDLER:
+	case CONF_PATH:
+	case CONF_FIELD:
 		conf_print_string(out, *(char *const *)field, SIZE_MAX);
 		return;
 	case CONF_REPLY:
 		print_reply(out, *(char *const *)field);
 		return;
 	case CONF_COMMAND:
+	case CONF_TOKENS:
 		print_command(out, *(char *const *const *)field);
 		return;
 	case CONF_SETTINGS:

@@ -7,6 +7,7 @@
  */
 #include "common/conf_read.h"
 
+#include <ctype.h>
 #include <inttypes.h>
 #include <math.h>
 #include <stdbool.h>
@@ -274,6 +275,70 @@ read_command(struct conf_reader *reader, const config_setting_t *setting,
 		count += read_argument(reader,
 		    config_setting_get_elem(setting, i), i == 0,
 		    &(*field)[count]);
+	return true;
+}
+
+/* ---- words of HTTP ---- */
+
+static bool
+is_token(const char *word)
+{
+	if (*word == '\0')
+		return false;
+	for (; *word != '\0'; word++)
+		if (!isalnum((unsigned char)*word) &&
+		    strchr("!#$%&'*+-.^_`|~", *word) == NULL)
+			return false;
+	return true;
+}
+
+static bool
+read_tokens(struct conf_reader *reader, const config_setting_t *setting,
+    const struct conf_key *key, char ***field)
+{
+	unsigned length = (unsigned)config_setting_length(setting);
+	size_t count = 0;
+
+	if (!is_list_of_some(setting, key))
+		return false;
+	*field = conf_must(calloc(length + 1, sizeof(**field)));
+	for (unsigned i = 0; i < length; i++) {
+		const config_setting_t *word;
+
+		word = config_setting_get_elem(setting, i);
+		if (!conf_is_string(word) ||
+		    !is_token(config_setting_get_string(word)))
+			conf_refuse_must(&reader->complaints, word,
+			    "be a word of HTTP: letters, digits or "
+			    "\"!#$%&'*+-.^_`|~\"");
+		else
+			set_string(&(*field)[count++],
+			    config_setting_get_string(word));
+	}
+	return true;
+}
+
+static bool
+read_path(const config_setting_t *setting, const struct conf_key *key,
+    char **field)
+{
+	if (!read_string(setting, key, field) || **field != '/')
+		return false;
+	for (const char *at = *field; *at != '\0'; at++)
+		if (*at <= ' ' || *at > '~' || *at == '?' || *at == '#')
+			return false;
+	return true;
+}
+
+static bool
+read_field(const config_setting_t *setting, const struct conf_key *key,
+    char **field)
+{
+	if (!read_string(setting, key, field))
+		return false;
+	for (const char *at = *field; *at != '\0'; at++)
+		if (*at < ' ' || *at > '~')
+			return false;
 	return true;
 }
 
@@ -562,6 +627,12 @@ read_value(struct conf_reader *reader, const config_setting_t *setting,
 		return read_name(reader, setting, field);
 	case CONF_HANDLER:
 		return read_handler(setting, field);
+	case CONF_PATH:
+		return read_path(setting, key, field);
+	case CONF_FIELD:
+		return read_field(setting, key, field);
+	case CONF_TOKENS:
+		return read_tokens(reader, setting, key, field);
 	case CONF_COMMAND:
 		return read_command(reader, setting, key, field);
 	case CONF_SETTINGS:
@@ -580,7 +651,8 @@ read_value(struct conf_reader *reader, const config_setting_t *setting,
 	return false;
 }
 
-/* The kind that a group says it is of, as a bit; 0 if it says none that is. */
+/* The kind that a group says it is of, or is of without a word, as a bit; 0 if
+ * it says none that is. */
 static unsigned
 find_kind(const config_setting_t *group, const struct conf_key *keys)
 {
@@ -590,9 +662,9 @@ find_kind(const config_setting_t *group, const struct conf_key *keys)
 
 	if (key != NULL)
 		setting = config_setting_get_member(group, key->name);
-	if (setting == NULL || !read_choice(setting, key, &kind))
-		return 0;
-	return 1u << kind;
+	if (setting == NULL)
+		return key == NULL || key->required ? 0 : 1u << key->initial;
+	return read_choice(setting, key, &kind) ? 1u << kind : 0;
 }
 
 static void
@@ -611,6 +683,17 @@ read_setting(struct conf_reader *reader, const config_setting_t *setting,
 		conf_refuse_value(&reader->complaints, setting, key);
 }
 
+/* Whether a group has what makes up for a key that it lacks. */
+static bool
+has_instead(const config_setting_t *group, const struct conf_key *key)
+{
+	const config_setting_t *other = NULL;
+
+	if (key->unless != NULL)
+		other = config_setting_get_member(group, key->unless);
+	return other != NULL && config_setting_length(other) > 0;
+}
+
 void
 conf_read_group(struct conf_reader *reader, const config_setting_t *group,
     const struct conf_key *keys, void *base)
@@ -624,7 +707,8 @@ conf_read_group(struct conf_reader *reader, const config_setting_t *group,
 	for (; keys->name != NULL; keys++)
 		if (keys->required &&
 		    (keys->kinds == 0 || (keys->kinds & kind) != 0) &&
-		    config_setting_get_member(group, keys->name) == NULL)
+		    config_setting_get_member(group, keys->name) == NULL &&
+		    !has_instead(group, keys))
 			conf_miss(&reader->complaints, group, keys);
 }
 

@@ -18,7 +18,7 @@
 #include <stdint.h>
 
 enum {
-	COUNTERS_VERSION = 1,
+	COUNTERS_VERSION = 2,
 	/* The workers that one slot can have at a time: one that starts, one
 	 * that serves, and those before it that still drain, as they have what
 	 * could not be handed over. */
@@ -43,7 +43,8 @@ enum {
 	R(DRAIN,	"drain")	/* between two messages, at a stop */ \
 	R(CUT,		"cut")		/* drain_timeout, or stopped now */ \
 	R(HANDLER,	"handler")	/* a request that failed */ \
-	R(LOST,		"lost")		/* its worker died */
+	R(LOST,		"lost")		/* its worker died */ \
+	R(DONE,		"done")		/* a request was to be the last */
 
 enum close_reason {
 #define CLOSE_REASON_ENUM(id, name) CLOSE_##id,

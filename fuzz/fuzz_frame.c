@@ -38,18 +38,20 @@ static void
 try_reply(size_t payload_len)
 {
 	struct proto_framing framing;
+	struct conf_listener conf = { .max_message_size = payload_len };
+	struct proto_progress progress = { .scanned = 0 };
 	struct proto_message message;
-	size_t scanned = 0;
 
 	if (payload_len == 0)
 		return;
-	proto_frame.frame(&framing, payload_len);
+	proto_frame.frame(&framing, payload_len, &conf, NULL);
 	assert(framing.head_len == HEADER_LEN && framing.tail_len == 0);
 	/* The header alone is never the whole of it. */
-	assert(proto_frame.parse(framing.head, HEADER_LEN, payload_len,
-	    &scanned, &message) == PROTO_MORE);
+	assert(proto_frame.parse(framing.head, HEADER_LEN, &conf, &progress,
+	    &message) == PROTO_MORE);
+	conf.max_message_size--;
 	assert(payload_len == 1 || proto_frame.parse(framing.head, HEADER_LEN,
-	    payload_len - 1, &scanned, &message) == PROTO_TOO_LARGE);
+	    &conf, &progress, &message) == PROTO_TOO_LARGE);
 }
 
 int

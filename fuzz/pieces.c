@@ -75,7 +75,7 @@ pieces_try(const struct proto *proto, reference *find, const uint8_t *input,
 	if (len < 2)
 		return;
 	stream_init(&stream, proto, limit_of(input[0]));
-	find(&expected, input + 2, len - 2, stream.max_payload);
+	find(&expected, input + 2, len - 2, stream.conf.max_message_size);
 	try_evenly(&stream, input + 2, len - 2, len, &expected);
 	try_evenly(&stream, input + 2, len - 2, 1 + len / PIECES_MAX,
 	    &expected);

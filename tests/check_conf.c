@@ -509,6 +509,36 @@ START_TEST(every_key_of_a_listener_reaches_its_field)
 }
 END_TEST
 
+START_TEST(every_key_of_http_reaches_its_field_and_reads_back)
+{
+	struct conf *conf = load_source("tests/conf/http_every_key.conf");
+	const struct conf_http *http = &conf->listeners[0].http;
+
+	ck_assert_str_eq(conf->listeners[0].handler, "");
+	ck_assert_int_eq(conf->listeners[0].protocol, CONF_PROTOCOL_HTTP);
+	ck_assert_uint_eq(http->max_header_size, 256);
+	ck_assert_uint_eq(http->max_headers, 10000);
+	ck_assert_uint_eq(http->max_target_size, 1);
+	ck_assert_uint_eq(http->max_requests, 1000000000);
+	ck_assert_uint_eq(http->min_body_rate, 0);
+	ck_assert_str_eq(http->server, "Penstock \"1\"");
+	ck_assert_str_eq(http->fields[0], "X-Device");
+	ck_assert_str_eq(http->fields[1], "traceparent");
+	ck_assert_ptr_null(http->fields[2]);
+	ck_assert_uint_eq(http->nroutes, 2);
+	ck_assert_str_eq(http->routes[0].path, "/a");
+	ck_assert_int_eq(http->routes[0].match, CONF_MATCH_EXACT);
+	ck_assert_ptr_null(http->routes[0].methods);
+	ck_assert_uint_eq(http->routes[0].handler_index, 1);
+	ck_assert_str_eq(http->routes[1].path, "/b/");
+	ck_assert_int_eq(http->routes[1].match, CONF_MATCH_PREFIX);
+	ck_assert_str_eq(http->routes[1].methods[1], "M-SEARCH");
+	ck_assert_uint_eq(http->routes[1].handler_index, 0);
+	assert_reads_back(conf);
+	conf_free(conf);
+}
+END_TEST
+
 /* Without this a round trip could lose a key and not show it. */
 START_TEST(every_key_conf_sets_every_key_to_something_unusual)
 {
@@ -546,6 +576,7 @@ START_TEST(every_protocol_has_its_name)
 {
 	ck_assert_str_eq(conf_protocol_name(CONF_PROTOCOL_FRAME), "frame");
 	ck_assert_str_eq(conf_protocol_name(CONF_PROTOCOL_LINE), "line");
+	ck_assert_str_eq(conf_protocol_name(CONF_PROTOCOL_HTTP), "http");
 }
 END_TEST
 
@@ -1403,6 +1434,8 @@ add_keys(Suite *suite)
 	    a_file_with_nothing_but_a_listener_has_every_default);
 	tcase_add_test(tests, every_global_key_reaches_its_field);
 	tcase_add_test(tests, every_key_of_a_listener_reaches_its_field);
+	tcase_add_test(tests,
+	    every_key_of_http_reaches_its_field_and_reads_back);
 	tcase_add_test(tests,
 	    every_key_conf_sets_every_key_to_something_unusual);
 	tcase_add_test(tests, every_key_reads_back_when_printed);

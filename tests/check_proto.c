@@ -31,10 +31,17 @@ static enum proto_verdict
 verdict_on(const struct proto *proto, const uint8_t *bytes, size_t len,
     size_t max_payload)
 {
-	struct proto_message message;
-	size_t scanned = 0;
+	struct conf_listener conf = { .max_message_size = max_payload };
+	struct proto_progress progress = { .scanned = 0 };
+	struct proto_message message = { .http = NULL };
+	enum proto_verdict verdict;
+	uint8_t *copy;
 
-	return (proto->parse(bytes, len, max_payload, &scanned, &message));
+	ck_assert_ptr_nonnull(copy = malloc(len));
+	memcpy(copy, bytes, len);
+	verdict = proto->parse(copy, len, &conf, &progress, &message);
+	free(copy);
+	return (verdict);
 }
 
 /* Feed a stream in pieces of a length. */
@@ -155,15 +162,16 @@ START_TEST(the_length_of_a_frame_has_its_most_significant_byte_first)
 	static const size_t len = 0x00010203;
 	static const uint8_t head[] = { 0, 1, 2, 3 };
 	uint8_t *bytes = calloc(1, len + 5);
+	struct conf_listener conf = { .max_message_size = len };
+	struct proto_progress progress = { .scanned = 0 };
 	struct proto_message message;
-	size_t scanned = 0;
 
 	ck_assert_ptr_nonnull(bytes);
 	memcpy(bytes, head, sizeof(head));
 	ck_assert_int_eq(verdict_on(&proto_frame, bytes, len + 3, len),
 	    PROTO_MORE);
-	ck_assert_int_eq(proto_frame.parse(bytes, len + 5, len, &scanned,
-	    &message), PROTO_MESSAGE);
+	ck_assert_int_eq(proto_frame.parse(bytes, len + 5, &conf,
+	    &progress, &message), PROTO_MESSAGE);
 	ck_assert_uint_eq(message.len, len);
 	ck_assert_uint_eq(message.consumed, len + 4);
 	ck_assert_ptr_eq(message.payload, bytes + 4);
@@ -240,19 +248,22 @@ START_TEST(a_reply_in_a_frame_is_read_back_as_it_was)
 {
 	static const size_t lens[] = { 1, 255, 256, 65535, 65536, 16777216 };
 	struct proto_framing framing;
+	struct conf_listener conf;
+	struct proto_progress progress;
 	struct proto_message message;
-	size_t scanned, len;
+	size_t len;
 	uint8_t *bytes;
 
 	for (size_t i = 0; i < sizeof(lens) / sizeof(*lens); i++) {
 		memset(&framing, 0xff, sizeof(framing));
-		proto_frame.frame(&framing, lens[i]);
+		conf.max_message_size = lens[i];
+		proto_frame.frame(&framing, lens[i], &conf, NULL);
 		len = framing.head_len + lens[i] + framing.tail_len;
 		ck_assert_ptr_nonnull(bytes = calloc(1, len));
 		memcpy(bytes, framing.head, framing.head_len);
-		scanned = 0;
-		ck_assert_int_eq(proto_frame.parse(bytes, len, lens[i],
-		    &scanned, &message), PROTO_MESSAGE);
+		progress = (struct proto_progress){ .scanned = 0 };
+		ck_assert_int_eq(proto_frame.parse(bytes, len, &conf,
+		    &progress, &message), PROTO_MESSAGE);
 		ck_assert_uint_eq(message.len, lens[i]);
 		ck_assert_uint_eq(message.consumed, len);
 		free(bytes);
@@ -364,18 +375,19 @@ END_TEST
 
 START_TEST(what_was_looked_at_for_a_line_is_not_looked_at_again)
 {
+	struct conf_listener conf = { .max_message_size = MAX };
+	struct proto_progress progress = { .scanned = 0 };
 	struct proto_message message;
 	uint8_t bytes[] = "abcdef";
-	size_t scanned = 0;
 
-	ck_assert_int_eq(proto_line.parse(bytes, 4, MAX, &scanned, &message),
-	    PROTO_MORE);
-	ck_assert_uint_eq(scanned, 4);
+	ck_assert_int_eq(proto_line.parse(bytes, 4, &conf, &progress,
+	    &message), PROTO_MORE);
+	ck_assert_uint_eq(progress.scanned, 4);
 	/* So a LF that was not there then goes unseen. */
 	bytes[1] = '\n';
-	ck_assert_int_eq(proto_line.parse(bytes, 6, MAX, &scanned, &message),
-	    PROTO_MORE);
-	ck_assert_uint_eq(scanned, 6);
+	ck_assert_int_eq(proto_line.parse(bytes, 6, &conf, &progress,
+	    &message), PROTO_MORE);
+	ck_assert_uint_eq(progress.scanned, 6);
 }
 END_TEST
 
@@ -384,7 +396,7 @@ START_TEST(a_reply_in_a_line_ends_with_lf)
 	struct proto_framing framing;
 
 	memset(&framing, 0xff, sizeof(framing));
-	proto_line.frame(&framing, 5);
+	proto_line.frame(&framing, 5, NULL, NULL);
 	ck_assert_uint_eq(framing.head_len, 0);
 	ck_assert_uint_eq(framing.tail_len, 1);
 	ck_assert_uint_eq(framing.tail[0], '\n');
@@ -398,7 +410,7 @@ END_TEST
 START_TEST(every_protocol_of_the_configuration_is_found_by_its_name)
 {
 	static const enum conf_protocol all[] = {
-		CONF_PROTOCOL_FRAME, CONF_PROTOCOL_LINE
+		CONF_PROTOCOL_FRAME, CONF_PROTOCOL_LINE, CONF_PROTOCOL_HTTP
 	};
 
 	for (size_t i = 0; i < sizeof(all) / sizeof(*all); i++)

@@ -5,6 +5,11 @@
 #include <stdlib.h>
 #include <string.h>
 
+enum {
+	/* A line about a chunk, and one behind the last. */
+	CHUNK_LINES_MAX = 256 + 8192,
+};
+
 #define must(condition)							\
 	do {								\
 		if (!(condition)) {					\
@@ -38,6 +43,7 @@ found_equal(const struct found *a, const struct found *b)
 {
 	return (a->n == b->n && a->len == b->len &&
 	    a->consumed == b->consumed && a->verdict == b->verdict &&
+	    a->status == b->status && a->close == b->close &&
 	    (a->n == 0 || memcmp(a->lens, b->lens,
 		a->n * sizeof(*a->lens)) == 0) &&
 	    (a->len == 0 || memcmp(a->payloads, b->payloads, a->len) == 0));
@@ -58,9 +64,20 @@ void
 stream_init(struct stream *stream, const struct proto *proto,
     size_t max_payload)
 {
+	static char none[] = "";
+
 	*stream = (struct stream){
 		.proto = proto,
-		.max_payload = max_payload,
+		.conf = {
+			.max_message_size = max_payload,
+			.read_timeout_ms = 1000,
+			.http = {
+				.max_header_size = 512,
+				.max_headers = 16,
+				.max_target_size = 64,
+				.server = none,
+			},
+		},
 		.found = { .verdict = PROTO_MORE },
 	};
 }
@@ -84,38 +101,63 @@ is_within(const uint8_t *part, size_t part_len, const uint8_t *whole,
 static size_t
 most_kept(const struct stream *stream)
 {
-	return (stream->max_payload + PROTO_FRAMING_MAX);
+	const struct conf_listener *conf = &stream->conf;
+
+	if (stream->proto == &proto_http)
+		return (2 * (conf->max_message_size +
+		    conf->http.max_header_size) + CHUNK_LINES_MAX);
+	return (conf->max_message_size + PROTO_TAIL_MAX);
+}
+
+static void
+note_exchange(struct stream *stream, const struct http_head *http)
+{
+	if (http == NULL)
+		return;
+	stream->found.status = http->exchange.status;
+	stream->found.close = http->exchange.close;
 }
 
 /* Look for one message.  Returns the number of bytes that it took up; 0 if
  * there is none. */
 static size_t
-parse_one(struct stream *stream, const uint8_t *bytes, size_t len)
+parse_one(struct stream *stream, uint8_t *bytes, size_t len)
 {
-	struct proto_message message = { .payload = NULL };
-	size_t looked = stream->scanned;
+	struct http_head http;
+	struct proto_message message = {
+		.payload = NULL,
+		.http = stream->proto->has_exchange ? &http : NULL,
+	};
+	size_t looked = stream->progress.scanned;
 	enum proto_verdict verdict;
 
-	verdict = stream->proto->parse(bytes, len, stream->max_payload,
-	    &stream->scanned, &message);
+	do {
+		verdict = stream->proto->parse(bytes, len, &stream->conf,
+		    &stream->progress, &message);
+	} while (verdict == PROTO_INTERIM);
 	stream->found.verdict = verdict;
 	switch (verdict) {
+	case PROTO_INTERIM:
 	case PROTO_MORE:
-		must(stream->scanned >= looked && stream->scanned <= len);
+		must(stream->progress.scanned >= looked &&
+		    stream->progress.scanned <= len);
 		must(len <= most_kept(stream));
 		return (0);
 	case PROTO_MALFORMED:
 	case PROTO_TOO_LARGE:
+		note_exchange(stream, message.http);
 		return (0);
+	case PROTO_ANSWERED:
 	case PROTO_MESSAGE:
 		break;
 	}
 	must(message.consumed > 0 && message.consumed <= len);
-	must(message.len <= stream->max_payload);
+	must(message.len <= stream->conf.max_message_size);
 	must(is_within(message.payload, message.len, bytes, message.consumed));
+	note_exchange(stream, message.http);
 	found_add(&stream->found, message.payload, message.len);
 	stream->found.consumed += message.consumed;
-	stream->scanned = 0;
+	stream->progress = (struct proto_progress){ .scanned = 0 };
 	stream->found.verdict = PROTO_MORE;
 	return (message.consumed);
 }
@@ -139,11 +181,12 @@ stream_feed(struct stream *stream, const uint8_t *bytes, size_t len)
 	uint8_t *input;
 	size_t used = 0, more;
 
-	if (len == 0 || stream->found.verdict != PROTO_MORE)
+	if (len == 0 || stream->found.verdict != PROTO_MORE ||
+	    stream->found.close)
 		return;
 	input = join(stream->kept, stream->kept_len, bytes, len);
 	len += stream->kept_len;
-	while (used < len &&
+	while (used < len && !stream->found.close &&
 	    (more = parse_one(stream, input + used, len - used)) > 0)
 		used += more;
 	free(stream->kept);

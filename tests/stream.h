@@ -24,14 +24,18 @@ struct found {
 	size_t len;
 	size_t consumed;		/* bytes of the stream in messages */
 	enum proto_verdict verdict;	/* PROTO_MORE: no error so far */
+	/* Of HTTP: the status of the last message or error, 0 for one that is
+	 * a handler's matter; and whether the connection ends with it. */
+	unsigned status;
+	bool close;
 };
 
 struct stream {
 	const struct proto *proto;
-	size_t max_payload;
+	struct conf_listener conf;
 	uint8_t *kept;			/* the unfinished message */
 	size_t kept_len;
-	size_t scanned;
+	struct proto_progress progress;
 	struct found found;
 };
 

@@ -13,6 +13,7 @@
 
 #include "common/log.h"
 #include "worker/conn_record.h"
+#include "worker/http_facts.h"
 #include "worker/queue.h"
 #include "worker/worker.h"
 
@@ -27,7 +28,7 @@ enum conn_next {
 struct input {
 	uint8_t *bytes;
 	size_t len;
-	size_t scanned;		/* how far the protocol has looked at them */
+	struct proto_progress progress;	/* of the protocol, with them */
 	bool full;		/* the kernel may have more */
 };
 
@@ -438,31 +439,46 @@ finish(struct conn *conn, enum close_reason reason)
 /* Send a reply that is there at once, behind those that are still awaited.
  * Returns -1 with errno set. */
 static int
-reply_in_turn(struct conn *conn, const struct payload *reply)
+reply_in_turn(struct conn *conn, const struct http_exchange *exchange,
+    const struct payload *reply)
 {
+	struct worker *worker = conn_worker(conn);
 	struct request *request;
 
 	if (!awaits(conn))
-		return (output_reply(&conn_worker(conn)->output, conn, reply));
+		return (output_reply(&worker->output, conn, exchange, reply));
 	if ((request = calloc(1, sizeof(*request))) == NULL)
 		return (-1);
-	if (conn_reserve(conn, &request->payload, reply->len) == -1) {
-		free(request);
+	if ((exchange != NULL &&
+	    (request->http = http_facts_of(exchange)) == NULL) ||
+	    conn_reserve(conn, &request->payload, reply->len) == -1) {
+		request_free(worker, request);
 		return (-1);
 	}
-	buffer_append(request->payload, reply->bytes, reply->len);
+	if (reply->len > 0)
+		buffer_append(request->payload, reply->bytes, reply->len);
 	request->conn = conn;
 	request->state = REQUEST_DONE;
 	return (conn_add_request(conn, request));
 }
 
+/* A reply about trouble, in turn. */
+static int
+explain_in_turn(struct conn *conn, enum proto_trouble trouble,
+    const char *text, struct http_exchange *exchange)
+{
+	struct payload payload;
+
+	payload = proto_explain(conn->listener->proto, trouble, text, exchange);
+	return (reply_in_turn(conn, exchange, &payload));
+}
+
 /* What a handler's client is told of trouble; an empty text closes instead. */
 static int
-reply_text(struct conn *conn, const char *text)
+reply_text(struct conn *conn, const char *text, struct http_exchange *exchange)
 {
 	if (*text != '\0')
-		return (reply_in_turn(conn, &(struct payload){
-		    (const uint8_t *)text, strlen(text) }));
+		return (explain_in_turn(conn, TROUBLE_BUSY, text, exchange));
 	conn->finishing = true;
 	conn->reason = CLOSE_HANDLER;
 	return (0);
@@ -471,29 +487,75 @@ reply_text(struct conn *conn, const char *text)
 /* Tell the client what is wrong; no more messages of it are handled.  Returns
  * -1 with errno set. */
 static int
-refuse(struct conn *conn, enum close_reason reason, const char *text)
+refuse(struct conn *conn, enum close_reason reason, enum proto_trouble trouble,
+    const char *text, struct http_exchange *exchange)
 {
 	conn->finishing = true;
 	conn->reason = (uint8_t)reason;
 	conn_log_error(conn, reason);
-	return (reply_in_turn(conn,
-	    &(struct payload){ (const uint8_t *)text, strlen(text) }));
+	return (explain_in_turn(conn, trouble, text, exchange));
 }
 
 static int
-refuse_unparsed(struct conn *conn, enum proto_verdict verdict)
+refuse_unparsed(struct conn *conn, enum proto_verdict verdict,
+    struct http_exchange *exchange)
 {
 	const struct proto *proto = conn->listener->proto;
 
 	if (verdict == PROTO_TOO_LARGE)
-		return (refuse(conn, CLOSE_TOO_LARGE, proto->too_large));
-	return (refuse(conn, CLOSE_MALFORMED, proto->malformed));
+		return (refuse(conn, CLOSE_TOO_LARGE, TROUBLE_REFUSED,
+		    proto->too_large, exchange));
+	return (refuse(conn, CLOSE_MALFORMED, TROUBLE_REFUSED,
+	    proto->malformed, exchange));
 }
 
 static int
 refuse_for_memory(struct conn *conn)
 {
-	return (refuse(conn, CLOSE_MEMORY, conn->listener->proto->busy));
+	const struct proto *proto = conn->listener->proto;
+	struct http_exchange exchange = { .close = true };
+
+	return (refuse(conn, CLOSE_MEMORY, TROUBLE_BUSY, proto->busy,
+	    proto->has_exchange ? &exchange : NULL));
+}
+
+/* A request of HTTP has a reply, though its handler has none. */
+static int
+reply_silence(struct conn *conn, struct http_exchange *exchange)
+{
+	exchange->status = HTTP_NO_CONTENT;
+	return (reply_in_turn(conn, exchange, &(struct payload){ .len = 0 }));
+}
+
+/* The word that a peer waits for before it sends the body of its request. */
+static int
+say_continue(struct conn *conn)
+{
+	static const struct http_exchange exchange = {
+		.status = HTTP_CONTINUE,
+	};
+
+	return (reply_in_turn(conn, &exchange, &(struct payload){ .len = 0 }));
+}
+
+/* Whether a worker that drains may end a connection with what is said next, as
+ * the peer has not said more. */
+static bool
+is_last_of_drain(const struct conn *conn)
+{
+	return (conn_worker(conn)->drain.closing && !has_unread(conn));
+}
+
+/* Whether a request is the last that its connection may bring; more bytes of
+ * the peer's may be there. */
+static bool
+is_last_request(const struct conn *conn, bool more)
+{
+	unsigned max = conn->listener->conf->http.max_requests;
+
+	if (max > 0 && counter_get(&conn_record(conn)->messages) + 1 >= max)
+		return (true);
+	return (!more && is_last_of_drain(conn));
 }
 
 enum answered {
@@ -502,31 +564,68 @@ enum answered {
 	ANSWER_FAILED,		/* errno tells */
 };
 
-static enum answered
-answer(struct conn *conn, const struct payload *message)
+static struct handler *
+handler_of(const struct conn *conn, const struct proto_message *message)
 {
-	struct handler *handler = conn->listener->handler;
+	if (message->http == NULL || message->http->route == NULL)
+		return (conn->listener->handler);
+	return (&conn_worker(conn)->handlers[
+	    message->http->route->handler_index]);
+}
+
+static enum answered
+answer(struct conn *conn, const struct proto_message *message,
+    struct http_exchange *exchange)
+{
+	struct handler *handler = handler_of(conn, message);
 	struct counters_listener *counters = conn->listener->counters;
-	struct payload reply;
+	struct payload reply = { .len = 0 };
 	int sent = 0;
 
 	switch (handler->kind->handle(handler, conn, message, &reply)) {
 	case HANDLER_REPLY:
 		counter_add(&counters->messages_out, 1);
-		sent = reply_in_turn(conn, &reply);
+		sent = reply_in_turn(conn, exchange, &reply);
 		break;
 	case HANDLER_BUSY:
-		sent = reply_text(conn, handler->conf->busy);
+		sent = reply_text(conn, handler->conf->busy, exchange);
 		break;
 	case HANDLER_FULL:
 		return (ANSWER_LATER);
 	case HANDLER_SILENT:
+		if (exchange != NULL)
+			sent = reply_silence(conn, exchange);
+		break;
 	case HANDLER_LATER:
 		break;
 	}
 	counter_add(&counters->messages_in, 1);
 	counter_add(&conn_record(conn)->messages, 1);
 	return (sent == -1 ? ANSWER_FAILED : ANSWERED);
+}
+
+/* Do with a message, which may be no handler's matter, what is to be done. */
+static enum answered
+take_message(struct conn *conn, const struct proto_message *message,
+    enum proto_verdict verdict, bool more)
+{
+	struct http_exchange *exchange;
+	enum answered answered = ANSWERED;
+
+	if (message->http == NULL)
+		return (answer(conn, message, NULL));
+	exchange = &message->http->exchange;
+	exchange->close |= is_last_request(conn, more);
+	if (verdict == PROTO_MESSAGE)
+		answered = answer(conn, message, exchange);
+	else if (explain_in_turn(conn, TROUBLE_REFUSED, NULL, exchange) == -1)
+		answered = ANSWER_FAILED;
+	if (answered == ANSWERED && exchange->close && !conn->finishing) {
+		conn->finishing = true;
+		conn->reason = conn_worker(conn)->drain.closing ?
+		    CLOSE_DRAIN : CLOSE_DONE;
+	}
+	return (answered);
 }
 
 /*
@@ -538,29 +637,38 @@ static ssize_t
 handle_messages(struct conn *conn, struct input *input)
 {
 	const struct listener *listener = conn->listener;
-	struct proto_message found;
+	struct http_head http;
+	struct proto_message found = {
+		.http = listener->proto->has_exchange ? &http : NULL,
+	};
 	enum proto_verdict verdict;
 	enum answered answered;
 	size_t used = 0;
 
 	while (used < input->len && may_handle(conn)) {
 		verdict = listener->proto->parse(input->bytes + used,
-		    input->len - used, listener->conf->max_message_size,
-		    &input->scanned, &found);
+		    input->len - used, listener->conf, &input->progress,
+		    &found);
 		if (verdict == PROTO_MORE)
 			break;
-		if (verdict != PROTO_MESSAGE) {
-			if (refuse_unparsed(conn, verdict) == -1)
+		if (verdict == PROTO_INTERIM) {
+			if (say_continue(conn) == -1)
+				return (-1);
+			continue;
+		}
+		if (verdict != PROTO_MESSAGE && verdict != PROTO_ANSWERED) {
+			if (refuse_unparsed(conn, verdict,
+			    found.http != NULL ? &http.exchange : NULL) == -1)
 				return (-1);
 			break;
 		}
-		input->scanned = 0;
-		answered = answer(conn, &(struct payload){ found.payload,
-		    found.len });
+		answered = take_message(conn, &found, verdict,
+		    used + found.consumed < input->len);
 		if (answered == ANSWER_FAILED)
 			return (-1);
 		if (answered == ANSWER_LATER)
 			break;
+		input->progress = (struct proto_progress){ .scanned = 0 };
 		used += found.consumed;
 	}
 	return ((ssize_t)used);
@@ -577,7 +685,7 @@ keep_unfinished(struct conn *conn, const struct input *input, size_t used)
 	    conn_reserve(conn, &pending->in, left) == -1)
 		return (-1);
 	buffer_append(pending->in, input->bytes + used, left);
-	pending->scanned = input->scanned;
+	pending->progress = input->progress;
 	return (0);
 }
 
@@ -595,15 +703,18 @@ handle_input(struct conn *conn, struct input *input)
 	if (conn->finishing)
 		return (0);
 	if (in_mid_message(conn)) {
-		conn->pending->scanned = input->scanned;
+		conn->pending->progress = input->progress;
 		if (used > 0)
 			buffer_consume(buffers, &conn->pending->in,
 			    (size_t)used);
 	} else if (left > 0 &&
 	    keep_unfinished(conn, input, (size_t)used) == -1)
 		return (refuse_for_memory(conn));
-	if (left == 0 || used > 0 || conn->deadline != DEADLINE_READ)
+	if (left == 0 || used > 0 || conn->deadline != DEADLINE_READ ||
+	    input->progress.is_timed_anew) {
+		input->progress.is_timed_anew = false;
 		set_reading_deadline(conn);
+	}
 	if (conn->pending != NULL)
 		conn->pending->unhandled = left > 0 && !may_handle(conn);
 	return (0);
@@ -648,7 +759,7 @@ read_input(struct conn *conn, struct input *input)
 
 	*input = (struct input){ .bytes = worker->scratch };
 	if (in != NULL)
-		input->scanned = conn->pending->scanned;
+		input->progress = conn->pending->progress;
 	if (in != NULL && in_scratch)
 		memcpy(worker->scratch, in->bytes, had);
 	if (!in_scratch) {
@@ -683,6 +794,7 @@ handle_unhandled(struct conn *conn)
 	input = (struct input){
 		.bytes = conn->pending->in->bytes,
 		.len = conn->pending->in->len,
+		.progress = conn->pending->progress,
 	};
 	return (handle_input(conn, &input));
 }
@@ -795,7 +907,9 @@ conn_linger(struct conn *conn)
 		if (n <= 0 || worker->now_ms - conn->pending->closing_ms >
 		    CONN_LINGER_MAX_MS)
 			return (CONN_DONE);
-		deadline_set(conn, DEADLINE_LINGER, worker->now_ms);
+		/* One that was slow to speak has no more time for that. */
+		if (conn->reason != CLOSE_READ_TIMEOUT)
+			deadline_set(conn, DEADLINE_LINGER, worker->now_ms);
 	}
 	return (CONN_WAIT);
 }
@@ -857,16 +971,38 @@ conn_add_request(struct conn *conn, struct request *request)
 	return (0);
 }
 
+static int
+send_now(struct conn *conn, const struct http_exchange *exchange,
+    const struct payload *reply)
+{
+	return (output_reply(&conn_worker(conn)->output, conn, exchange,
+	    reply));
+}
+
 /* As reply_text(), but for one whose turn it is. */
 static int
-send_text(struct conn *conn, const char *text)
+send_text(struct conn *conn, enum proto_trouble trouble, const char *text,
+    struct http_exchange *exchange)
 {
-	if (*text != '\0')
-		return (output_reply(&conn_worker(conn)->output, conn,
-		    &(struct payload){ (const uint8_t *)text, strlen(text) }));
+	struct payload payload;
+
+	if (*text != '\0') {
+		payload = proto_explain(conn->listener->proto, trouble, text,
+		    exchange);
+		return (send_now(conn, exchange, &payload));
+	}
 	conn->finishing = true;
 	conn->reason = CLOSE_HANDLER;
 	return (0);
+}
+
+static int
+send_silence(struct conn *conn, struct http_exchange *exchange)
+{
+	if (exchange == NULL)
+		return (0);
+	exchange->status = HTTP_NO_CONTENT;
+	return (send_now(conn, exchange, &(struct payload){ .len = 0 }));
 }
 
 /* Send the reply of the first request, which is done. */
@@ -874,22 +1010,46 @@ static int
 send_reply(struct conn *conn, const struct request *request,
     const struct payload *reply)
 {
+	struct http_exchange *exchange = http_exchange_of(request);
 	const struct conf_handler *conf = conn->listener->handler->conf;
 
+	if (request->queue != NULL)
+		conf = queue_conf(request->queue);
 	switch ((enum request_result)request->result) {
 	case REQUEST_REPLIED:
-		counter_add(&conn->listener->counters->messages_out, 1);
-		return (output_reply(&conn_worker(conn)->output, conn, reply));
+		/* Those that were there at once are counted already. */
+		if (request->queue != NULL)
+			counter_add(&conn->listener->counters->messages_out,
+			    1);
+		return (send_now(conn, exchange, reply));
 	case REQUEST_SILENT:
-		return (0);
+		return (send_silence(conn, exchange));
 	case REQUEST_BUSY:
-		return (send_text(conn, conf->busy));
+		return (send_text(conn, TROUBLE_BUSY, conf->busy, exchange));
 	case REQUEST_TIMEOUT:
-		return (send_text(conn, conf->timeout));
+		return (send_text(conn, TROUBLE_TIMEOUT, conf->timeout,
+		    exchange));
 	case REQUEST_FAILED:
-		return (send_text(conn, conf->failed));
+		return (send_text(conn, TROUBLE_FAILED, conf->failed,
+		    exchange));
 	}
 	return (0);
+}
+
+/* Before the reply of a request that is no longer in the list: HTTP tells in it
+ * that nothing will follow. */
+static void
+announce_end(struct conn *conn, const struct request *request)
+{
+	struct http_exchange *exchange = http_exchange_of(request);
+
+	if (exchange == NULL || exchange->status == HTTP_CONTINUE ||
+	    exchange->close || conn->finishing || awaits(conn) ||
+	    in_mid_message(conn) || !is_last_of_drain(conn))
+		return;
+	exchange->close = true;
+	conn->finishing = true;
+	conn->reason = CLOSE_DRAIN;
 }
 
 /* The first request is done: send its reply, which stands in its own buffer
@@ -905,6 +1065,7 @@ finish_first(struct conn *conn, const struct payload *given)
 		reply = *given;
 	else if (kept != NULL)
 		reply = (struct payload){ kept->bytes, kept->len };
+	announce_end(conn, request);
 	if (!conn->broken && send_reply(conn, request, &reply) == -1) {
 		(void)fail(conn);
 		conn->broken = true;
@@ -984,7 +1145,7 @@ conn_at_rest(const struct conn *conn)
 	if (!awaits(conn))
 		return (true);
 	TAILQ_FOREACH(request, &conn->pending->requests, of_conn)
-		if (request->state == REQUEST_RUNNING)
+		if (request->state == REQUEST_RUNNING || request->http != NULL)
 			return (false);
 	return (true);
 }
@@ -1115,7 +1276,7 @@ conn_reject(struct listener *listener, int fd, const struct sockaddr *peer,
 	    F_STR("listener", listener->conf->name),
 	    F_STR("peer", conn_peer(conn, text)),
 	    F_STR("reason", reject_reason_name(reason)));
-	output_tell(conn, listener->proto->busy);
+	output_tell(conn, TROUBLE_BUSY, listener->proto->busy);
 	end(conn, CLOSE_EOF);
 }
 
@@ -1129,6 +1290,20 @@ end_idle(struct conn *conn)
 		conn_cut(conn, CLOSE_WRITE_TIMEOUT);
 	else
 		conn_cut(conn, CLOSE_IDLE);
+}
+
+/* A message has taken too long to come: where the protocol has words for that,
+ * the peer is told, unless it waits for other replies. */
+static void
+end_late(struct conn *conn)
+{
+	if (conn->listener->proto->explain == NULL || awaits(conn) ||
+	    conn_owes(conn)) {
+		conn_cut(conn, CLOSE_READ_TIMEOUT);
+		return;
+	}
+	output_tell(conn, TROUBLE_LATE, NULL);
+	conn_finish_now(conn, CLOSE_READ_TIMEOUT);
 }
 
 /* The kernel may have no room for more, and its peer still take what is
@@ -1153,7 +1328,7 @@ conn_on_deadline(struct conn *conn)
 		end_idle(conn);
 		return;
 	case DEADLINE_READ:
-		conn_cut(conn, CLOSE_READ_TIMEOUT);
+		end_late(conn);
 		return;
 	case DEADLINE_WRITE:
 		end_unless_taking(conn);

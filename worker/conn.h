@@ -21,6 +21,7 @@
 #include "worker/buffer.h"
 #include "worker/deadline.h"
 #include "worker/listener.h"
+#include "worker/proto.h"
 #include "worker/request.h"
 
 enum {
@@ -48,7 +49,7 @@ struct conn_pending {
 	/* With those who feed the lane, or with those who are starved. */
 	TAILQ_ENTRY(conn_pending) held;
 	struct conn *conn;	/* set while it is held */
-	size_t scanned;		/* how far the protocol has looked at in */
+	struct proto_progress progress;	/* of the protocol, with in */
 	size_t taken;		/* of out, since the deadline was set */
 	size_t unsent;		/* what the kernel had of us then */
 	uint64_t closing_ms;	/* when all was said */

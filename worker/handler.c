@@ -7,6 +7,7 @@
 #include <stdlib.h>
 
 #include "worker/conn.h"
+#include "worker/proto.h"
 #include "worker/queue.h"
 #include "worker/worker.h"
 
@@ -60,14 +61,15 @@ handle_now(struct handler *handler, struct request *request)
 {
 	struct buffer_pool *buffers = &request->conn->listener->worker->buffers;
 	struct buffer *message = request->payload, *kept = NULL;
-	struct payload reply, payload = {
-		.bytes = message != NULL ? message->bytes : NULL,
+	struct payload reply;
+	struct proto_message whole = {
+		.payload = message != NULL ? message->bytes : NULL,
 		.len = message != NULL ? message->len : 0,
 	};
 
 	request->state = REQUEST_DONE;
 	request->result = REQUEST_SILENT;
-	if (handler->kind->handle(handler, request->conn, &payload, &reply) ==
+	if (handler->kind->handle(handler, request->conn, &whole, &reply) ==
 	    HANDLER_REPLY) {
 		request->result = REQUEST_REPLIED;
 		if (buffer_reserve(buffers, &kept, reply.len) == 0)

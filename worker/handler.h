@@ -13,6 +13,7 @@
 
 struct conn;
 struct handler;
+struct proto_message;
 struct request;
 struct worker;
 
@@ -35,7 +36,7 @@ enum handler_verdict {
 struct handler_kind {
 	const char *name;
 	enum handler_verdict (*handle)(struct handler *, struct conn *,
-	    const struct payload *message, struct payload *reply);
+	    const struct proto_message *, struct payload *reply);
 };
 
 struct handler {

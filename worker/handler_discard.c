@@ -6,7 +6,7 @@
 
 static enum handler_verdict
 handle(struct handler *handler, struct conn *conn,
-    const struct payload *message, struct payload *reply)
+    const struct proto_message *message, struct payload *reply)
 {
 	(void)handler;
 	(void)conn;

@@ -3,14 +3,15 @@
  * The reply is the message.
  */
 #include "worker/handler.h"
+#include "worker/proto.h"
 
 static enum handler_verdict
 handle(struct handler *handler, struct conn *conn,
-    const struct payload *message, struct payload *reply)
+    const struct proto_message *message, struct payload *reply)
 {
 	(void)handler;
 	(void)conn;
-	*reply = *message;
+	*reply = (struct payload){ message->payload, message->len };
 	return (HANDLER_REPLY);
 }
 

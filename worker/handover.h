@@ -22,9 +22,10 @@
 #include <stdint.h>
 
 #include "common/counters.h"
+#include "worker/proto.h"
 
 #ifndef HANDOVER_VERSION
-#define HANDOVER_VERSION 1
+#define HANDOVER_VERSION 2
 #endif
 
 enum {
@@ -70,7 +71,7 @@ struct handover_conn {
 	uint64_t bytes_out;
 	uint64_t offset;
 	uint64_t in_len;
-	uint64_t scanned;
+	struct proto_progress progress;
 	uint64_t out_len;
 	uint64_t taken;
 	uint64_t unsent;

@@ -88,7 +88,7 @@ shed_slowest(struct worker *worker, const struct conn *but)
 		conn_cut(slowest, CLOSE_MEMORY);
 		return (true);
 	}
-	output_tell(slowest, slowest->listener->proto->busy);
+	output_tell(slowest, TROUBLE_BUSY, slowest->listener->proto->busy);
 	conn_finish_now(slowest, CLOSE_MEMORY);
 	return (true);
 }

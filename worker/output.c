@@ -109,29 +109,33 @@ output_flush(struct output *output, struct conn *conn)
 
 int
 output_reply(struct output *output, struct conn *conn,
-    const struct payload *payload)
+    const struct http_exchange *exchange, const struct payload *payload)
 {
+	const struct listener *listener = conn->listener;
 	struct proto_framing framing;
 	struct iovec parts[PARTS_MAX];
-	size_t nparts = 0, len;
+	size_t nparts = 0, len, body_len;
 
-	if (payload->len == 0 && !conn->listener->proto->empty)
+	if (payload->len == 0 && !listener->proto->empty)
 		return (0);
-	conn->listener->proto->frame(&framing, payload->len);
-	len = framing.head_len + payload->len + framing.tail_len;
+	framing.is_bare = false;
+	listener->proto->frame(&framing, payload->len, listener->conf,
+	    exchange);
+	body_len = framing.is_bare ? 0 : payload->len;
+	len = framing.head_len + body_len + framing.tail_len;
 	if (len <= OUTPUT_SIZE) {
 		if (OUTPUT_SIZE - output->len < len &&
 		    output_flush(output, conn) == -1)
 			return (-1);
 		gather(output, framing.head, framing.head_len);
-		gather(output, payload->bytes, payload->len);
+		gather(output, payload->bytes, body_len);
 		gather(output, framing.tail, framing.tail_len);
 		return (0);
 	}
 	parts[nparts++] = (struct iovec){ output->bytes, output->len };
 	parts[nparts++] = (struct iovec){ framing.head, framing.head_len };
 	parts[nparts++] = (struct iovec){
-	    (void *)(uintptr_t)payload->bytes, payload->len };
+	    (void *)(uintptr_t)payload->bytes, body_len };
 	parts[nparts++] = (struct iovec){ framing.tail, framing.tail_len };
 	output->len = 0;
 	return (write_parts(conn, parts, nparts));
@@ -152,15 +156,20 @@ output_resume(struct conn *conn)
 }
 
 void
-output_tell(struct conn *conn, const char *text)
+output_tell(struct conn *conn, enum proto_trouble trouble, const char *text)
 {
+	const struct listener *listener = conn->listener;
+	struct http_exchange exchange = { .close = true };
 	struct proto_framing framing;
+	struct payload payload;
 	struct iovec parts[3];
-	size_t len = strlen(text);
 
-	conn->listener->proto->frame(&framing, len);
+	payload = proto_explain(listener->proto, trouble, text, &exchange);
+	listener->proto->frame(&framing, payload.len, listener->conf,
+	    &exchange);
 	parts[0] = (struct iovec){ framing.head, framing.head_len };
-	parts[1] = (struct iovec){ (void *)(uintptr_t)text, len };
+	parts[1] = (struct iovec){
+	    (void *)(uintptr_t)payload.bytes, payload.len };
 	parts[2] = (struct iovec){ framing.tail, framing.tail_len };
 	(void)send_parts(conn, parts, 3);
 }

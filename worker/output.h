@@ -34,11 +34,12 @@ int output_init(struct output *);
 void output_free(struct output *);
 
 /*
- * Send a reply.  After this the payload is no longer needed.  Returns -1 with
- * errno set when the connection cannot go on: ENOBUFS or ENOMEM when there is
+ * Send a reply; the exchange is of HTTP alone, else NULL.  After this the
+ * payload is no longer needed.  Returns -1 with errno set when the connection cannot go on: ENOBUFS or ENOMEM when there is
  * no room to keep what its peer does not take, else the error of its socket.
  */
-int output_reply(struct output *, struct conn *, const struct payload *);
+int output_reply(struct output *, struct conn *,
+    const struct http_exchange *, const struct payload *);
 
 /* Write what is gathered.  Returns as output_reply(). */
 int output_flush(struct output *, struct conn *);
@@ -52,6 +53,6 @@ ssize_t output_resume(struct conn *);
  * connections that are not being run and owe nothing.  What the kernel will not
  * take is lost.
  */
-void output_tell(struct conn *, const char *text);
+void output_tell(struct conn *, enum proto_trouble, const char *text);
 
 #endif

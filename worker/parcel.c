@@ -93,7 +93,8 @@ pack_pending(const struct conn_pending *pending, struct handover_conn *to,
 
 	to->offset = store->len;
 	to->in_len = length_of(pending->in);
-	to->scanned = pending->in != NULL ? pending->scanned : 0;
+	if (pending->in != NULL)
+		to->progress = pending->progress;
 	to->out_len = length_of(pending->out);
 	to->taken = pending->taken;
 	to->unsent = pending->unsent;
@@ -237,7 +238,8 @@ unpack_pending(struct conn *conn, const struct handover_conn *from,
 	for (uint32_t i = 0; i < from->nrequests; i++)
 		if (read_request(&reader, conn) == -1)
 			return (-1);
-	pending->scanned = from->scanned;
+	if (pending->in != NULL)
+		pending->progress = from->progress;
 	pending->taken = from->taken;
 	pending->unsent = from->unsent;
 	pending->unhandled = pending->in != NULL &&
@@ -260,7 +262,6 @@ is_sound(const struct handover_conn *from)
 	return (from->flags <= HANDOVER_FLAGS &&
 	    from->deadline < DEADLINE_KINDS &&
 	    from->reason < CLOSE_REASON_COUNT &&
-	    from->scanned <= from->in_len &&
 	    (from->family == AF_INET || from->family == AF_INET6 ||
 	    from->family == AF_UNIX));
 }
@@ -273,7 +274,9 @@ parcel_unpack(struct worker *worker, const struct handover_conn *from,
 	struct conn *conn;
 	int saved;
 
-	if (listener == NULL || !is_sound(from)) {
+	if (listener == NULL || !is_sound(from) ||
+	    !proto_can_resume(listener->proto, &from->progress,
+	    from->in_len)) {
 		errno = EPROTO;
 		return (NULL);
 	}

@@ -13,20 +13,20 @@
 enum { HEADER_LEN = 4 };
 
 static enum proto_verdict
-parse(const uint8_t *bytes, size_t len, size_t max_payload, size_t *scanned,
-    struct proto_message *message)
+parse(uint8_t *bytes, size_t len, const struct conf_listener *conf,
+    struct proto_progress *progress, struct proto_message *message)
 {
 	uint32_t header;
 	size_t payload_len;
 
-	(void)scanned;		/* looking again costs four bytes */
+	(void)progress;		/* looking again costs four bytes */
 	if (len < HEADER_LEN)
 		return (PROTO_MORE);
 	memcpy(&header, bytes, HEADER_LEN);
 	payload_len = ntohl(header);
 	if (payload_len == 0)
 		return (PROTO_MALFORMED);
-	if (payload_len > max_payload)
+	if (payload_len > conf->max_message_size)
 		return (PROTO_TOO_LARGE);
 	if (len - HEADER_LEN < payload_len)
 		return (PROTO_MORE);
@@ -37,10 +37,13 @@ parse(const uint8_t *bytes, size_t len, size_t max_payload, size_t *scanned,
 }
 
 static void
-frame(struct proto_framing *framing, size_t payload_len)
+frame(struct proto_framing *framing, size_t payload_len,
+    const struct conf_listener *conf, const struct http_exchange *exchange)
 {
 	uint32_t header = htonl((uint32_t)payload_len);
 
+	(void)conf;
+	(void)exchange;
 	memcpy(framing->head, &header, HEADER_LEN);
 	framing->head_len = HEADER_LEN;
 	framing->tail_len = 0;

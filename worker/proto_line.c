@@ -11,15 +11,15 @@
 enum { ENDING_MAX = 2 };
 
 static enum proto_verdict
-parse(const uint8_t *bytes, size_t len, size_t max_payload, size_t *scanned,
-    struct proto_message *message)
+parse(uint8_t *bytes, size_t len, const struct conf_listener *conf,
+    struct proto_progress *progress, struct proto_message *message)
 {
+	size_t line_len, max_payload = conf->max_message_size;
 	const uint8_t *lf;
-	size_t line_len;
 
-	lf = memchr(bytes + *scanned, '\n', len - *scanned);
+	lf = memchr(bytes + progress->scanned, '\n', len - progress->scanned);
 	if (lf == NULL) {
-		*scanned = len;
+		progress->scanned = len;
 		/* The last byte may be the CR that does not count. */
 		if (len >= max_payload + ENDING_MAX ||
 		    (len > max_payload && bytes[len - 1] != '\r'))
@@ -38,9 +38,12 @@ parse(const uint8_t *bytes, size_t len, size_t max_payload, size_t *scanned,
 }
 
 static void
-frame(struct proto_framing *framing, size_t payload_len)
+frame(struct proto_framing *framing, size_t payload_len,
+    const struct conf_listener *conf, const struct http_exchange *exchange)
 {
 	(void)payload_len;
+	(void)conf;
+	(void)exchange;
 	framing->head_len = 0;
 	framing->tail[0] = '\n';
 	framing->tail_len = 1;

@@ -10,6 +10,8 @@
 #include "common/log.h"
 #include "worker/conn.h"
 #include "worker/exec_link.h"
+#include "worker/http_facts.h"
+#include "worker/proto.h"
 #include "worker/worker.h"
 
 enum { LANE_HIGH, LANE_NORMAL, LANES };
@@ -76,12 +78,18 @@ queue_free(struct queue *queue)
  */
 
 static struct request *
-request_new(struct queue *queue, struct conn *conn)
+request_new(struct queue *queue, struct conn *conn,
+    const struct proto_message *message)
 {
 	struct request *request;
 
 	if ((request = calloc(1, sizeof(*request))) == NULL)
 		return (NULL);
+	if (message->http != NULL &&
+	    (request->http = http_facts_new(message->http)) == NULL) {
+		free(request);
+		return (NULL);
+	}
 	request->queue = queue;
 	request->conn = conn;
 	request->arrived_us = clock_us();
@@ -92,6 +100,7 @@ void
 request_free(struct worker *worker, struct request *request)
 {
 	buffer_release(&worker->buffers, &request->payload);
+	free(request->http);
 	free(request);
 }
 
@@ -269,7 +278,7 @@ shed(struct queue *queue)
 
 static enum handler_verdict
 turn_away(struct queue *queue, struct conn *conn,
-    const struct payload *message)
+    const struct proto_message *message)
 {
 	struct lane *lane = lane_of(queue, conn);
 	struct conn_pending *pending;
@@ -303,8 +312,9 @@ has_room(const struct queue *queue, const struct lane *lane,
 
 enum handler_verdict
 queue_submit(struct queue *queue, struct conn *conn,
-    const struct payload *message)
+    const struct proto_message *message)
 {
+	struct payload payload = { message->payload, message->len };
 	struct lane *lane = lane_of(queue, conn);
 	struct exec_link *link = NULL;
 	struct request *request;
@@ -318,9 +328,9 @@ queue_submit(struct queue *queue, struct conn *conn,
 		link = find_room(queue);
 	if (!has_room(queue, lane, link, message->len))
 		return (turn_away(queue, conn, message));
-	if ((request = request_new(queue, conn)) == NULL)
+	if ((request = request_new(queue, conn, message)) == NULL)
 		return (shed(queue));
-	if (take_in(queue, link, request, message) == -1) {
+	if (take_in(queue, link, request, &payload) == -1) {
 		request_free(queue->worker, request);
 		return (turn_away(queue, conn, message));
 	}
@@ -329,6 +339,12 @@ queue_submit(struct queue *queue, struct conn *conn,
 		return (shed(queue));
 	}
 	return (HANDLER_LATER);
+}
+
+const struct conf_handler *
+queue_conf(const struct queue *queue)
+{
+	return (queue->conf);
 }
 
 static void

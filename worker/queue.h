@@ -18,6 +18,7 @@
 #include "worker/request.h"
 
 struct exec_link;
+struct proto_message;
 struct queue;
 struct worker;
 
@@ -31,11 +32,14 @@ struct queue *queue_new(struct worker *, struct handler *, size_t index);
 void queue_free(struct queue *);
 
 enum handler_verdict queue_submit(struct queue *, struct conn *,
-    const struct payload *message);
+    const struct proto_message *);
 
 /* A connection that was told HANDLER_FULL ends, or need not be told any
  * more. */
 void queue_forget_feeder(struct queue *, struct conn *);
+
+/* What the configuration says of its handler. */
+const struct conf_handler *queue_conf(const struct queue *);
 
 /* A request's connection has ended. */
 void request_abandon(struct request *);

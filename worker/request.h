@@ -17,6 +17,7 @@
 #include "worker/buffer.h"
 
 struct conn;
+struct http_facts;
 struct queue;
 
 enum request_state {
@@ -40,6 +41,7 @@ struct request {
 	struct conn *conn;	/* borrowed; NULL: it has ended */
 	struct queue *queue;	/* borrowed; NULL for a reply that was there at
 				   once, and waits for those before it */
+	struct http_facts *http;	/* owned; NULL but of HTTP */
 	struct buffer *payload;	/* owned; the message while WAITING or
 				   PARKED, the reply
 				   when DONE; may be NULL */

@@ -1,0 +1,522 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * Holds worker/proto_http.c, with the rooms that it is made of, to
+ * worker/proto.h and to penstock-http(7).
+ */
+#include <check.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "tests/harness.h"
+#include "tests/http_table.h"
+#include "tests/stream.h"
+#include "worker/http_date.h"
+#include "worker/http_head.h"
+#include "worker/proto.h"
+
+/*
+ * The table.
+ */
+
+static void
+begin(struct stream *stream)
+{
+	stream_init(stream, &proto_http, HTTP_TABLE_BODY_MAX);
+	stream->conf.http.max_header_size = HTTP_TABLE_HEADER_MAX;
+	stream->conf.http.max_headers = HTTP_TABLE_HEADERS_MAX;
+	stream->conf.http.max_target_size = HTTP_TABLE_TARGET_MAX;
+}
+
+/* What has been found is what the row says, and behind it the canary where that
+ * had its turn. */
+static void
+expect_row(const struct http_row *row, const struct found *found,
+    const char *how, size_t at)
+{
+	size_t len = strlen(row->body), n = row->stays ? 2 : 1;
+
+	if (row->status != 200) {
+		ck_assert_msg(found->n == 0 && found->close &&
+		    found->status == row->status,
+		    "%s at %zu: %zu messages, status %u instead of %u: %s",
+		    how, at, found->n, found->status, row->status, row->raw);
+		return;
+	}
+	ck_assert_msg(found->verdict == PROTO_MORE && found->status == 0,
+	    "%s at %zu: refused with %u: %s", how, at, found->status,
+	    row->raw);
+	ck_assert_msg(found->n == n && found->close == !row->stays,
+	    "%s at %zu: %zu messages instead of %zu: %s", how, at, found->n, n,
+	    row->raw);
+	ck_assert_msg(found->lens[0] >= len &&
+	    memcmp(found->payloads, row->body, len) == 0,
+	    "%s at %zu: another body: %s", how, at, row->raw);
+	if (row->stays)
+		ck_assert_mem_eq(found->payloads + found->lens[0], "canary",
+		    found->lens[1]);
+}
+
+/* A row with the canary behind it. */
+struct raw {
+	uint8_t *bytes;
+	size_t len;
+};
+
+static struct raw
+join(const struct http_row *row)
+{
+	size_t canary_len = strlen(http_canary);
+	struct raw raw = { .len = row->len + canary_len };
+
+	ck_assert_ptr_nonnull(raw.bytes = malloc(raw.len));
+	memcpy(raw.bytes, row->raw, row->len);
+	memcpy(raw.bytes + row->len, http_canary, canary_len);
+	return (raw);
+}
+
+START_TEST(every_request_of_the_table_is_taken_for_what_it_is)
+{
+	ck_assert_uint_ge(http_table_len, 150);
+	for (size_t i = 0; i < http_table_len; i++) {
+		struct raw raw = join(&http_table[i]);
+		struct stream stream;
+
+		begin(&stream);
+		stream_feed(&stream, raw.bytes, raw.len);
+		expect_row(&http_table[i], &stream.found, "whole", 0);
+		stream_free(&stream);
+		free(raw.bytes);
+	}
+}
+END_TEST
+
+START_TEST(a_request_is_the_same_split_at_every_byte)
+{
+	for (size_t i = 0; i < http_table_len; i++) {
+		struct raw raw = join(&http_table[i]);
+		struct stream stream;
+
+		for (size_t at = 1; at < raw.len; at++) {
+			begin(&stream);
+			stream_feed(&stream, raw.bytes, at);
+			stream_feed(&stream, raw.bytes + at, raw.len - at);
+			expect_row(&http_table[i], &stream.found, "split", at);
+			stream_free(&stream);
+		}
+		free(raw.bytes);
+	}
+}
+END_TEST
+
+START_TEST(a_request_is_the_same_in_pieces_of_every_length)
+{
+	for (size_t i = 0; i < http_table_len; i++) {
+		struct raw raw = join(&http_table[i]);
+		struct stream stream;
+
+		for (size_t piece = 1; piece < raw.len; piece++) {
+			begin(&stream);
+			stream_feed_pieces(&stream, raw.bytes, raw.len, piece);
+			expect_row(&http_table[i], &stream.found, "pieces",
+			    piece);
+			stream_free(&stream);
+		}
+		free(raw.bytes);
+	}
+}
+END_TEST
+
+/*
+ * What a header tells.
+ */
+
+static struct conf_http
+http_conf(void)
+{
+	static char none[] = "";
+
+	return ((struct conf_http){
+		.max_header_size = 1024,
+		.max_headers = 20,
+		.max_target_size = 256,
+		.server = none,
+	});
+}
+
+static unsigned
+read_head(struct http_head *head, const char *raw, const struct conf_http *conf)
+{
+	size_t scanned = 0, len;
+	unsigned status;
+
+	len = http_head_find((const uint8_t *)raw, strlen(raw), conf, &scanned,
+	    &status);
+	ck_assert_uint_eq(status, 0);
+	ck_assert_uint_eq(len, strlen(raw));
+	return (http_head_parse(head, (const uint8_t *)raw, len, conf));
+}
+
+static void
+expect_slice(struct http_slice slice, const char *text)
+{
+	if (text == NULL) {
+		ck_assert_ptr_null(slice.bytes);
+		return;
+	}
+	ck_assert_uint_eq(slice.len, strlen(text));
+	ck_assert_mem_eq(slice.bytes, text, slice.len);
+}
+
+START_TEST(a_target_has_a_path_and_maybe_a_query)
+{
+	static const struct {
+		const char *target, *path, *query;
+	} rows[] = {
+		{ "/", "/", NULL },
+		{ "/a/b", "/a/b", NULL },
+		{ "/a?", "/a", "" },
+		{ "/a?b=c?d", "/a", "b=c?d" },
+		{ "http://h", "/", NULL },
+		{ "http://h?q", "/", "q" },
+		{ "http://h/a%2Fb?q", "/a%2Fb", "q" },
+		{ "https://[::1]:80/x", "/x", NULL },
+	};
+	struct conf_http conf = http_conf();
+	struct http_head head;
+	char raw[256];
+
+	for (size_t i = 0; i < sizeof(rows) / sizeof(*rows); i++) {
+		snprintf(raw, sizeof(raw), "GET %s HTTP/1.1\r\nHost: h\r\n\r\n",
+		    rows[i].target);
+		ck_assert_uint_eq(read_head(&head, raw, &conf), 0);
+		expect_slice(head.method, "GET");
+		expect_slice(head.target, rows[i].target);
+		expect_slice(head.path, rows[i].path);
+		expect_slice(head.query, rows[i].query);
+	}
+}
+END_TEST
+
+START_TEST(the_fields_that_handlers_see_are_found_whatever_their_case)
+{
+	char device[] = "X-Device", agent[] = "user-agent";
+	char *fields[] = { device, agent, NULL };
+	struct conf_http conf = http_conf();
+	struct http_head head;
+
+	conf.fields = fields;
+	ck_assert_uint_eq(read_head(&head, "GET / HTTP/1.1\r\n"
+	    "x-DEVICE:  one two \r\nHost: h\r\nUser-Agent: me\r\n"
+	    "X-Device-Id: no\r\nX-Device:\r\n\r\n", &conf), 0);
+	ck_assert_uint_eq(head.nfields, 3);
+	ck_assert_uint_eq(head.fields[0].number, 0);
+	expect_slice(head.fields[0].value, "one two");
+	ck_assert_uint_eq(head.fields[1].number, 1);
+	expect_slice(head.fields[1].value, "me");
+	ck_assert_uint_eq(head.fields[2].number, 0);
+	expect_slice(head.fields[2].value, "");
+	expect_slice(head.agent, "me");
+	expect_slice(head.referer, NULL);
+}
+END_TEST
+
+START_TEST(a_client_that_accepts_json_is_told_of_trouble_in_json)
+{
+	static const struct {
+		const char *accept;
+		bool json;
+	} rows[] = {
+		{ "*/*", false },
+		{ "text/html", false },
+		{ "application/json", true },
+		{ "text/html, Application/JSON;q=0.5", true },
+		{ "application/js", false },
+	};
+	struct conf_http conf = http_conf();
+	struct http_head head;
+	char raw[256];
+
+	for (size_t i = 0; i < sizeof(rows) / sizeof(*rows); i++) {
+		snprintf(raw, sizeof(raw), "GET / HTTP/1.1\r\nHost: h\r\n"
+		    "Accept: %s\r\n\r\n", rows[i].accept);
+		ck_assert_uint_eq(read_head(&head, raw, &conf), 0);
+		ck_assert_int_eq(head.exchange.wants_json, rows[i].json);
+	}
+}
+END_TEST
+
+/*
+ * Routes.
+ */
+
+static unsigned
+route(struct http_head *head, const struct conf_http *conf, const char *line)
+{
+	char raw[256];
+
+	snprintf(raw, sizeof(raw), "%s HTTP/1.1\r\nHost: h\r\n"
+	    "Content-Length: 0\r\n\r\n", line);
+	ck_assert_uint_eq(read_head(head, raw, conf), 0);
+	return (head->exchange.status);
+}
+
+START_TEST(a_request_goes_to_the_first_route_that_fits)
+{
+	char path_a[] = "/a", path_b[] = "/b/", path_c[] = "/c";
+	char get[] = "GET", post[] = "POST", put[] = "PUT";
+	char *readers[] = { get, NULL }, *writers[] = { post, put, NULL };
+	struct conf_route routes[] = {
+		{ .path = path_a, .methods = readers },
+		{ .path = path_a, .methods = writers },
+		{ .path = path_b, .match = CONF_MATCH_PREFIX },
+		{ .path = path_c, .match = CONF_MATCH_PREFIX,
+		  .methods = readers },
+	};
+	struct conf_http conf = http_conf();
+	struct http_head head;
+
+	conf.routes = routes;
+	conf.nroutes = sizeof(routes) / sizeof(*routes);
+	ck_assert_uint_eq(route(&head, &conf, "GET /a"), 0);
+	ck_assert_ptr_eq(head.route, &routes[0]);
+	ck_assert_uint_eq(route(&head, &conf, "PUT /a?x"), 0);
+	ck_assert_ptr_eq(head.route, &routes[1]);
+	ck_assert_uint_eq(route(&head, &conf, "DELETE /a"), 405);
+	ck_assert_str_eq(head.exchange.note, "GET, POST, PUT");
+	ck_assert_uint_eq(route(&head, &conf, "GET /a/"), 404);
+	ck_assert_uint_eq(route(&head, &conf, "GET /ab"), 404);
+	ck_assert_uint_eq(route(&head, &conf, "GET /A"), 404);
+	ck_assert_uint_eq(route(&head, &conf, "GET /%61"), 404);
+	ck_assert_uint_eq(route(&head, &conf, "GET /b/"), 0);
+	ck_assert_ptr_eq(head.route, &routes[2]);
+	ck_assert_uint_eq(route(&head, &conf, "DELETE /b/x/y"), 0);
+	ck_assert_uint_eq(route(&head, &conf, "GET /b"), 404);
+	ck_assert_uint_eq(route(&head, &conf, "GET /c"), 0);
+	ck_assert_uint_eq(route(&head, &conf, "GET /c/d"), 0);
+	ck_assert_uint_eq(route(&head, &conf, "GET /cd"), 404);
+	ck_assert_uint_eq(route(&head, &conf, "PUT /c/d"), 405);
+	ck_assert_str_eq(head.exchange.note, "GET");
+}
+END_TEST
+
+/*
+ * A word before the body, and time for it.
+ */
+
+static enum proto_verdict
+parse(struct stream *stream, const char *raw)
+{
+	struct http_head http;
+	struct proto_message message = { .http = &http };
+	size_t len = strlen(raw);
+	uint8_t *bytes = malloc(len);
+	enum proto_verdict verdict;
+
+	ck_assert_ptr_nonnull(bytes);
+	memcpy(bytes, raw, len);
+	verdict = proto_http.parse(bytes, len, &stream->conf,
+	    &stream->progress, &message);
+	free(bytes);
+	return (verdict);
+}
+
+#define EXPECTS "POST / HTTP/1.1\r\nHost: a\r\nExpect: 100-continue\r\n"
+
+START_TEST(a_client_that_waits_for_a_word_gets_it_once)
+{
+	static const char raw[] = EXPECTS "Content-Length: 2\r\n\r\n";
+	struct stream stream;
+
+	begin(&stream);
+	ck_assert_int_eq(parse(&stream, raw), PROTO_INTERIM);
+	ck_assert_int_eq(parse(&stream, raw), PROTO_MORE);
+	ck_assert_int_eq(parse(&stream, raw), PROTO_MORE);
+	ck_assert_int_eq(parse(&stream, EXPECTS "Content-Length: 2\r\n\r\nab"),
+	    PROTO_MESSAGE);
+	/* One that does not wait gets none. */
+	begin(&stream);
+	ck_assert_int_eq(parse(&stream, EXPECTS "Content-Length: 2\r\n\r\na"),
+	    PROTO_MORE);
+	/* Nor one whose body will not be taken. */
+	begin(&stream);
+	ck_assert_int_eq(parse(&stream, EXPECTS "Content-Length: 65\r\n\r\n"),
+	    PROTO_TOO_LARGE);
+}
+END_TEST
+
+START_TEST(a_body_has_its_time_anew_for_as_much_as_the_rate_asks)
+{
+	static const char head[] =
+	    "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 60\r\n\r\n";
+	struct stream stream;
+	char raw[256];
+
+	begin(&stream);
+	stream.conf.read_timeout_ms = 2000;
+	stream.conf.http.min_body_rate = 10;	/* 20 bytes in that time */
+	ck_assert_int_eq(parse(&stream, "POST / HT"), PROTO_MORE);
+	ck_assert(!stream.progress.is_timed_anew);
+	ck_assert_int_eq(parse(&stream, head), PROTO_MORE);
+	ck_assert(stream.progress.is_timed_anew);
+	for (int n = 1; n < 60; n++) {
+		stream.progress.is_timed_anew = false;
+		snprintf(raw, sizeof(raw), "%s%0*d", head, n, 0);
+		ck_assert_int_eq(parse(&stream, raw), PROTO_MORE);
+		ck_assert_int_eq(stream.progress.is_timed_anew, n % 20 == 0);
+	}
+}
+END_TEST
+
+/*
+ * Replies.
+ */
+
+static const char *
+framed(const struct http_exchange *exchange, size_t payload_len,
+    const char *server, bool *is_bare)
+{
+	static char text[PROTO_HEAD_MAX + 1];
+	struct conf_listener conf = { .http = http_conf() };
+	struct proto_framing framing = { .is_bare = false };
+	char name[64];
+
+	snprintf(name, sizeof(name), "%s", server);
+	conf.http.server = name;
+	memset(framing.head, 0xff, sizeof(framing.head));
+	proto_http.frame(&framing, payload_len, &conf, exchange);
+	ck_assert_uint_eq(framing.tail_len, 0);
+	memcpy(text, framing.head, framing.head_len);
+	text[framing.head_len] = '\0';
+	*is_bare = framing.is_bare;
+	/* The date is now's: leave its value out. */
+	if (strstr(text, "Date: ") != NULL) {
+		char *date = strstr(text, "Date: ") + 6;
+
+		memmove(date, date + HTTP_DATE_LEN,
+		    strlen(date + HTTP_DATE_LEN) + 1);
+	}
+	return (text);
+}
+
+START_TEST(a_reply_has_what_its_request_asks_for)
+{
+	struct http_exchange plain = { .status = 0 };
+	struct http_exchange last = { .status = 201, .close = true,
+	    .note = "text/plain" };
+	struct http_exchange head = { .is_head = true };
+	struct http_exchange old = { .is_10 = true };
+	struct http_exchange empty = { .status = 204 };
+	struct http_exchange word = { .status = 100 };
+	struct http_exchange odd = { .status = 299 };
+	bool is_bare;
+
+	ck_assert_str_eq(framed(&plain, 5, "", &is_bare),
+	    "HTTP/1.1 200 OK\r\nDate: \r\n"
+	    "Content-Type: application/octet-stream\r\n"
+	    "Content-Length: 5\r\n\r\n");
+	ck_assert(!is_bare);
+	ck_assert_str_eq(framed(&last, 0, "me/1", &is_bare),
+	    "HTTP/1.1 201 Created\r\nDate: \r\nServer: me/1\r\n"
+	    "Content-Type: text/plain\r\nContent-Length: 0\r\n"
+	    "Connection: close\r\n\r\n");
+	ck_assert_str_eq(framed(&head, 1234567890123, "", &is_bare),
+	    "HTTP/1.1 200 OK\r\nDate: \r\n"
+	    "Content-Type: application/octet-stream\r\n"
+	    "Content-Length: 1234567890123\r\n\r\n");
+	ck_assert(is_bare);
+	ck_assert_str_eq(framed(&old, 5, "", &is_bare),
+	    "HTTP/1.1 200 OK\r\nDate: \r\n"
+	    "Content-Type: application/octet-stream\r\n"
+	    "Content-Length: 5\r\nConnection: keep-alive\r\n\r\n");
+	ck_assert_str_eq(framed(&empty, 0, "", &is_bare),
+	    "HTTP/1.1 204 No Content\r\nDate: \r\n\r\n");
+	ck_assert(is_bare);
+	ck_assert_str_eq(framed(&word, 0, "", &is_bare),
+	    "HTTP/1.1 100 Continue\r\n\r\n");
+	ck_assert_str_eq(framed(&odd, 0, "", &is_bare),
+	    "HTTP/1.1 299 \r\nDate: \r\n"
+	    "Content-Type: application/octet-stream\r\n"
+	    "Content-Length: 0\r\n\r\n");
+}
+END_TEST
+
+START_TEST(trouble_is_told_in_text_or_json_with_advice)
+{
+	struct http_exchange busy = { .status = 0 };
+	struct http_exchange json = { .wants_json = true, .close = true };
+	struct http_exchange method = { .status = 405, .note = "GET, PUT" };
+	struct payload payload;
+	bool is_bare;
+
+	payload = proto_http.explain(TROUBLE_BUSY, &busy);
+	ck_assert_uint_eq(payload.len, 24);
+	ck_assert_mem_eq(payload.bytes, "503 Service Unavailable\n", 24);
+	ck_assert_str_eq(framed(&busy, payload.len, "", &is_bare),
+	    "HTTP/1.1 503 Service Unavailable\r\nDate: \r\n"
+	    "Content-Type: text/plain; charset=utf-8\r\n"
+	    "Content-Length: 24\r\nRetry-After: 1\r\n\r\n");
+	payload = proto_http.explain(TROUBLE_TIMEOUT, &json);
+	ck_assert_mem_eq(payload.bytes,
+	    "{\"status\":504,\"error\":\"Gateway Timeout\"}\n", payload.len);
+	ck_assert_str_eq(framed(&json, payload.len, "", &is_bare),
+	    "HTTP/1.1 504 Gateway Timeout\r\nDate: \r\n"
+	    "Content-Type: application/json\r\nContent-Length: 41\r\n"
+	    "Connection: close\r\n\r\n");
+	payload = proto_http.explain(TROUBLE_REFUSED, &method);
+	ck_assert_mem_eq(payload.bytes, "405 Method Not Allowed\n",
+	    payload.len);
+	ck_assert_str_eq(framed(&method, payload.len, "", &is_bare),
+	    "HTTP/1.1 405 Method Not Allowed\r\nDate: \r\n"
+	    "Content-Type: text/plain; charset=utf-8\r\n"
+	    "Content-Length: 23\r\nAllow: GET, PUT\r\n\r\n");
+}
+END_TEST
+
+START_TEST(the_largest_head_of_a_reply_fits)
+{
+	struct http_exchange exchange = { .status = 405, .close = true,
+	    .is_trouble = true };
+	struct conf_listener conf = { .http = http_conf() };
+	struct proto_framing framing;
+	char server[129];
+
+	memset(server, 's', sizeof(server) - 1);
+	server[sizeof(server) - 1] = '\0';
+	memset(exchange.note, 'n', sizeof(exchange.note) - 1);
+	conf.http.server = server;
+	proto_http.frame(&framing, SIZE_MAX, &conf, &exchange);
+	ck_assert_uint_le(framing.head_len, PROTO_HEAD_MAX);
+	exchange.is_trouble = false;
+	exchange.status = 599;
+	proto_http.frame(&framing, SIZE_MAX, &conf, &exchange);
+	ck_assert_uint_le(framing.head_len, PROTO_HEAD_MAX);
+}
+END_TEST
+
+START_TEST(the_date_is_one_of_http)
+{
+	const char *date = http_date();
+	struct tm tm;
+
+	ck_assert_uint_eq(strlen(date), HTTP_DATE_LEN);
+	ck_assert_ptr_nonnull(strptime(date, "%a, %d %b %Y %H:%M:%S GMT",
+	    &tm));
+	ck_assert_int_le(llabs(timegm(&tm) - time(NULL)), 2);
+}
+END_TEST
+
+RUN_TESTS("http",
+    every_request_of_the_table_is_taken_for_what_it_is,
+    a_request_is_the_same_split_at_every_byte,
+    a_request_is_the_same_in_pieces_of_every_length,
+    a_target_has_a_path_and_maybe_a_query,
+    the_fields_that_handlers_see_are_found_whatever_their_case,
+    a_client_that_accepts_json_is_told_of_trouble_in_json,
+    a_request_goes_to_the_first_route_that_fits,
+    a_client_that_waits_for_a_word_gets_it_once,
+    a_body_has_its_time_anew_for_as_much_as_the_rate_asks,
+    a_reply_has_what_its_request_asks_for,
+    trouble_is_told_in_text_or_json_with_advice,
+    the_largest_head_of_a_reply_fits,
+    the_date_is_one_of_http)

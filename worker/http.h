@@ -1,0 +1,101 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * What the rooms of HTTP/1.1 have in common: a request as its header tells it,
+ * and what its reply has to know of it.
+ *
+ * See penstock-http(7).
+ */
+#ifndef WORKER_HTTP_H
+#define WORKER_HTTP_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "common/conf.h"
+
+enum {
+	/* A content type, or the methods of an Allow field, with the NUL. */
+	HTTP_NOTE_MAX = 256,
+	/* Occurrences, in one header, of fields that handlers see. */
+	HTTP_FIELDS_MAX = 64,
+};
+
+/* The replies that Penstock itself makes, and what stands in them. */
+#define HTTP_STATUSES(S)						\
+	S(400, "Bad Request")						\
+	S(404, "Not Found")						\
+	S(405, "Method Not Allowed")					\
+	S(408, "Request Timeout")					\
+	S(411, "Length Required")					\
+	S(413, "Content Too Large")					\
+	S(414, "URI Too Long")						\
+	S(417, "Expectation Failed")					\
+	S(431, "Request Header Fields Too Large")			\
+	S(500, "Internal Server Error")					\
+	S(501, "Not Implemented")					\
+	S(503, "Service Unavailable")					\
+	S(504, "Gateway Timeout")
+
+enum http_status {
+	HTTP_CONTINUE = 100,
+	HTTP_OK = 200,
+	HTTP_NO_CONTENT = 204,
+	HTTP_NOT_MODIFIED = 304,
+#define HTTP_STATUS_ENUM(code, reason) HTTP_##code = (code),
+	HTTP_STATUSES(HTTP_STATUS_ENUM)
+#undef HTTP_STATUS_ENUM
+};
+
+/* What the reply to a request has to know.  Zeroed, it is that to a request
+ * whose header nobody could read. */
+struct http_exchange {
+	uint16_t status;	/* of the reply; 0: not known yet */
+	bool is_10;		/* the request is of HTTP/1.0 */
+	bool is_head;		/* the reply is sent without its payload */
+	bool wants_json;	/* rather than text, of trouble */
+	bool is_trouble;	/* the reply is Penstock's own, not a
+				   handler's */
+	bool close;		/* the connection ends with it */
+	/* A string: the methods that a 405 allows, or else the content type of
+	 * the reply; "" for the usual. */
+	char note[HTTP_NOTE_MAX];
+};
+
+/* Bytes of a header. */
+struct http_slice {
+	const char *bytes;	/* NULL: there is no such thing */
+	size_t len;
+};
+
+enum http_body {
+	HTTP_BODY_NONE,
+	HTTP_BODY_LENGTH,	/* by Content-Length */
+	HTTP_BODY_CHUNKED,
+};
+
+/* One occurrence of a field that handlers see. */
+struct http_field {
+	unsigned number;	/* in conf->http.fields */
+	struct http_slice value;
+};
+
+/* A header.  Slices are of the bytes that it was read from. */
+struct http_head {
+	struct http_exchange exchange;
+	struct http_slice method;
+	struct http_slice target;
+	struct http_slice path;		/* of the target */
+	struct http_slice query;	/* likewise, behind the "?" */
+	struct http_slice agent;	/* User-Agent, for the access log */
+	struct http_slice referer;
+	const struct conf_route *route;	/* NULL: there are none, or none that
+					   fits: see exchange.status then */
+	enum http_body body;
+	uint64_t body_len;		/* of HTTP_BODY_LENGTH */
+	bool expects;			/* a word before it sends the body */
+	unsigned nfields;
+	struct http_field fields[HTTP_FIELDS_MAX];
+};
+
+#endif

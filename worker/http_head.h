@@ -1,0 +1,34 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * The header of a request: where it ends, what it says, and whether it may say
+ * so.
+ *
+ * llhttp reads it, in its strict mode.  What that leaves open is checked before
+ * and after, so that no two readers of a request can take it for different
+ * things: lines end with CR and LF, there are no other control characters, and
+ * what tells of the length of the body is there once at most.
+ */
+#ifndef WORKER_HTTP_HEAD_H
+#define WORKER_HTTP_HEAD_H
+
+#include "worker/http.h"
+
+/*
+ * Look for the end of the header at the head of bytes; *scanned is how far
+ * earlier calls have looked.  Returns its length with the empty line at its
+ * end, or 0: then *status is 0 if it has not come yet, or that of the reply if
+ * it never will.
+ */
+size_t http_head_find(const uint8_t *bytes, size_t len,
+    const struct conf_http *, size_t *scanned, unsigned *status);
+
+/* Read a whole header.  Returns 0, or the status of the reply if the request is
+ * refused; head->exchange is good for that reply in any case. */
+unsigned http_head_parse(struct http_head *, const uint8_t *bytes, size_t len,
+    const struct conf_http *);
+
+/* Helpers for who reads fields elsewhere: trailers. */
+bool http_is_token(const char *bytes, size_t len);
+bool http_slice_is(struct http_slice, const char *lower_case);
+
+#endif

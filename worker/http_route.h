@@ -1,0 +1,14 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * Which handler a request is for.
+ */
+#ifndef WORKER_HTTP_ROUTE_H
+#define WORKER_HTTP_ROUTE_H
+
+#include "worker/http.h"
+
+/* Find the route of a request; where there are some, and none fits, the status
+ * of its exchange says so: 404, or 405 with the methods that do. */
+void http_route(struct http_head *, const struct conf_http *);
+
+#endif

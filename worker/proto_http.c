@@ -1,0 +1,395 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * HTTP/1.1: a request's body is the message, and a reply's body the reply.  See
+ * penstock-http(7).
+ *
+ * The header is read when it is whole, and once more when the body is: until
+ * then nothing of it is kept but where it ends.
+ */
+#include <stdio.h>
+#include <string.h>
+
+#include "worker/handler.h"
+#include "worker/http_chunks.h"
+#include "worker/http_date.h"
+#include "worker/http_head.h"
+
+/*
+ * Requests.
+ */
+
+static enum proto_verdict
+refuse(struct proto_message *message, unsigned status)
+{
+	struct http_exchange *exchange = &message->http->exchange;
+
+	exchange->status = (uint16_t)status;
+	exchange->close = true;
+	switch (status) {
+	case HTTP_413:
+	case HTTP_414:
+	case HTTP_431:
+		return (PROTO_TOO_LARGE);
+	}
+	return (PROTO_MALFORMED);
+}
+
+/* For a request that has no header, and a reply that is needed all the same. */
+static enum proto_verdict
+refuse_unread(struct proto_message *message, unsigned status)
+{
+	memset(&message->http->exchange, 0, sizeof(message->http->exchange));
+	return (refuse(message, status));
+}
+
+/* Read the header, and what it says of the body.  Returns 0 or a status. */
+static unsigned
+begin_body(const uint8_t *bytes, const struct conf_listener *conf,
+    struct proto_progress *progress, struct http_head *head)
+{
+	unsigned status;
+
+	status = http_head_parse(head, bytes, progress->head_len, &conf->http);
+	if (status != 0)
+		return (status);
+	progress->scanned = progress->head_len;
+	/* The body has a time of its own. */
+	progress->is_timed_anew = true;
+	progress->timed_len = progress->head_len;
+	switch (head->body) {
+	case HTTP_BODY_NONE:
+		progress->phase = HTTP_PHASE_WHOLE;
+		break;
+	case HTTP_BODY_LENGTH:
+		if (head->body_len > conf->max_message_size)
+			return (HTTP_413);
+		progress->body_len = head->body_len;
+		progress->phase = HTTP_PHASE_LENGTH;
+		break;
+	case HTTP_BODY_CHUNKED:
+		progress->phase = HTTP_PHASE_CHUNK;
+		break;
+	}
+	/* Who asks whether to send it is told that it is in vain. */
+	if (head->expects && head->body != HTTP_BODY_NONE)
+		return (head->exchange.status);
+	return (0);
+}
+
+/* Returns 0, or a status. */
+static unsigned
+read_body(uint8_t *bytes, size_t len, const struct conf_listener *conf,
+    struct proto_progress *progress)
+{
+	if (progress->phase == HTTP_PHASE_LENGTH) {
+		progress->scanned = len;
+		if (len - progress->head_len >= progress->body_len) {
+			progress->scanned = progress->head_len +
+			    progress->body_len;
+			progress->phase = HTTP_PHASE_WHOLE;
+		}
+		return (0);
+	}
+	return (http_chunks_read(bytes, len, conf, progress));
+}
+
+/* Whether enough of the body has come for its rest to have as long again. */
+static void
+take_time(size_t len, const struct conf_listener *conf,
+    struct proto_progress *progress)
+{
+	uint64_t due = (uint64_t)conf->http.min_body_rate *
+	    conf->read_timeout_ms / 1000;
+
+	if (len - progress->timed_len < due || len == progress->timed_len)
+		return;
+	progress->timed_len = len;
+	progress->is_timed_anew = true;
+}
+
+static enum proto_verdict
+wait_for_body(size_t len, const struct conf_listener *conf,
+    struct proto_progress *progress, bool expects)
+{
+	if (expects && !progress->told_continue && len == progress->head_len) {
+		progress->told_continue = true;
+		return (PROTO_INTERIM);
+	}
+	take_time(len, conf, progress);
+	return (PROTO_MORE);
+}
+
+/* Read a header that was good when its body began; after a reload it may not be
+ * any more.  Returns 0 or a status. */
+static unsigned
+read_again(const uint8_t *bytes, const struct conf_listener *conf,
+    const struct proto_progress *progress, struct http_head *head)
+{
+	unsigned status;
+
+	status = http_head_parse(head, bytes, progress->head_len, &conf->http);
+	if (status == 0 && progress->body_len > conf->max_message_size)
+		status = HTTP_413;
+	return (status);
+}
+
+static enum proto_verdict
+give(const uint8_t *bytes, const struct proto_progress *progress,
+    struct proto_message *message)
+{
+	message->payload = bytes + progress->head_len;
+	message->len = progress->body_len;
+	message->consumed = progress->scanned;
+	return (message->http->exchange.status == 0 ? PROTO_MESSAGE :
+	    PROTO_ANSWERED);
+}
+
+static enum proto_verdict
+parse(uint8_t *bytes, size_t len, const struct conf_listener *conf,
+    struct proto_progress *progress, struct proto_message *message)
+{
+	struct http_head *head = message->http;
+	bool is_read = false;
+	unsigned status = 0;
+
+	if (progress->phase == HTTP_PHASE_HEADER) {
+		progress->head_len = http_head_find(bytes, len, &conf->http,
+		    &progress->scanned, &status);
+		if (status != 0)
+			return (refuse_unread(message, status));
+		if (progress->head_len == 0)
+			return (PROTO_MORE);
+		status = begin_body(bytes, conf, progress, head);
+		if (status != 0)
+			return (refuse(message, status));
+		is_read = true;
+	}
+	if (progress->phase != HTTP_PHASE_WHOLE)
+		status = read_body(bytes, len, conf, progress);
+	if (status == 0 && progress->phase != HTTP_PHASE_WHOLE)
+		return (wait_for_body(len, conf, progress, is_read &&
+		    head->expects));
+	if (!is_read) {
+		unsigned again = read_again(bytes, conf, progress, head);
+
+		if (status == 0)
+			status = again;
+	}
+	if (status != 0)
+		return (refuse(message, status));
+	return (give(bytes, progress, message));
+}
+
+static bool
+can_resume(const struct proto_progress *progress, size_t len)
+{
+	size_t data_len = progress->body_len;
+
+	if (progress->phase == HTTP_PHASE_HEADER)
+		return (progress->head_len == 0 && data_len == 0 &&
+		    progress->framing_len == 0 && progress->timed_len == 0);
+	if (progress->phase > HTTP_PHASE_WHOLE || progress->timed_len > len ||
+	    progress->head_len == 0 || progress->head_len > progress->scanned)
+		return (false);
+	/* Else it is what has been moved together, or the whole. */
+	if (progress->phase == HTTP_PHASE_LENGTH)
+		data_len = 0;
+	return (data_len <= progress->scanned - progress->head_len);
+}
+
+/*
+ * Replies.
+ */
+
+/* One status: its line, and its two bodies. */
+struct status {
+	unsigned code;
+	const char *reason;
+	const char *text;
+	const char *json;
+};
+
+static const struct status statuses[] = {
+#define HTTP_STATUS_ROW(code, reason)					\
+	{ code, reason, #code " " reason "\n",				\
+	  "{\"status\":" #code ",\"error\":\"" reason "\"}\n" },
+	HTTP_STATUSES(HTTP_STATUS_ROW)
+#undef HTTP_STATUS_ROW
+};
+
+/* The reasons of those that handlers alone give; others have none, which is as
+ * good. */
+static const struct {
+	unsigned code;
+	const char *reason;
+} more_reasons[] = {
+	{ 201, "Created" }, { 202, "Accepted" }, { 204, "No Content" },
+	{ 206, "Partial Content" }, { 301, "Moved Permanently" },
+	{ 302, "Found" }, { 303, "See Other" }, { 304, "Not Modified" },
+	{ 307, "Temporary Redirect" }, { 308, "Permanent Redirect" },
+	{ 401, "Unauthorized" }, { 403, "Forbidden" },
+	{ 406, "Not Acceptable" }, { 409, "Conflict" }, { 410, "Gone" },
+	{ 412, "Precondition Failed" }, { 415, "Unsupported Media Type" },
+	{ 422, "Unprocessable Content" }, { 429, "Too Many Requests" },
+	{ 502, "Bad Gateway" },
+};
+
+static const struct status *
+find_status(unsigned code)
+{
+	for (size_t i = 0; i < sizeof(statuses) / sizeof(*statuses); i++)
+		if (statuses[i].code == code)
+			return (&statuses[i]);
+	return (NULL);
+}
+
+static const char *
+reason_of(unsigned code)
+{
+	const struct status *status;
+
+	if (code == HTTP_OK)
+		return ("OK");
+	if ((status = find_status(code)) != NULL)
+		return (status->reason);
+	for (size_t i = 0; i < sizeof(more_reasons) / sizeof(*more_reasons);
+	    i++)
+		if (more_reasons[i].code == code)
+			return (more_reasons[i].reason);
+	return ("");
+}
+
+static struct payload
+explain(enum proto_trouble trouble, struct http_exchange *exchange)
+{
+	static const uint16_t codes[] = {
+		[TROUBLE_BUSY] = HTTP_503,
+		[TROUBLE_LATE] = HTTP_408,
+		[TROUBLE_TIMEOUT] = HTTP_504,
+		[TROUBLE_FAILED] = HTTP_500,
+	};
+	const struct status *status;
+	const char *body;
+
+	if (trouble != TROUBLE_REFUSED) {
+		exchange->status = codes[trouble];
+		exchange->note[0] = '\0';
+	}
+	exchange->is_trouble = true;
+	status = find_status(exchange->status);
+	body = exchange->wants_json ? status->json : status->text;
+	return ((struct payload){ (const uint8_t *)body, strlen(body) });
+}
+
+static void
+put(struct proto_framing *framing, const char *text, size_t len)
+{
+	memcpy(framing->head + framing->head_len, text, len);
+	framing->head_len += len;
+}
+
+#define PUT(framing, literal) put(framing, literal, sizeof(literal) - 1)
+
+static void
+put_text(struct proto_framing *framing, const char *text)
+{
+	put(framing, text, strlen(text));
+}
+
+static void
+put_number(struct proto_framing *framing, size_t number)
+{
+	char digits[24];
+	size_t at = sizeof(digits);
+
+	do {
+		digits[--at] = (char)('0' + number % 10);
+		number /= 10;
+	} while (number > 0);
+	put(framing, digits + at, sizeof(digits) - at);
+}
+
+static void
+put_type(struct proto_framing *framing, const struct http_exchange *exchange)
+{
+	PUT(framing, "\r\nContent-Type: ");
+	if (exchange->is_trouble)
+		put_text(framing, exchange->wants_json ? "application/json" :
+		    "text/plain; charset=utf-8");
+	else if (exchange->note[0] != '\0')
+		put_text(framing, exchange->note);
+	else
+		PUT(framing, "application/octet-stream");
+}
+
+static void
+put_body_fields(struct proto_framing *framing, size_t payload_len,
+    const struct http_exchange *exchange)
+{
+	if (exchange->status == HTTP_NO_CONTENT ||
+	    exchange->status == HTTP_NOT_MODIFIED) {
+		framing->is_bare = true;
+		return;
+	}
+	framing->is_bare = exchange->is_head;
+	put_type(framing, exchange);
+	PUT(framing, "\r\nContent-Length: ");
+	put_number(framing, payload_len);
+}
+
+/* What stands in replies about trouble alone. */
+static void
+put_advice(struct proto_framing *framing, const struct http_exchange *exchange)
+{
+	if (exchange->status == HTTP_503)
+		PUT(framing, "\r\nRetry-After: 1");
+	if (exchange->status == HTTP_405) {
+		PUT(framing, "\r\nAllow: ");
+		put_text(framing, exchange->note);
+	}
+}
+
+static void
+put_status(struct proto_framing *framing, unsigned status)
+{
+	PUT(framing, "HTTP/1.1 ");
+	put_number(framing, status);
+	PUT(framing, " ");
+	put_text(framing, reason_of(status));
+}
+
+static void
+frame(struct proto_framing *framing, size_t payload_len,
+    const struct conf_listener *conf, const struct http_exchange *exchange)
+{
+	framing->head_len = framing->tail_len = 0;
+	if (exchange->status == HTTP_CONTINUE) {
+		PUT(framing, "HTTP/1.1 100 Continue\r\n\r\n");
+		return;
+	}
+	put_status(framing, exchange->status != 0 ? exchange->status : HTTP_OK);
+	PUT(framing, "\r\nDate: ");
+	put(framing, http_date(), HTTP_DATE_LEN);
+	if (*conf->http.server != '\0') {
+		PUT(framing, "\r\nServer: ");
+		put_text(framing, conf->http.server);
+	}
+	put_body_fields(framing, payload_len, exchange);
+	if (exchange->is_trouble)
+		put_advice(framing, exchange);
+	if (exchange->close)
+		PUT(framing, "\r\nConnection: close");
+	else if (exchange->is_10)
+		PUT(framing, "\r\nConnection: keep-alive");
+	PUT(framing, "\r\n\r\n");
+}
+
+const struct proto proto_http = {
+	.name = "http",
+	.parse = parse,
+	.can_resume = can_resume,
+	.frame = frame,
+	.explain = explain,
+	.empty = true,
+	.has_exchange = true,
+};
