@@ -694,11 +694,14 @@ static int
 handle_input(struct conn *conn, struct input *input)
 {
 	struct buffer_pool *buffers = &conn_worker(conn)->buffers;
+	bool is_timed_anew;
 	ssize_t used;
 	size_t left;
 
 	if ((used = handle_messages(conn, input)) == -1)
 		return (-1);
+	is_timed_anew = input->progress.is_timed_anew;
+	input->progress.is_timed_anew = false;
 	left = input->len - (size_t)used;
 	if (conn->finishing)
 		return (0);
@@ -711,10 +714,8 @@ handle_input(struct conn *conn, struct input *input)
 	    keep_unfinished(conn, input, (size_t)used) == -1)
 		return (refuse_for_memory(conn));
 	if (left == 0 || used > 0 || conn->deadline != DEADLINE_READ ||
-	    input->progress.is_timed_anew) {
-		input->progress.is_timed_anew = false;
+	    is_timed_anew)
 		set_reading_deadline(conn);
-	}
 	if (conn->pending != NULL)
 		conn->pending->unhandled = left > 0 && !may_handle(conn);
 	return (0);

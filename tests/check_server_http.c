@@ -1,0 +1,566 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * HTTP/1.1 over sockets: what is read, what is answered, and when a connection
+ * ends.
+ */
+#include <sys/socket.h>
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "tests/client.h"
+#include "tests/harness.h"
+#include "tests/http_table.h"
+
+enum { WEB_PORT = 9004 };
+
+#define WEB(handler, more)	LISTENER("web", "9004", "http", handler, more)
+#define ROUTED(routes, more)						\
+	"{ name = \"web\"; address = \"$A:9004\"; protocol = \"http\"; "	\
+	"routes = ( " routes " ); " more " }"
+
+#define N	"\r\n"
+#define GET	"GET / HTTP/1.1" N "Host: a" N
+#define POST	"POST / HTTP/1.1" N "Host: a" N
+
+/*
+ * A client.
+ */
+
+/* A reply as it has been read. */
+struct reply {
+	unsigned status;
+	bool close;
+	size_t len;		/* of the body */
+	char head[2048];
+	char body[4096];	/* its beginning; a string */
+};
+
+/* Read byte by byte, so that nothing of the next reply is taken. */
+static void
+read_head(int fd, struct reply *reply)
+{
+	size_t len = 0;
+
+	do {
+		ck_assert_uint_lt(len, sizeof(reply->head) - 1);
+		await(client_has_input(fd));
+		ck_assert_int_eq(recv(fd, reply->head + len, 1, 0), 1);
+		reply->head[++len] = '\0';
+	} while (len < 4 || strcmp(reply->head + len - 4, N N) != 0);
+	ck_assert_int_eq(sscanf(reply->head, "HTTP/1.1 %u ", &reply->status),
+	    1);
+	reply->close = strstr(reply->head, N "Connection: close" N) != NULL;
+}
+
+static void
+read_body(int fd, struct reply *reply)
+{
+	size_t got = 0;
+	ssize_t n;
+
+	while (got < reply->len) {
+		await(client_has_input(fd));
+		n = recv(fd, reply->body + got, reply->len - got, 0);
+		ck_assert_int_gt(n, 0);
+		got += (size_t)n;
+	}
+	reply->body[got] = '\0';
+}
+
+static void
+read_reply(int fd, struct reply *reply, bool is_head)
+{
+	static const char field[] = N "Content-Length: ";
+	const char *length;
+
+	read_head(fd, reply);
+	length = strstr(reply->head, field);
+	reply->len = length != NULL ?
+	    strtoul(length + strlen(field), NULL, 10) : 0;
+	reply->body[0] = '\0';
+	ck_assert_uint_lt(reply->len, sizeof(reply->body));
+	if (!is_head)
+		read_body(fd, reply);
+}
+
+static void
+expect_reply(int fd, unsigned status, const char *body, bool close)
+{
+	struct reply reply;
+
+	read_reply(fd, &reply, false);
+	ck_assert_uint_eq(reply.status, status);
+	ck_assert_int_eq(reply.close, close);
+	if (body != NULL)
+		ck_assert_str_eq(reply.body, body);
+}
+
+static void
+ask(int fd, const char *request, unsigned status, const char *body, bool close)
+{
+	client_send_text(fd, request);
+	expect_reply(fd, status, body, close);
+}
+
+/*
+ * The table.
+ */
+
+static bool
+is_head_row(const struct http_row *row)
+{
+	return (strncmp(row->raw, "HEAD ", 5) == 0);
+}
+
+/* The reply to a row has come; then there is that to the canary, or the end. */
+static void
+expect_row(int fd, const struct http_row *row)
+{
+	struct reply reply;
+
+	do {
+		read_reply(fd, &reply, is_head_row(row));
+	} while (reply.status == 100);
+	ck_assert_msg(reply.status == row->status, "%u instead of %u: %s",
+	    reply.status, row->status, row->raw);
+	ck_assert_int_eq(reply.close, !row->stays);
+	if (row->status == 200)
+		ck_assert_str_eq(reply.body, row->body);
+	if (row->stays)
+		expect_reply(fd, 200, "canary", false);
+	else
+		client_expect_eof(fd);
+}
+
+/* Send a row and the canary in two pieces. */
+static void
+try_row(const struct http_row *row, size_t cut)
+{
+	int fd = client_connect(WEB_PORT);
+
+	client_send(fd, row->raw, cut);
+	client_send(fd, row->raw + cut, row->len - cut);
+	client_send_text(fd, http_canary);
+	expect_row(fd, row);
+	close(fd);
+}
+
+START_TEST(every_request_of_the_table_has_its_status)
+{
+	struct server *srv = server_start("workers = 1;",
+	    WEB("echo", HTTP_TABLE_LIMITS));
+
+	for (size_t i = 0; i < http_table_len; i++) {
+		try_row(&http_table[i], http_table[i].len);
+		try_row(&http_table[i], http_table[i].len / 2);
+	}
+	server_end(srv);
+}
+END_TEST
+
+/*
+ * Connections.
+ */
+
+START_TEST(a_connection_stays_until_a_request_says_that_it_is_the_last)
+{
+	struct server *srv = server_start("workers = 1;", WEB("echo", ""));
+	int fd = client_connect(WEB_PORT);
+
+	for (int i = 0; i < 100; i++)
+		ask(fd, POST "Content-Length: 5" N N "hello", 200, "hello",
+		    false);
+	ask(fd, GET "Connection: close" N N GET N, 200, "", true);
+	client_expect_eof(fd);
+	close(fd);
+	server_expect(srv, "event=conn_close reason=done messages=101");
+	server_end(srv);
+}
+END_TEST
+
+START_TEST(pipelined_requests_are_answered_in_their_order)
+{
+	enum { MANY = 500 };
+	struct server *srv = server_start("workers = 1;", WEB("echo", ""));
+	int fd = client_connect(WEB_PORT);
+	char request[128], body[32];
+
+	for (int i = 0; i < MANY; i++) {
+		snprintf(body, sizeof(body), "message %d", i);
+		snprintf(request, sizeof(request), POST "Content-Length: %zu"
+		    N N "%s", strlen(body), body);
+		client_send_text(fd, request);
+	}
+	for (int i = 0; i < MANY; i++) {
+		snprintf(body, sizeof(body), "message %d", i);
+		expect_reply(fd, 200, body, false);
+	}
+	close(fd);
+	server_end(srv);
+}
+END_TEST
+
+START_TEST(max_requests_ends_a_connection_and_says_so)
+{
+	struct server *srv = server_start("workers = 1;",
+	    WEB("echo", "max_requests = 3;"));
+	int fd = client_connect(WEB_PORT);
+
+	client_send_text(fd, GET N GET N GET N GET N);
+	expect_reply(fd, 200, "", false);
+	expect_reply(fd, 200, "", false);
+	expect_reply(fd, 200, "", true);
+	client_expect_eof(fd);
+	close(fd);
+	server_end(srv);
+}
+END_TEST
+
+START_TEST(a_client_that_asks_first_is_told_to_go_on)
+{
+	struct server *srv = server_start("workers = 1;", WEB("echo", ""));
+	int fd = client_connect(WEB_PORT);
+
+	client_send_text(fd, POST "Expect: 100-continue" N
+	    "Content-Length: 5" N N);
+	client_expect_text(fd, "HTTP/1.1 100 Continue" N N);
+	ask(fd, "hello", 200, "hello", false);
+	close(fd);
+	server_end(srv);
+}
+END_TEST
+
+START_TEST(the_reply_to_head_has_a_length_and_no_body)
+{
+	struct server *srv = server_start("workers = 1;", WEB("echo", ""));
+	int fd = client_connect(WEB_PORT);
+	struct reply reply;
+
+	client_send_text(fd, "HEAD / HTTP/1.1" N "Host: a" N
+	    "Content-Length: 5" N N "hello" GET N);
+	read_reply(fd, &reply, true);
+	ck_assert_uint_eq(reply.status, 200);
+	ck_assert_uint_eq(reply.len, 5);
+	expect_reply(fd, 200, "", false);
+	close(fd);
+	server_end(srv);
+}
+END_TEST
+
+START_TEST(a_half_closed_client_has_its_replies)
+{
+	struct server *srv = server_start("workers = 1;", WEB("echo", ""));
+	int fd = client_connect(WEB_PORT);
+
+	client_send_text(fd, GET N GET N "GET /unfin");
+	client_half_close(fd);
+	expect_reply(fd, 200, "", false);
+	expect_reply(fd, 200, "", false);
+	client_expect_eof(fd);
+	close(fd);
+	server_end(srv);
+}
+END_TEST
+
+/*
+ * Routes.
+ */
+
+START_TEST(requests_go_by_routes)
+{
+	struct server *srv = server_start("workers = 1;", ROUTED(
+	    "{ path = \"/e\"; methods = [ \"POST\", \"PUT\" ]; "
+	    "handler = \"echo\"; }, "
+	    "{ path = \"/d/\"; match = \"prefix\"; handler = \"discard\"; }",
+	    "server = \"me\";"));
+	int fd = client_connect(WEB_PORT);
+	struct reply reply;
+
+	ask(fd, "POST /e?x HTTP/1.1" N "Host: a" N "Content-Length: 2" N N
+	    "ab", 200, "ab", false);
+	ask(fd, "GET /d/x HTTP/1.1" N "Host: a" N N, 204, "", false);
+	ask(fd, "GET /x HTTP/1.1" N "Host: a" N N, 404, "404 Not Found\n",
+	    false);
+	ask(fd, "POST /x HTTP/1.1" N "Host: a" N "Content-Length: 2" N
+	    "Accept: application/json" N N "ab", 404,
+	    "{\"status\":404,\"error\":\"Not Found\"}\n", false);
+	client_send_text(fd, "GET /e HTTP/1.1" N "Host: a" N N);
+	read_reply(fd, &reply, false);
+	ck_assert_uint_eq(reply.status, 405);
+	ck_assert_ptr_nonnull(strstr(reply.head, N "Allow: POST, PUT" N));
+	ck_assert_ptr_nonnull(strstr(reply.head, N "Server: me" N));
+	/* Who asks before it sends the body is spared that. */
+	ask(fd, "POST /x HTTP/1.1" N "Host: a" N "Content-Length: 2" N
+	    "Expect: 100-continue" N N, 404, NULL, true);
+	client_expect_eof(fd);
+	close(fd);
+	server_end(srv);
+}
+END_TEST
+
+/*
+ * Limits.
+ */
+
+/* A reply was once lost to the reset that unread input causes. */
+START_TEST(an_early_reply_reaches_a_client_that_is_still_sending)
+{
+	enum { BIG = 10 * 1000 * 1000 };
+	static const char *const heads[] = {
+		POST "Content-Length: 10000000" N N,
+		POST "Content-Length: x" N N,
+	};
+	struct server *srv = server_start("workers = 1;", WEB("echo", ""));
+	char *body = calloc(1, BIG);
+	struct reply reply;
+	size_t sent;
+	int fd;
+
+	ck_assert_ptr_nonnull(body);
+	for (int i = 0; i < 100; i++) {
+		fd = client_connect(WEB_PORT);
+		client_send_text(fd, heads[i % 2]);
+		sent = client_stuff(fd, body, 65536, BIG);
+		ck_assert_uint_gt(sent, 0);
+		read_reply(fd, &reply, false);
+		ck_assert_uint_eq(reply.status, i % 2 == 0 ? 413 : 400);
+		ck_assert(reply.close);
+		ck_assert_int_eq(client_read_to_end(fd), CLIENT_EOF);
+		close(fd);
+	}
+	free(body);
+	server_end(srv);
+}
+END_TEST
+
+START_TEST(a_client_over_the_limit_is_answered_503)
+{
+	struct server *srv = server_start("workers = 1;",
+	    WEB("echo", "max_connections = 1;"));
+	int one = client_connect(WEB_PORT), over;
+	struct reply reply;
+
+	ask(one, GET N, 200, "", false);
+	over = client_connect(WEB_PORT);
+	read_reply(over, &reply, false);
+	ck_assert_uint_eq(reply.status, 503);
+	ck_assert(reply.close);
+	ck_assert_ptr_nonnull(strstr(reply.head, N "Retry-After: 1" N));
+	client_expect_eof(over);
+	ask(one, GET N, 200, "", false);
+	close(over);
+	close(one);
+	server_end(srv);
+}
+END_TEST
+
+START_TEST(a_slow_header_is_answered_408_and_gone_in_time)
+{
+	struct server *srv = server_start("workers = 1;",
+	    WEB("echo", "read_timeout = 0.5;"));
+	int fd = client_connect(WEB_PORT);
+	uint64_t began_ms = clock_ms();
+
+	/* However steadily it drips. */
+	for (int i = 0; !client_has_input(fd); i++) {
+		client_send_text(fd, i == 0 ? "G" : i == 1 ? "E" :
+		    i == 2 ? "T" : i == 3 ? " " : i == 4 ? "/" : "x");
+		for (int j = 0; j < 10 && !client_has_input(fd); j++)
+			await_pause();
+	}
+	expect_reply(fd, 408, NULL, true);
+	ck_assert_uint_ge(clock_ms() - began_ms, 500);
+	server_expect(srv, "event=conn_close reason=read_timeout");
+	ck_assert_uint_le(clock_ms() - began_ms, 1500 * slow_factor());
+	close(fd);
+	server_end(srv);
+}
+END_TEST
+
+START_TEST(a_body_below_the_rate_is_answered_408)
+{
+	struct server *srv = server_start("workers = 1;", WEB("echo",
+	    "read_timeout = 0.5; min_body_rate = 1000;"));
+	int fd = client_connect(WEB_PORT);
+
+	client_send_text(fd, POST "Content-Length: 1000" N N);
+	while (!client_has_input(fd)) {
+		client_send_text(fd, "x");
+		for (int j = 0; j < 10 && !client_has_input(fd); j++)
+			await_pause();
+	}
+	expect_reply(fd, 408, NULL, true);
+	close(fd);
+	server_end(srv);
+}
+END_TEST
+
+START_TEST(a_body_above_the_rate_may_take_longer_than_read_timeout)
+{
+	enum { PIECES = 60, PIECE = 50 };
+	struct server *srv = server_start("workers = 1;", WEB("echo",
+	    "read_timeout = 0.3; min_body_rate = 100;"));
+	int fd = client_connect(WEB_PORT);
+	char piece[PIECE + 1];
+	uint64_t began_ms = clock_ms(), until_ms;
+
+	memset(piece, 'x', PIECE);
+	piece[PIECE] = '\0';
+	client_send_text(fd, POST "Content-Length: 3000" N N);
+	for (int i = 0; i < PIECES; i++) {
+		client_send_text(fd, piece);
+		for (until_ms = clock_ms() + 15; clock_ms() < until_ms;)
+			await_pause();
+	}
+	expect_reply(fd, 200, NULL, false);
+	ck_assert_uint_gt(clock_ms() - began_ms, 600);
+	close(fd);
+	server_end(srv);
+}
+END_TEST
+
+/*
+ * Drains.
+ */
+
+START_TEST(a_drain_says_close_in_the_last_reply)
+{
+	struct server *srv = server_start("workers = 1; drain_spread = 5.0;",
+	    WEB("echo", ""));
+	int fd = client_connect(WEB_PORT), other = client_connect(WEB_PORT);
+
+	ask(fd, GET N, 200, "", false);
+	ask(other, GET N, 200, "", false);
+	server_signal(srv, SIGTERM);
+	server_expect(srv, "event=worker_drain");
+	/* Two at once: the first says nothing of it. */
+	client_send_text(fd, GET N GET N);
+	expect_reply(fd, 200, "", false);
+	expect_reply(fd, 200, "", true);
+	client_expect_eof(fd);
+	close(fd);
+	ask(other, GET N, 200, "", true);
+	client_expect_eof(other);
+	close(other);
+	server_await_exit(srv, 0);
+	server_end(srv);
+}
+END_TEST
+
+START_TEST(a_reload_says_close_to_nobody)
+{
+	struct server *srv = server_start("workers = 1;", WEB("echo", ""));
+	int idle = client_connect(WEB_PORT), busy = client_connect(WEB_PORT);
+
+	ask(idle, GET N, 200, "", false);
+	client_send_text(busy, POST "Content-Length: 5" N N "he");
+	server_reload(srv);
+	ask(idle, GET N, 200, "", false);
+	ask(busy, "llo", 200, "hello", false);
+	close(idle);
+	close(busy);
+	server_end(srv);
+}
+END_TEST
+
+/*
+ * Clients that others wrote.
+ */
+
+static bool
+has_program(const char *name)
+{
+	char command[64];
+
+	snprintf(command, sizeof(command), "command -v %s >/dev/null", name);
+	return (system(command) == 0);
+}
+
+/* Run a shell command with the server's address in $URL. */
+static void
+run(const char *command)
+{
+	char url[64], output[4096];
+	FILE *from;
+	size_t len;
+
+	snprintf(url, sizeof(url), "http://%s:%d", own_address(), WEB_PORT);
+	setenv("URL", url, 1);
+	ck_assert_ptr_nonnull(from = popen(command, "re"));
+	len = fread(output, 1, sizeof(output) - 1, from);
+	output[len] = '\0';
+	ck_assert_msg(pclose(from) == 0, "%s: %s", command, output);
+}
+
+START_TEST(curl_is_served)
+{
+	struct server *srv;
+
+	if (!has_program("curl"))
+		return;
+	srv = server_start("workers = 2;",
+	    WEB("echo", "max_message_size = 16777216;"));
+	run("exec 2>&1; set -e; f=$(mktemp); trap 'rm -f $f' EXIT; "
+	    "head -c 10000000 /dev/urandom >$f; "
+	    "test \"$(curl -sS $URL -d hello)\" = hello; "
+	    "curl -sSI $URL | grep -q '^HTTP/1.1 200'; "
+	    "curl -sS0 $URL -d hi | grep -qx hi; "
+	    "curl -sS --data-binary @$f $URL | cmp - $f; "
+	    "curl -sS -H 'Expect: 100-continue' --data-binary @$f $URL | "
+	    "cmp - $f; "
+	    "curl -sS -H 'Transfer-Encoding: chunked' --data-binary @$f $URL | "
+	    "cmp - $f");
+	server_end(srv);
+}
+END_TEST
+
+START_TEST(python_keeps_a_connection_alive)
+{
+	static const char script[] =
+	    "python3 - 2>&1 <<'END'\n"
+	    "import http.client, os\n"
+	    "c = http.client.HTTPConnection(os.environ['URL'][7:])\n"
+	    "c.connect()\n"
+	    "s = c.sock\n"
+	    "for i in range(1000):\n"
+	    "    body = b'x' * (i * 7)\n"
+	    "    c.request('POST', '/a/%d' % i, body)\n"
+	    "    r = c.getresponse()\n"
+	    "    assert r.status == 200 and r.read() == body\n"
+	    "    assert c.sock is s\n"
+	    "    c.request('PUT', '/', iter([body, b'y']),\n"
+	    "        encode_chunked=True,\n"
+	    "        headers={'Transfer-Encoding': 'chunked'})\n"
+	    "    assert c.getresponse().read() == body + b'y'\n"
+	    "END\n";
+	struct server *srv;
+
+	if (!has_program("python3"))
+		return;
+	srv = server_start("workers = 2;", WEB("echo", ""));
+	run(script);
+	server_end(srv);
+}
+END_TEST
+
+RUN_TESTS("server_http",
+    every_request_of_the_table_has_its_status,
+    a_connection_stays_until_a_request_says_that_it_is_the_last,
+    pipelined_requests_are_answered_in_their_order,
+    max_requests_ends_a_connection_and_says_so,
+    a_client_that_asks_first_is_told_to_go_on,
+    the_reply_to_head_has_a_length_and_no_body,
+    a_half_closed_client_has_its_replies,
+    requests_go_by_routes,
+    an_early_reply_reaches_a_client_that_is_still_sending,
+    a_client_over_the_limit_is_answered_503,
+    a_slow_header_is_answered_408_and_gone_in_time,
+    a_body_below_the_rate_is_answered_408,
+    a_body_above_the_rate_may_take_longer_than_read_timeout,
+    a_drain_says_close_in_the_last_reply,
+    a_reload_says_close_to_nobody,
+    curl_is_served,
+    python_keeps_a_connection_alive)
