@@ -75,6 +75,7 @@ struct conf_handler {
 	unsigned pipeline;		/* requests at once, of one process of a
 					   command */
 	bool metadata;			/* a frame of facts before each one */
+	bool reply_metadata;		/* the same before each reply */
 	bool tagged;			/* replies may come in any order */
 	bool ready;			/* the program says when it is */
 	struct conf_setting *environment;	/* added to the master's */

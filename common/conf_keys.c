@@ -221,6 +221,8 @@ static const struct conf_key handler_keys[] = {
 	  .kinds = COMMAND, .min = 1, .max = 1024, .initial = 1 },
 	{ .name = "metadata", .type = CONF_BOOL, AT(conf_handler, metadata),
 	  .kinds = COMMAND },
+	{ .name = "reply_metadata", .type = CONF_BOOL,
+	  AT(conf_handler, reply_metadata), .kinds = COMMAND },
 	{ .name = "tagged", .type = CONF_BOOL, AT(conf_handler, tagged),
 	  .kinds = COMMAND },
 	{ .name = "ready", .type = CONF_BOOL, AT(conf_handler, ready),

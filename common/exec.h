@@ -30,7 +30,23 @@ struct exec_request {
 	uint8_t pad;
 	uint16_t listener;	/* index in conf->listeners */
 	uint16_t pad2;
+	uint32_t http_len;	/* of the struct exec_http with its strings that
+				   the payload begins with; 0: there is none */
+	uint32_t pad3;
 };
+
+/*
+ * A request of HTTP.  Behind this stand strings, each with its NUL: method,
+ * target, path, query, then name and value of each field; and zeroes, so that
+ * the payload is aligned and the last byte a NUL.
+ */
+struct exec_http {
+	uint16_t nfields;
+	uint8_t has_query;	/* else its string is empty */
+	uint8_t is_10;		/* HTTP/1.0 */
+};
+
+enum { EXEC_HTTP_ALIGN = 16 };
 
 enum exec_result {
 	EXEC_REPLY,		/* the payload is the reply */
@@ -41,7 +57,9 @@ enum exec_result {
 struct exec_reply {
 	uint64_t tag;
 	uint32_t result;	/* enum exec_result */
-	uint32_t pad;
+	uint16_t status;	/* of HTTP; 0: the usual one */
+	uint16_t type_len;	/* bytes of a content type behind the reply,
+				   which are not its own; 0: the usual one */
 };
 
 #endif

@@ -4,7 +4,9 @@
 #include <sys/socket.h>
 
 #include <arpa/inet.h>
+#include <stdbool.h>
 #include <stdio.h>
+#include <string.h>
 
 /* The pointers that a module hands back are those of its thread's call, which
  * has request and reply as members. */
@@ -71,22 +73,89 @@ call_free(struct call *call)
 	free(call->draft);
 }
 
+/* The next of the strings, the last of which ends where they all do. */
+static const char *
+next_string(const char **at, const char *end)
+{
+	const char *string = *at;
+
+	if (string == end)
+		return ("");
+	*at += strlen(string) + 1;
+	return (string);
+}
+
+/* What HTTP tells.  It ends with a NUL, as the worker has filled it up with
+ * them, or nobody looks at it. */
 static void
-describe(struct penstock_request *request, const struct conf *conf,
-    const struct job *job)
+describe_http(struct call *call, const struct job *job)
+{
+	struct penstock_request *request = &call->request;
+	const char *at = (const char *)job->payload + sizeof(struct exec_http);
+	const char *end = (const char *)job->payload + job->facts.http_len;
+	const struct exec_http *http = (const void *)job->payload;
+
+	request->method = NULL;
+	request->target = request->path = request->query = NULL;
+	request->fields = call->fields;
+	request->nfields = 0;
+	if (job->facts.http_len == 0 || end[-1] != '\0')
+		return;
+	request->method = next_string(&at, end);
+	request->target = next_string(&at, end);
+	request->path = next_string(&at, end);
+	request->query = next_string(&at, end);
+	if (http->has_query == 0)
+		request->query = NULL;
+	while (request->nfields < http->nfields &&
+	    request->nfields < CONF_FIELDS_MAX) {
+		struct penstock_field *field;
+
+		field = &call->fields[request->nfields++];
+		field->name = next_string(&at, end);
+		field->value = next_string(&at, end);
+	}
+}
+
+static void
+describe(struct call *call, const struct job *job)
 {
 	const struct exec_request *facts = &job->facts;
+	struct penstock_request *request = &call->request;
 
-	request->payload = job->payload;
-	request->length = job->len;
+	request->payload = job->payload + facts->http_len;
+	request->length = job->len - facts->http_len;
 	request->conn_id = facts->conn;
 	request->request_id = facts->tag;
-	request->listener = conf->listeners[facts->listener].name;
+	request->listener = call->conf->listeners[facts->listener].name;
 	request->arrived_us = facts->arrived_us;
 	request->deadline_us = facts->deadline_us;
 	request->family = facts->family;
 	request->address = facts->peer;
 	request->port = facts->peer_port;
+	describe_http(call, job);
+}
+
+/* A module may have gone by penstock_set_content_type(). */
+static bool
+is_content_type(const char type[PENSTOCK_CONTENT_TYPE_MAX])
+{
+	for (size_t i = 0; i < PENSTOCK_CONTENT_TYPE_MAX; i++) {
+		if (type[i] == '\0')
+			return (true);
+		if (type[i] < ' ' || type[i] > '~')
+			return (false);
+	}
+	return (false);
+}
+
+static bool
+may_be_sent(const struct penstock_reply *reply)
+{
+	return (reply->failed == 0 && reply->length <= reply->capacity &&
+	    (reply->status == 0 ||
+	    (reply->status >= 200 && reply->status <= 599)) &&
+	    is_content_type(reply->content_type));
 }
 
 static enum exec_result
@@ -94,18 +163,53 @@ judge(int returned, const struct penstock_reply *reply)
 {
 	switch (returned) {
 	case PENSTOCK_REPLY:
-		if (reply->failed != 0 || reply->length > reply->capacity)
-			break;
-		return (EXEC_REPLY);
+		return (may_be_sent(reply) ? EXEC_REPLY : EXEC_FAILED);
 	case PENSTOCK_SILENT:
 		return (EXEC_SILENT);
 	}
 	return (EXEC_FAILED);
 }
 
+/* The content type goes behind the reply. */
+static void
+put_type(struct call *call)
+{
+	struct penstock_reply *reply = &call->reply;
+	size_t len = strlen(reply->content_type);
+
+	if (len == 0)
+		return;
+	if (len > reply->capacity - reply->length && grow(reply, len) == -1) {
+		call->head.result = EXEC_FAILED;
+		return;
+	}
+	memcpy(reply->data + reply->length, reply->content_type, len);
+	call->head.type_len = (uint16_t)len;
+	call->len += len;
+}
+
+/* What is to be sent of what the module returned. */
+static void
+conclude(struct call *call, const struct job *job, int returned)
+{
+	struct penstock_reply *reply = &call->reply;
+
+	call->head = (struct exec_reply){
+		.tag = job->facts.tag,
+		.result = judge(returned, reply),
+	};
+	call->len = 0;
+	if (call->head.result != EXEC_REPLY)
+		return;
+	call->len = reply->length;
+	call->head.status = (uint16_t)reply->status;
+	put_type(call);
+	if (call->head.result != EXEC_REPLY)
+		call->len = 0;
+}
+
 int
-call_run(struct call *call, const struct module *module, const struct job *job,
-    enum exec_result *result)
+call_run(struct call *call, const struct module *module, const struct job *job)
 {
 	struct penstock_reply *reply = &call->reply;
 	struct chunk *draft = call->draft;
@@ -115,10 +219,10 @@ call_run(struct call *call, const struct module *module, const struct job *job,
 	use_draft(call, draft);
 	reply->length = 0;
 	reply->failed = 0;
-	describe(&call->request, call->conf, job);
-	*result = judge(module->handler->handle(module->state, &call->request,
-	    reply), reply);
-	if (*result != EXEC_REPLY)
-		reply->length = 0;
+	reply->status = 0;
+	reply->content_type[0] = '\0';
+	describe(call, job);
+	conclude(call, job, module->handler->handle(module->state,
+	    &call->request, reply));
 	return (0);
 }

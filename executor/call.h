@@ -20,15 +20,18 @@ struct call {
 	struct penstock_reply reply;
 	const struct conf *conf;	/* borrowed */
 	struct chunk *draft;		/* owned; NULL after a large reply */
+	struct exec_reply head;		/* of the reply that is there */
+	size_t len;			/* of that, with its content type */
+	struct penstock_field fields[CONF_FIELDS_MAX];
 	char peer[CALL_PEER_MAX];
 };
 
 void call_init(struct call *, const struct conf *, unsigned thread);
 void call_free(struct call *);
 
-/* Handle the job; the reply is in call->draft with call->reply.length bytes
- * then.  Returns -1 with errno set if there is no memory to begin with. */
-int call_run(struct call *, const struct module *, const struct job *,
-    enum exec_result *);
+/* Handle the job; the reply is in call->draft with call->len bytes then, and has
+ * call->head.  Returns -1 with errno set if there is no memory to begin
+ * with. */
+int call_run(struct call *, const struct module *, const struct job *);
 
 #endif

@@ -69,6 +69,18 @@ check_length(const struct intake *intake, size_t len)
 	return (NULL);
 }
 
+static const char *
+check_facts(const struct intake *intake, const struct job *job)
+{
+	uint32_t http_len = job->facts.http_len;
+
+	if (job->facts.listener >= intake->nlisteners)
+		return ("a request from no listener");
+	if (http_len > job->len || http_len % EXEC_HTTP_ALIGN != 0)
+		return ("a request of HTTP that is none");
+	return (NULL);
+}
+
 static size_t
 length_at(const uint8_t *bytes)
 {
@@ -94,9 +106,9 @@ begin_job(struct intake *intake)
 	memcpy(&job->facts, head + EXEC_LENGTH_LEN, sizeof(job->facts));
 	job->len = len;
 	intake->begin += HEAD_LEN;
-	if (job->facts.listener < intake->nlisteners)
+	intake->why = check_facts(intake, job);
+	if (intake->why == NULL)
 		return (job);
-	intake->why = "a request from no listener";
 	job_free(job);
 	return (NULL);
 }

@@ -22,7 +22,7 @@ enum intake_result {
 struct intake {
 	int fd;				/* borrowed; blocking */
 	size_t nlisteners;		/* a request names one of so many */
-	size_t payload_max;
+	size_t payload_max;		/* with what HTTP tells */
 	uint8_t *scratch;		/* owned */
 	size_t begin, end;		/* bytes there that are not split yet */
 	struct job *partial;		/* owned; has payload to come */

@@ -27,6 +27,7 @@ enum {
 	IN_FLIGHT_PER_THREAD = 2,
 	STACK = 1024 * 1024,
 	QUIET_MAX = 10,
+	HTTP_EXTRA = 1024,
 };
 
 struct thread {
@@ -165,15 +166,14 @@ must_flush(const struct pool *pool, uint64_t now_us)
 
 /* Handle a job, without the lock.  Returns -1 with errno set. */
 static int
-handle(struct thread *thread, struct job *job, enum exec_result *result,
-    uint64_t *took_us)
+handle(struct thread *thread, struct job *job, uint64_t *took_us)
 {
 	uint64_t began_us = thread->now_us;
 	int status;
 
 	if (began_us == 0)
 		began_us = clock_us();
-	status = call_run(&thread->call, thread->pool->module, job, result);
+	status = call_run(&thread->call, thread->pool->module, job);
 	thread->now_us = clock_us();
 	*took_us = thread->now_us - began_us;
 	job_trim(job);
@@ -186,8 +186,7 @@ run(struct thread *thread, struct job *job)
 	struct pool *pool = thread->pool;
 	struct thread *helper = pick_helper(pool);
 	bool is_news = !pool->is_watched && is_quick(pool);
-	enum exec_result result = EXEC_FAILED;
-	uint64_t took_us, tag = job->facts.tag;
+	uint64_t took_us;
 	int status;
 
 	pool->is_watched |= is_news;
@@ -197,14 +196,14 @@ run(struct thread *thread, struct job *job)
 		pthread_cond_signal(&helper->wake);
 	if (is_news)
 		notify(pool);
-	status = handle(thread, job, &result, &took_us);
+	status = handle(thread, job, &took_us);
 	pthread_mutex_lock(&pool->lock);
 	pool->nrunning--;
 	pool->in_flight--;
 	STAILQ_INSERT_HEAD(&pool->spare, job, link);
 	learn(pool, took_us);
 	if (status == -1 || replies_add(&pool->replies, &thread->call.draft,
-	    tag, result, thread->call.reply.length, thread->now_us) == -1)
+	    &thread->call.head, thread->call.len, thread->now_us) == -1)
 		end(pool, "no memory for a reply");
 }
 
@@ -348,14 +347,26 @@ pool_is_done(struct pool *pool)
  * Birth and death.
  */
 
+/* What is told of a request of HTTP: parts of its header, of which some stand
+ * there twice, and what goes between. */
+static size_t
+largest_http(const struct conf_listener *listener)
+{
+	return (listener->protocol == CONF_PROTOCOL_HTTP ?
+	    2 * listener->http.max_header_size + HTTP_EXTRA : 0);
+}
+
 static size_t
 largest_message(const struct conf *conf)
 {
-	size_t max = 0;
+	size_t max = 0, len;
 
-	for (size_t i = 0; i < conf->nlisteners; i++)
-		if (conf->listeners[i].max_message_size > max)
-			max = conf->listeners[i].max_message_size;
+	for (size_t i = 0; i < conf->nlisteners; i++) {
+		len = conf->listeners[i].max_message_size +
+		    largest_http(&conf->listeners[i]);
+		if (len > max)
+			max = len;
+	}
 	return (max);
 }
 

@@ -82,17 +82,16 @@ draft_grow(struct chunk *draft, size_t len, size_t more)
 
 /* Write the head of the frame in front of the payload. */
 static void
-seal(struct chunk *draft, uint64_t tag, enum exec_result result, size_t len)
+seal(struct chunk *draft, const struct exec_reply *head, size_t len)
 {
-	struct exec_reply head = { .tag = tag, .result = (uint32_t)result };
-	uint32_t length = htonl((uint32_t)(sizeof(head) + len));
+	uint32_t length = htonl((uint32_t)(sizeof(*head) + len));
 	uint8_t *frame;
 
 	draft->begin = REPLY_HEAD - REPLY_FRAME_HEAD;
 	draft->end = REPLY_HEAD + len;
 	frame = draft->bytes + draft->begin;
 	memcpy(frame, &length, EXEC_LENGTH_LEN);
-	memcpy(frame + EXEC_LENGTH_LEN, &head, sizeof(head));
+	memcpy(frame + EXEC_LENGTH_LEN, head, sizeof(*head));
 }
 
 /*
@@ -128,15 +127,15 @@ with_room(struct replies *replies, size_t len)
 }
 
 int
-replies_add(struct replies *replies, struct chunk **draft, uint64_t tag,
-    enum exec_result result, size_t len, uint64_t now_us)
+replies_add(struct replies *replies, struct chunk **draft,
+    const struct exec_reply *head, size_t len, uint64_t now_us)
 {
 	struct chunk *chunk;
 	size_t total = REPLY_FRAME_HEAD + len;
 
 	if (replies->is_broken)
 		return (0);
-	seal(*draft, tag, result, len);
+	seal(*draft, head, len);
 	if (total > COPY_MAX) {
 		append(replies, *draft);
 		*draft = NULL;

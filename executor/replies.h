@@ -60,11 +60,11 @@ struct chunk *draft_new(void);
 struct chunk *draft_grow(struct chunk *, size_t len, size_t more);
 
 /*
- * Let a reply wait that is in *draft with len bytes of payload.  A large one
- * takes the chunk along; *draft is then NULL.  Returns -1 with errno set.
+ * Let a reply wait that is in *draft with len bytes behind its head.  A large
+ * one takes the chunk along; *draft is then NULL.  Returns -1 with errno set.
  */
-int replies_add(struct replies *, struct chunk **draft, uint64_t tag,
-    enum exec_result, size_t len, uint64_t now_us);
+int replies_add(struct replies *, struct chunk **draft,
+    const struct exec_reply *head, size_t len, uint64_t now_us);
 
 /* Write what waits, unless another thread is at it.  Gives up the lock
  * meanwhile. */

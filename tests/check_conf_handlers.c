@@ -215,6 +215,7 @@ assert_same_handler(const struct conf_handler *a, const struct conf_handler *b)
 	ck_assert_uint_eq(a->threads, b->threads);
 	ck_assert_uint_eq(a->pipeline, b->pipeline);
 	ck_assert_int_eq(a->metadata, b->metadata);
+	ck_assert_int_eq(a->reply_metadata, b->reply_metadata);
 	ck_assert_int_eq(a->tagged, b->tagged);
 	ck_assert_int_eq(a->ready, b->ready);
 	assert_same_settings(a->environment, a->nenvironment, b->environment,
@@ -446,6 +447,7 @@ START_TEST(a_command_has_every_default)
 	ck_assert_uint_eq(handler->processes, 4);
 	ck_assert_uint_eq(handler->pipeline, 1);
 	ck_assert(!handler->metadata);
+	ck_assert(!handler->reply_metadata);
 	ck_assert(!handler->tagged);
 	ck_assert(!handler->ready);
 	assert_common_defaults(handler);
@@ -485,6 +487,7 @@ START_TEST(every_key_of_a_command_reaches_its_field)
 	ck_assert_uint_eq(handler->processes, 4096);
 	ck_assert_uint_eq(handler->pipeline, 1024);
 	ck_assert(handler->metadata);
+	ck_assert(handler->reply_metadata);
 	ck_assert(handler->tagged);
 	ck_assert(handler->ready);
 	ck_assert_uint_eq(handler->nenvironment, 2);
@@ -610,6 +613,7 @@ START_TEST(the_keys_of_handlers_are_listed)
 	static const char expected[] =
 	    "handlers.name\nhandlers.type\nhandlers.command\n"
 	    "handlers.processes\nhandlers.pipeline\nhandlers.metadata\n"
+	    "handlers.reply_metadata\n"
 	    "handlers.tagged\nhandlers.ready\nhandlers.module\n"
 	    "handlers.settings\nhandlers.threads\nhandlers.environment\n"
 	    "handlers.working_directory\nhandlers.max_memory\n"
@@ -836,7 +840,8 @@ START_TEST(handlers_are_printed_with_every_default)
 	    "timeout = \"ERR timeout\";\nfailed = \"close\";\n},\n"
 	    "{\nname = \"c\";\ntype = \"command\";\n"
 	    "command = [ \"cat\", \"-\" ];\nprocesses = 4;\npipeline = 1;\n"
-	    "metadata = false;\ntagged = false;\nready = false;\n"
+	    "metadata = false;\nreply_metadata = false;\n"
+	    "tagged = false;\nready = false;\n"
 	    "environment = {\nA = \"b\";\n};\nworking_directory = \"\";\n";
 	struct conf *conf = load_text(LISTENER_OF("c") "handlers = (\n"
 	    "  { name = \"echo\"; type = \"module\"; module = \"x\";\n"

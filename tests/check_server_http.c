@@ -302,6 +302,262 @@ START_TEST(requests_go_by_routes)
 END_TEST
 
 /*
+ * Handlers elsewhere.
+ */
+
+/* What the build has made may stand where nobody but its owner can read it, so
+ * the executors stay who we are. */
+static const char *
+as_builder(void)
+{
+	return (geteuid() == 0 ? "user = \"root\";\n" : "");
+}
+
+/* Workers with a handler of the configuration. */
+static struct server *
+start_with(const char *handler, const char *more)
+{
+	static const char fields[] = "fields = [ \"X-Device\", \"X-No\" ]; ";
+	char globals[4096], listener[1024];
+
+	snprintf(globals, sizeof(globals), "%sworkers = 1;\n"
+	    "handlers = ( { name = \"mine\"; %s } );", as_builder(), handler);
+	snprintf(listener, sizeof(listener), WEB("mine", "%s %s"), fields,
+	    more);
+	return (server_start(globals, listener));
+}
+
+/* Where the tests' handlers are. */
+static const char *
+place(const char *variable)
+{
+	const char *value = getenv(variable);
+
+	return (value != NULL ? value : ".");
+}
+
+static struct server *
+start_module(const char *more)
+{
+	char handler[2048];
+
+	snprintf(handler, sizeof(handler), "type = \"module\"; "
+	    "module = \"%s/tests/module_misbehave.so\"; %s",
+	    place("TOP_BUILDDIR"), more);
+	return (start_with(handler, ""));
+}
+
+static struct server *
+start_command(const char *args, const char *more)
+{
+	char handler[2048];
+
+	snprintf(handler, sizeof(handler), "type = \"command\"; "
+	    "processes = 1; command = [ \"python3\", "
+	    "\"%s/tests/command_misbehave.py\", %s ]; %s",
+	    place("TOP_SRCDIR"), args, more);
+	return (start_with(handler, ""));
+}
+
+/* POST a text with two occurrences of a field that handlers see. */
+static void
+post(int fd, const char *target, const char *text)
+{
+	char request[1024];
+
+	snprintf(request, sizeof(request), "POST %s HTTP/1.1" N "Host: a" N
+	    "X-Device: 7" N "X-Other: no" N "x-device: \"8\xe4\"" N
+	    "Content-Length: %zu" N N "%s", target, strlen(text), text);
+	client_send_text(fd, request);
+}
+
+static void
+expect_type(int fd, unsigned status, const char *type, const char *body)
+{
+	struct reply reply;
+	char field[256];
+
+	read_reply(fd, &reply, false);
+	ck_assert_uint_eq(reply.status, status);
+	snprintf(field, sizeof(field), N "Content-Type: %s" N, type);
+	ck_assert_msg(strstr(reply.head, field) != NULL, "%s", reply.head);
+	ck_assert_str_eq(reply.body, body);
+}
+
+START_TEST(a_module_is_told_of_the_request_and_tells_of_the_reply)
+{
+	struct server *srv = start_module("");
+	int fd = client_connect(WEB_PORT);
+
+	post(fd, "/a/b?c=d", "http 201 text/x;y=z");
+	expect_type(fd, 201, "text/x;y=z",
+	    "POST /a/b?c=d /a/b c=d 7, \"8\xe4\"");
+	post(fd, "http://h", "http 404 ");
+	expect_type(fd, 404, "application/octet-stream",
+	    "POST http://h / (none) 7, \"8\xe4\"");
+	post(fd, "/", "http 199 text/x");
+	expect_type(fd, 200, "application/octet-stream",
+	    "refused POST / / (none) 7, \"8\xe4\"");
+	/* A message that knows nothing of HTTP. */
+	post(fd, "/", "hello");
+	expect_type(fd, 200, "application/octet-stream", "hello");
+	client_send_text(fd, POST "Content-Length: 12" N N "http 204 x/y");
+	expect_reply(fd, 204, "", false);
+	ask(fd, POST "Content-Length: 7" N N "silent ", 204, "", false);
+	ask(fd, POST "Content-Length: 5" N N "fail ", 500,
+	    "500 Internal Server Error\n", false);
+	close(fd);
+	server_end(srv);
+}
+END_TEST
+
+START_TEST(a_module_is_told_of_no_http_where_there_is_none)
+{
+	char globals[2048];
+	struct server *srv;
+	int fd;
+
+	snprintf(globals, sizeof(globals), "%sworkers = 1;\n"
+	    "handlers = ( { name = \"mine\"; type = \"module\"; "
+	    "module = \"%s/tests/module_misbehave.so\"; } );",
+	    as_builder(), place("TOP_BUILDDIR"));
+	srv = server_start(globals, LISTENER("lines", "9001", "line", "mine",
+	    ""));
+	fd = client_connect(LINE_PORT);
+	client_send_text(fd, "http 201 text/x\n");
+	client_expect_text(fd, "(none) (none) (none) (none) (none)\n");
+	close(fd);
+	server_end(srv);
+}
+END_TEST
+
+START_TEST(a_command_is_told_of_the_request_and_tells_of_the_reply)
+{
+	struct server *srv = start_command("\"--metadata\", "
+	    "\"--reply-metadata\", \"say\"",
+	    "metadata = true; reply_metadata = true;");
+	int fd = client_connect(WEB_PORT);
+	struct reply reply;
+
+	post(fd, "/a?\"b", "{ \"status\": 201, \"x\": [{\"y\": \"}\"}], "
+	    "\"content_type\": \"text/x\" }");
+	read_reply(fd, &reply, false);
+	ck_assert_uint_eq(reply.status, 201);
+	ck_assert_ptr_nonnull(strstr(reply.head,
+	    N "Content-Type: text/x" N));
+	ck_assert_ptr_nonnull(strstr(reply.body, ",\"http\":"
+	    "{\"version\":\"1.1\",\"method\":\"POST\","
+	    "\"target\":\"/a?\\\"b\",\"path\":\"/a\",\"query\":\"\\\"b\","
+	    "\"fields\":{\"X-Device\":\"7, \\\"8\\u00e4\\\"\"}}}"));
+	/* Nothing said is as good. */
+	post(fd, "/", "");
+	read_reply(fd, &reply, false);
+	ck_assert_uint_eq(reply.status, 200);
+	/* Nonsense is not. */
+	post(fd, "/", "{\"status\":99}");
+	expect_reply(fd, 500, NULL, false);
+	close(fd);
+	server_end(srv);
+}
+END_TEST
+
+START_TEST(a_command_that_does_not_answer_has_its_client_told_504)
+{
+	struct server *srv = start_command("\"hang\"",
+	    "request_timeout = 0.2;");
+	int fd = client_connect(WEB_PORT);
+
+	ask(fd, GET N, 504, "504 Gateway Timeout\n", false);
+	close(fd);
+	server_end(srv);
+}
+END_TEST
+
+START_TEST(a_full_queue_has_its_clients_told_503)
+{
+	struct server *srv = start_command("\"sleep\", \"500\"",
+	    "queue = 1; overload = \"shed\";");
+	int fd = client_connect(WEB_PORT);
+
+	client_send_text(fd, GET N GET N GET N);
+	expect_reply(fd, 200, "", false);
+	expect_reply(fd, 200, "", false);
+	expect_reply(fd, 503, "503 Service Unavailable\n", false);
+	close(fd);
+	server_end(srv);
+}
+END_TEST
+
+START_TEST(requests_that_wait_for_room_are_all_answered)
+{
+	enum { MANY = 200 };
+	struct server *srv = start_command("\"echo\"", "queue = 1;");
+	int fd = client_connect(WEB_PORT);
+	char body[32], request[256];
+
+	/* Chunks too: what was moved together is read once more later. */
+	for (int i = 0; i < MANY; i++) {
+		snprintf(body, sizeof(body), "%04d", i);
+		snprintf(request, sizeof(request), POST "Transfer-Encoding: "
+		    "chunked" N N "2" N "%.2s" N "2" N "%s" N "0" N N, body,
+		    body + 2);
+		client_send_text(fd, request);
+	}
+	for (int i = 0; i < MANY; i++) {
+		snprintf(body, sizeof(body), "%04d", i);
+		expect_reply(fd, 200, body, false);
+	}
+	close(fd);
+	server_end(srv);
+}
+END_TEST
+
+START_TEST(the_last_request_is_answered_by_a_slow_handler_too)
+{
+	struct server *srv = start_command("\"sleep\", \"50\"", "");
+	int fd = client_connect(WEB_PORT);
+
+	client_send_text(fd, GET N GET "Connection: close" N N GET N);
+	expect_reply(fd, 200, "", false);
+	expect_reply(fd, 200, "", true);
+	client_expect_eof(fd);
+	close(fd);
+	/* And one behind which another was refused. */
+	fd = client_connect(WEB_PORT);
+	client_send_text(fd, GET N "nonsense" N N GET N);
+	expect_reply(fd, 200, "", false);
+	expect_reply(fd, 400, NULL, true);
+	client_expect_eof(fd);
+	close(fd);
+	/* Or who wants a word. */
+	fd = client_connect(WEB_PORT);
+	client_send_text(fd, GET N POST "Expect: 100-continue" N
+	    "Content-Length: 2" N N);
+	expect_reply(fd, 200, "", false);
+	client_expect_text(fd, "HTTP/1.1 100 Continue" N N);
+	ask(fd, "ab", 200, "ab", false);
+	close(fd);
+	server_end(srv);
+}
+END_TEST
+
+START_TEST(a_drain_waits_for_slow_handlers_and_says_close)
+{
+	struct server *srv = start_command("\"sleep\", \"300\"", "");
+	int fd = client_connect(WEB_PORT);
+
+	client_send_text(fd, GET N GET N);
+	server_signal(srv, SIGTERM);
+	expect_reply(fd, 200, "", false);
+	expect_reply(fd, 200, "", true);
+	client_expect_eof(fd);
+	close(fd);
+	server_await_exit(srv, 0);
+	server_end(srv);
+}
+END_TEST
+
+/*
  * Limits.
  */
 
@@ -555,6 +811,14 @@ RUN_TESTS("server_http",
     the_reply_to_head_has_a_length_and_no_body,
     a_half_closed_client_has_its_replies,
     requests_go_by_routes,
+    a_module_is_told_of_the_request_and_tells_of_the_reply,
+    a_module_is_told_of_no_http_where_there_is_none,
+    a_command_is_told_of_the_request_and_tells_of_the_reply,
+    a_command_that_does_not_answer_has_its_client_told_504,
+    a_full_queue_has_its_clients_told_503,
+    requests_that_wait_for_room_are_all_answered,
+    the_last_request_is_answered_by_a_slow_handler_too,
+    a_drain_waits_for_slow_handlers_and_says_close,
     an_early_reply_reaches_a_client_that_is_still_sending,
     a_client_over_the_limit_is_answered_503,
     a_slow_header_is_answered_408_and_gone_in_time,

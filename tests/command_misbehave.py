@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: ISC
 """
-command_misbehave.py [--every N] [--tagged] [--metadata] [--ready]
-    [--start-ms MS] DEED [ARGUMENT]
+command_misbehave.py [--every N] [--tagged] [--metadata] [--reply-metadata]
+    [--ready] [--start-ms MS] DEED [ARGUMENT]
 
 A command for tests that echoes, but for each N-th request (the first is 1;
 default 1) does this instead:
@@ -29,6 +29,8 @@ default 1) does this instead:
     orphan-exit [FILE]  the same, and leaves
     orphan-group [FILE] the same in a session of its own, and answers
     facts               replies with the metadata (with --metadata)
+    say                 says the message of its reply, which is the metadata
+                        (with --metadata and --reply-metadata)
     pid                 replies with its process id
     env NAME            replies with a variable of the environment
     cwd                 replies with its working directory
@@ -55,6 +57,7 @@ FRAMES, REPLIES = sys.stdin.buffer, sys.stdout.buffer
 
 class Options:
     every, tagged, metadata, ready, start_ms = 1, False, False, False, 0
+    reply_metadata = False
     deed, argument = "echo", None
 
     def __init__(self, args):
@@ -112,7 +115,9 @@ class Command:
         self.tag = b""
         self.facts = b""
 
-    def reply(self, payload):
+    def reply(self, payload, said=b""):
+        if self.options.reply_metadata:
+            write_frame(said)
         write_frame(self.tag + payload)
 
     def misbehave(self, payload):
@@ -203,6 +208,9 @@ class Command:
 
     def do_facts(self, payload, argument):
         self.reply(self.facts)
+
+    def do_say(self, payload, argument):
+        self.reply(self.facts, payload)
 
     def do_pid(self, payload, argument):
         self.reply(b"%d" % os.getpid())

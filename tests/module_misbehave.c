@@ -21,8 +21,9 @@
  *			"end PID MESSAGE", before and after each request
  *
  * A message that begins with a word and a space, "segfault ", "sleep 250 " and
- * so on, asks for that itself; "facts" is answered by what is known of it, and
- * "env NAME" by a variable of the environment.
+ * so on, asks for that itself; "facts" is answered by what is known of it,
+ * "env NAME" by a variable of the environment, and "http 201 text/x" with this
+ * status and content type by what HTTP tells.
  *
  * With -DMODULE_VERSION=N it claims another version, with -DMODULE_EMPTY it
  * defines nothing.
@@ -239,6 +240,30 @@ reply_facts(const struct penstock_request *request,
 	    (unsigned long long)request->deadline_us, request->thread);
 }
 
+static const char *
+or_none(const char *text)
+{
+	return (text != NULL ? text : "(none)");
+}
+
+static void
+reply_http(const struct penstock_request *request,
+    struct penstock_reply *reply)
+{
+	char type[PENSTOCK_CONTENT_TYPE_MAX] = "";
+	unsigned status = 0;
+
+	(void)sscanf(request->payload, "http %u %255s", &status, type);
+	if (penstock_set_status(reply, status) == -1 ||
+	    penstock_set_content_type(reply, type) == -1)
+		penstock_append_text(reply, "refused ");
+	penstock_printf(reply, "%s %s %s %s %s",
+	    or_none(penstock_method(request)),
+	    or_none(penstock_target(request)),
+	    or_none(penstock_path(request)), or_none(penstock_query(request)),
+	    or_none(penstock_field(request, "X-Device")));
+}
+
 static void
 reply_to(const struct state *state, const struct penstock_request *request,
     struct penstock_reply *reply)
@@ -255,6 +280,8 @@ reply_to(const struct state *state, const struct penstock_request *request,
 		reply_facts(request, reply);
 	else if (strncmp(request->payload, "env ", 4) == 0)
 		reply_environment((const char *)request->payload + 4, reply);
+	else if (strncmp(request->payload, "http ", 5) == 0)
+		reply_http(request, reply);
 	else
 		penstock_append(reply, request->payload, request->length);
 }

@@ -14,6 +14,7 @@
 #include "common/exec.h"
 #include "common/log.h"
 #include "worker/conn_record.h"
+#include "worker/http_facts.h"
 #include "worker/queue.h"
 #include "worker/worker.h"
 
@@ -102,6 +103,7 @@ exec_link_new(struct worker *worker, struct queue *queue, uint64_t id, int fd,
 	link->id = id;
 	link->wire = wire_of(conf);
 	link->metadata = conf->metadata;
+	link->reply_metadata = conf->reply_metadata;
 	link->capacity = capacity_of(worker, conf);
 	TAILQ_INIT(&link->running);
 	if (set_up(link, fd) == 0)
@@ -168,7 +170,8 @@ put_length(struct buffer *out, size_t len)
 	buffer_append(out, &length, sizeof(length));
 }
 
-/* The facts of a request, as a JSON object in a frame of its own. */
+/* The facts of a request of any protocol, as a JSON object that is still
+ * open. */
 static size_t
 write_metadata(const struct exec_link *link, const struct request *request,
     char text[METADATA_MAX])
@@ -180,10 +183,36 @@ write_metadata(const struct exec_link *link, const struct request *request,
 	/* Names of listeners and peers have nothing that JSON would escape. */
 	n = snprintf(text, METADATA_MAX, "{\"conn\":%" PRIu64
 	    ",\"request\":%" PRIu64 ",\"listener\":\"%s\",\"peer\":\"%s\","
-	    "\"waited_us\":%" PRIu64 "}", conn_record(conn)->id,
+	    "\"waited_us\":%" PRIu64, conn_record(conn)->id,
 	    link->serial, conn->listener->conf->name, conn_peer(conn, peer),
 	    request->begun_us - request->arrived_us);
 	return (n > 0 && n < METADATA_MAX ? (size_t)n : 0);
+}
+
+/* The bytes that tell of a request of HTTP. */
+static size_t
+http_len(const struct request *request)
+{
+	return (request->http != NULL ? request->http->len : 0);
+}
+
+/* Append the metadata in a frame of its own; there is room. */
+static void
+put_metadata(struct exec_link *link, const struct request *request,
+    const char *text, size_t len)
+{
+	size_t at = link->out->len;
+	uint32_t length;
+
+	put_length(link->out, 0);
+	buffer_append(link->out, text, len);
+	if (http_len(request) > 0) {
+		buffer_append(link->out, ",\"http\":", 8);
+		http_facts_json(request->http, link->out);
+	}
+	buffer_append(link->out, "}", 1);
+	length = htonl((uint32_t)(link->out->len - at - EXEC_LENGTH_LEN));
+	memcpy(link->out->bytes + at, &length, sizeof(length));
 }
 
 static void
@@ -200,6 +229,7 @@ fill_facts(const struct request *request, struct exec_request *facts)
 		.peer_port = record->peer_port,
 		.family = record->family,
 		.listener = listener_index(request->conn->listener),
+		.http_len = (uint32_t)http_len(request),
 	};
 	memcpy(facts->peer, record->peer, sizeof(facts->peer));
 }
@@ -228,15 +258,19 @@ put_request(struct exec_link *link, const struct request *request,
 {
 	char metadata[METADATA_MAX];
 	struct exec_request head;
-	size_t head_len = head_of(link, request, &head), facts_len;
+	size_t head_len = head_of(link, request, &head), told_len = 0;
+	size_t facts_len;
 
+	if (link->wire == EXEC_WIRE_MODULE)
+		told_len = http_len(request);
 	if (link->metadata) {
 		facts_len = write_metadata(link, request, metadata);
-		put_length(link->out, facts_len);
-		buffer_append(link->out, metadata, facts_len);
+		put_metadata(link, request, metadata, facts_len);
 	}
-	put_length(link->out, head_len + message->len);
+	put_length(link->out, head_len + told_len + message->len);
 	buffer_append(link->out, &head, head_len);
+	if (told_len > 0)
+		buffer_append(link->out, &request->http->told, told_len);
 	buffer_append(link->out, message->bytes, message->len);
 }
 
@@ -264,11 +298,17 @@ flush(struct exec_link *link)
 
 /* The most that a request with so many bytes takes. */
 static size_t
-room_for(const struct exec_link *link, size_t len)
+room_for(const struct exec_link *link, const struct request *request,
+    size_t len)
 {
 	size_t room = EXEC_LENGTH_LEN + sizeof(struct exec_request) + len;
 
-	return (link->metadata ? room + EXEC_LENGTH_LEN + METADATA_MAX : room);
+	if (link->wire == EXEC_WIRE_MODULE)
+		room += http_len(request);
+	if (link->metadata)
+		room += EXEC_LENGTH_LEN + METADATA_MAX + HTTP_JSON_MAX +
+		    HTTP_JSON_PER_BYTE * http_len(request);
+	return (room);
 }
 
 static bool
@@ -282,9 +322,10 @@ gathers_too_much(const struct exec_link *link, size_t room)
 }
 
 int
-exec_link_reserve(struct exec_link *link, struct conn *conn, size_t len)
+exec_link_reserve(struct exec_link *link, const struct request *request,
+    size_t len)
 {
-	size_t room = room_for(link, len);
+	size_t room = room_for(link, request, len);
 
 	/* One that is gone is found to be so in exec_links_flush(). */
 	if (gathers_too_much(link, room) &&
@@ -292,7 +333,7 @@ exec_link_reserve(struct exec_link *link, struct conn *conn, size_t len)
 		errno = EAGAIN;
 		return (-1);
 	}
-	if (queue_reserve(link->queue, conn, &link->out, room) == -1)
+	if (queue_reserve(link->queue, request->conn, &link->out, room) == -1)
 		return (-1);
 	buffer_use(&link->worker->buffers, link->out, BUFFER_WORK);
 	if (!link->is_unsent) {
@@ -366,6 +407,30 @@ find_tagged(const struct exec_link *link, uint64_t tag)
 	return (request != NULL && request->tag == tag ? request : NULL);
 }
 
+/* What was said of a reply is of use where HTTP has asked for it. */
+static int
+note_reply(const struct request *request, unsigned status, const char *type,
+    size_t type_len)
+{
+	if (request->http == NULL)
+		return (0);
+	return (http_note_reply(&request->http->exchange, status, type,
+	    type_len));
+}
+
+/* A frame, unless it only tells of the reply that follows.  Returns -1 if that
+ * is nonsense. */
+static int
+take_facts(struct exec_link *link, const struct payload *frame)
+{
+	if (!link->reply_metadata || link->is_noted)
+		return (0);
+	if (reply_facts_read(&link->noted, frame->bytes, frame->len) == -1)
+		return (-1);
+	link->is_noted = true;
+	return (1);
+}
+
 /* The reply that a frame is: strips what goes before its payload.  NULL if it
  * is the reply to nothing. */
 static struct request *
@@ -373,6 +438,7 @@ parse_reply(const struct exec_link *link, struct payload *frame,
     enum request_result *result)
 {
 	struct exec_reply head;
+	struct request *request;
 	uint64_t tag;
 
 	*result = REQUEST_REPLIED;
@@ -391,18 +457,25 @@ parse_reply(const struct exec_link *link, struct payload *frame,
 	memcpy(&head, frame->bytes, sizeof(head));
 	frame->bytes += sizeof(head);
 	frame->len -= sizeof(head);
+	if ((request = find_tagged(link, head.tag)) == NULL ||
+	    head.type_len > frame->len)
+		return (NULL);
+	frame->len -= head.type_len;
+	if (note_reply(request, head.status, (const char *)frame->bytes +
+	    frame->len, head.type_len) == -1)
+		return (NULL);
 	if (head.result == EXEC_SILENT)
 		*result = REQUEST_SILENT;
 	else if (head.result != EXEC_REPLY)
 		*result = REQUEST_FAILED;
-	return (find_tagged(link, head.tag));
+	return (request);
 }
 
 static size_t
 most_of_frame(const struct exec_link *link)
 {
 	return (link->worker->buffers.limit / REPLY_SHARE +
-	    sizeof(struct exec_reply));
+	    sizeof(struct exec_reply) + HTTP_NOTE_MAX);
 }
 
 /* Hand on the whole replies.  Returns the number of bytes used up, or -1 if
@@ -415,6 +488,7 @@ handle_replies(struct exec_link *link, const uint8_t *bytes, size_t len)
 	struct payload frame;
 	uint32_t length;
 	size_t used = 0;
+	int noted;
 
 	while (len - used >= EXEC_LENGTH_LEN) {
 		memcpy(&length, bytes + used, sizeof(length));
@@ -428,9 +502,17 @@ handle_replies(struct exec_link *link, const uint8_t *bytes, size_t len)
 		if (len - used - EXEC_LENGTH_LEN < frame.len)
 			break;
 		used += EXEC_LENGTH_LEN + frame.len;
+		if ((noted = take_facts(link, &frame)) == -1)
+			return (-1);
+		if (noted == 1)
+			continue;
 		request = parse_reply(link, &frame, &result);
 		if (request == NULL)
 			return (-1);
+		if (link->is_noted)
+			(void)note_reply(request, link->noted.status,
+			    link->noted.type, strlen(link->noted.type));
+		link->is_noted = false;
 		queue_on_done(take_out(link, request), result, &frame);
 	}
 	return ((ssize_t)used);

@@ -17,6 +17,7 @@
 #include <stdbool.h>
 
 #include "worker/handler.h"
+#include "worker/reply_facts.h"
 #include "worker/request.h"
 
 /* How requests and replies look on the channel. */
@@ -36,6 +37,9 @@ struct exec_link {
 	uint64_t id;			/* the master's name for it */
 	enum exec_wire wire;
 	bool metadata;			/* facts before each request */
+	bool reply_metadata;		/* and before each reply */
+	bool is_noted;			/* those of the next have come */
+	struct reply_facts noted;
 	bool is_unsent;			/* out has bytes of this turn */
 	bool is_blocked;		/* out has bytes it does not take */
 	struct buffer *in;		/* an unfinished reply */
@@ -61,10 +65,10 @@ void exec_link_free(struct exec_link *, enum request_result, const char *why);
 
 bool exec_link_has_room(const struct exec_link *);
 
-/* Make sure that a request of this connection with so many bytes can be sent;
- * what is gathered may be written for it.  Returns -1 with errno set: EAGAIN if
- * the executor does not take that, ENOBUFS or ENOMEM if there is no memory. */
-int exec_link_reserve(struct exec_link *, struct conn *, size_t len);
+/* Make sure that a request can be sent with so many bytes; what is gathered may
+ * be written for it.  Returns -1 with errno set: EAGAIN if the executor does not
+ * take that, ENOBUFS or ENOMEM if there is no memory. */
+int exec_link_reserve(struct exec_link *, const struct request *, size_t len);
 
 /* Send a request with its message, for which room has been reserved. */
 void exec_link_send(struct exec_link *, struct request *,

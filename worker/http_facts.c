@@ -1,26 +1,210 @@
 /* SPDX-License-Identifier: ISC */
 #include "worker/http_facts.h"
 
+#include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
-struct http_facts *
-http_facts_of(const struct http_exchange *exchange)
+/*
+ * Strings.
+ */
+
+/* Append bytes and a NUL, or only count them where to is NULL. */
+static size_t
+put(char *to, size_t at, struct http_slice slice)
+{
+	if (to != NULL && slice.len > 0)
+		memcpy(to + at, slice.bytes, slice.len);
+	if (to != NULL)
+		to[at + slice.len] = '\0';
+	return (at + slice.len + 1);
+}
+
+static struct http_slice
+slice_of(const char *text)
+{
+	return ((struct http_slice){ text, strlen(text) });
+}
+
+/* The values of one field, with commas between them as in one line.  Returns
+ * where they end, and 0 if the request does not have it. */
+static size_t
+put_field(char *to, size_t at, const struct http_head *head,
+    const struct conf_http *conf, unsigned number)
+{
+	size_t end = 0;
+
+	for (unsigned i = 0; i < head->nfields; i++) {
+		if (head->fields[i].number != number)
+			continue;
+		if (end == 0) {
+			end = put(to, at, slice_of(conf->fields[number]));
+		} else {
+			/* Over the NUL of the one before. */
+			end = put(to, end - 1, slice_of(", ")) - 1;
+		}
+		end = put(to, end, head->fields[i].value);
+	}
+	return (end);
+}
+
+/* Returns the number of bytes. */
+static size_t
+put_all(char *to, const struct http_head *head, const struct conf_http *conf,
+    unsigned *nfields)
+{
+	size_t at = 0, end;
+
+	at = put(to, at, head->method);
+	at = put(to, at, head->target);
+	at = put(to, at, head->path);
+	at = put(to, at, head->query);
+	*nfields = 0;
+	for (unsigned i = 0; conf->fields != NULL && conf->fields[i] != NULL;
+	    i++) {
+		if ((end = put_field(to, at, head, conf, i)) == 0)
+			continue;
+		at = end;
+		(*nfields)++;
+	}
+	return (at);
+}
+
+static size_t
+align(size_t len)
+{
+	return ((len + EXEC_HTTP_ALIGN - 1) & ~(size_t)(EXEC_HTTP_ALIGN - 1));
+}
+
+static struct http_facts *
+make(const struct http_exchange *exchange, size_t len)
 {
 	struct http_facts *facts;
 
-	if ((facts = malloc(sizeof(*facts))) != NULL)
-		facts->exchange = *exchange;
+	if ((facts = malloc(sizeof(*facts) + len)) == NULL)
+		return (NULL);
+	facts->exchange = *exchange;
+	facts->len = len;
 	return (facts);
 }
 
 struct http_facts *
-http_facts_new(const struct http_head *head)
+http_facts_of(const struct http_exchange *exchange)
 {
-	return (http_facts_of(&head->exchange));
+	return (make(exchange, 0));
+}
+
+struct http_facts *
+http_facts_new(const struct http_head *head, const struct conf_http *conf,
+    bool is_told)
+{
+	struct http_facts *facts;
+	unsigned nfields;
+	size_t len;
+	char *strings;
+
+	if (!is_told)
+		return (http_facts_of(&head->exchange));
+	len = align(sizeof(facts->told) + put_all(NULL, head, conf, &nfields));
+	if ((facts = make(&head->exchange, len)) == NULL)
+		return (NULL);
+	strings = (char *)(&facts->told + 1);
+	memset(strings, 0, len - sizeof(facts->told));
+	put_all(strings, head, conf, &nfields);
+	facts->told = (struct exec_http){
+		.nfields = (uint16_t)nfields,
+		.has_query = head->query.bytes != NULL,
+		.is_10 = head->exchange.is_10,
+	};
+	return (facts);
 }
 
 struct http_exchange *
 http_exchange_of(const struct request *request)
 {
 	return (request->http != NULL ? &request->http->exchange : NULL);
+}
+
+/*
+ * JSON.
+ */
+
+static void
+add(struct buffer *out, const char *text)
+{
+	buffer_append(out, text, strlen(text));
+}
+
+/* In ASCII: what is beyond is taken for Latin-1, as HTTP once did, so that the
+ * bytes can be had back. */
+static void
+add_string(struct buffer *out, const char *text)
+{
+	char escaped[8];
+
+	add(out, "\"");
+	for (; *text != '\0'; text++) {
+		unsigned char c = (unsigned char)*text;
+
+		if (c == '"' || c == '\\')
+			snprintf(escaped, sizeof(escaped), "\\%c", c);
+		else if (c < ' ' || c > '~')
+			snprintf(escaped, sizeof(escaped), "\\u%04x", c);
+		else
+			snprintf(escaped, sizeof(escaped), "%c", c);
+		add(out, escaped);
+	}
+	add(out, "\"");
+}
+
+/* One member, and to the next string. */
+static const char *
+add_member(struct buffer *out, const char *name, const char *value)
+{
+	add(out, name);
+	add_string(out, value);
+	return (value + strlen(value) + 1);
+}
+
+void
+http_facts_json(const struct http_facts *facts, struct buffer *out)
+{
+	const char *at = (const char *)(&facts->told + 1);
+
+	add(out, facts->told.is_10 ? "{\"version\":\"1.0\"" :
+	    "{\"version\":\"1.1\"");
+	at = add_member(out, ",\"method\":", at);
+	at = add_member(out, ",\"target\":", at);
+	at = add_member(out, ",\"path\":", at);
+	if (facts->told.has_query)
+		add_member(out, ",\"query\":", at);
+	at += strlen(at) + 1;
+	add(out, ",\"fields\":{");
+	for (unsigned i = 0; i < facts->told.nfields; i++) {
+		at = add_member(out, i > 0 ? "," : "", at);
+		at = add_member(out, ":", at);
+	}
+	add(out, "}}");
+}
+
+/*
+ * What comes back.
+ */
+
+int
+http_note_reply(struct http_exchange *exchange, unsigned status,
+    const char *type, size_t type_len)
+{
+	if (status != 0 && (status < HTTP_OK || status > 599))
+		return (-1);
+	if (type_len >= sizeof(exchange->note))
+		return (-1);
+	for (size_t i = 0; i < type_len; i++)
+		if (type[i] < ' ' || type[i] > '~')
+			return (-1);
+	exchange->status = (uint16_t)status;
+	if (type_len > 0)
+		memcpy(exchange->note, type, type_len);
+	exchange->note[type_len] = '\0';
+	return (0);
 }

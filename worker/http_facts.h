@@ -1,24 +1,47 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * What is kept of a request of HTTP while a handler works on it.
+ * What is kept of a request of HTTP while a handler works on it, and what the
+ * handler is told.
  */
 #ifndef WORKER_HTTP_FACTS_H
 #define WORKER_HTTP_FACTS_H
 
+#include "common/exec.h"
+#include "worker/buffer.h"
 #include "worker/http.h"
 #include "worker/request.h"
+
+enum {
+	/* The most bytes of JSON beside six for each of the strings. */
+	HTTP_JSON_MAX = 256,
+	HTTP_JSON_PER_BYTE = 6,
+};
 
 /* In one piece of memory, for free(3). */
 struct http_facts {
 	struct http_exchange exchange;
+	size_t len;		/* of what follows; 0: nothing is told */
+	struct exec_http told;	/* with its strings */
 };
 
-/* NULL with errno set. */
-struct http_facts *http_facts_new(const struct http_head *);
-/* The same for a reply that only waits for its turn. */
+/* With what a handler is told, or without.  NULL with errno set. */
+struct http_facts *http_facts_new(const struct http_head *,
+    const struct conf_http *, bool is_told);
+/* For a reply that only waits for its turn. */
 struct http_facts *http_facts_of(const struct http_exchange *);
+
+/* Append a JSON object that tells the same; there is room for it. */
+void http_facts_json(const struct http_facts *, struct buffer *);
 
 /* NULL if the request is of another protocol. */
 struct http_exchange *http_exchange_of(const struct request *);
+
+/*
+ * Note what a handler has said of its reply: a status, 0 for the usual one, and
+ * a content type, of no bytes for the usual one.  Returns -1 if that may not
+ * stand in a reply.
+ */
+int http_note_reply(struct http_exchange *, unsigned status, const char *type,
+    size_t type_len);
 
 #endif

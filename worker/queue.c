@@ -85,8 +85,10 @@ request_new(struct queue *queue, struct conn *conn,
 
 	if ((request = calloc(1, sizeof(*request))) == NULL)
 		return (NULL);
-	if (message->http != NULL &&
-	    (request->http = http_facts_new(message->http)) == NULL) {
+	if (message->http != NULL && (request->http = http_facts_new(
+	    message->http, &conn->listener->conf->http,
+	    queue->conf->type == CONF_HANDLER_MODULE ||
+	    queue->conf->metadata)) == NULL) {
 		free(request);
 		return (NULL);
 	}
@@ -262,7 +264,7 @@ take_in(struct queue *queue, struct exec_link *link, struct request *request,
 {
 	if (link == NULL)
 		return (enqueue(queue, request, message));
-	if (exec_link_reserve(link, request->conn, message->len) == -1)
+	if (exec_link_reserve(link, request, message->len) == -1)
 		return (errno == EAGAIN ?
 		    enqueue(queue, request, message) : -1);
 	exec_link_send(link, request, message);
@@ -435,7 +437,7 @@ begin_next(struct queue *queue, struct exec_link *link)
 		return (false);
 	if ((message = request->payload) != NULL)
 		payload = (struct payload){ message->bytes, message->len };
-	reserved = exec_link_reserve(link, request->conn, payload.len) == 0;
+	reserved = exec_link_reserve(link, request, payload.len) == 0;
 	if (!reserved && (errno == EAGAIN || is_running(queue)))
 		return (false);
 	take_next(queue, request);

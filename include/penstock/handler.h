@@ -66,6 +66,14 @@ struct penstock_settings {
 	size_t count;		/* of settings */
 };
 
+/* A field of a request's header: HTTP. */
+struct penstock_field {
+	const char *name;	/* as the listener's fields have it */
+	const char *value;	/* those of several with commas between */
+};
+
+enum { PENSTOCK_CONTENT_TYPE_MAX = 256 };	/* with the NUL */
+
 /* A message.  Times are microseconds on CLOCK_MONOTONIC. */
 struct penstock_request {
 	size_t size;		/* of this struct, as this Penstock knows it */
@@ -87,6 +95,14 @@ struct penstock_request {
 	unsigned port;		/* in host order */
 	/* Call penstock_peer() instead. */
 	const char *(*peer)(const struct penstock_request *);
+	/* Of HTTP, else NULL: call penstock_method() and so on instead, which
+	 * do without where Penstock does not know these yet. */
+	const char *method;
+	const char *target;	/* as it was sent */
+	const char *path;	/* of it */
+	const char *query;	/* of it, behind the "?"; NULL: there is none */
+	const struct penstock_field *fields;	/* the listener's fields */
+	size_t nfields;		/* that the request has */
 };
 
 /* The answer to a request: bytes in memory that Penstock owns, and that moves
@@ -99,6 +115,10 @@ struct penstock_reply {
 	int failed;		/* something did not fit: see below */
 	/* Call penstock_reserve() instead. */
 	int (*grow)(struct penstock_reply *, size_t more);
+	/* Call penstock_set_status() and penstock_set_content_type()
+	 * instead. */
+	unsigned status;
+	char content_type[PENSTOCK_CONTENT_TYPE_MAX];
 };
 
 /* A module: see penstock_handler. */
@@ -179,6 +199,57 @@ penstock_peer(const struct penstock_request *request)
 	return (request->peer(request));
 }
 
+/* Whether a member of a struct is there, by what the struct says of its size. */
+#define PENSTOCK_HAS(pointer, type, member)				\
+	((pointer)->size >= offsetof(struct type, member) +		\
+	    sizeof((pointer)->member))
+
+/* Of HTTP; these return NULL for requests of other protocols. */
+
+static inline const char *
+penstock_method(const struct penstock_request *request)
+{
+	return (PENSTOCK_HAS(request, penstock_request, method) ?
+	    request->method : NULL);
+}
+
+static inline const char *
+penstock_target(const struct penstock_request *request)
+{
+	return (PENSTOCK_HAS(request, penstock_request, target) ?
+	    request->target : NULL);
+}
+
+static inline const char *
+penstock_path(const struct penstock_request *request)
+{
+	return (PENSTOCK_HAS(request, penstock_request, path) ?
+	    request->path : NULL);
+}
+
+/* Also NULL if the target has none. */
+static inline const char *
+penstock_query(const struct penstock_request *request)
+{
+	return (PENSTOCK_HAS(request, penstock_request, query) ?
+	    request->query : NULL);
+}
+
+/* The value of a field, by its name as the listener's fields have it; NULL also
+ * if the request does not have it. */
+static inline const char *
+penstock_field(const struct penstock_request *request, const char *name)
+{
+	size_t i;
+
+	if (!PENSTOCK_HAS(request, penstock_request, nfields))
+		return (NULL);
+	for (i = 0; i < request->nfields; i++)
+		if (strcmp(request->fields[i].name, name) == 0)
+			return (request->fields[i].value);
+	return (NULL);
+}
+
 /*
  * Replies.  These return NULL or -1 when there is no memory, or the reply would
  * be larger than 1 GiB.  Nobody has to look: the client is then answered
@@ -251,6 +322,39 @@ penstock_printf(struct penstock_reply *reply, const char *format, ...)
 	if (length < 0)
 		return (-1);
 	penstock_commit(reply, (size_t)length);
+	return (0);
+}
+
+/*
+ * What HTTP has beside: other protocols leave it out.  These return -1, and
+ * change nothing, where Penstock does not know of it yet or it may not be.
+ */
+
+/* From 200 to 599; 200 if it is not set. */
+static inline int
+penstock_set_status(struct penstock_reply *reply, unsigned status)
+{
+	if (!PENSTOCK_HAS(reply, penstock_reply, status) || status < 200 ||
+	    status > 599)
+		return (-1);
+	reply->status = status;
+	return (0);
+}
+
+/* In ASCII, without control characters; "application/octet-stream" if it is not
+ * set. */
+static inline int
+penstock_set_content_type(struct penstock_reply *reply, const char *type)
+{
+	size_t i;
+
+	if (!PENSTOCK_HAS(reply, penstock_reply, content_type))
+		return (-1);
+	for (i = 0; type[i] != '\0'; i++)
+		if (i + 1 == PENSTOCK_CONTENT_TYPE_MAX || type[i] < ' ' ||
+		    type[i] > '~')
+			return (-1);
+	memcpy(reply->content_type, type, i + 1);
 	return (0);
 }
 
