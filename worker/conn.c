@@ -34,6 +34,8 @@ struct input {
 
 static void conn_on_event(evutil_socket_t, short, void *);
 
+static const struct payload no_payload = { .bytes = (const uint8_t *)"" };
+
 static struct worker *
 conn_worker(const struct conn *conn)
 {
@@ -524,7 +526,7 @@ static int
 reply_silence(struct conn *conn, struct http_exchange *exchange)
 {
 	exchange->status = HTTP_NO_CONTENT;
-	return (reply_in_turn(conn, exchange, &(struct payload){ .len = 0 }));
+	return (reply_in_turn(conn, exchange, &no_payload));
 }
 
 /* The word that a peer waits for before it sends the body of its request. */
@@ -535,7 +537,7 @@ say_continue(struct conn *conn)
 		.status = HTTP_CONTINUE,
 	};
 
-	return (reply_in_turn(conn, &exchange, &(struct payload){ .len = 0 }));
+	return (reply_in_turn(conn, &exchange, &no_payload));
 }
 
 /* Whether a worker that drains may end a connection with what is said next, as
@@ -639,6 +641,8 @@ handle_messages(struct conn *conn, struct input *input)
 	const struct listener *listener = conn->listener;
 	struct http_head http;
 	struct proto_message found = {
+		/* For parse() to fill. */
+		/* cppcheck-suppress uninitvar */
 		.http = listener->proto->has_exchange ? &http : NULL,
 	};
 	enum proto_verdict verdict;
@@ -1003,7 +1007,7 @@ send_silence(struct conn *conn, struct http_exchange *exchange)
 	if (exchange == NULL)
 		return (0);
 	exchange->status = HTTP_NO_CONTENT;
-	return (send_now(conn, exchange, &(struct payload){ .len = 0 }));
+	return (send_now(conn, exchange, &no_payload));
 }
 
 /* Send the reply of the first request, which is done. */
@@ -1060,7 +1064,7 @@ finish_first(struct conn *conn, const struct payload *given)
 {
 	struct request *request = take_first(conn);
 	const struct buffer *kept = request->payload;
-	struct payload reply = { .len = 0 };
+	struct payload reply = no_payload;
 
 	if (given != NULL)
 		reply = *given;
