@@ -1016,14 +1016,14 @@ send_reply(struct conn *conn, const struct request *request,
     const struct payload *reply)
 {
 	struct http_exchange *exchange = http_exchange_of(request);
-	const struct conf_handler *conf = conn->listener->handler->conf;
+	const struct conf_handler *conf = NULL;
 
-	if (request->queue != NULL)
-		conf = queue_conf(request->queue);
+	if (request->handler != NULL)
+		conf = request->handler->conf;
 	switch ((enum request_result)request->result) {
 	case REQUEST_REPLIED:
 		/* Those that were there at once are counted already. */
-		if (request->queue != NULL)
+		if (request->handler != NULL)
 			counter_add(&conn->listener->counters->messages_out,
 			    1);
 		return (send_now(conn, exchange, reply));
@@ -1150,7 +1150,7 @@ conn_at_rest(const struct conn *conn)
 	if (!awaits(conn))
 		return (true);
 	TAILQ_FOREACH(request, &conn->pending->requests, of_conn)
-		if (request->state == REQUEST_RUNNING || request->http != NULL)
+		if (request->state == REQUEST_RUNNING)
 			return (false);
 	return (true);
 }
@@ -1177,12 +1177,11 @@ conn_park(struct conn *conn)
 static void
 readmit_requests(struct conn *conn)
 {
-	struct handler *handler = conn->listener->handler;
 	struct request *request;
 
 	TAILQ_FOREACH(request, &conn->pending->requests, of_conn)
 		if (request->state == REQUEST_PARKED)
-			handler_readmit(handler, request);
+			handler_readmit(request);
 	finish_done(conn);
 }
 

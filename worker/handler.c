@@ -57,8 +57,9 @@ handlers_free(struct worker *worker)
 
 /* As if it had just come, to a handler that answers at once. */
 static void
-handle_now(struct handler *handler, struct request *request)
+handle_now(struct request *request)
 {
+	struct handler *handler = request->handler;
 	struct buffer_pool *buffers = &request->conn->listener->worker->buffers;
 	struct buffer *message = request->payload, *kept = NULL;
 	struct payload reply;
@@ -82,12 +83,27 @@ handle_now(struct handler *handler, struct request *request)
 }
 
 void
-handler_readmit(struct handler *handler, struct request *request)
+handler_readmit(struct request *request)
 {
-	if (handler->queue != NULL)
-		queue_readmit(handler->queue, request);
+	if (request->handler->queue != NULL)
+		queue_readmit(request->handler->queue, request);
 	else
-		handle_now(handler, request);
+		handle_now(request);
+}
+
+unsigned
+handler_number(const struct worker *worker, const struct handler *handler)
+{
+	return (worker->heritage->handler_number[handler - worker->handlers]);
+}
+
+struct handler *
+handler_by_number(const struct worker *worker, unsigned number)
+{
+	for (size_t i = 0; i < worker->nhandlers; i++)
+		if (worker->heritage->handler_number[i] == number)
+			return (&worker->handlers[i]);
+	return (NULL);
 }
 
 void

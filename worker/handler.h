@@ -51,7 +51,12 @@ extern const struct handler_kind handler_executor;
 
 /* Handle what another worker, or another handler of this one, let in and did
  * not begin: it waits in our queue, or is done at once. */
-void handler_readmit(struct handler *, struct request *);
+void handler_readmit(struct request *);
+
+/* The number that a handler has in every worker, and the handler of a number;
+ * NULL if the configuration does not have it. */
+unsigned handler_number(const struct worker *, const struct handler *);
+struct handler *handler_by_number(const struct worker *, unsigned number);
 
 /* Begin what waits. */
 void handlers_pump(struct worker *);

@@ -86,14 +86,25 @@ struct handover_conn {
 	uint32_t pad;
 };
 
-/* A request that no executor had begun; its payload follows.  Or a reply that
- * waits for those before it. */
+enum {
+	HANDOVER_AT_ONCE = 1 << 0,	/* a reply that no handler was asked for,
+					   or that one gave at once */
+	HANDOVER_HTTP = 1 << 1,		/* it has a struct http_exchange */
+	HANDOVER_REQUEST_FLAGS = (1 << 2) - 1
+};
+
+/* A request that no executor had begun; its exchange, what its handler is told
+ * of it and its payload follow.  Or a reply that waits for those before it. */
 struct handover_request {
 	uint64_t arrived_us;
-	uint64_t len;
+	uint64_t len;			/* of the payload */
+	uint32_t told_len;
+	uint16_t route;			/* number + 1 of the handler that a route
+					   has chosen; 0: the listener's */
 	uint8_t state;			/* enum request_state */
 	uint8_t result;			/* enum request_result */
-	uint8_t pad[6];
+	uint8_t flags;
+	uint8_t pad[7];
 };
 
 struct handover_batch {

@@ -45,18 +45,19 @@ enum http_status {
 #define HTTP_STATUS_ENUM(code, reason) HTTP_##code = (code),
 	HTTP_STATUSES(HTTP_STATUS_ENUM)
 #undef HTTP_STATUS_ENUM
+	HTTP_STATUS_MAX = 599
 };
 
 /* What the reply to a request has to know.  Zeroed, it is that to a request
- * whose header nobody could read. */
+ * whose header nobody could read.  It can go to another worker as it is. */
 struct http_exchange {
 	uint16_t status;	/* of the reply; 0: not known yet */
-	bool is_10;		/* the request is of HTTP/1.0 */
-	bool is_head;		/* the reply is sent without its payload */
-	bool wants_json;	/* rather than text, of trouble */
-	bool is_trouble;	/* the reply is Penstock's own, not a
+	bool is_10 : 1;		/* the request is of HTTP/1.0 */
+	bool is_head : 1;	/* the reply is sent without its payload */
+	bool wants_json : 1;	/* rather than text, of trouble */
+	bool is_trouble : 1;	/* the reply is Penstock's own, not a
 				   handler's */
-	bool close;		/* the connection ends with it */
+	bool close : 1;		/* the connection ends with it */
 	/* A string: the methods that a 405 allows, or else the content type of
 	 * the reply; "" for the usual. */
 	char note[HTTP_NOTE_MAX];

@@ -5,6 +5,15 @@
 #include <stdlib.h>
 #include <string.h>
 
+static bool
+is_printable(const char *text, size_t len)
+{
+	for (size_t i = 0; i < len; i++)
+		if (text[i] < ' ' || text[i] > '~')
+			return (false);
+	return (true);
+}
+
 /*
  * Strings.
  */
@@ -76,8 +85,8 @@ align(size_t len)
 	return ((len + EXEC_HTTP_ALIGN - 1) & ~(size_t)(EXEC_HTTP_ALIGN - 1));
 }
 
-static struct http_facts *
-make(const struct http_exchange *exchange, size_t len)
+struct http_facts *
+http_facts_of_size(const struct http_exchange *exchange, size_t len)
 {
 	struct http_facts *facts;
 
@@ -91,22 +100,19 @@ make(const struct http_exchange *exchange, size_t len)
 struct http_facts *
 http_facts_of(const struct http_exchange *exchange)
 {
-	return (make(exchange, 0));
+	return (http_facts_of_size(exchange, 0));
 }
 
 struct http_facts *
-http_facts_new(const struct http_head *head, const struct conf_http *conf,
-    bool is_told)
+http_facts_new(const struct http_head *head, const struct conf_http *conf)
 {
 	struct http_facts *facts;
 	unsigned nfields;
 	size_t len;
 	char *strings;
 
-	if (!is_told)
-		return (http_facts_of(&head->exchange));
 	len = align(sizeof(facts->told) + put_all(NULL, head, conf, &nfields));
-	if ((facts = make(&head->exchange, len)) == NULL)
+	if ((facts = http_facts_of_size(&head->exchange, len)) == NULL)
 		return (NULL);
 	strings = (char *)(&facts->told + 1);
 	memset(strings, 0, len - sizeof(facts->told));
@@ -117,6 +123,39 @@ http_facts_new(const struct http_head *head, const struct conf_http *conf,
 		.is_10 = head->exchange.is_10,
 	};
 	return (facts);
+}
+
+/* The strings are as many as there have to be, and end within the bytes. */
+static bool
+are_strings(const char *strings, size_t len, unsigned count)
+{
+	const char *nul;
+
+	for (; count > 0; count--) {
+		if ((nul = memchr(strings, '\0', len)) == NULL)
+			return (false);
+		len -= (size_t)(nul + 1 - strings);
+		strings = nul + 1;
+	}
+	return (len < EXEC_HTTP_ALIGN);
+}
+
+bool
+http_facts_are_sound(const struct http_facts *facts)
+{
+	const struct http_exchange *exchange = &facts->exchange;
+
+	if (exchange->status > HTTP_STATUS_MAX ||
+	    memchr(exchange->note, '\0', sizeof(exchange->note)) == NULL ||
+	    !is_printable(exchange->note, strlen(exchange->note)))
+		return (false);
+	if (facts->len == 0)
+		return (true);
+	return (facts->len > sizeof(facts->told) &&
+	    facts->len % EXEC_HTTP_ALIGN == 0 &&
+	    facts->told.nfields <= CONF_FIELDS_MAX &&
+	    are_strings((const char *)(&facts->told + 1),
+	    facts->len - sizeof(facts->told), 4 + 2U * facts->told.nfields));
 }
 
 struct http_exchange *
@@ -195,13 +234,11 @@ int
 http_note_reply(struct http_exchange *exchange, unsigned status,
     const char *type, size_t type_len)
 {
-	if (status != 0 && (status < HTTP_OK || status > 599))
+	if (status != 0 && (status < HTTP_OK || status > HTTP_STATUS_MAX))
 		return (-1);
-	if (type_len >= sizeof(exchange->note))
+	if (type_len >= sizeof(exchange->note) ||
+	    !is_printable(type, type_len))
 		return (-1);
-	for (size_t i = 0; i < type_len; i++)
-		if (type[i] < ' ' || type[i] > '~')
-			return (-1);
 	exchange->status = (uint16_t)status;
 	if (type_len > 0)
 		memcpy(exchange->note, type, type_len);

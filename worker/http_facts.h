@@ -24,11 +24,17 @@ struct http_facts {
 	struct exec_http told;	/* with its strings */
 };
 
-/* With what a handler is told, or without.  NULL with errno set. */
+/* With what handlers are told: any of them, as the request can come to another
+ * one.  NULL with errno set. */
 struct http_facts *http_facts_new(const struct http_head *,
-    const struct conf_http *, bool is_told);
+    const struct conf_http *);
 /* For a reply that only waits for its turn. */
 struct http_facts *http_facts_of(const struct http_exchange *);
+/* With room for so many bytes that a handler is told. */
+struct http_facts *http_facts_of_size(const struct http_exchange *,
+    size_t len);
+/* Whether those that come from elsewhere can be used. */
+bool http_facts_are_sound(const struct http_facts *);
 
 /* Append a JSON object that tells the same; there is room for it. */
 void http_facts_json(const struct http_facts *, struct buffer *);

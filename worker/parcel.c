@@ -11,8 +11,15 @@
 
 #include "worker/conn.h"
 #include "worker/conn_record.h"
+#include "worker/http_facts.h"
 #include "worker/queue.h"
 #include "worker/worker.h"
+
+enum {
+	/* The most that can be told of a request of HTTP: of a header, all but
+	 * the target once, and that three times. */
+	TOLD_MAX = 4 * 1048576,
+};
 
 /*
  * Wrapping up.
@@ -22,6 +29,21 @@ static uint64_t
 length_of(const struct buffer *buffer)
 {
 	return (buffer != NULL ? buffer->len : 0);
+}
+
+/* A request that is done has nothing to tell any more. */
+static uint32_t
+length_of_told(const struct request *request)
+{
+	return (request->http != NULL && request->state != REQUEST_DONE ?
+	    (uint32_t)request->http->len : 0);
+}
+
+static uint64_t
+length_of_http(const struct request *request)
+{
+	return (request->http == NULL ? 0 :
+	    sizeof(request->http->exchange) + length_of_told(request));
 }
 
 uint64_t
@@ -36,7 +58,7 @@ parcel_size(const struct conn *conn)
 	size = length_of(pending->in) + length_of(pending->out);
 	TAILQ_FOREACH(request, &pending->requests, of_conn)
 		size += sizeof(struct handover_request) +
-		    length_of(request->payload);
+		    length_of_http(request) + length_of(request->payload);
 	return (size);
 }
 
@@ -72,23 +94,46 @@ append_buffer(struct parcel_bytes *store, const struct buffer *buffer)
 }
 
 static int
-append_request(struct parcel_bytes *store, const struct request *request)
+append_http(struct parcel_bytes *store, const struct request *request)
+{
+	const struct http_facts *facts = request->http;
+
+	if (facts == NULL)
+		return (0);
+	if (append(store, &facts->exchange, sizeof(facts->exchange)) == -1)
+		return (-1);
+	return (append(store, &facts->told, length_of_told(request)));
+}
+
+static int
+append_request(struct parcel_bytes *store, const struct worker *worker,
+    const struct request *request)
 {
 	struct handover_request head = {
 		.arrived_us = request->arrived_us,
 		.len = length_of(request->payload),
+		.told_len = length_of_told(request),
 		.state = request->state,
 		.result = request->result,
 	};
 
-	return (append(store, &head, sizeof(head)) == -1 ? -1 :
+	if (request->handler == NULL)
+		head.flags |= HANDOVER_AT_ONCE;
+	if (request->http != NULL)
+		head.flags |= HANDOVER_HTTP;
+	if (request->is_routed)
+		head.route = (uint16_t)(handler_number(worker,
+		    request->handler) + 1);
+	return (append(store, &head, sizeof(head)) == -1 ||
+	    append_http(store, request) == -1 ? -1 :
 	    append_buffer(store, request->payload));
 }
 
 static int
-pack_pending(const struct conn_pending *pending, struct handover_conn *to,
+pack_pending(const struct conn *conn, struct handover_conn *to,
     struct parcel_bytes *store)
 {
+	const struct conn_pending *pending = conn->pending;
 	const struct request *request;
 
 	to->offset = store->len;
@@ -105,7 +150,8 @@ pack_pending(const struct conn_pending *pending, struct handover_conn *to,
 	    append_buffer(store, pending->out) == -1)
 		return (-1);
 	TAILQ_FOREACH(request, &pending->requests, of_conn)
-		if (append_request(store, request) == -1)
+		if (append_request(store, conn->listener->worker,
+		    request) == -1)
 			return (-1);
 	return (0);
 }
@@ -135,7 +181,7 @@ parcel_pack(const struct conn *conn, uint8_t was, struct handover_conn *to,
 	if (conn->eof)
 		to->flags |= HANDOVER_EOF;
 	return (conn->pending == NULL ? 0 :
-	    pack_pending(conn->pending, to, store));
+	    pack_pending(conn, to, store));
 }
 
 /*
@@ -192,6 +238,66 @@ read_buffer(struct reader *reader, struct buffer_pool *buffers,
 	return (0);
 }
 
+/* What HTTP has to know of a request. */
+static int
+read_http(struct reader *reader, struct http_facts **facts,
+    const struct handover_request *head)
+{
+	struct http_exchange exchange;
+
+	if ((head->flags & HANDOVER_HTTP) == 0)
+		return (0);
+	if (read_bytes(reader, &exchange, sizeof(exchange)) == -1 ||
+	    (*facts = http_facts_of_size(&exchange, head->told_len)) == NULL ||
+	    read_bytes(reader, &(*facts)->told, head->told_len) == -1)
+		return (-1);
+	if (http_facts_are_sound(*facts))
+		return (0);
+	errno = EPROTO;
+	return (-1);
+}
+
+static bool
+is_sound_request(const struct handover_request *head, const struct conn *conn)
+{
+	bool has_exchange = conn->listener->proto->has_exchange;
+
+	if (head->flags > HANDOVER_REQUEST_FLAGS ||
+	    has_exchange != ((head->flags & HANDOVER_HTTP) != 0) ||
+	    (!has_exchange && (head->told_len > 0 || head->route > 0)) ||
+	    head->told_len > TOLD_MAX)
+		return (false);
+	if ((head->flags & HANDOVER_AT_ONCE) != 0)
+		return (head->state == REQUEST_DONE &&
+		    head->result == REQUEST_REPLIED);
+	if (head->state == REQUEST_PARKED)
+		return (!has_exchange || head->told_len > 0);
+	return (head->state == REQUEST_DONE && head->result <= REQUEST_FAILED);
+}
+
+/* Who is to handle a request, or has.  That of a route can be gone. */
+static void
+find_handler(struct request *request, const struct handover_request *head)
+{
+	const struct listener *listener = request->conn->listener;
+
+	if ((head->flags & HANDOVER_AT_ONCE) != 0)
+		return;
+	request->handler = listener->handler;
+	if (head->route == 0)
+		return;
+	request->handler = handler_by_number(listener->worker,
+	    head->route - 1U);
+	request->is_routed = request->handler != NULL;
+	if (request->handler != NULL)
+		return;
+	request->handler = listener->handler;
+	if (request->state == REQUEST_PARKED) {
+		request->state = REQUEST_DONE;
+		request->result = REQUEST_BUSY;
+	}
+}
+
 static int
 read_request(struct reader *reader, struct conn *conn)
 {
@@ -201,8 +307,7 @@ read_request(struct reader *reader, struct conn *conn)
 
 	if (read_bytes(reader, &head, sizeof(head)) == -1)
 		return (-1);
-	if ((head.state != REQUEST_PARKED && head.state != REQUEST_DONE) ||
-	    head.result > REQUEST_FAILED) {
+	if (!is_sound_request(&head, conn)) {
 		errno = EPROTO;
 		return (-1);
 	}
@@ -212,7 +317,9 @@ read_request(struct reader *reader, struct conn *conn)
 	request->arrived_us = head.arrived_us;
 	request->state = head.state;
 	request->result = head.result;
-	if (read_buffer(reader, &worker->buffers, &request->payload,
+	find_handler(request, &head);
+	if (read_http(reader, &request->http, &head) == -1 ||
+	    read_buffer(reader, &worker->buffers, &request->payload,
 	    head.len) == -1 ||
 	    conn_add_request(conn, request) == -1) {
 		request_free(worker, request);

@@ -25,6 +25,7 @@ struct lane {
 
 struct queue {
 	struct worker *worker;		/* borrowed */
+	struct handler *handler;	/* borrowed; owns us */
 	const struct conf_handler *conf;
 	struct counters_handler *counters;	/* in our block */
 	struct lane lanes[LANES];
@@ -47,6 +48,7 @@ queue_new(struct worker *worker, struct handler *handler, size_t index)
 	if ((queue = calloc(1, sizeof(*queue))) == NULL)
 		return (NULL);
 	queue->worker = worker;
+	queue->handler = handler;
 	queue->conf = handler->conf;
 	queue->counters = &map->block[heritage->block]
 	    .handler[heritage->handler_number[index]];
@@ -86,12 +88,13 @@ request_new(struct queue *queue, struct conn *conn,
 	if ((request = calloc(1, sizeof(*request))) == NULL)
 		return (NULL);
 	if (message->http != NULL && (request->http = http_facts_new(
-	    message->http, &conn->listener->conf->http,
-	    queue->conf->type == CONF_HANDLER_MODULE ||
-	    queue->conf->metadata)) == NULL) {
+	    message->http, &conn->listener->conf->http)) == NULL) {
 		free(request);
 		return (NULL);
 	}
+	request->handler = queue->handler;
+	request->is_routed = message->http != NULL &&
+	    message->http->route != NULL;
 	request->queue = queue;
 	request->conn = conn;
 	request->arrived_us = clock_us();
@@ -341,12 +344,6 @@ queue_submit(struct queue *queue, struct conn *conn,
 		return (shed(queue));
 	}
 	return (HANDLER_LATER);
-}
-
-const struct conf_handler *
-queue_conf(const struct queue *queue)
-{
-	return (queue->conf);
 }
 
 static void

@@ -38,9 +38,6 @@ enum handler_verdict queue_submit(struct queue *, struct conn *,
  * more. */
 void queue_forget_feeder(struct queue *, struct conn *);
 
-/* What the configuration says of its handler. */
-const struct conf_handler *queue_conf(const struct queue *);
-
 /* A request's connection has ended. */
 void request_abandon(struct request *);
 /* The last that happens to a request. */

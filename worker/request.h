@@ -12,11 +12,13 @@
 
 #include <sys/queue.h>
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "worker/buffer.h"
 
 struct conn;
+struct handler;
 struct http_facts;
 struct queue;
 
@@ -39,8 +41,11 @@ struct request {
 	TAILQ_ENTRY(request) of_conn;
 	TAILQ_ENTRY(request) of_work;
 	struct conn *conn;	/* borrowed; NULL: it has ended */
-	struct queue *queue;	/* borrowed; NULL for a reply that was there at
-				   once, and waits for those before it */
+	struct handler *handler;	/* borrowed; NULL for a reply that was
+					   there at once, and waits for those
+					   before it */
+	struct queue *queue;	/* borrowed, of the handler; NULL if none has
+				   let it in */
 	struct http_facts *http;	/* owned; NULL but of HTTP */
 	struct buffer *payload;	/* owned; the message while WAITING or
 				   PARKED, the reply
@@ -50,6 +55,7 @@ struct request {
 	uint64_t begun_us;	/* when an executor got it */
 	uint8_t state;		/* enum request_state */
 	uint8_t result;		/* enum request_result, when DONE */
+	bool is_routed;		/* to its handler, whatever the listener's is */
 };
 
 TAILQ_HEAD(request_list, request);
