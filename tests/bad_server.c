@@ -22,6 +22,7 @@
 
 #include "common/counters.h"
 #include "tests/harness.h"
+#include "tools/load/wire_http.h"
 
 enum {
 	READ_SIZE = 65536,
@@ -46,6 +47,7 @@ struct bad {
 	uint64_t when;
 	struct bad_view *view;
 	struct peer peers[BAD_CONNS_MAX];
+	struct bytes reply;	/* the one that is due */
 	/* Somebody's message. */
 	struct bytes sample;
 	const struct peer *sample_of;
@@ -103,8 +105,14 @@ sleep_ms(long ms)
 static void
 reply_error(struct bad *bad, struct peer *peer)
 {
+	static const char busy[] = "HTTP/1.1 503 Busy\r\n"
+	    "Content-Length: 4\r\n\r\nbusy";
 	const uint8_t header[] = { 0, 0, 0, 8 };
 
+	if (bad->wire == WIRE_HTTP) {
+		append(&peer->out, busy, strlen(busy));
+		return;
+	}
 	if (bad->wire == WIRE_FRAME)
 		append(&peer->out, header, sizeof(header));
 	append(&peer->out, "ERR busy\n", bad->wire == WIRE_FRAME ? 8 : 9);
@@ -182,6 +190,23 @@ answer(struct bad *bad, struct peer *peer, const uint8_t *reply, size_t len)
 	peer->kept.len = 0;
 }
 
+/* A request's, likewise: with chunks it ends with the last one. */
+static size_t
+http_len(const struct bytes *in)
+{
+	size_t head = wire_http_head(in->at, in->len), whole;
+	const uint8_t *end;
+
+	if (head == 0)
+		return (0);
+	if (memmem(in->at, head, "chunked", 7) == NULL) {
+		whole = wire_http_length(in->at, in->len);
+		return (whole <= in->len ? whole : 0);
+	}
+	end = memmem(in->at + head, in->len - head, "\r\n0\r\n\r\n", 7);
+	return (end == NULL ? 0 : (size_t)(end - in->at) + 7);
+}
+
 /* The length of the message that stands first, 0 if it is not whole. */
 static size_t
 message_len(const struct bad *bad, const struct bytes *in)
@@ -189,6 +214,8 @@ message_len(const struct bad *bad, const struct bytes *in)
 	const uint8_t *end;
 	uint32_t header;
 
+	if (bad->wire == WIRE_HTTP)
+		return (http_len(in));
 	if (bad->wire == WIRE_LINE) {
 		end = in->len > 0 ? memchr(in->at, '\n', in->len) : NULL;
 		return (end == NULL ? 0 : (size_t)(end - in->at) + 1);
@@ -201,14 +228,51 @@ message_len(const struct bad *bad, const struct bytes *in)
 	return (sizeof(header) + ntohl(header));
 }
 
-/* A line's ending is LF alone in the reply. */
+/* Put the body's chunks together.  Returns their length. */
 static size_t
-make_reply(const struct bad *bad, uint8_t *message, size_t len)
+join_chunks(uint8_t *body)
 {
+	const uint8_t *from = body;
+	size_t n, joined = 0;
+	char *end;
+
+	while ((n = strtoul((const char *)from, &end, 16)) > 0) {
+		from = (const uint8_t *)end + 2;
+		memmove(body + joined, from, n);
+		joined += n;
+		from += n + 2;
+	}
+	return (joined);
+}
+
+static void
+make_http_reply(struct bytes *reply, uint8_t *message, size_t len)
+{
+	uint8_t head[MESSAGE_FRAMING], *body;
+
+	body = message + wire_http_head(message, len);
+	len -= (size_t)(body - message);
+	if (memmem(message, (size_t)(body - message), "chunked", 7) != NULL)
+		len = join_chunks(body);
+	append(reply, head, wire_http_reply(head, sizeof(head), len));
+	append(reply, body, len);
+	memcpy(reply->at + WIRE_HTTP_DATE_AT, "Tue, 03 Mar 2026", 16);
+}
+
+/* A line's ending is LF alone in the reply. */
+static void
+make_reply(struct bad *bad, uint8_t *message, size_t len)
+{
+	bad->reply.len = 0;
+	if (bad->wire == WIRE_HTTP) {
+		make_http_reply(&bad->reply, message, len);
+		return;
+	}
+	append(&bad->reply, message, len);
 	if (bad->wire == WIRE_FRAME || len < 2 || message[len - 2] != '\r')
-		return (len);
-	message[len - 2] = '\n';
-	return (len - 1);
+		return;
+	bad->reply.at[len - 2] = '\n';
+	bad->reply.len--;
 }
 
 /*
@@ -232,8 +296,8 @@ serve(struct bad *bad, struct peer *peer)
 	append(&peer->in, bytes, (size_t)n);
 	while (peer->fd != -1 && !peer->is_stalled && !peer->is_ending &&
 	    (len = message_len(bad, &peer->in)) > 0) {
-		answer(bad, peer, peer->in.at,
-		    make_reply(bad, peer->in.at, len));
+		make_reply(bad, peer->in.at, len);
+		answer(bad, peer, bad->reply.at, bad->reply.len);
 		if (peer->fd != -1)
 			consume(&peer->in, len);
 	}

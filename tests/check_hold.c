@@ -17,13 +17,14 @@ enum {
 	SOON_MS = 300,		/* patience with a server that hangs */
 };
 
-/* A test on both protocols. */
-#define TEST_BOTH(name)							\
+/* A test on each protocol. */
+#define TEST_ALL(name)							\
 	static void name##_by(enum message_wire);			\
 	START_TEST(name)						\
 	{								\
 		name##_by(WIRE_FRAME);					\
 		name##_by(WIRE_LINE);					\
+		name##_by(WIRE_HTTP);					\
 	}								\
 	END_TEST							\
 	static void name##_by(enum message_wire wire)
@@ -84,7 +85,7 @@ meet(enum message_wire wire, enum fault fault)
 	return (report);
 }
 
-TEST_BOTH(a_good_server_is_found_to_be_good_by_all_kinds)
+TEST_ALL(a_good_server_is_found_to_be_good_by_all_kinds)
 {
 	enum { N = 70 };
 	struct bad_server server = bad_server_start(PORT, wire, FAULT_NONE, 0);
@@ -122,7 +123,7 @@ TEST_BOTH(a_good_server_is_found_to_be_good_by_all_kinds)
 	bad_server_end(&server);
 }
 
-TEST_BOTH(a_dropped_reply_is_lost)
+TEST_ALL(a_dropped_reply_is_lost)
 {
 	struct hold_report report = meet(wire, FAULT_DROP);
 
@@ -131,7 +132,7 @@ TEST_BOTH(a_dropped_reply_is_lost)
 	ck_assert_uint_eq(report.verified, 1);
 }
 
-TEST_BOTH(a_second_reply_is_doubled)
+TEST_ALL(a_second_reply_is_doubled)
 {
 	struct hold_report report = meet(wire, FAULT_DOUBLE);
 
@@ -140,7 +141,7 @@ TEST_BOTH(a_second_reply_is_doubled)
 	ck_assert_uint_eq(report.answered, report.sent);
 }
 
-TEST_BOTH(a_reply_after_the_next_one_is_out_of_order)
+TEST_ALL(a_reply_after_the_next_one_is_out_of_order)
 {
 	struct hold_report report = meet(wire, FAULT_SWAP);
 
@@ -149,7 +150,7 @@ TEST_BOTH(a_reply_after_the_next_one_is_out_of_order)
 	ck_assert_uint_eq(report.answered, report.sent);
 }
 
-TEST_BOTH(a_flipped_bit_is_a_corrupted_reply)
+TEST_ALL(a_flipped_bit_is_a_corrupted_reply)
 {
 	struct hold_report report = meet(wire, FAULT_FLIP);
 
@@ -169,7 +170,7 @@ START_TEST(a_wrong_length_ends_what_can_be_read)
 }
 END_TEST
 
-TEST_BOTH(an_error_reply_is_an_error)
+TEST_ALL(an_error_reply_is_an_error)
 {
 	struct hold_report report = meet(wire, FAULT_ERROR);
 
@@ -178,7 +179,7 @@ TEST_BOTH(an_error_reply_is_an_error)
 	ck_assert_uint_eq(report.answered, report.sent - 1);
 }
 
-TEST_BOTH(a_closed_connection_is_disconnected)
+TEST_ALL(a_closed_connection_is_disconnected)
 {
 	struct hold_report report = meet(wire, FAULT_CLOSE);
 
@@ -188,7 +189,7 @@ TEST_BOTH(a_closed_connection_is_disconnected)
 	ck_assert_uint_eq(report.verified, 0);
 }
 
-TEST_BOTH(a_reply_that_ends_half_way_is_lost)
+TEST_ALL(a_reply_that_ends_half_way_is_lost)
 {
 	struct hold_report report = meet(wire, FAULT_CLOSE_LATE);
 
@@ -197,7 +198,7 @@ TEST_BOTH(a_reply_that_ends_half_way_is_lost)
 	ck_assert_uint_eq(report.answered, 6);
 }
 
-TEST_BOTH(a_reset_connection_is_reset)
+TEST_ALL(a_reset_connection_is_reset)
 {
 	struct hold_report report = meet(wire, FAULT_RESET);
 
@@ -206,7 +207,7 @@ TEST_BOTH(a_reset_connection_is_reset)
 	ck_assert_uint_gt(report.lost, 0);
 }
 
-TEST_BOTH(who_gets_no_answer_has_hung)
+TEST_ALL(who_gets_no_answer_has_hung)
 {
 	struct hold_report report = meet(wire, FAULT_STALL);
 
@@ -214,7 +215,7 @@ TEST_BOTH(who_gets_no_answer_has_hung)
 	expect_only(&report, 4, 0, 0, 0, 0);
 }
 
-TEST_BOTH(a_pause_is_measured)
+TEST_ALL(a_pause_is_measured)
 {
 	struct hold_report report = meet(wire, FAULT_DELAY);
 	const struct latency *latency =
@@ -228,7 +229,7 @@ TEST_BOTH(a_pause_is_measured)
 	    BAD_DELAY_MS * 1000);
 }
 
-TEST_BOTH(a_reply_of_another_connection_is_corrupted)
+TEST_ALL(a_reply_of_another_connection_is_corrupted)
 {
 	/* The first connection's first message, sent to the second one. */
 	struct bad_server server = bad_server_start(PORT, wire, FAULT_FOREIGN,
@@ -250,7 +251,7 @@ TEST_BOTH(a_reply_of_another_connection_is_corrupted)
 	bad_server_end(&server);
 }
 
-TEST_BOTH(messages_are_split_at_every_byte)
+TEST_ALL(messages_are_split_at_every_byte)
 {
 	struct bad_server server = bad_server_start(PORT, wire, FAULT_NONE, 0);
 	struct hold_options options = options_for(wire);
@@ -275,7 +276,7 @@ TEST_BOTH(messages_are_split_at_every_byte)
 	bad_server_end(&server);
 }
 
-TEST_BOTH(who_does_not_read_finds_what_is_wrong_when_it_does)
+TEST_ALL(who_does_not_read_finds_what_is_wrong_when_it_does)
 {
 	struct bad_server server = bad_server_start(PORT, wire, FAULT_FLIP,
 	    1500);
@@ -298,7 +299,7 @@ TEST_BOTH(who_does_not_read_finds_what_is_wrong_when_it_does)
 	bad_server_end(&server);
 }
 
-TEST_BOTH(a_gap_in_a_stream_is_found)
+TEST_ALL(a_gap_in_a_stream_is_found)
 {
 	struct bad_server server = bad_server_start(PORT, wire, FAULT_DROP, 50);
 	struct hold_options options = options_for(wire);
@@ -318,7 +319,7 @@ TEST_BOTH(a_gap_in_a_stream_is_found)
 	bad_server_end(&server);
 }
 
-TEST_BOTH(the_rate_is_never_exceeded)
+TEST_ALL(the_rate_is_never_exceeded)
 {
 	struct bad_server server = bad_server_start(PORT, wire, FAULT_NONE, 0);
 	struct hold_options options = options_for(wire);
@@ -339,7 +340,7 @@ TEST_BOTH(the_rate_is_never_exceeded)
 	bad_server_end(&server);
 }
 
-TEST_BOTH(processes_share_the_work)
+TEST_ALL(processes_share_the_work)
 {
 	struct bad_server server = bad_server_start(PORT, wire, FAULT_NONE, 0);
 	struct hold_options options = options_for(wire);
@@ -363,7 +364,7 @@ TEST_BOTH(processes_share_the_work)
 	bad_server_end(&server);
 }
 
-TEST_BOTH(nobody_there_is_refused)
+TEST_ALL(nobody_there_is_refused)
 {
 	struct hold_options options = options_for(wire);
 	struct hold_process *load;

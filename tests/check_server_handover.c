@@ -20,8 +20,8 @@
 #define LONG	"idle_timeout = 600.0; read_timeout = 600.0; "		\
 		"write_timeout = 600.0;"
 #define ALL_KINDS							\
-	FRAMES(LONG) ",\n" LINES(LONG) ",\n" SLOW_FRAMES(LONG) ",\n"	\
-	SLOW_LINES(LONG)
+	FRAMES(LONG) ",\n" LINES(LONG) ",\n" WEB("echo", LONG) ",\n"	\
+	SLOW_FRAMES(LONG) ",\n" SLOW_LINES(LONG) ",\n" SLOW_WEB(LONG)
 
 enum {
 	ECHOES = 1000,
@@ -74,16 +74,16 @@ start_load(unsigned port)
 	return (load);
 }
 
-/* Both protocols at once. */
+/* All protocols at once. */
 struct loads {
-	struct hold_process *frames, *lines;
+	struct hold_process *frames, *lines, *web;
 };
 
 static struct loads
 start_loads(void)
 {
 	return ((struct loads){ start_load(FRAME_PORT),
-	    start_load(LINE_PORT) });
+	    start_load(LINE_PORT), start_load(WEB_PORT) });
 }
 
 static void
@@ -91,6 +91,7 @@ flush(const struct loads *loads)
 {
 	hold_order_flush(loads->frames);
 	hold_order_flush(loads->lines);
+	hold_order_flush(loads->web);
 }
 
 static void
@@ -109,10 +110,11 @@ stop(const char *title, struct hold_process *load)
 }
 
 static void
-stop_both(const char *title, const struct loads *loads)
+stop_all(const char *title, const struct loads *loads)
 {
 	stop(title, loads->frames);
 	stop(title, loads->lines);
+	stop(title, loads->web);
 }
 
 /* The report that follows tells of no loss. */
@@ -165,7 +167,7 @@ START_TEST(reloads_upgrades_and_other_numbers_of_workers_harm_nobody)
 		    "penstock");
 		await(hold_peek(loads.frames)->kind[HOLD_SLOW].answered > 0);
 	}
-	stop_both("8 reloads, 8 upgrades, workers 2, 6, 1, 2", &loads);
+	stop_all("8 reloads, 8 upgrades, workers 2, 6, 1, 2", &loads);
 	server_end(srv);
 }
 END_TEST

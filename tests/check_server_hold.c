@@ -19,8 +19,8 @@ start(void)
 {
 	return (handlers_start("workers = 2;\ndrain_timeout = 300.0;\n"
 	    "handlers = ( " SLOW_HANDLER " );",
-	    FRAMES(LONG) ",\n" LINES(LONG) ",\n" SLOW_FRAMES(LONG) ",\n"
-	    SLOW_LINES(LONG)));
+	    FRAMES(LONG) ",\n" LINES(LONG) ",\n" WEB("echo", LONG) ",\n"
+	    SLOW_FRAMES(LONG) ",\n" SLOW_LINES(LONG) ",\n" SLOW_WEB(LONG)));
 }
 
 static struct hold_process *
@@ -77,16 +77,21 @@ START_TEST(clients_of_all_kinds_get_their_echo_and_nothing_else)
 	struct server *srv = start();
 	struct hold_process *frames = start_load(FRAME_PORT);
 	struct hold_process *lines = start_load(LINE_PORT);
+	struct hold_process *web = start_load(WEB_PORT);
 
 	for (int i = 0; i < 3; i++) {
 		await_more(frames);
 		await_more(lines);
+		await_more(web);
 		hold_order_flush(frames);
+		hold_order_flush(web);
 		verify(lines);
 	}
 	verify(frames);
 	stop("frames", frames);
 	stop("lines", lines);
+	verify(web);
+	stop("http", web);
 	server_end(srv);
 }
 END_TEST
@@ -97,17 +102,22 @@ START_TEST(reloads_do_not_touch_clients_of_any_kind)
 	struct server *srv = start();
 	struct hold_process *frames = start_load(FRAME_PORT);
 	struct hold_process *lines = start_load(LINE_PORT);
+	struct hold_process *web = start_load(WEB_PORT);
 
 	for (int i = 0; i < 3; i++) {
 		server_reload(srv);
 		await_more(frames);
 		hold_order_flush(frames);
+		hold_order_flush(web);
 		await_more(lines);
+		await_more(web);
 		verify(lines);
 	}
 	verify(frames);
 	stop("frames", frames);
 	stop("lines", lines);
+	verify(web);
+	stop("http", web);
 	server_end(srv);
 }
 END_TEST

@@ -14,9 +14,6 @@
 #include "tests/harness.h"
 #include "tests/http_table.h"
 
-enum { WEB_PORT = 9004 };
-
-#define WEB(handler, more)	LISTENER("web", "9004", "http", handler, more)
 #define ROUTED(routes, more)						\
 	"{ name = \"web\"; address = \"$A:9004\"; protocol = \"http\"; "	\
 	"routes = ( " routes " ); " more " }"

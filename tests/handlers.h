@@ -33,6 +33,7 @@
 	MODULE("slow", "sleep_ms = 100; sleep_most_ms = 300;", "threads = 64;")
 #define SLOW_FRAMES(more) LISTENER("slow_frames", "9010", "frame", "slow", more)
 #define SLOW_LINES(more) LISTENER("slow_lines", "9011", "line", "slow", more)
+#define SLOW_WEB(more)	LISTENER("slow_web", "9014", "http", "slow", more)
 
 enum { HIGH_PORT = 9004 };
 

@@ -983,11 +983,23 @@ server_worker_pss(struct server *srv)
  * Load.
  */
 
+static enum message_wire
+wire_on(unsigned port)
+{
+	switch (port) {
+	case LINE_PORT:
+		return (WIRE_LINE);
+	case WEB_PORT:
+		return (WIRE_HTTP);
+	}
+	return (WIRE_FRAME);
+}
+
 struct hold_options
 load_on(unsigned port)
 {
 	struct hold_options options = {
-		.wire = port == LINE_PORT ? WIRE_LINE : WIRE_FRAME,
+		.wire = wire_on(port),
 		.message_size = 24,
 		.message_size_max = 99,
 		.patience_ms = (unsigned)patience_ms(),
@@ -1002,8 +1014,7 @@ load_on(unsigned port)
 	memcpy(&options.source, &address, sizeof(address));
 	address.sin_port = htons((uint16_t)port);
 	memcpy(&options.server, &address, sizeof(address));
-	address.sin_port = htons(port == LINE_PORT ? SLOW_LINE_PORT :
-	    SLOW_FRAME_PORT);
+	address.sin_port = htons((uint16_t)(port + SLOW_PORTS));
 	memcpy(&options.slow_server, &address, sizeof(address));
 	return (options);
 }

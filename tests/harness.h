@@ -35,8 +35,8 @@ enum {
 	LINE_PORT = 9001,
 	SINK_PORT = 9002,
 	EXTRA_PORT = 9003,
-	SLOW_FRAME_PORT = 9010,
-	SLOW_LINE_PORT = 9011,
+	WEB_PORT = 9004,
+	SLOW_PORTS = 10,	/* from those to the slow ones */
 
 	SERVER_PROCESSES_MAX = 64,
 	SERVER_LINE_MAX = 4096,
@@ -51,6 +51,7 @@ enum {
 #define LINES(more)	LISTENER("lines", "9001", "line", "echo", more)
 #define SINK(more)	LISTENER("sink", "9002", "frame", "discard", more)
 #define EXTRA(more)	LISTENER("extra", "9003", "frame", "echo", more)
+#define WEB(handler, more) LISTENER("web", "9004", "http", handler, more)
 
 struct server {
 	char dir[64];

@@ -59,7 +59,7 @@ static void
 usage(void)
 {
 	fprintf(stderr, "usage: holder --port N [--address A] [--source A] "
-	    "[--protocol frame|line]\n"
+	    "[--protocol frame|line|http]\n"
 	    "	[--echo N] [--pipeline N] [--split N] [--deaf N] [--stream N]\n"
 	    "	[--slow N [--slow-port N]] [--processes N] [--rate N]\n"
 	    "	[--size N] [--size-max N] [--pipeline-burst N] "
@@ -99,8 +99,10 @@ wire(const char *text)
 {
 	if (strcmp(text, "frame") == 0)
 		return (WIRE_FRAME);
+	if (strcmp(text, "http") == 0)
+		return (WIRE_HTTP);
 	if (strcmp(text, "line") != 0)
-		errx(2, "the protocol is frame or line");
+		errx(2, "the protocol is frame, line or http");
 	return (WIRE_LINE);
 }
 

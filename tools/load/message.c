@@ -4,6 +4,8 @@
 #include <arpa/inet.h>
 #include <string.h>
 
+#include "tools/load/wire_http.h"
+
 /* Bytes of all kinds, but for those that end a line. */
 static void
 fill(uint8_t *filler, enum message_wire wire)
@@ -84,6 +86,43 @@ build_payload(const struct message_form *form, uint8_t *to, size_t len,
 	}
 }
 
+static bool
+is_chunked(struct message_id id)
+{
+	return ((id.conn + id.number) % 2 != 0);
+}
+
+static size_t
+build_request(const struct message_form *form, uint8_t *to,
+    struct message_id id)
+{
+	uint32_t h = hash(id), len = payload_size(form, h);
+	struct wire_http http;
+	uint8_t *at = to, *rest;
+
+	wire_http_request(&http, len, is_chunked(id));
+	memcpy(at, http.head, http.head_len);
+	at += http.head_len;
+	build_payload(form, at, len, id, h);
+	rest = at + http.first_len;
+	memmove(rest + http.between_len, rest, len - http.first_len);
+	memcpy(rest, http.between, http.between_len);
+	at += len + http.between_len;
+	memcpy(at, http.tail, http.tail_len);
+	return ((size_t)(at - to) + http.tail_len);
+}
+
+static size_t
+build_http_reply(const struct message_form *form, uint8_t *to,
+    struct message_id id)
+{
+	uint32_t h = hash(id), len = payload_size(form, h);
+	size_t head_len = wire_http_reply(to, MESSAGE_FRAMING, len);
+
+	build_payload(form, to + head_len, len, id, h);
+	return (head_len + len);
+}
+
 static size_t
 build(const struct message_form *form, uint8_t *to, struct message_id id,
     bool with_cr)
@@ -106,6 +145,8 @@ size_t
 message_build(const struct message_form *form, uint8_t *to,
     struct message_id id)
 {
+	if (form->wire == WIRE_HTTP)
+		return (build_request(form, to, id));
 	return (build(form, to, id, ends_with_cr(form, id)));
 }
 
@@ -113,6 +154,8 @@ size_t
 message_build_reply(const struct message_form *form, uint8_t *to,
     struct message_id id)
 {
+	if (form->wire == WIRE_HTTP)
+		return (build_http_reply(form, to, id));
 	return (build(form, to, id, false));
 }
 
@@ -120,10 +163,37 @@ size_t
 message_length(const struct message_form *form, struct message_id id)
 {
 	size_t len = payload_size(form, hash(id));
+	struct wire_http http;
 
-	if (form->wire == WIRE_FRAME)
+	switch (form->wire) {
+	case WIRE_FRAME:
 		return (len + sizeof(uint32_t));
-	return (len + (ends_with_cr(form, id) ? 2 : 1));
+	case WIRE_LINE:
+		return (len + (ends_with_cr(form, id) ? 2 : 1));
+	case WIRE_HTTP:
+		break;
+	}
+	wire_http_request(&http, len, is_chunked(id));
+	return (http.head_len + len + http.between_len + http.tail_len);
+}
+
+bool
+message_is_reply(const struct message_form *form, const uint8_t *reply,
+    size_t from, const uint8_t *bytes, size_t len)
+{
+	size_t end = from + len, n;
+
+	if (form->wire == WIRE_HTTP && from < WIRE_HTTP_DATE_END &&
+	    end > WIRE_HTTP_DATE_AT) {
+		n = from < WIRE_HTTP_DATE_AT ? WIRE_HTTP_DATE_AT - from : 0;
+		if (memcmp(reply + from, bytes, n) != 0)
+			return (false);
+		if (end <= WIRE_HTTP_DATE_END)
+			return (true);
+		bytes += WIRE_HTTP_DATE_END - from;
+		from = WIRE_HTTP_DATE_END;
+	}
+	return (memcmp(reply + from, bytes, end - from) == 0);
 }
 
 static bool

@@ -15,12 +15,13 @@
 enum message_wire {
 	WIRE_FRAME,
 	WIRE_LINE,
+	WIRE_HTTP,
 };
 
 enum {
 	MESSAGE_SIZE_MIN = 18,	/* bytes that its two numbers take */
 	MESSAGE_SIZE_MAX = 1 << 24,
-	MESSAGE_FRAMING = 4,	/* the most that the wire adds to it */
+	MESSAGE_FRAMING = 256,	/* the wire adds less to it */
 	MESSAGE_PERIOD = 251,	/* of the filler; a prime */
 };
 
@@ -45,12 +46,18 @@ void message_form_init(struct message_form *, enum message_wire,
 size_t message_room(const struct message_form *);
 
 /* Put a message together as it is sent: some lines end with CR LF, some with
- * LF alone.  And as an echo of it looks.  Returns its length on the wire. */
+ * LF alone, and of the bodies of HTTP some come in chunks.  And as an echo of
+ * it looks.  Returns its length on the wire. */
 size_t message_build(const struct message_form *, uint8_t *to,
     struct message_id);
 size_t message_build_reply(const struct message_form *, uint8_t *to,
     struct message_id);
 size_t message_length(const struct message_form *, struct message_id);
+
+/* Whether bytes are those that stand in such an echo from there on, but for
+ * the date in a reply of HTTP, which is the server's. */
+bool message_is_reply(const struct message_form *, const uint8_t *reply,
+    size_t from, const uint8_t *bytes, size_t len);
 
 /* What a payload says of itself, which may be anything.  Returns false if it
  * says nothing. */

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "common/counters.h"
+#include "tools/load/wire_http.h"
 
 enum {
 	MISSING_MAX = 64,
@@ -113,20 +114,45 @@ judge_out_of_turn(struct check *check, uint32_t number)
 		replace(check, &report->corrupted);	/* never sent */
 }
 
+static size_t
+header_of(const struct message_form *form, const uint8_t *wire, size_t len)
+{
+	switch (form->wire) {
+	case WIRE_FRAME:
+		return (HEADER_LEN);
+	case WIRE_LINE:
+		return (0);
+	case WIRE_HTTP:
+		break;
+	}
+	return (wire_http_head(wire, len));
+}
+
+/* Whether a whole message is the server's own, about trouble. */
+static bool
+is_error(const struct message_form *form, const uint8_t *wire, size_t len)
+{
+	size_t header = header_of(form, wire, len);
+
+	if (form->wire == WIRE_HTTP)
+		return (!wire_http_is_ok(wire, len));
+	return (len - header > 4 && memcmp(wire + header, "ERR ", 4) == 0);
+}
+
 static void
 judge(struct check *check, const uint8_t *wire, size_t len)
 {
 	const struct message_form *form = check->rule->form;
-	size_t header = form->wire == WIRE_FRAME ? HEADER_LEN : 0;
+	size_t header = header_of(form, wire, len);
 	const uint8_t *payload = wire + header;
 	struct message_id id;
 
 	if (message_read_id(payload, len - header, &id) &&
 	    id.conn == check->conn &&
 	    message_build_reply(form, check->rule->scratch, id) == len &&
-	    memcmp(check->rule->scratch, wire, len) == 0)
+	    message_is_reply(form, check->rule->scratch, 0, wire, len))
 		judge_out_of_turn(check, id.number);
-	else if (len - header > 4 && memcmp(payload, "ERR ", 4) == 0)
+	else if (is_error(form, wire, len))
 		replace(check, &check->rule->report->errors);
 	else
 		replace(check, &check->rule->report->corrupted);
@@ -180,13 +206,29 @@ line_lacks(const struct oddity *oddity, const uint8_t *bytes, size_t len)
 }
 
 static size_t
+http_lacks(const struct oddity *oddity)
+{
+	size_t whole = wire_http_length(oddity->bytes, oddity->len);
+
+	if (whole == 0)
+		return (1);
+	return (whole == SIZE_MAX ? whole : whole - oddity->len);
+}
+
+static size_t
 lacks(const struct check *check, const uint8_t *bytes, size_t len)
 {
 	const struct oddity *oddity = check->verifier->oddity;
 
-	if (check->rule->form->wire == WIRE_FRAME)
+	switch (check->rule->form->wire) {
+	case WIRE_FRAME:
 		return (frame_lacks(oddity));
-	return (line_lacks(oddity, bytes, len));
+	case WIRE_LINE:
+		return (line_lacks(oddity, bytes, len));
+	case WIRE_HTTP:
+		break;
+	}
+	return (http_lacks(oddity));
 }
 
 /* Returns how many of the bytes belong to a message that is not the one that
@@ -230,7 +272,7 @@ take_due(struct check *check, const uint8_t *bytes, size_t len)
 	whole = message_build_reply(check->rule->form, due,
 	    id_of(check, verifier->next));
 	n = whole - verifier->at < len ? whole - verifier->at : len;
-	if (memcmp(bytes, due + verifier->at, n) != 0)
+	if (!message_is_reply(check->rule->form, due, verifier->at, bytes, n))
 		return (0);
 	verifier->at += (uint32_t)n;
 	if (verifier->at == whole) {
