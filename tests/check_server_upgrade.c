@@ -32,7 +32,7 @@
 	"handlers = ( { name = \"cat\"; type = \"command\"; processes = 2; " \
 	"ready = true; "							\
 	"command = [ \"/bin/sh\", \"-c\", \"printf '\\\\0\\\\0\\\\0\\\\0'; " \
-	"sleep 0.3; echo ouch >&2; exit 3\" ]; } );"
+	"sleep 1; echo ouch >&2; exit 3\" ]; } );"
 #define CATS	LISTENER("cats", "9003", "frame", "cat", "")
 
 /* A server whose program can be exchanged. */
