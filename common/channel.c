@@ -78,7 +78,8 @@ receive(int fd, struct ctl *msg)
 	do {
 		n = recvmsg(fd, &hdr, MSG_CMSG_CLOEXEC | MSG_TRUNC);
 	} while (n == -1 && errno == EINTR);
-	if (n > 0)
+	/* Also those of an empty message. */
+	if (n >= 0)
 		take_fds(&hdr, msg);
 	return (n);
 }
@@ -129,6 +130,7 @@ handle_one(struct channel *channel)
 		return (false);
 	}
 	if (n <= 0) {
+		close_fds(&msg);
 		end(channel, n == 0 || errno == ECONNRESET ? NULL :
 		    strerror(errno));
 		return (false);

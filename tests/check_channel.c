@@ -762,6 +762,21 @@ START_TEST(the_descriptor_of_a_refused_message_is_closed)
 }
 END_TEST
 
+START_TEST(the_descriptor_of_an_empty_message_is_closed)
+{
+	unsigned before = count_fds();
+	int fd = open_any();
+
+	start_raw(CTL_FROM_CHILD);
+	send_raw(&fd, 0, &fd, 1);
+	run();
+	ck_assert_uint_eq(nends, 1);
+	finish();
+	close(fd);
+	ck_assert_uint_eq(count_fds(), before);
+}
+END_TEST
+
 START_TEST(descriptors_beyond_the_first_are_closed)
 {
 	struct ctl msg = make(CTL_READY);
@@ -852,5 +867,6 @@ RUN_TESTS("channel",
     a_descriptor_that_nobody_takes_is_closed,
     a_descriptor_that_nobody_takes_is_closed_if_the_channel_goes,
     the_descriptor_of_a_refused_message_is_closed,
+    the_descriptor_of_an_empty_message_is_closed,
     descriptors_beyond_the_first_are_closed,
     a_descriptor_arrives_even_where_no_other_is_free)

@@ -107,7 +107,8 @@ receive(int link, struct handover_message *msg, struct handover_fds *fds)
 			errno = EINTR;
 		}
 	} while (n == -1 && errno == EINTR);
-	if (n > 0)
+	/* Also those of an empty message. */
+	if (n >= 0)
 		take_fds(&hdr, fds);
 	return (n);
 }
@@ -149,6 +150,7 @@ handover_receive(int link, struct handover_message *msg,
 	int wrong;
 
 	if ((n = receive(link, msg, fds)) <= 0) {
+		handover_close_fds(fds);
 		if (n == -1 && is_short(errno))
 			errno = EAGAIN;
 		return ((int)n);

@@ -60,8 +60,9 @@ enum {
 	HANDOVER_FLAGS = (1 << 3) - 1
 };
 
-/* One connection.  Its bytes stand in the memfd from offset on: those of an
- * unfinished message, those that are owed, then the requests. */
+/* One connection.  Its bytes stand in the memfd from offset on, which is where
+ * those of the one before it end: those of an unfinished message, those that
+ * are owed, then the requests. */
 struct handover_conn {
 	uint64_t id;
 	uint64_t opened_ms;
@@ -70,6 +71,7 @@ struct handover_conn {
 	uint64_t bytes_in;
 	uint64_t bytes_out;
 	uint64_t offset;
+	uint64_t size;			/* of all of them */
 	uint64_t in_len;
 	struct proto_progress progress;
 	uint64_t out_len;

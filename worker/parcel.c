@@ -136,7 +136,6 @@ pack_pending(const struct conn *conn, struct handover_conn *to,
 	const struct conn_pending *pending = conn->pending;
 	const struct request *request;
 
-	to->offset = store->len;
 	to->in_len = length_of(pending->in);
 	if (pending->in != NULL)
 		to->progress = pending->progress;
@@ -169,6 +168,8 @@ parcel_pack(const struct conn *conn, uint8_t was, struct handover_conn *to,
 		.messages = record->messages,
 		.bytes_in = record->bytes_in,
 		.bytes_out = record->bytes_out,
+		.offset = store->len,
+		.size = parcel_size(conn),
 		.listener = record->listener,
 		.peer_port = record->peer_port,
 		.family = record->family,
@@ -192,6 +193,7 @@ parcel_pack(const struct conn *conn, uint8_t was, struct handover_conn *to,
 struct reader {
 	const struct parcel_bytes *store;
 	uint64_t at;
+	uint64_t end;
 };
 
 static int
@@ -200,8 +202,7 @@ read_bytes(struct reader *reader, void *bytes, uint64_t len)
 	uint8_t *to = bytes;
 	ssize_t n;
 
-	if (reader->at > reader->store->len ||
-	    len > reader->store->len - reader->at) {
+	if (len > reader->end - reader->at) {
 		errno = EPROTO;
 		return (-1);
 	}
@@ -227,7 +228,7 @@ read_buffer(struct reader *reader, struct buffer_pool *buffers,
 {
 	if (len == 0)
 		return (0);
-	if (len > reader->store->len) {
+	if (len > reader->end - reader->at) {
 		errno = EPROTO;
 		return (-1);
 	}
@@ -328,22 +329,37 @@ read_request(struct reader *reader, struct conn *conn)
 	return (0);
 }
 
+/* A reader of the part that is the next one's. */
+static int
+claim_part(struct reader *reader, const struct handover_conn *from,
+    struct parcel_bytes *store)
+{
+	if (from->offset != store->at || from->size > store->len - store->at) {
+		errno = EPROTO;
+		return (-1);
+	}
+	store->at += from->size;
+	*reader = (struct reader){
+		.store = store, .at = from->offset, .end = store->at,
+	};
+	return (0);
+}
+
 static int
 unpack_pending(struct conn *conn, const struct handover_conn *from,
-    const struct parcel_bytes *store)
+    struct reader *reader)
 {
 	struct buffer_pool *buffers = &conn->listener->worker->buffers;
-	struct reader reader = { .store = store, .at = from->offset };
 	struct conn_pending *pending;
 
 	if (from->in_len == 0 && from->out_len == 0 && from->nrequests == 0)
 		return (0);
 	if ((pending = conn_pending(conn)) == NULL ||
-	    read_buffer(&reader, buffers, &pending->in, from->in_len) == -1 ||
-	    read_buffer(&reader, buffers, &pending->out, from->out_len) == -1)
+	    read_buffer(reader, buffers, &pending->in, from->in_len) == -1 ||
+	    read_buffer(reader, buffers, &pending->out, from->out_len) == -1)
 		return (-1);
 	for (uint32_t i = 0; i < from->nrequests; i++)
-		if (read_request(&reader, conn) == -1)
+		if (read_request(reader, conn) == -1)
 			return (-1);
 	if (pending->in != NULL)
 		pending->progress = from->progress;
@@ -375,9 +391,10 @@ is_sound(const struct handover_conn *from)
 
 struct conn *
 parcel_unpack(struct worker *worker, const struct handover_conn *from,
-    const struct parcel_bytes *store, int fd)
+    struct parcel_bytes *store, int fd)
 {
 	struct listener *listener = find_listener(worker, from->listener);
+	struct reader reader;
 	struct conn *conn;
 	int saved;
 
@@ -387,6 +404,8 @@ parcel_unpack(struct worker *worker, const struct handover_conn *from,
 		errno = EPROTO;
 		return (NULL);
 	}
+	if (claim_part(&reader, from, store) == -1)
+		return (NULL);
 	if ((conn = conn_place(listener, fd)) == NULL)
 		return (NULL);
 	/* It is served when it is ours for certain. */
@@ -395,8 +414,11 @@ parcel_unpack(struct worker *worker, const struct handover_conn *from,
 	conn->reason = from->reason;
 	conn->finishing = (from->flags & HANDOVER_FINISHING) != 0;
 	conn->eof = (from->flags & HANDOVER_EOF) != 0;
-	if (unpack_pending(conn, from, store) == 0)
-		return (conn);
+	if (unpack_pending(conn, from, &reader) == 0) {
+		if (reader.at == reader.end)
+			return (conn);
+		errno = EPROTO;
+	}
 	saved = errno;
 	conn_withdraw(conn);
 	errno = saved;

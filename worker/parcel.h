@@ -18,6 +18,7 @@ struct worker;
 struct parcel_bytes {
 	int fd;				/* -1: there is none */
 	uint64_t len;
+	uint64_t at;			/* of the next one to unpack */
 };
 
 /* Bytes that go into the memfd for a connection. */
@@ -30,11 +31,12 @@ int parcel_pack(const struct conn *, uint8_t was, struct handover_conn *,
     struct parcel_bytes *);
 
 /*
- * Make a connection of it, parked, with the socket fd.  Returns NULL with errno
- * set: the socket is still the caller's.  EPROTO says that it is nonsense, and
- * nothing else of the batch should be believed.
+ * Make a connection of it, parked, with the socket fd; those of a batch in their
+ * order.  Returns NULL with errno set: the socket is still the caller's.  EPROTO
+ * says that it is nonsense, and nothing behind it in the batch is to be
+ * believed.
  */
 struct conn *parcel_unpack(struct worker *, const struct handover_conn *,
-    const struct parcel_bytes *, int fd);
+    struct parcel_bytes *, int fd);
 
 #endif

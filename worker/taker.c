@@ -104,7 +104,8 @@ adopt(struct taker *taker, const struct handover_batch *batch,
 		conn = parcel_unpack(taker->worker, &batch->conns[i], &store,
 		    fds->fd[first + i]);
 		if (conn == NULL) {
-			why = errno;
+			if ((why = errno) == EPROTO)
+				break;
 			continue;
 		}
 		fds->fd[first + i] = -1;

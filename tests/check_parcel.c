@@ -1,0 +1,429 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * Holds worker/parcel.c to worker/parcel.h: a connection comes out as it went
+ * in, and what is damaged is refused and leaves nothing behind.
+ */
+#include "worker/parcel.h"
+
+#include <check.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "tests/harness.h"
+#include "tests/lone_worker.h"
+#include "worker/conn_record.h"
+
+enum {
+	IN_LEN = 300,
+	SCANNED = 123,
+	OUT_LEN = 1000,
+};
+
+static struct lone_worker lone;
+static struct parcel_bytes store;
+static int peer;
+
+static void
+start(void)
+{
+	lone_worker_init(&lone);
+	store = (struct parcel_bytes){ .fd = -1 };
+}
+
+static void
+finish(void)
+{
+	if (store.fd != -1)
+		close(store.fd);
+	close(peer);
+	lone_worker_clear(&lone);
+	ck_assert_uint_eq(lone.worker.conns.count, 0);
+	ck_assert_uint_eq(lone.worker.buffers.lent, 0);
+	lone_worker_free(&lone);
+}
+
+static void
+fill(struct conn *conn, struct buffer **buffer, size_t len, uint8_t first)
+{
+	uint8_t byte;
+
+	ck_assert_int_eq(conn_reserve(conn, buffer, len), 0);
+	for (size_t i = 0; i < len; i++) {
+		byte = (uint8_t)(first + i * 7);
+		buffer_append(*buffer, &byte, 1);
+	}
+}
+
+static void
+add_request(struct conn *conn, enum request_state state,
+    enum request_result result, size_t len)
+{
+	struct request *request = calloc(1, sizeof(*request));
+
+	ck_assert_ptr_nonnull(request);
+	request->conn = conn;
+	request->handler = conn->listener->handler;
+	request->state = (uint8_t)state;
+	request->result = (uint8_t)result;
+	request->arrived_us = 1000 + len;
+	if (len > 0)
+		fill(conn, &request->payload, len, (uint8_t)len);
+	ck_assert_int_eq(conn_add_request(conn, request), 0);
+}
+
+/* One that has all that a connection can have. */
+static struct conn *
+connect_loaded(void)
+{
+	struct conn *conn = lone_worker_connect(&lone, LONE_LINES, &peer);
+	struct conn_record *record = conn_record(conn);
+	struct conn_pending *pending = conn_pending(conn);
+
+	record->messages = 11;
+	record->bytes_in = 22;
+	record->bytes_out = 33;
+	record->opened_ms = 44;
+	fill(conn, &pending->in, IN_LEN, 1);
+	fill(conn, &pending->out, OUT_LEN, 2);
+	pending->progress.scanned = SCANNED;
+	pending->taken = 55;
+	pending->unsent = 66;
+	pending->unhandled = true;
+	conn->finishing = true;
+	conn->eof = true;
+	conn->reason = CLOSE_TOO_LARGE;
+	add_request(conn, REQUEST_PARKED, REQUEST_REPLIED, 70);
+	add_request(conn, REQUEST_DONE, REQUEST_REPLIED, 800);
+	add_request(conn, REQUEST_DONE, REQUEST_FAILED, 0);
+	conn_park(conn);
+	return (conn);
+}
+
+static struct handover_conn
+pack(struct conn *conn)
+{
+	struct handover_conn packed;
+
+	ck_assert_int_eq(parcel_pack(conn, DEADLINE_READ, &packed, &store), 0);
+	return (packed);
+}
+
+/* With a descriptor of its own, as if it had come. */
+static struct conn *
+unpack(const struct handover_conn *packed)
+{
+	int fd = dup(peer), saved;
+	struct conn *conn;
+
+	ck_assert_int_ne(fd, -1);
+	conn = parcel_unpack(&lone.worker, packed, &store, fd);
+	saved = errno;
+	if (conn == NULL) {
+		/* It is still ours. */
+		ck_assert_int_eq(close(fd), 0);
+		errno = saved;
+	}
+	return (conn);
+}
+
+static void
+expect_refusal(const struct handover_conn *packed, const char *what)
+{
+	size_t conns = lone.worker.conns.count;
+	size_t lent = lone.worker.buffers.lent;
+
+	store.at = 0;
+	errno = 0;
+	ck_assert_msg(unpack(packed) == NULL, "%s was taken", what);
+	ck_assert_msg(errno == EPROTO, "%s: %s", what, strerror(errno));
+	ck_assert_uint_eq(lone.worker.conns.count, conns);
+	ck_assert_uint_eq(lone.worker.buffers.lent, lent);
+}
+
+static void
+expect_same_bytes(const struct buffer *one, const struct buffer *other)
+{
+	ck_assert((one == NULL) == (other == NULL));
+	if (one == NULL)
+		return;
+	ck_assert_uint_eq(one->len, other->len);
+	ck_assert_mem_eq(one->bytes, other->bytes, one->len);
+}
+
+static void
+expect_same_requests(const struct conn_pending *one,
+    const struct conn_pending *other)
+{
+	const struct request *request = TAILQ_FIRST(&other->requests);
+	const struct request *expected;
+
+	ck_assert_uint_eq(one->nrequests, other->nrequests);
+	TAILQ_FOREACH(expected, &one->requests, of_conn) {
+		ck_assert_ptr_nonnull(request);
+		ck_assert_uint_eq(request->state, expected->state);
+		ck_assert_uint_eq(request->result, expected->result);
+		ck_assert_uint_eq(request->arrived_us, expected->arrived_us);
+		ck_assert_ptr_eq(request->handler, expected->handler);
+		expect_same_bytes(request->payload, expected->payload);
+		request = TAILQ_NEXT(request, of_conn);
+	}
+	ck_assert_ptr_null(request);
+}
+
+static void
+expect_same(const struct conn *one, const struct conn *other)
+{
+	struct conn_record a = *conn_record(one), b = *conn_record(other);
+
+	a.seq = b.seq = 0;
+	a.state = b.state = 0;
+	ck_assert_mem_eq(&a, &b, sizeof(a));
+	ck_assert_ptr_eq(one->listener, other->listener);
+	ck_assert_uint_eq(one->reason, other->reason);
+	ck_assert_int_eq(one->finishing, other->finishing);
+	ck_assert_int_eq(one->eof, other->eof);
+	ck_assert((one->pending == NULL) == (other->pending == NULL));
+	if (one->pending == NULL)
+		return;
+	expect_same_bytes(one->pending->in, other->pending->in);
+	expect_same_bytes(one->pending->out, other->pending->out);
+	ck_assert_mem_eq(&one->pending->progress, &other->pending->progress,
+	    sizeof(one->pending->progress));
+	ck_assert_uint_eq(one->pending->taken, other->pending->taken);
+	ck_assert_uint_eq(one->pending->unsent, other->pending->unsent);
+	ck_assert_int_eq(one->pending->unhandled, other->pending->unhandled);
+	expect_same_requests(one->pending, other->pending);
+}
+
+START_TEST(a_connection_comes_out_as_it_went_in)
+{
+	struct handover_conn packed;
+	struct conn *conn, *copy;
+
+	start();
+	conn = connect_loaded();
+	packed = pack(conn);
+	ck_assert_uint_eq(packed.deadline, DEADLINE_READ);
+	ck_assert_uint_eq(packed.size, parcel_size(conn));
+	ck_assert_uint_eq(packed.size, store.len);
+	ck_assert_ptr_nonnull(copy = unpack(&packed));
+	expect_same(conn, copy);
+	conn_forget(copy);
+	conn_forget(conn);
+	finish();
+}
+END_TEST
+
+START_TEST(an_idle_connection_has_no_bytes)
+{
+	struct handover_conn packed;
+	struct conn *conn, *copy;
+
+	start();
+	conn = lone_worker_connect(&lone, LONE_FRAMES, &peer);
+	conn_park(conn);
+	packed = pack(conn);
+	ck_assert_uint_eq(parcel_size(conn), 0);
+	ck_assert_int_eq(store.fd, -1);
+	ck_assert_ptr_nonnull(copy = unpack(&packed));
+	expect_same(conn, copy);
+	ck_assert_ptr_null(copy->pending);
+	conn_forget(copy);
+	conn_forget(conn);
+	finish();
+}
+END_TEST
+
+/* Each part of the bytes belongs to one of them, and one after the other. */
+START_TEST(those_of_a_batch_stand_one_behind_the_other)
+{
+	struct handover_conn packed[3];
+	struct conn *conn, *copy;
+
+	start();
+	conn = connect_loaded();
+	for (int i = 0; i < 3; i++)
+		packed[i] = pack(conn);
+	ck_assert_uint_eq(store.len, 3 * packed[0].size);
+	for (int i = 0; i < 3; i++) {
+		ck_assert_ptr_nonnull(copy = unpack(&packed[i]));
+		expect_same(conn, copy);
+		conn_forget(copy);
+	}
+	expect_refusal(&packed[1], "another one's bytes");
+	conn_forget(conn);
+	finish();
+}
+END_TEST
+
+START_TEST(a_part_of_the_bytes_is_refused)
+{
+	struct handover_conn packed;
+	struct conn *conn;
+	uint64_t len;
+
+	start();
+	conn = connect_loaded();
+	packed = pack(conn);
+	len = store.len;
+	/* As it is told, as it is, and both. */
+	for (store.len = 0; store.len < len; store.len++)
+		expect_refusal(&packed, "a part");
+	for (off_t cut = 0; cut < (off_t)len; cut++) {
+		packed.size = store.len = (uint64_t)cut;
+		expect_refusal(&packed, "a part that says so");
+	}
+	packed.size = store.len = len;
+	while (len-- > 0) {
+		ck_assert_int_eq(ftruncate(store.fd, (off_t)len), 0);
+		expect_refusal(&packed, "a file that is too short");
+	}
+	conn_forget(conn);
+	finish();
+}
+END_TEST
+
+/* Every bit of a number that says how much or where. */
+static void
+expect_refusal_of_flips(const struct handover_conn *packed, size_t offset,
+    size_t size, const char *what)
+{
+	struct handover_conn flipped;
+
+	for (size_t bit = 0; bit < size * 8; bit++) {
+		flipped = *packed;
+		((uint8_t *)&flipped)[offset + bit / 8] ^=
+		    (uint8_t)(1U << bit % 8);
+		expect_refusal(&flipped, what);
+	}
+}
+
+#define FLIP(packed, member)						\
+	expect_refusal_of_flips((packed),				\
+	    offsetof(struct handover_conn, member),			\
+	    sizeof((packed)->member), #member)
+
+START_TEST(a_wrong_number_is_refused)
+{
+	struct handover_conn packed;
+	struct conn *conn;
+
+	start();
+	conn = connect_loaded();
+	packed = pack(conn);
+	FLIP(&packed, offset);
+	FLIP(&packed, size);
+	FLIP(&packed, in_len);
+	FLIP(&packed, out_len);
+	FLIP(&packed, nrequests);
+	packed.progress.scanned = IN_LEN + 1;
+	expect_refusal(&packed, "progress");
+	conn_forget(conn);
+	finish();
+}
+END_TEST
+
+START_TEST(a_wrong_number_of_a_request_is_refused)
+{
+	size_t at = IN_LEN + OUT_LEN;
+	struct handover_request head;
+	struct handover_conn packed;
+	struct conn *conn;
+
+	start();
+	conn = connect_loaded();
+	packed = pack(conn);
+	for (int i = 0; i < 3; i++) {
+		ck_assert_int_eq(pread(store.fd, &head, sizeof(head),
+		    (off_t)at), sizeof(head));
+		for (int bit = 0; bit < 64; bit++) {
+			head.len ^= UINT64_C(1) << bit;
+			ck_assert_int_eq(pwrite(store.fd, &head, sizeof(head),
+			    (off_t)at), sizeof(head));
+			expect_refusal(&packed, "the length of a request");
+			head.len ^= UINT64_C(1) << bit;
+		}
+		ck_assert_int_eq(pwrite(store.fd, &head, sizeof(head),
+		    (off_t)at), sizeof(head));
+		at += sizeof(head) + head.len;
+	}
+	ck_assert_uint_eq(at, store.len);
+	conn_forget(conn);
+	finish();
+}
+END_TEST
+
+START_TEST(what_is_not_on_the_lists_is_refused)
+{
+	struct handover_conn good, packed;
+	struct handover_request head = { .state = REQUEST_WAITING, .len = 70 };
+	struct conn *conn;
+
+	start();
+	conn = connect_loaded();
+	good = pack(conn);
+#define WITH(member, value)						\
+	packed = good;							\
+	packed.member = (value);					\
+	expect_refusal(&packed, #member " = " #value)
+	WITH(listener, LONE_LISTENERS);
+	WITH(listener, UINT16_MAX);
+	WITH(family, 0);
+	WITH(family, UINT8_MAX);
+	WITH(deadline, DEADLINE_KINDS);
+	WITH(reason, CLOSE_REASON_COUNT);
+	WITH(flags, HANDOVER_FLAGS + 1);
+#undef WITH
+	ck_assert_int_eq(pwrite(store.fd, &head, sizeof(head),
+	    IN_LEN + OUT_LEN), sizeof(head));
+	expect_refusal(&good, "a request that waits");
+	head.state = REQUEST_RUNNING;
+	ck_assert_int_eq(pwrite(store.fd, &head, sizeof(head),
+	    IN_LEN + OUT_LEN), sizeof(head));
+	expect_refusal(&good, "a request that runs");
+	head.state = REQUEST_DONE;
+	head.result = REQUEST_FAILED + 1;
+	ck_assert_int_eq(pwrite(store.fd, &head, sizeof(head),
+	    IN_LEN + OUT_LEN), sizeof(head));
+	expect_refusal(&good, "an unknown result");
+	conn_forget(conn);
+	finish();
+}
+END_TEST
+
+/* Something else than a memfd, or none. */
+START_TEST(a_descriptor_that_is_no_file_is_refused)
+{
+	struct handover_conn packed;
+	struct conn *conn;
+	int ends[2], memfd;
+
+	start();
+	conn = connect_loaded();
+	packed = pack(conn);
+	memfd = store.fd;
+	ck_assert_int_eq(pipe(ends), 0);
+	store.fd = ends[0];
+	expect_refusal(&packed, "a pipe");
+	store.fd = -1;
+	expect_refusal(&packed, "nothing");
+	store.fd = memfd;
+	close(ends[0]);
+	close(ends[1]);
+	conn_forget(conn);
+	finish();
+}
+END_TEST
+
+RUN_TESTS("parcel",
+    a_connection_comes_out_as_it_went_in,
+    an_idle_connection_has_no_bytes,
+    those_of_a_batch_stand_one_behind_the_other,
+    a_part_of_the_bytes_is_refused,
+    a_wrong_number_is_refused,
+    a_wrong_number_of_a_request_is_refused,
+    what_is_not_on_the_lists_is_refused,
+    a_descriptor_that_is_no_file_is_refused)
