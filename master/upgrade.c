@@ -3,8 +3,10 @@
 
 #include "master/upgrade.h"
 
+#include <sys/auxv.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 
 #include <errno.h>
@@ -47,20 +49,60 @@ enum {
  * How we were started.
  */
 
-int
-upgrade_init(struct upgrade *upgrade, int argc, char *argv[])
+/* Whether a path leads to the file that runs. */
+static bool
+is_self(const char *path)
+{
+	struct stat found, self;
+
+	return (stat(path, &found) == 0 && stat("/proc/self/exe", &self) == 0 &&
+	    found.st_dev == self.st_dev && found.st_ino == self.st_ino);
+}
+
+/* The file that runs, whatever it was called; it may be gone. */
+static char *
+resolve_self(void)
 {
 	char path[PATH_MAX];
 	ssize_t len;
 
-	*upgrade = (struct upgrade){ .program = -1, .answer = -1 };
-	len = readlink("/proc/self/exe", path, sizeof(path) - 1);
-	if (len == -1)
-		return (-1);
+	if ((len = readlink("/proc/self/exe", path, sizeof(path) - 1)) == -1)
+		return (NULL);
 	path[len] = '\0';
+	return (strdup(path));
+}
+
+/* Where to look for the next program: where this one was found, symbolic links
+ * unresolved, as these are what a deployment turns over.  Returns the caller's
+ * own copy; NULL with errno set. */
+static char *
+find_self(void)
+{
+	const char *name = (const char *)(uintptr_t)getauxval(AT_EXECFN);
+	char *cwd = NULL, *path = NULL;
+
+	if (name != NULL && *name == '/')
+		path = strdup(name);
+	else if (name != NULL && (cwd = getcwd(NULL, 0)) != NULL &&
+	    asprintf(&path, "%s/%s", cwd, name) == -1)
+		path = NULL;
+	free(cwd);
+	/* One that was executed by a descriptor has no name of its own. */
+	if (path != NULL && (strncmp(path, "/dev/fd/", 8) == 0 ||
+	    !is_self(path))) {
+		free(path);
+		path = NULL;
+	}
+	return (path != NULL ? path : resolve_self());
+}
+
+int
+upgrade_init(struct upgrade *upgrade, int argc, char *argv[])
+{
+	*upgrade = (struct upgrade){ .program = -1, .answer = -1 };
 	/* Room for one more option, see add_option(). */
 	upgrade->argv = calloc((size_t)argc + 2, sizeof(char *));
-	if (upgrade->argv == NULL || (upgrade->path = strdup(path)) == NULL)
+	if (upgrade->argv == NULL || (upgrade->path = find_self()) == NULL)
 		return (-1);
 	for (int i = 0; i < argc; i++)
 		if ((upgrade->argv[i] = strdup(argv[i])) == NULL)

@@ -353,6 +353,30 @@ expect_report(struct server *srv, enum status_kind kind, const char *why)
 	ck_abort_msg("there is no status");
 }
 
+/* A deployment turns a link over, and may take away what it led to. */
+START_TEST(the_next_program_is_where_a_link_leads)
+{
+	struct server *srv = server_new();
+	char real[sizeof(srv->program)], copy[sizeof(srv->program) + 8];
+
+	server_configure(srv, TWO, FRAMES(""));
+	server_install(srv, "penstock");
+	memcpy(real, srv->program, sizeof(real));
+	snprintf(copy, sizeof(copy), "%s.one", real);
+	ck_assert_int_eq(rename(real, copy), 0);
+	ck_assert_int_eq(symlink("program.one", real), 0);
+	server_launch(srv);
+	server_await_ready(srv);
+	ck_assert_int_eq(unlink(copy), 0);
+	for (int i = 0; i < 2; i++) {
+		upgrade_to(srv, i == 0 ? NEXT : "penstock");
+		server_expect(srv, "event=reload_done kind=upgrade");
+		ck_assert_ptr_nonnull(server_log(srv, "event=upgraded"));
+	}
+	server_end(srv);
+}
+END_TEST
+
 START_TEST(what_is_no_new_penstock_changes_nothing)
 {
 	struct server *srv = start(TWO, FRAMES(""));
@@ -742,6 +766,7 @@ RUN_TESTS("upgrade",
     paths_limits_and_a_daemon_are_no_hindrance,
     sixty_four_descriptors_are_enough,
     a_log_that_was_reopened_goes_on,
+    the_next_program_is_where_a_link_leads,
     what_is_no_new_penstock_changes_nothing,
     a_wrong_configuration_changes_nothing,
     a_check_that_crashes_changes_nothing,
