@@ -47,6 +47,7 @@ struct ctl_drained {
 	uint64_t finished;	/* connections that came to their own end */
 	uint64_t cut;		/* those that did not */
 	uint64_t carried;	/* and those that went to another worker */
+	uint64_t longest_us;	/* as in struct ctl_given, of its last link */
 };
 
 struct ctl_give {

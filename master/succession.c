@@ -64,6 +64,13 @@ tell(struct master *master, struct succession_report *report)
 }
 
 static void
+note_longest(struct status_report *told, uint64_t longest_us)
+{
+	if (longest_us > told->longest_us)
+		told->longest_us = longest_us;
+}
+
+static void
 account(struct succession_report *report, const struct child *child,
     uint64_t lost)
 {
@@ -79,8 +86,8 @@ account(struct succession_report *report, const struct child *child,
 	told->lost += lost;
 	told->held += carried + child->drained.finished + child->drained.cut +
 	    lost;
-	if (child->given.longest_us > told->longest_us)
-		told->longest_us = child->given.longest_us;
+	note_longest(told, child->given.longest_us);
+	note_longest(told, child->drained.longest_us);
 	told->slot_ms[slot] = (uint32_t)(clock_ms() - report->begun_ms);
 	if (slot >= told->slots)
 		told->slots = slot + 1;

@@ -12,6 +12,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "tests/client.h"
 #include "tests/harness.h"
 #include "tests/lone_worker.h"
 #include "worker/conn_record.h"
@@ -418,6 +419,32 @@ START_TEST(a_descriptor_that_is_no_file_is_refused)
 }
 END_TEST
 
+/* One event can bring one client's reply and another one's connection. */
+START_TEST(what_wakes_sends_no_reply_of_another_client)
+{
+	static const uint8_t bytes[] = "for one alone\n";
+	const struct payload reply = { bytes, sizeof(bytes) - 1 };
+	struct conn *one, *other;
+	int one_peer;
+
+	start();
+	one = lone_worker_connect(&lone, LONE_LINES, &one_peer);
+	other = lone_worker_connect(&lone, LONE_LINES, &peer);
+	ck_assert_ptr_nonnull(conn_pending(other));
+	worker_turn(&lone.worker);
+	conn_park(other);
+	worker_gather(&lone.worker, one);
+	ck_assert_int_eq(output_reply(&lone.worker.output, one, NULL, &reply),
+	    0);
+	conn_wake(other, DEADLINE_IDLE, lone.worker.now_ms);
+	worker_settle(&lone.worker);
+	client_expect(one_peer, bytes, sizeof(bytes) - 1);
+	ck_assert(!client_has_input(peer));
+	close(one_peer);
+	finish();
+}
+END_TEST
+
 RUN_TESTS("parcel",
     a_connection_comes_out_as_it_went_in,
     an_idle_connection_has_no_bytes,
@@ -426,4 +453,5 @@ RUN_TESTS("parcel",
     a_wrong_number_is_refused,
     a_wrong_number_of_a_request_is_refused,
     what_is_not_on_the_lists_is_refused,
-    a_descriptor_that_is_no_file_is_refused)
+    a_descriptor_that_is_no_file_is_refused,
+    what_wakes_sends_no_reply_of_another_client)

@@ -172,6 +172,96 @@ START_TEST(reloads_upgrades_and_other_numbers_of_workers_harm_nobody)
 }
 END_TEST
 
+static void
+expect_numbered_line(int fd, unsigned number)
+{
+	char text[32];
+
+	snprintf(text, sizeof(text), "line %u\n", number);
+	client_expect_text(fd, text);
+}
+
+static void
+send_numbered_line(int fd, unsigned number)
+{
+	char text[32];
+
+	client_send(fd, text, (size_t)snprintf(text, sizeof(text), "line %u\n",
+	    number));
+}
+
+/* There is always a request of it that runs, and one that comes. */
+START_TEST(a_client_that_always_has_more_to_say_is_carried)
+{
+	enum { AHEAD = 3 };
+	struct server *srv = handlers_start("workers = 1; "
+	    "drain_timeout = 300.0;\nhandlers = ( { name = \"slow\"; "
+	    "type = \"command\"; " MISBEHAVE("\"sleep\", \"5\"")
+	    " processes = 4; } );", ONE_LINE("slow", ""));
+	int fd = client_connect(LINE_PORT);
+	unsigned sent = 0, got = 0;
+
+	while (sent < AHEAD)
+		send_numbered_line(fd, sent++);
+	server_mark(srv);
+	server_signal(srv, SIGHUP);
+	while (server_log(srv, "event=reload_report") == NULL) {
+		expect_numbered_line(fd, got++);
+		send_numbered_line(fd, sent++);
+		ck_assert_msg(got < 20000, "it is never carried");
+	}
+	ck_assert_uint_eq(log_number(srv->line, "carried"), 1);
+	ck_assert_uint_gt(log_number(srv->line, "longest_us"), 0);
+	while (got < sent)
+		expect_numbered_line(fd, got++);
+	close(fd);
+	server_end(srv);
+}
+END_TEST
+
+/* Those on their way are counted, or others would take their places. */
+START_TEST(limits_hold_while_connections_change_hands)
+{
+	enum { LIMIT = 32, WAITERS = 3 * LIMIT, RELOADS = 10 };
+	struct server *srv = server_start("workers = 2;",
+	    FRAMES("max_connections = 32; on_limit = \"wait\";"));
+	int fds[WAITERS];
+
+	for (int i = 0; i < WAITERS; i++)
+		fds[i] = client_connect(FRAME_PORT);
+	await(server_counters(srv).active == LIMIT);
+	for (int i = 0; i < RELOADS; i++)
+		reload(srv);
+	await(server_counters(srv).active == LIMIT);
+	ck_assert_uint_eq(server_counters(srv).accepted, LIMIT);
+	for (int i = 0; i < WAITERS; i++)
+		close(fds[i]);
+	server_end(srv);
+}
+END_TEST
+
+/* The last connection may end by itself while a link stands. */
+START_TEST(a_worker_says_once_that_it_has_drained)
+{
+	struct server *srv = server_start("workers = 1; drain_timeout = 300.0;",
+	    FRAMES("") ",\n" LINES(""));
+	int fd = client_connect(LINE_PORT);
+
+	client_echo_line(fd, "hello");
+	server_configure(srv, "workers = 1; drain_timeout = 300.0;",
+	    FRAMES(""));
+	server_mark(srv);
+	server_signal(srv, SIGHUP);
+	server_expect(srv, "event=worker_drain ");
+	client_echo_line(fd, "still there");
+	close(fd);
+	server_expect(srv, "event=reload_report");
+	await(server_children(srv) == 1);
+	ck_assert_uint_eq(server_count(srv, "event=worker_drained"), 1);
+	server_end(srv);
+}
+END_TEST
+
 /* Ids, counts and the time of the connect go along. */
 START_TEST(a_connection_stays_the_same_one)
 {
@@ -496,6 +586,9 @@ END_TEST
 
 RUN_TESTS("handover",
     reloads_upgrades_and_other_numbers_of_workers_harm_nobody,
+    a_client_that_always_has_more_to_say_is_carried,
+    limits_hold_while_connections_change_hands,
+    a_worker_says_once_that_it_has_drained,
     a_connection_stays_the_same_one,
     a_timeout_goes_on_over_reloads,
     a_listener_that_speaks_another_protocol_now_is_drained,

@@ -387,6 +387,24 @@ set_reading_deadline(struct conn *conn)
 		deadline_set(conn, DEADLINE_IDLE, now_ms);
 }
 
+/* One whose peer always has more to say would never come to rest: it reads no
+ * more before the giver has had its chance, at the end of this event. */
+static bool
+leave_to_giver(struct conn *conn)
+{
+	struct giver *giver = &conn_worker(conn)->giver;
+
+	if (!giver_wants(giver, conn) || !giver_has_room(giver) ||
+	    !conn_at_rest(conn))
+		return (false);
+	if (in_mid_message(conn))
+		conn->pending->unhandled = true;
+	giver_on_rest(giver);
+	/* If it has to stay, it goes on. */
+	event_active(&conn->event, EV_READ, 0);
+	return (true);
+}
+
 static enum conn_next
 go_on_reading(struct conn *conn)
 {
@@ -402,7 +420,7 @@ go_on_reading(struct conn *conn)
 	}
 	conn_enter(conn, CONN_READING);
 	set_reading_deadline(conn);
-	return (CONN_AGAIN);
+	return (leave_to_giver(conn) ? CONN_WAIT : CONN_AGAIN);
 }
 
 /*
@@ -812,6 +830,8 @@ settle(struct conn *conn)
 
 	if (output_flush(&worker->output, conn) == -1)
 		return (fail(conn));
+	if (giver_wants(&worker->giver, conn) && conn_at_rest(conn))
+		giver_on_rest(&worker->giver);
 	if (conn->state == CONN_WRITING || conn->state == CONN_CLOSING)
 		return (CONN_WAIT);
 	if (in_mid_message(conn) && !may_handle(conn))
@@ -822,8 +842,6 @@ settle(struct conn *conn)
 		return (begin_writing(conn));
 	if (!may_handle(conn))
 		return (begin_waiting(conn));
-	if (conn->pending != NULL && !awaits(conn))
-		giver_on_rest(&worker->giver);
 	pending_trim(conn);
 	/* What had come before the order is answered. */
 	if (!in_mid_message(conn) && !awaits(conn) &&
@@ -1220,6 +1238,8 @@ wake(struct conn *conn, enum deadline_kind was, uint64_t since_ms)
 void
 conn_wake(struct conn *conn, enum deadline_kind was, uint64_t since_ms)
 {
+	/* Who was answered in the same event has the output. */
+	worker_gather(conn_worker(conn), NULL);
 	conn_run(conn, wake(conn, was, since_ms));
 }
 

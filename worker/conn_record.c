@@ -150,14 +150,29 @@ conn_count_open(struct conn *conn)
 	count_active(conn);
 }
 
-void
-conn_count_leave(struct conn *conn)
+static void
+count_inactive(struct conn *conn)
 {
-	struct counters_listener *counters = conn->listener->counters;
-
-	counter_add(&counters->carried_out, 1);
-	counter_sub(&counters->active, 1);
+	counter_sub(&conn->listener->counters->active, 1);
 	counter_sub(&conn->listener->worker->counters->active, 1);
+}
+
+void
+conn_count_offer(struct conn *conn)
+{
+	counter_add(&conn->listener->counters->carried_out, 1);
+}
+
+void
+conn_count_return(struct conn *conn)
+{
+	counter_add(&conn->listener->counters->carried_in, 1);
+}
+
+void
+conn_count_gone(struct conn *conn)
+{
+	count_inactive(conn);
 }
 
 void
@@ -170,11 +185,8 @@ conn_count_enter(struct conn *conn)
 void
 conn_count_close(struct conn *conn)
 {
-	struct counters_listener *counters = conn->listener->counters;
-
-	counter_add(&counters->closed[conn->reason], 1);
-	counter_sub(&counters->active, 1);
-	counter_sub(&conn->listener->worker->counters->active, 1);
+	counter_add(&conn->listener->counters->closed[conn->reason], 1);
+	count_inactive(conn);
 }
 
 void

@@ -25,9 +25,15 @@ const char *conn_peer(const struct conn *, char text[CONN_PEER_MAX]);
 
 void conn_count_open(struct conn *);
 void conn_count_close(struct conn *);
-/* On its way to another worker; and here, from another or back.  Each in the
- * moment in which it becomes so, as a worker that is killed is believed. */
-void conn_count_leave(struct conn *);
+/*
+ * On its way to another worker, and back; with that one for certain; and here,
+ * from another.  Each in the moment in which it becomes so, as a worker that is
+ * killed is believed.  What is on its way is active here until it is there: for
+ * a moment limits count it twice, rather than not at all.
+ */
+void conn_count_offer(struct conn *);
+void conn_count_return(struct conn *);
+void conn_count_gone(struct conn *);
 void conn_count_enter(struct conn *);
 /* Bytes as they cross the wire. */
 void conn_count_in(struct conn *, size_t bytes);

@@ -131,25 +131,27 @@ cut_all(struct worker *worker)
 		DEADLINE_REPLY
 	};
 
-	worker->drain.cutting = true;
 	for (size_t i = 0; i < worker->nlisteners; i++)
 		for (size_t k = 0; k < sizeof(kinds) / sizeof(*kinds); k++)
 			cut_queue(worker,
 			    &worker->listeners[i].deadlines[kinds[k]]);
 }
 
+/* Who is on the way to another worker is left to it. */
 static void
 leave(struct worker *worker)
 {
-	const struct drain *drain = &worker->drain;
-	uint64_t carried = giver_carried(&worker->giver) -
-	    drain->carried_before;
+	struct drain *drain = &worker->drain;
+	uint64_t carried = giver_carried(&worker->giver) +
+	    giver_under_way(&worker->giver) - drain->carried_before;
 	struct ctl_drained report = {
 		.finished = drain->conns - drain->cut - carried,
 		.cut = drain->cut,
 		.carried = carried,
+		.longest_us = carried > 0 ? worker->giver.longest_us : 0,
 	};
 
+	drain->left = true;
 	LOG(INFO, WORKER_DRAINED, F_U64("carried", report.carried),
 	    F_U64("finished", report.finished), F_U64("cut", report.cut),
 	    F_U64("duration_ms", elapsed(worker)));
@@ -178,9 +180,9 @@ drain_tick(struct worker *worker)
 {
 	struct drain *drain = &worker->drain;
 
-	if (!drain->on)
+	if (!drain->on || drain->left)
 		return;
-	if (!drain->cutting && elapsed(worker) >= drain->order.timeout_ms)
+	if (elapsed(worker) >= drain->order.timeout_ms)
 		cut_all(worker);
 	else if (is_closing(worker))
 		close_idle(worker);

@@ -13,7 +13,7 @@ struct worker;
 struct drain {
 	bool on;
 	bool closing;		/* those who come to rest are closed */
-	bool cutting;		/* the time is over; the last are lingering */
+	bool left;		/* all is told, and the loop ends */
 	struct ctl_drain order;
 	uint64_t begun_ms;
 	uint64_t closing_ms;	/* when closing began */

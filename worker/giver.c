@@ -46,17 +46,24 @@ gives_all(const struct giver *giver)
 	return (giver->order.quota == CTL_GIVE_ALL);
 }
 
+uint64_t
+giver_under_way(const struct giver *giver)
+{
+	uint64_t n = 0;
+
+	for (int i = 0; i < GIVER_WINDOW; i++)
+		if (giver->batches[i].number != 0)
+			n += giver->batches[i].n;
+	return (n);
+}
+
 /* How many more are to be sent off. */
 static uint64_t
 wanted(const struct giver *giver)
 {
-	uint64_t under_way = giver->carried;
+	uint64_t gone = giver->carried + giver_under_way(giver);
 
-	for (int i = 0; i < GIVER_WINDOW; i++)
-		if (giver->batches[i].number != 0)
-			under_way += giver->batches[i].n;
-	return (giver->order.quota > under_way ?
-	    giver->order.quota - under_way : 0);
+	return (giver->order.quota > gone ? giver->order.quota - gone : 0);
 }
 
 static bool
@@ -148,9 +155,17 @@ take_back_all(struct worker *worker, struct giver_batch *batch)
 {
 	batch->number = 0;
 	for (unsigned i = 0; i < batch->n; i++) {
-		conn_count_enter(batch->conns[i]);
+		conn_count_return(batch->conns[i]);
 		take_back(worker, batch->conns[i], batch->was[i], false);
 	}
+}
+
+/* It is another's now. */
+static void
+let_go(struct conn *conn)
+{
+	conn_count_gone(conn);
+	conn_forget(conn);
 }
 
 static void
@@ -195,7 +210,7 @@ send_packed(struct worker *worker, struct packing *packing)
 	packing->msg.batch.n = batch->n;
 	packing->msg.batch.pad = 0;
 	for (unsigned i = 0; i < batch->n; i++)
-		conn_count_leave(batch->conns[i]);
+		conn_count_offer(batch->conns[i]);
 	if (handover_send(link_of(giver), &packing->msg, HANDOVER_BATCH, fds,
 	    nfds) == -1)
 		return (-1);
@@ -313,9 +328,7 @@ giver_settle(struct worker *worker)
 	giver->rested = false;
 	if (!giver->on || !giver->greeted)
 		return;
-	while (!giver->blocked && giver->next == -1 &&
-	    giver->unanswered < GIVER_WINDOW && wanted(giver) > 0 &&
-	    send_batch(worker))
+	while (giver_has_room(giver) && wanted(giver) > 0 && send_batch(worker))
 		;
 	if (giver->unanswered > 0 || giver->blocked)
 		return;
@@ -341,12 +354,12 @@ on_adopted(struct worker *worker, const struct handover_adopted *adopted)
 	giver->blocked = false;
 	for (unsigned i = 0; i < batch->n; i++) {
 		if ((adopted->taken & (UINT64_C(1) << i)) == 0) {
-			conn_count_enter(batch->conns[i]);
+			conn_count_return(batch->conns[i]);
 			take_back(worker, batch->conns[i], batch->was[i], true);
 			kept++;
 			continue;
 		}
-		conn_forget(batch->conns[i]);
+		let_go(batch->conns[i]);
 		giver->carried++;
 		if (us > giver->longest_us)
 			giver->longest_us = us;
@@ -369,7 +382,7 @@ give_up(struct worker *worker, int why)
 			continue;
 		batch->number = 0;
 		for (unsigned k = 0; k < batch->n; k++)
-			conn_forget(batch->conns[k]);
+			let_go(batch->conns[k]);
 	}
 	giver->unanswered = 0;
 	break_link(worker, why);
@@ -491,8 +504,15 @@ giver_begin(struct worker *worker, int link, const struct ctl_give *order)
 void
 giver_end(struct worker *worker)
 {
-	worker->giver.order.quota = 0;
-	worker->giver.rested = worker->giver.on;
+	struct giver *giver = &worker->giver;
+
+	giver->order.quota = 0;
+	giver->rested = giver->on;
+	if (giver->next == -1)
+		return;
+	close(giver->next);
+	giver->next = -1;
+	giver_decline(worker);
 }
 
 void
@@ -527,7 +547,7 @@ giver_free(struct worker *worker)
 	for (int i = 0; giver->batches != NULL && i < GIVER_WINDOW; i++)
 		if (giver->batches[i].number != 0)
 			for (unsigned k = 0; k < giver->batches[i].n; k++)
-				conn_forget(giver->batches[i].conns[k]);
+				let_go(giver->batches[i].conns[k]);
 	free(giver->batches);
 	if (giver->on) {
 		event_del(&giver->event);

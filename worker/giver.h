@@ -92,6 +92,17 @@ giver_wants(const struct giver *giver, const struct conn *conn)
 	    giver_has_taker(giver, conn));
 }
 
+/* Whether one that is at rest can be sent off at the end of this event. */
+static inline bool
+giver_has_room(const struct giver *giver)
+{
+	return (!giver->blocked && giver->next == -1 &&
+	    giver->unanswered < GIVER_WINDOW);
+}
+
+/* How many connections are between this worker and the taker. */
+uint64_t giver_under_way(const struct giver *);
+
 /* How many connections this worker has handed over in its life. */
 static inline uint64_t
 giver_carried(const struct giver *giver)

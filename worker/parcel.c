@@ -406,6 +406,11 @@ parcel_unpack(struct worker *worker, const struct handover_conn *from,
 	}
 	if (claim_part(&reader, from, store) == -1)
 		return (NULL);
+	/* What is left is for those that are served here already. */
+	if (from->size > 0 && worker_is_short(worker)) {
+		errno = ENOBUFS;
+		return (NULL);
+	}
 	if ((conn = conn_place(listener, fd)) == NULL)
 		return (NULL);
 	/* It is served when it is ours for certain. */

@@ -29,9 +29,11 @@ taker_free(struct taker *taker)
 	event_del(&taker->event);
 	close(link_of(taker));
 	for (unsigned i = 0; i < taker->nadopted; i++) {
-		conn_count_leave(taker->adopted[i]);
+		conn_count_offer(taker->adopted[i]);
+		conn_count_gone(taker->adopted[i]);
 		conn_forget(taker->adopted[i]);
 	}
+	taker->worker->drain.conns -= taker->nadopted;
 	free(taker);
 }
 
@@ -48,7 +50,6 @@ wake_all(struct taker *taker)
 
 	taker->answer.number = 0;
 	taker->nadopted = 0;
-	worker->drain.conns += n;
 	for (unsigned i = 0; i < n; i++)
 		conn_wake(taker->adopted[i],
 		    (enum deadline_kind)taker->was[i],
@@ -118,6 +119,7 @@ adopt(struct taker *taker, const struct handover_batch *batch,
 		    F_U64("conns", batch->n - taker->nadopted));
 	for (unsigned i = 0; i < taker->nadopted; i++)
 		conn_count_enter(taker->adopted[i]);
+	taker->worker->drain.conns += taker->nadopted;
 	answer(taker);
 }
 
