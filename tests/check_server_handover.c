@@ -6,6 +6,7 @@
 #include <sys/resource.h>
 
 #include <errno.h>
+#include <inttypes.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -23,9 +24,21 @@
 	FRAMES(LONG) ",\n" LINES(LONG) ",\n" WEB("echo", LONG) ",\n"	\
 	SLOW_FRAMES(LONG) ",\n" SLOW_LINES(LONG) ",\n" SLOW_WEB(LONG)
 
-enum {
-	ECHOES = 1000,
-	CLIENTS = ECHOES + 50 + 20 + 20 + 5 + 10,
+/* How many of each kind, of each protocol: 10,000 in all where there is
+ * time. */
+struct mix {
+	unsigned echo, split, pipeline, slow, deaf, stream;
+	double rate;
+};
+
+static const struct mix few = { 1000, 50, 20, 20, 5, 10, 500 };
+static const struct mix many = { 3010, 150, 70, 70, 20, 20, 700 };
+
+/* What reloads and upgrades took, as the server tells. */
+struct times {
+	unsigned n;
+	uint64_t sum_ms, most_ms;
+	uint64_t longest_us;		/* one without an owner */
 };
 
 /*
@@ -55,35 +68,43 @@ start(unsigned workers, const char *more)
 	return (srv);
 }
 
+static unsigned
+clients_of(const struct mix *mix)
+{
+	return (mix->echo + mix->split + mix->pipeline + mix->slow +
+	    mix->deaf + mix->stream);
+}
+
 static struct hold_process *
-start_load(unsigned port)
+start_load(unsigned port, const struct mix *mix)
 {
 	struct hold_options options = load_on(port);
 	struct hold_process *load;
 
-	options.connections = ECHOES;
-	options.split = 50;
-	options.pipeline = 20;
-	options.slow = 20;
-	options.deaf = 5;
-	options.stream = 10;
-	options.rate = 500;
+	options.connections = mix->echo;
+	options.split = mix->split;
+	options.pipeline = mix->pipeline;
+	options.slow = mix->slow;
+	options.deaf = mix->deaf;
+	options.stream = mix->stream;
+	options.rate = mix->rate;
 	ck_assert_ptr_nonnull(load = hold_start(&options));
-	await(hold_peek(load)->open == CLIENTS);
+	await(hold_peek(load)->open == clients_of(mix));
 	hold_remeasure(load);
 	return (load);
 }
 
 /* All protocols at once. */
 struct loads {
+	unsigned clients;		/* of each */
 	struct hold_process *frames, *lines, *web;
 };
 
 static struct loads
-start_loads(void)
+start_loads(const struct mix *mix)
 {
-	return ((struct loads){ start_load(FRAME_PORT),
-	    start_load(LINE_PORT), start_load(WEB_PORT) });
+	return ((struct loads){ clients_of(mix), start_load(FRAME_PORT, mix),
+	    start_load(LINE_PORT, mix), start_load(WEB_PORT, mix) });
 }
 
 static void
@@ -95,58 +116,84 @@ flush(const struct loads *loads)
 }
 
 static void
-stop(const char *title, struct hold_process *load)
+stop(const char *title, struct hold_process *load, unsigned clients)
 {
 	const struct hold_report *report;
 
 	expect_unharmed(hold_verify(load));
-	ck_assert_uint_eq(hold_peek(load)->verified, CLIENTS);
+	ck_assert_uint_eq(hold_peek(load)->verified, clients);
 	report = hold_stop(load);
 	printf("%s: ", title);
 	hold_report_print(report, stdout);
 	expect_unharmed(report);
-	ck_assert_uint_eq(report->finished, CLIENTS);
+	ck_assert_uint_eq(report->finished, clients);
 	hold_drop(load);
 }
 
 static void
 stop_all(const char *title, const struct loads *loads)
 {
-	stop(title, loads->frames);
-	stop(title, loads->lines);
-	stop(title, loads->web);
+	stop(title, loads->frames, loads->clients);
+	stop(title, loads->lines, loads->clients);
+	stop(title, loads->web, loads->clients);
 }
 
-/* The report that follows tells of no loss. */
+/* It is done, and the report tells of no loss. */
 static void
-expect_all_carried(struct server *srv)
+expect_all_carried(struct server *srv, const char *kind, struct times *times)
 {
-	const char *line = server_expect(srv, "event=reload_report");
+	const char *line;
+	char words[64];
+	uint64_t ms;
 
+	snprintf(words, sizeof(words), "event=reload_done kind=%s", kind);
+	ms = log_number(server_expect(srv, words), "duration_ms");
+	line = server_expect(srv, "event=reload_report");
 	ck_assert_uint_eq(log_number(line, "lost"), 0);
 	ck_assert_uint_eq(log_number(line, "cut"), 0);
 	ck_assert_uint_eq(log_number(line, "finished"), 0);
 	ck_assert_uint_eq(log_number(line, "held"),
 	    log_number(line, "carried"));
+	times->n++;
+	times->sum_ms += ms;
+	if (ms > times->most_ms)
+		times->most_ms = ms;
+	if (log_number(line, "longest_us") > times->longest_us)
+		times->longest_us = log_number(line, "longest_us");
+}
+
+static void
+reload_timed(struct server *srv, struct times *times)
+{
+	server_mark(srv);
+	server_signal(srv, SIGHUP);
+	expect_all_carried(srv, "reload", times);
 }
 
 static void
 reload(struct server *srv)
 {
-	server_mark(srv);
-	server_signal(srv, SIGHUP);
-	server_expect(srv, "event=reload_done kind=reload");
-	expect_all_carried(srv);
+	struct times times = { .n = 0 };
+
+	reload_timed(srv, &times);
 }
 
 static void
-upgrade_to(struct server *srv, const char *program)
+upgrade_to(struct server *srv, const char *program, struct times *times)
 {
 	server_install(srv, program);
 	server_mark(srv);
 	server_signal(srv, SIGUSR2);
-	server_expect(srv, "event=reload_done kind=upgrade");
-	expect_all_carried(srv);
+	expect_all_carried(srv, "upgrade", times);
+}
+
+static void
+print_times(const char *what, const struct times *times)
+{
+	printf("%u %s: %" PRIu64 " ms each, at most %" PRIu64 " ms; nobody "
+	    "without an owner for more than %.1f ms\n", times->n, what,
+	    times->sum_ms / (times->n > 0 ? times->n : 1), times->most_ms,
+	    (double)times->longest_us / 1e3);
 }
 
 /*
@@ -155,19 +202,24 @@ upgrade_to(struct server *srv, const char *program)
 
 START_TEST(reloads_upgrades_and_other_numbers_of_workers_harm_nobody)
 {
-	static const unsigned workers[] = { 2, 6, 1, 2 };
+	static const unsigned workers[] = { 2, 6, 1, 2, 3, 5, 4 };
+	unsigned reloads = rounds(8, 50), upgrades = rounds(8, 20), done = 0;
+	struct times times = { .n = 0 }, upgrade_times = { .n = 0 };
 	struct server *srv = start(2, "");
-	struct loads loads = start_loads();
+	struct loads loads = start_loads(rounds(0, 1) == 1 ? &many : &few);
 
-	for (int i = 0; i < 8; i++) {
-		configure(srv, workers[i / 2], "");
-		reload(srv);
+	for (unsigned i = 1; i <= reloads; i++) {
+		configure(srv, workers[i / 2 % 7], "");
+		reload_timed(srv, &times);
 		flush(&loads);
-		upgrade_to(srv, i % 2 == 0 ? "tests/penstock-next" :
-		    "penstock");
+		for (; done < upgrades * i / reloads; done++)
+			upgrade_to(srv, done % 2 == 0 ? "tests/penstock-next" :
+			    "penstock", &upgrade_times);
 		await(hold_peek(loads.frames)->kind[HOLD_SLOW].answered > 0);
 	}
-	stop_all("8 reloads, 8 upgrades, workers 2, 6, 1, 2", &loads);
+	print_times("reloads", &times);
+	print_times("upgrades", &upgrade_times);
+	stop_all("reloads, upgrades, workers 1 to 6", &loads);
 	server_end(srv);
 }
 END_TEST
@@ -335,16 +387,16 @@ END_TEST
  * is left behind. */
 START_TEST(many_reloads_leave_nothing_behind)
 {
-	enum { RELOADS = 40, IDLE = 300 };
+	const unsigned reloads = rounds(40, 200), idle = rounds(300, 1000);
 	struct server *srv = server_start("workers = 2;", FRAMES(""));
 	struct hold_options options = load_on(FRAME_PORT);
 	struct hold_process *load;
 	size_t master_fds = 0, worker_fds = 0;
 
-	options.connections = IDLE;
+	options.connections = idle;
 	load = hold_start(&options);
-	await(hold_peek(load)->open == IDLE);
-	for (int i = 0; i < RELOADS; i++) {
+	await(hold_peek(load)->open == idle);
+	for (unsigned i = 0; i < reloads; i++) {
 		server_mark(srv);
 		server_signal(srv, SIGHUP);
 		while (server_log(srv, "event=reload_done") == NULL) {
@@ -363,7 +415,7 @@ START_TEST(many_reloads_leave_nothing_behind)
 	await(proc_fds(server_worker(srv, 0), NULL, 0) +
 	    proc_fds(server_worker(srv, 1), NULL, 0) == worker_fds);
 	expect_unharmed(hold_verify(load));
-	ck_assert_uint_eq(hold_peek(load)->verified, IDLE);
+	ck_assert_uint_eq(hold_peek(load)->verified, idle);
 	expect_unharmed(hold_stop(load));
 	hold_drop(load);
 	server_end(srv);
