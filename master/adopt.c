@@ -224,7 +224,8 @@ adopt_save(const struct master *master, const struct generation *back,
 	    save_generation(state, back) == -1 ||
 	    save_slots(state, master) == -1 ||
 	    sockets_save(&master->sockets, state) == -1 ||
-	    save_processes(state, master) == -1)
+	    save_processes(state, master) == -1 ||
+	    succession_save(master, state) == -1)
 		return (-1);
 	return (0);
 }
@@ -456,7 +457,7 @@ finish_processes(const struct adoption *adoption, struct master *master,
 		    speaks == CTL_VERSION) == -1)
 			return (-1);
 	}
-	return (0);
+	return (succession_adopt(master, state));
 }
 
 static void

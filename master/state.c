@@ -14,6 +14,7 @@
 
 #include "common/conf.h"
 #include "common/counters.h"
+#include "common/status.h"
 #include "master/child.h"
 #include "master/registry.h"
 
@@ -155,6 +156,37 @@ static const struct field executor_fields[] = {
 	END
 };
 
+static const struct field report_fields[] = {
+	UINT(state_report, kind, STATUS_KINDS - 1),
+	U64(state_report, generation),
+	U64(state_report, begun),
+	U64(state_report, begun_ms),
+	U64(state_report, held),
+	U64(state_report, carried),
+	U64(state_report, finished),
+	U64(state_report, cut),
+	U64(state_report, lost),
+	U64(state_report, longest_us),
+	END
+};
+
+static const struct field departure_fields[] = {
+	UINT(state_departure, report, UINT_MAX),
+	UINT(state_departure, slot, CONF_WORKERS_MAX - 1),
+	UINT(state_departure, ms, UINT_MAX),
+	END
+};
+
+static const struct field awaited_fields[] = {
+	UINT(state_awaited, worker, INT_MAX),
+	UINT(state_awaited, report, UINT_MAX),
+	U64(state_awaited, carried),
+	U64(state_awaited, finished),
+	U64(state_awaited, cut),
+	U64(state_awaited, longest_us),
+	END
+};
+
 #define RECORD(name, fields, type, member, most)			\
 	{ (name), (fields), sizeof(struct type),			\
 	  offsetof(struct state, member),				\
@@ -177,6 +209,10 @@ static const struct record records[] = {
 	    SIZE_MAX),
 	RECORD("executor", executor_fields, state_executor, executors,
 	    SIZE_MAX),
+	RECORD("report", report_fields, state_report, reports, SIZE_MAX),
+	RECORD("departure", departure_fields, state_departure, departures,
+	    SIZE_MAX),
+	RECORD("awaited", awaited_fields, state_awaited, awaited, SIZE_MAX),
 };
 
 enum { NRECORDS = sizeof(records) / sizeof(*records) };
@@ -237,7 +273,7 @@ add(struct state *state, const struct record *record)
 
 enum {
 	SERVER, LISTENER, HANDLER, GENERATION, SLOT, GROUP, SOCKET, CHILD,
-	SHORTAGE, EXECUTOR
+	SHORTAGE, EXECUTOR, REPORT, DEPARTURE, AWAITED
 };
 
 #define DEFINE_ADD(noun, type, number)					\
@@ -257,6 +293,9 @@ DEFINE_ADD(socket, state_socket, SOCKET)
 DEFINE_ADD(child, state_child, CHILD)
 DEFINE_ADD(shortage, state_shortage, SHORTAGE)
 DEFINE_ADD(executor, state_executor, EXECUTOR)
+DEFINE_ADD(report, state_report, REPORT)
+DEFINE_ADD(departure, state_departure, DEPARTURE)
+DEFINE_ADD(awaited, state_awaited, AWAITED)
 
 static void
 free_strings(const struct record *record, const void *item)
@@ -764,13 +803,41 @@ check_children(struct reader *reader, const struct state *state)
 	return (0);
 }
 
+/* Whether anybody's end would ever complete a report. */
+static bool
+is_awaited(const struct state *state, size_t report)
+{
+	for (size_t i = 0; i < state->nawaited; i++)
+		if (state->awaited[i].report == report)
+			return (true);
+	return (false);
+}
+
+static int
+check_reports(struct reader *reader, const struct state *state)
+{
+	for (size_t i = 0; i < state->nreports; i++)
+		if (!is_awaited(state, i))
+			return (refuse(reader, "report %zu awaits nobody", i));
+	for (size_t i = 0; i < state->ndepartures; i++)
+		if (state->departures[i].report >= state->nreports)
+			return (refuse(reader, "a departure of no report"));
+	for (size_t i = 0; i < state->nawaited; i++)
+		if (state->awaited[i].report >= state->nreports ||
+		    find_child(state, state->awaited[i].worker) == NULL)
+			return (refuse(reader, "worker %u does not fit its "
+			    "report", state->awaited[i].worker));
+	return (0);
+}
+
 static int
 check(struct reader *reader, const struct state *state)
 {
 	if (check_server(reader, state) == -1 ||
 	    check_generations(reader, state) == -1 ||
 	    check_sockets(reader, state) == -1 ||
-	    check_children(reader, state) == -1)
+	    check_children(reader, state) == -1 ||
+	    check_reports(reader, state) == -1)
 		return (-1);
 	return (check_owners(reader, state));
 }

@@ -18,7 +18,7 @@
 /* Another one is refused: whoever changes a record changes this.  Tests build a
  * program with one of their own. */
 #ifndef STATE_VERSION
-#define STATE_VERSION 1
+#define STATE_VERSION 2
 #endif
 
 enum {
@@ -124,6 +124,38 @@ struct state_executor {
 	char *partial;
 };
 
+/* What is known by now of workers that were replaced together: see struct
+ * status_report. */
+struct state_report {
+	unsigned kind;			/* enum status_kind */
+	uint64_t generation;
+	uint64_t begun;			/* seconds since 1970 */
+	uint64_t begun_ms;
+	uint64_t held;
+	uint64_t carried;
+	uint64_t finished;
+	uint64_t cut;
+	uint64_t lost;
+	uint64_t longest_us;
+};
+
+/* A worker that has gone. */
+struct state_departure {
+	unsigned report;		/* the n-th of these */
+	unsigned slot;
+	unsigned ms;			/* until then */
+};
+
+/* A worker whose end a report awaits. */
+struct state_awaited {
+	unsigned worker;		/* its pid */
+	unsigned report;
+	uint64_t carried;		/* what it has told so far */
+	uint64_t finished;
+	uint64_t cut;
+	uint64_t longest_us;
+};
+
 struct state {
 	struct state_server *server;	/* exactly one */
 	struct state_name *listeners;	/* the registries, in order */
@@ -135,6 +167,9 @@ struct state {
 	struct state_child *children;
 	struct state_shortage *shortages;
 	struct state_executor *executors;
+	struct state_report *reports;
+	struct state_departure *departures;
+	struct state_awaited *awaited;
 	size_t nserver;
 	size_t nlisteners;
 	size_t nhandlers;
@@ -145,6 +180,9 @@ struct state {
 	size_t nchildren;
 	size_t nshortages;
 	size_t nexecutors;
+	size_t nreports;
+	size_t ndepartures;
+	size_t nawaited;
 };
 
 /* Make room for one more, zeroed, with its descriptors at -1.  Returns NULL
@@ -159,6 +197,9 @@ struct state_socket *state_add_socket(struct state *);
 struct state_child *state_add_child(struct state *);
 struct state_shortage *state_add_shortage(struct state *);
 struct state_executor *state_add_executor(struct state *);
+struct state_report *state_add_report(struct state *);
+struct state_departure *state_add_departure(struct state *);
+struct state_awaited *state_add_awaited(struct state *);
 
 /* Free what it owns, which are no descriptors. */
 void state_free(struct state *);

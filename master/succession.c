@@ -10,6 +10,7 @@
 #include "common/clock.h"
 #include "common/log.h"
 #include "master/master.h"
+#include "master/state.h"
 
 enum {
 	/* When a worker whose link has ended gets another one. */
@@ -63,6 +64,14 @@ tell(struct master *master, struct succession_report *report)
 	free(report);
 }
 
+/* One can die before it could tell. */
+static uint64_t
+carried_by(const struct child *child)
+{
+	return (child->drained.carried > 0 ? child->drained.carried :
+	    child->given.carried);
+}
+
 static void
 note_longest(struct status_report *told, uint64_t longest_us)
 {
@@ -76,9 +85,7 @@ account(struct succession_report *report, const struct child *child,
 {
 	struct status_report *told = &report->told;
 	unsigned slot = child->slot->number;
-	/* One that died before it could tell. */
-	uint64_t carried = child->drained.carried > 0 ?
-	    child->drained.carried : child->given.carried;
+	uint64_t carried = carried_by(child);
 
 	told->carried += carried;
 	told->finished += child->drained.finished;
@@ -230,4 +237,159 @@ succession_on_death(struct child *child, uint64_t lost)
 	account(report, child, lost);
 	if (--report->workers == 0)
 		tell(child->master, report);
+}
+
+/*
+ * Over an upgrade.
+ */
+
+static int
+save_report(struct state *state, struct succession_report *report)
+{
+	const struct status_report *told = &report->told;
+	struct state_departure *departure;
+	struct state_report *saved;
+
+	report->number = (unsigned)state->nreports;
+	if ((saved = state_add_report(state)) == NULL)
+		return (-1);
+	*saved = (struct state_report){
+		.kind = told->kind,
+		.generation = told->generation,
+		.begun = (uint64_t)told->begun,
+		.begun_ms = report->begun_ms,
+		.held = told->held,
+		.carried = told->carried,
+		.finished = told->finished,
+		.cut = told->cut,
+		.lost = told->lost,
+		.longest_us = told->longest_us,
+	};
+	for (unsigned i = 0; i < told->slots; i++) {
+		if (told->slot_ms[i] == 0)
+			continue;
+		if ((departure = state_add_departure(state)) == NULL)
+			return (-1);
+		departure->report = report->number;
+		departure->slot = i;
+		departure->ms = told->slot_ms[i];
+	}
+	return (0);
+}
+
+/* Whether a child before this one is part of the same report. */
+static bool
+is_saved(const struct master *master, const struct child *child)
+{
+	const struct child *other;
+
+	TAILQ_FOREACH(other, &master->children, link)
+		if (other == child || other->report == child->report)
+			break;
+	return (other != child);
+}
+
+int
+succession_save(const struct master *master, struct state *state)
+{
+	struct state_awaited *awaited;
+	const struct child *child;
+
+	TAILQ_FOREACH(child, &master->children, link) {
+		if (child->report == NULL)
+			continue;
+		if (!is_saved(master, child) &&
+		    save_report(state, child->report) == -1)
+			return (-1);
+		if ((awaited = state_add_awaited(state)) == NULL)
+			return (-1);
+		awaited->worker = (unsigned)child->pid;
+		awaited->report = child->report->number;
+		awaited->carried = carried_by(child);
+		awaited->finished = child->drained.finished;
+		awaited->cut = child->drained.cut;
+		awaited->longest_us = child->given.longest_us;
+	}
+	return (0);
+}
+
+static struct succession_report *
+adopt_report(const struct state *state, size_t number)
+{
+	const struct state_report *saved = &state->reports[number];
+	struct succession_report *report;
+
+	if ((report = calloc(1, sizeof(*report))) == NULL)
+		return (NULL);
+	report->begun_ms = saved->begun_ms;
+	report->told = (struct status_report){
+		.kind = saved->kind,
+		.result = STATUS_DONE,
+		.generation = saved->generation,
+		.begun = (int64_t)saved->begun,
+		.held = saved->held,
+		.carried = saved->carried,
+		.finished = saved->finished,
+		.cut = saved->cut,
+		.lost = saved->lost,
+		.longest_us = saved->longest_us,
+	};
+	for (size_t i = 0; i < state->ndepartures; i++) {
+		const struct state_departure *departure =
+		    &state->departures[i];
+
+		if (departure->report != number)
+			continue;
+		report->told.slot_ms[departure->slot] = departure->ms;
+		if (departure->slot >= report->told.slots)
+			report->told.slots = departure->slot + 1;
+	}
+	return (report);
+}
+
+/* Those whose end a report awaits. */
+static void
+join_adopted(struct master *master, const struct state *state,
+    struct succession_report *report, size_t number)
+{
+	struct child *child;
+
+	for (size_t i = 0; i < state->nawaited; i++) {
+		const struct state_awaited *awaited = &state->awaited[i];
+
+		if (awaited->report != number)
+			continue;
+		TAILQ_FOREACH(child, &master->children, link)
+			if (child->pid == (pid_t)awaited->worker)
+				break;
+		/* The state has been checked: it is there, and once. */
+		if (child == NULL || child->report != NULL)
+			continue;
+		child->report = report;
+		child->given.carried = awaited->carried;
+		child->drained.finished = awaited->finished;
+		child->drained.cut = awaited->cut;
+		child->given.longest_us = awaited->longest_us;
+		report->workers++;
+	}
+}
+
+int
+succession_adopt(struct master *master, const struct state *state)
+{
+	struct succession_report *report;
+	struct child *child;
+
+	for (size_t i = 0; i < state->nreports; i++) {
+		if ((report = adopt_report(state, i)) == NULL)
+			return (-1);
+		join_adopted(master, state, report, i);
+		if (report->workers == 0)
+			free(report);
+	}
+	/* A link that was to be made anew, perhaps. */
+	TAILQ_FOREACH(child, &master->children, link)
+		if (can_give(child))
+			child->again_ms = clock_ms() + SUCCESSION_RETRY_MS;
+	return (0);
 }

@@ -18,11 +18,13 @@
 
 struct child;
 struct master;
+struct state;
 
 struct succession_report {
 	unsigned workers;		/* whose end is awaited */
 	uint64_t begun_ms;
 	struct status_report told;
+	unsigned number;		/* in the state that is saved */
 };
 
 /* A worker is replaced: it is part of the report, which is made if there is
@@ -48,5 +50,10 @@ bool succession_is_leaving(const struct master *);
 void succession_on_given(struct child *, const struct ctl_given *);
 /* It is gone, and with it so many connections. */
 void succession_on_death(struct child *, uint64_t lost);
+
+/* The reports that are not complete, to a state and from it, with the children
+ * that are there.  Returns -1 with errno set. */
+int succession_save(const struct master *, struct state *);
+int succession_adopt(struct master *, const struct state *);
 
 #endif

@@ -302,6 +302,45 @@ START_TEST(sixty_four_descriptors_are_enough)
 }
 END_TEST
 
+/* What became of everybody is told when the last worker of before has gone,
+ * whoever is the master then. */
+START_TEST(reports_that_are_not_complete_go_along)
+{
+	struct server *srv = start("workers = 1; drain_timeout = 300.0;",
+	    FRAMES("") ", " LINES(""));
+	int frames = client_connect(FRAME_PORT);
+	int lines = client_connect(LINE_PORT);
+	const char *line;
+
+	client_echo(frames, "carried");
+	client_echo_line(lines, "stays, as its listener goes");
+	server_configure(srv, "workers = 1; drain_timeout = 300.0;",
+	    FRAMES(""));
+	server_mark(srv);
+	server_signal(srv, SIGHUP);
+	server_expect(srv, "event=reload_done kind=reload");
+	upgrade_to(srv, NEXT);
+	expect_upgrade(srv, "next");
+	/* That of the upgrade is complete. */
+	server_expect(srv, "event=reload_report kind=upgrade held=1 carried=1");
+	ck_assert_ptr_null(server_log(srv, "event=reload_report kind=reload"));
+	upgrade_to(srv, "penstock");
+	server_expect(srv, "event=upgraded from=next");
+	server_expect(srv, "event=reload_report kind=upgrade held=1 carried=1");
+	client_echo_line(lines, "still there");
+	close(lines);
+	line = server_expect(srv, "event=reload_report kind=reload "
+	    "generation=2 held=2 carried=1 finished=1 cut=0 lost=0");
+	ck_assert_uint_gt(log_number(line, "longest_us"), 0);
+	ck_assert_uint_gt(log_number(line, "duration_ms"), 0);
+	ck_assert_uint_eq(server_count(srv, "event=worker_drained gen=1"), 1);
+	client_echo(frames, "carried on");
+	close(frames);
+	await(server_children(srv) == 1);
+	server_end(srv);
+}
+END_TEST
+
 START_TEST(a_log_that_was_reopened_goes_on)
 {
 	struct server *srv = start(TWO, FRAMES(""));
@@ -394,8 +433,8 @@ START_TEST(what_is_no_new_penstock_changes_nothing)
 	upgrade_to(srv, "/etc/passwd");
 	expect_refusal(srv, workers, "Exec format error");
 	upgrade_to(srv, "tests/penstock-state");
-	expect_refusal(srv, workers, "the state has version 1");
-	expect_report(srv, STATUS_UPGRADE, "the state has version 1");
+	expect_refusal(srv, workers, "and this program knows 999 alone");
+	expect_report(srv, STATUS_UPGRADE, "and this program knows 999 alone");
 	/* And then one that is as it should be. */
 	upgrade_to(srv, NEXT);
 	expect_upgrade(srv, "next");
@@ -765,6 +804,7 @@ RUN_TESTS("upgrade",
     adopted_executors_are_supervised,
     paths_limits_and_a_daemon_are_no_hindrance,
     sixty_four_descriptors_are_enough,
+    reports_that_are_not_complete_go_along,
     a_log_that_was_reopened_goes_on,
     the_next_program_is_where_a_link_leads,
     what_is_no_new_penstock_changes_nothing,

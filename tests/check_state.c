@@ -18,7 +18,7 @@
 #include "tests/harness.h"
 
 /* One of each record, held together as it should be. */
-#define HEAD	"penstock-state 1\n"
+#define HEAD	"penstock-state 2\n"
 #define SERVER	"server 0 1 3 2 3 9 10 11 12 13 \"0.1\" \"/sbin/p\" \"pid\" \"\"\n"
 #define NAMES	"listener \"a\"\nhandler \"echo\"\n"
 #define GENERATIONS							\
@@ -35,10 +35,15 @@
 #define EXECUTORS							\
 	"executor 200 101 7 3 0 0 0 50 - 51 5 6 \"\" \"last\" \"part\"\n" \
 	"executor 201 0 8 2 0 2 1 - - - 5 6 \"why\" \"\" \"\"\n"
+#define REPORTS								\
+	"report 0 3 1600000000 4 50 6 7 8 9 10\n"			\
+	"report 1 3 1600000001 5 0 0 0 0 0 0\n"				\
+	"departure 0 1 77\n"						\
+	"awaited 101 0 5 2 1 900\nawaited 102 1 0 0 0 0\n"
 #define TAIL	"end\n"
 #define WHOLE								\
 	HEAD SERVER NAMES GENERATIONS SLOTS GROUPS CHILDREN SHORTAGES	\
-	EXECUTORS TAIL
+	EXECUTORS REPORTS TAIL
 
 static struct state state;
 static char why[STATE_WHY_MAX];
@@ -118,10 +123,10 @@ END_TEST
 
 START_TEST(another_version_is_refused)
 {
-	expect_refusal("penstock-state 2\n" TAIL,
-	    "the state has version 2, and this program knows 1 alone");
-	expect_refusal("penstock-state 01\n" TAIL, "no state of penstock's");
-	expect_refusal("penstock-state 1 \n" TAIL, "no state of penstock's");
+	expect_refusal("penstock-state 1\n" TAIL,
+	    "the state has version 1, and this program knows 2 alone");
+	expect_refusal("penstock-state 02\n" TAIL, "no state of penstock's");
+	expect_refusal("penstock-state 2 \n" TAIL, "no state of penstock's");
 	expect_refusal("#!/bin/sh\n", "no state of penstock's");
 }
 END_TEST
@@ -210,6 +215,13 @@ START_TEST(what_does_not_fit_together_is_refused)
 	    "executor 200 does not");
 	expect_refusal_with("executor 201 0", "executor 201 101",
 	    "executor 201 does not");
+	expect_refusal_with("awaited 102 1", "awaited 102 0",
+	    "report 1 awaits nobody");
+	expect_refusal_with("awaited 102 1", "awaited 102 2",
+	    "report 1 awaits nobody");
+	expect_refusal_with("awaited 101 0", "awaited 103 0",
+	    "worker 103 does not fit");
+	expect_refusal_with("departure 0", "departure 2", "of no report");
 }
 END_TEST
 
