@@ -12,7 +12,7 @@ fi
 cd "$TOP_SRCDIR"
 # By their first line, so that a new script is not forgotten.  A distribution
 # has no .ci.
-scripts=$(find quickstart fuzz tests .ci -type f \
+scripts=$(find quickstart bench fuzz tests .ci -type f \
     -exec sh -c 'head -n 1 "$1" | grep -q "^#!.*sh$"' sh {} \; -print \
     2>/dev/null || :)
 echo "$scripts"
