@@ -72,11 +72,11 @@ carried_by(const struct child *child)
 	    child->given.carried);
 }
 
-static void
-note_longest(struct status_report *told, uint64_t longest_us)
+static uint64_t
+longest_of(const struct child *child)
 {
-	if (longest_us > told->longest_us)
-		told->longest_us = longest_us;
+	return (child->drained.longest_us > child->given.longest_us ?
+	    child->drained.longest_us : child->given.longest_us);
 }
 
 static void
@@ -93,8 +93,8 @@ account(struct succession_report *report, const struct child *child,
 	told->lost += lost;
 	told->held += carried + child->drained.finished + child->drained.cut +
 	    lost;
-	note_longest(told, child->given.longest_us);
-	note_longest(told, child->drained.longest_us);
+	if (longest_of(child) > told->longest_us)
+		told->longest_us = longest_of(child);
 	told->slot_ms[slot] = (uint32_t)(clock_ms() - report->begun_ms);
 	if (slot >= told->slots)
 		told->slots = slot + 1;
@@ -308,7 +308,7 @@ succession_save(const struct master *master, struct state *state)
 		awaited->carried = carried_by(child);
 		awaited->finished = child->drained.finished;
 		awaited->cut = child->drained.cut;
-		awaited->longest_us = child->given.longest_us;
+		awaited->longest_us = longest_of(child);
 	}
 	return (0);
 }
