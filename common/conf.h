@@ -162,6 +162,11 @@ struct conf_log {
 	enum log_format format;
 };
 
+struct conf_access_log {
+	char *file;			/* "": there is none */
+	enum log_format format;
+};
+
 struct conf {
 	char *path;			/* the file, as it was named */
 	unsigned workers;		/* 0: see conf_worker_count() */
@@ -175,6 +180,7 @@ struct conf {
 	unsigned probation_ms;		/* 0: nothing is rolled back */
 	bool cpu_affinity;
 	struct conf_log log;
+	struct conf_access_log access_log;
 	unsigned max_connections;	/* over all workers and listeners */
 	size_t max_buffered;		/* bytes per worker */
 	struct conf_listener *listeners;

@@ -113,6 +113,14 @@ static const struct conf_key log_keys[] = {
 	{ .name = NULL }
 };
 
+static const struct conf_key access_log_keys[] = {
+	{ .name = "file", .type = CONF_STRING, AT(conf_access_log, file),
+	  .max = PATH_MAX - 1 },
+	{ .name = "format", .type = CONF_CHOICE, AT(conf_access_log, format),
+	  .choices = format_names, .initial = LOG_FORMAT_TEXT },
+	{ .name = NULL }
+};
+
 /* The limits are those of the kernel. */
 static const struct conf_key keepalive_keys[] = {
 	{ .name = "idle", .type = CONF_UINT, AT(conf_keepalive, idle_s),
@@ -299,6 +307,8 @@ const struct conf_key conf_keys[] = {
 	  .min = 64 * KIB, .max = TIB, .initial = 64 * MIB },
 	{ .name = "log", .type = CONF_GROUP, AT(conf, log),
 	  .keys = log_keys },
+	{ .name = "access_log", .type = CONF_GROUP, AT(conf, access_log),
+	  .keys = access_log_keys },
 	{ .name = "listeners", .type = CONF_GROUPS,
 	  COUNTED(conf, listeners, nlisteners),
 	  .min = 1, .max = CONF_LISTENERS_MAX, .required = true,

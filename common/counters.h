@@ -92,6 +92,7 @@ struct counters_worker {
 	uint64_t buffered;	/* gauge: bytes held for messages and replies */
 	uint64_t buffered_peak;
 	uint64_t accept_pauses;	/* times that descriptors ran out */
+	uint64_t access_lost;	/* lines of the access log */
 } __attribute__((aligned(64)));
 
 enum {

@@ -99,6 +99,7 @@ struct ctl_disown {
  *  TAKE     take those that come through the descriptor
  *  GIVEN    all that could be given has been, or nobody takes any more; said
  *           once for each GIVE, and again if its link ends later
+ *  ACCESS_LOG  write the access log to the descriptor that comes along
  */
 #define CTL_MESSAGES(MSG)						\
 	MSG(READY,	FROM_CHILD,	0)				\
@@ -112,7 +113,8 @@ struct ctl_disown {
 	MSG(DISOWN,	FROM_CHILD,	sizeof(struct ctl_disown))	\
 	MSG(GIVE,	FROM_MASTER,	sizeof(struct ctl_give))	\
 	MSG(TAKE,	FROM_MASTER,	0)				\
-	MSG(GIVEN,	FROM_CHILD,	sizeof(struct ctl_given))
+	MSG(GIVEN,	FROM_CHILD,	sizeof(struct ctl_given))	\
+	MSG(ACCESS_LOG,	FROM_MASTER,	0)
 
 enum ctl_type {
 	CTL_NONE,		/* no message has number 0 */

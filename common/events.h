@@ -67,8 +67,10 @@
 	E(CONN_ERROR,		"conn_error")				\
 	E(ACCEPT_PAUSED,	"accept_paused")			\
 	E(MEMORY_CAP,		"memory_cap")				\
-	/* the log itself */						\
-	E(LOG_LOST,		"log_lost")
+	/* the logs themselves */					\
+	E(LOG_LOST,		"log_lost")				\
+	E(ACCESS_LOG_FAILED,	"access_log_failed")			\
+	E(ACCESS_LOG_LOST,	"access_log_lost")
 
 enum log_event {
 #define LOG_EVENT_ENUM(id, name) EVENT_##id,

@@ -38,6 +38,7 @@ struct heritage {
 	struct counters *counters;
 	size_t ncounters;
 	unsigned block;			/* ours, in counters[slot] */
+	int access_log;			/* -1: none, or none that opens */
 	/* Of executors alone: */
 	unsigned handler;		/* index in conf->handlers */
 	unsigned threads;

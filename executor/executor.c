@@ -63,6 +63,7 @@ on_message(struct ctl *msg, void *arg)
 	case CTL_EXECUTOR:	/* and the rest are a worker's orders */
 	case CTL_GIVE:
 	case CTL_TAKE:
+	case CTL_ACCESS_LOG:
 		return;
 	case CTL_READY:
 	case CTL_FAILED:

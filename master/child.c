@@ -99,13 +99,15 @@ close_the_rest(const struct heritage *heritage)
 	int *keep;
 	size_t n = 0;
 
-	keep = calloc(heritage->nsockets + 2, sizeof(*keep));
+	keep = calloc(heritage->nsockets + 3, sizeof(*keep));
 	if (keep == NULL)
 		return (-1);
 	for (size_t i = 0; i < heritage->nsockets; i++)
 		keep[n++] = heritage->sockets[i].fd;
 	keep[n++] = heritage->channel;
 	keep[n++] = log_fd();
+	if (heritage->access_log != -1)
+		keep[n++] = heritage->access_log;
 	fd_close_all_but(keep, n);
 	free(keep);
 	return (0);
@@ -144,6 +146,23 @@ become(const struct master *master, struct heritage *heritage,
 	exit(status);
 }
 
+/* The access log of a worker is an open file of its own, so there is nothing to
+ * keep here.  One that cannot be opened any more keeps no worker from its
+ * clients. */
+static int
+open_access_log(const struct generation *generation)
+{
+	const char *file = generation->conf->access_log.file;
+	int fd;
+
+	if (*file == '\0')
+		return (-1);
+	if ((fd = log_open(file)) == -1)
+		LOG(WARN, ACCESS_LOG_FAILED, F_STR("file", file),
+		    F_ERRNO(errno));
+	return (fd);
+}
+
 static int
 fill_heritage(struct heritage *heritage, const struct master *master,
     const struct child *child, const struct generation *generation,
@@ -157,6 +176,7 @@ fill_heritage(struct heritage *heritage, const struct master *master,
 		.counters = (struct counters *)(uintptr_t)master->counters,
 		.ncounters = master->nslots,
 		.block = child->block,
+		.access_log = -1,
 	};
 	memcpy(heritage->listener_number, generation->listener_number,
 	    sizeof(heritage->listener_number));
@@ -193,11 +213,14 @@ spawn(struct child *child, const struct generation *generation, bool prepared)
 		return (-1);
 	}
 	heritage.channel = fds[1];
+	heritage.access_log = open_access_log(generation);
 	fflush(NULL);		/* or the child writes it once more */
 	if ((child->pid = fork()) == 0)
 		become(master, &heritage, &generation->identity);
 	free(heritage.sockets);
 	close(fds[1]);
+	if (heritage.access_log != -1)
+		close(heritage.access_log);
 	if (child->pid == -1) {
 		close(fds[0]);
 		return (-1);
@@ -410,6 +433,17 @@ child_use_log(struct child *child)
 	};
 
 	child_tell(child, CTL_LOG, &order, log_fd());
+}
+
+void
+child_reopen_access_log(struct child *child)
+{
+	int fd;
+
+	if ((fd = open_access_log(child->generation)) == -1)
+		return;
+	child_tell(child, CTL_ACCESS_LOG, NULL, fd);
+	close(fd);
 }
 
 /*

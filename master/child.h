@@ -83,6 +83,8 @@ void child_tell(struct child *, enum ctl_type, const void *payload, int fd);
 
 /* Give a child the log as it is now. */
 void child_use_log(struct child *);
+/* Have it go on in the access log that stands under that name now. */
+void child_reopen_access_log(struct child *);
 
 /* Bury the children that have died, and tell slot_on_death(). */
 void children_reap(struct master *);

@@ -94,6 +94,8 @@ master_reopen(struct master *master)
 
 	if (master->running == NULL)
 		return;
+	TAILQ_FOREACH(child, &master->children, link)
+		child_reopen_access_log(child);
 	file = master->running->conf->log.file;
 	if ((fd = log_open(file)) == -1) {
 		LOG(ERROR, REOPEN_FAILED, F_STR("file", file),

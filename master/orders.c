@@ -73,6 +73,7 @@ master_dispatch(struct child *child, const struct ctl *msg)
 	case CTL_EXECUTOR:
 	case CTL_GIVE:
 	case CTL_TAKE:
+	case CTL_ACCESS_LOG:
 	case CTL_START:
 	case CTL_DRAIN:
 	case CTL_STOP:

@@ -150,6 +150,24 @@ prepare_log(struct master *master, char why[WHY_MAX])
 	return (-1);
 }
 
+/* Each worker opens the access log for itself: see that it can be. */
+static int
+try_access_log(const struct master *master, char why[WHY_MAX])
+{
+	const char *file = master->reload.fresh->conf->access_log.file;
+	int fd;
+
+	if (*file == '\0')
+		return (0);
+	if ((fd = log_open(file)) == -1) {
+		snprintf(why, WHY_MAX, "access log %s: %s", file,
+		    strerror(errno));
+		return (-1);
+	}
+	close(fd);
+	return (0);
+}
+
 static int
 fork_workers(struct master *master, char why[WHY_MAX])
 {
@@ -207,7 +225,8 @@ prepare(struct master *master, struct conf *conf, char why[WHY_MAX])
 	}
 	if (sockets_prepare(&master->sockets, fresh, reload->fresh->slots,
 	    why) == -1 ||
-	    prepare_log(master, why) == -1)
+	    prepare_log(master, why) == -1 ||
+	    try_access_log(master, why) == -1)
 		return (-1);
 	master->numbered++;
 	return (fork_workers(master, why));

@@ -542,7 +542,8 @@ START_TEST(a_slow_header_is_answered_408_and_gone_in_time)
 			await_pause();
 	}
 	expect_reply(fd, 408, NULL, true);
-	ck_assert_uint_ge(clock_ms() - began_ms, 500);
+	/* The server's clock is a coarse one. */
+	ck_assert_uint_ge(clock_ms() - began_ms + 10, 500);
 	server_expect(srv, "event=conn_close reason=read_timeout");
 	ck_assert_uint_le(clock_ms() - began_ms, 1500 * slow_factor());
 	close(fd);

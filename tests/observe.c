@@ -133,6 +133,7 @@ add_worker(struct counters_worker *sum, const struct counters_worker *one)
 	sum->active += counter_get(&one->active);
 	sum->buffered += counter_get(&one->buffered);
 	sum->accept_pauses += counter_get(&one->accept_pauses);
+	sum->access_lost += counter_get(&one->access_lost);
 	raise_to(&sum->buffered_peak, counter_get(&one->buffered_peak));
 	raise_to(&sum->beat_ms, counter_get(&one->beat_ms));
 }

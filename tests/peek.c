@@ -77,6 +77,7 @@ main(int argc, char **argv)
 	print("", "buffered", workers.buffered);
 	print("", "buffered_peak", workers.buffered_peak);
 	print("", "accept_pauses", workers.accept_pauses);
+	print("", "access_lost", workers.access_lost);
 	print_listener("", &total);
 	print_listeners(&observer);
 	observe_close(&observer);

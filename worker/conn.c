@@ -11,7 +11,9 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "common/clock.h"
 #include "common/log.h"
+#include "worker/access_log.h"
 #include "worker/conn_record.h"
 #include "worker/http_facts.h"
 #include "worker/queue.h"
@@ -456,49 +458,103 @@ finish(struct conn *conn, enum close_reason reason)
  * Reading.
  */
 
+static struct http_exchange *
+exchange_of(struct http_head *http)
+{
+	return (http != NULL ? &http->exchange : NULL);
+}
+
+/* Tell the access log of a reply that goes out. */
+static void
+log_access(const struct conn *conn, const struct http_exchange *exchange,
+    const struct access_facts *facts, size_t len)
+{
+	if (exchange->status != HTTP_CONTINUE)
+		access_log_add(conn_worker(conn)->access_log, conn, exchange,
+		    facts, len);
+}
+
+/* The same, of a request as it has just been read. */
+static void
+log_head(const struct conn *conn, const struct http_head *http, size_t len)
+{
+	if (conn_worker(conn)->access_log != NULL && http != NULL)
+		log_access(conn, &http->exchange, &(struct access_facts){
+		    .method = http->method,
+		    .target = http->target,
+		    .referer = http->referer,
+		    .agent = http->agent,
+		    .arrived_us = clock_us(),
+		}, len);
+}
+
+/* A request of which nothing is left to do but to reply. */
+static struct request *
+make_done(struct conn *conn, const struct http_head *http)
+{
+	struct request *request;
+
+	if ((request = calloc(1, sizeof(*request))) == NULL)
+		return (NULL);
+	request->conn = conn;
+	request->state = REQUEST_DONE;
+	if (http == NULL)
+		return (request);
+	request->arrived_us = clock_us();
+	if (conn_worker(conn)->access_log != NULL)
+		request->http = http_facts_new(http,
+		    &conn->listener->conf->http, true);
+	else
+		request->http = http_facts_of(&http->exchange);
+	if (request->http != NULL)
+		return (request);
+	free(request);
+	return (NULL);
+}
+
 /* Send a reply that is there at once, behind those that are still awaited.
  * Returns -1 with errno set. */
 static int
-reply_in_turn(struct conn *conn, const struct http_exchange *exchange,
+reply_in_turn(struct conn *conn, struct http_head *http,
     const struct payload *reply)
 {
 	struct worker *worker = conn_worker(conn);
 	struct request *request;
 
-	if (!awaits(conn))
-		return (output_reply(&worker->output, conn, exchange, reply));
-	if ((request = calloc(1, sizeof(*request))) == NULL)
+	if (!awaits(conn)) {
+		log_head(conn, http, reply->len);
+		return (output_reply(&worker->output, conn, exchange_of(http),
+		    reply));
+	}
+	if ((request = make_done(conn, http)) == NULL)
 		return (-1);
-	if ((exchange != NULL &&
-	    (request->http = http_facts_of(exchange)) == NULL) ||
-	    conn_reserve(conn, &request->payload, reply->len) == -1) {
+	if (conn_reserve(conn, &request->payload, reply->len) == -1) {
 		request_free(worker, request);
 		return (-1);
 	}
 	if (reply->len > 0)
 		buffer_append(request->payload, reply->bytes, reply->len);
-	request->conn = conn;
-	request->state = REQUEST_DONE;
 	return (conn_add_request(conn, request));
 }
 
 /* A reply about trouble, in turn. */
 static int
 explain_in_turn(struct conn *conn, enum proto_trouble trouble,
-    const char *text, struct http_exchange *exchange)
+    const char *text, struct http_head *http)
 {
 	struct payload payload;
 
-	payload = proto_explain(conn->listener->proto, trouble, text, exchange);
-	return (reply_in_turn(conn, exchange, &payload));
+	payload = proto_explain(conn->listener->proto, trouble, text,
+	    exchange_of(http));
+	return (reply_in_turn(conn, http, &payload));
 }
 
 /* What a handler's client is told of trouble; an empty text closes instead. */
 static int
-reply_text(struct conn *conn, const char *text, struct http_exchange *exchange)
+reply_text(struct conn *conn, const char *text, struct http_head *http)
 {
 	if (*text != '\0')
-		return (explain_in_turn(conn, TROUBLE_BUSY, text, exchange));
+		return (explain_in_turn(conn, TROUBLE_BUSY, text, http));
 	conn->finishing = true;
 	conn->reason = CLOSE_HANDLER;
 	return (0);
@@ -508,54 +564,52 @@ reply_text(struct conn *conn, const char *text, struct http_exchange *exchange)
  * -1 with errno set. */
 static int
 refuse(struct conn *conn, enum close_reason reason, enum proto_trouble trouble,
-    const char *text, struct http_exchange *exchange)
+    const char *text, struct http_head *http)
 {
 	conn->finishing = true;
 	conn->reason = (uint8_t)reason;
 	conn_log_error(conn, reason);
-	return (explain_in_turn(conn, trouble, text, exchange));
+	return (explain_in_turn(conn, trouble, text, http));
 }
 
 static int
 refuse_unparsed(struct conn *conn, enum proto_verdict verdict,
-    struct http_exchange *exchange)
+    struct http_head *http)
 {
 	const struct proto *proto = conn->listener->proto;
 
 	if (verdict == PROTO_TOO_LARGE)
 		return (refuse(conn, CLOSE_TOO_LARGE, TROUBLE_REFUSED,
-		    proto->too_large, exchange));
+		    proto->too_large, http));
 	return (refuse(conn, CLOSE_MALFORMED, TROUBLE_REFUSED,
-	    proto->malformed, exchange));
+	    proto->malformed, http));
 }
 
 static int
 refuse_for_memory(struct conn *conn)
 {
 	const struct proto *proto = conn->listener->proto;
-	struct http_exchange exchange = { .close = true };
+	struct http_head http = { .exchange = { .close = true } };
 
 	return (refuse(conn, CLOSE_MEMORY, TROUBLE_BUSY, proto->busy,
-	    proto->has_exchange ? &exchange : NULL));
+	    proto->has_exchange ? &http : NULL));
 }
 
 /* A request of HTTP has a reply, though its handler has none. */
 static int
-reply_silence(struct conn *conn, struct http_exchange *exchange)
+reply_silence(struct conn *conn, struct http_head *http)
 {
-	exchange->status = HTTP_NO_CONTENT;
-	return (reply_in_turn(conn, exchange, &no_payload));
+	http->exchange.status = HTTP_NO_CONTENT;
+	return (reply_in_turn(conn, http, &no_payload));
 }
 
 /* The word that a peer waits for before it sends the body of its request. */
 static int
 say_continue(struct conn *conn)
 {
-	static const struct http_exchange exchange = {
-		.status = HTTP_CONTINUE,
-	};
+	struct http_head http = { .exchange = { .status = HTTP_CONTINUE } };
 
-	return (reply_in_turn(conn, &exchange, &no_payload));
+	return (reply_in_turn(conn, &http, &no_payload));
 }
 
 /* Whether a worker that drains may end a connection with what is said next, as
@@ -594,8 +648,7 @@ handler_of(const struct conn *conn, const struct proto_message *message)
 }
 
 static enum answered
-answer(struct conn *conn, const struct proto_message *message,
-    struct http_exchange *exchange)
+answer(struct conn *conn, const struct proto_message *message)
 {
 	struct handler *handler = handler_of(conn, message);
 	struct counters_listener *counters = conn->listener->counters;
@@ -605,16 +658,16 @@ answer(struct conn *conn, const struct proto_message *message,
 	switch (handler->kind->handle(handler, conn, message, &reply)) {
 	case HANDLER_REPLY:
 		counter_add(&counters->messages_out, 1);
-		sent = reply_in_turn(conn, exchange, &reply);
+		sent = reply_in_turn(conn, message->http, &reply);
 		break;
 	case HANDLER_BUSY:
-		sent = reply_text(conn, handler->conf->busy, exchange);
+		sent = reply_text(conn, handler->conf->busy, message->http);
 		break;
 	case HANDLER_FULL:
 		return (ANSWER_LATER);
 	case HANDLER_SILENT:
-		if (exchange != NULL)
-			sent = reply_silence(conn, exchange);
+		if (message->http != NULL)
+			sent = reply_silence(conn, message->http);
 		break;
 	case HANDLER_LATER:
 		break;
@@ -633,12 +686,13 @@ take_message(struct conn *conn, const struct proto_message *message,
 	enum answered answered = ANSWERED;
 
 	if (message->http == NULL)
-		return (answer(conn, message, NULL));
+		return (answer(conn, message));
 	exchange = &message->http->exchange;
 	exchange->close |= is_last_request(conn, more);
 	if (verdict == PROTO_MESSAGE)
-		answered = answer(conn, message, exchange);
-	else if (explain_in_turn(conn, TROUBLE_REFUSED, NULL, exchange) == -1)
+		answered = answer(conn, message);
+	else if (explain_in_turn(conn, TROUBLE_REFUSED, NULL,
+	    message->http) == -1)
 		answered = ANSWER_FAILED;
 	if (answered == ANSWERED && exchange->close && !conn->finishing) {
 		conn->finishing = true;
@@ -679,8 +733,7 @@ handle_messages(struct conn *conn, struct input *input)
 			continue;
 		}
 		if (verdict != PROTO_MESSAGE && verdict != PROTO_ANSWERED) {
-			if (refuse_unparsed(conn, verdict,
-			    found.http != NULL ? &http.exchange : NULL) == -1)
+			if (refuse_unparsed(conn, verdict, found.http) == -1)
 				return (-1);
 			break;
 		}
@@ -994,25 +1047,32 @@ conn_add_request(struct conn *conn, struct request *request)
 	return (0);
 }
 
+/* Send the reply of a request whose turn it is. */
 static int
-send_now(struct conn *conn, const struct http_exchange *exchange,
+send_now(struct conn *conn, const struct request *request,
     const struct payload *reply)
 {
-	return (output_reply(&conn_worker(conn)->output, conn, exchange,
-	    reply));
+	struct access_facts facts = { .arrived_us = request->arrived_us };
+
+	if (conn_worker(conn)->access_log != NULL && request->http != NULL) {
+		http_facts_for_log(request->http, &facts);
+		log_access(conn, &request->http->exchange, &facts, reply->len);
+	}
+	return (output_reply(&conn_worker(conn)->output, conn,
+	    http_exchange_of(request), reply));
 }
 
 /* As reply_text(), but for one whose turn it is. */
 static int
 send_text(struct conn *conn, enum proto_trouble trouble, const char *text,
-    struct http_exchange *exchange)
+    const struct request *request)
 {
 	struct payload payload;
 
 	if (*text != '\0') {
 		payload = proto_explain(conn->listener->proto, trouble, text,
-		    exchange);
-		return (send_now(conn, exchange, &payload));
+		    http_exchange_of(request));
+		return (send_now(conn, request, &payload));
 	}
 	conn->finishing = true;
 	conn->reason = CLOSE_HANDLER;
@@ -1020,12 +1080,12 @@ send_text(struct conn *conn, enum proto_trouble trouble, const char *text,
 }
 
 static int
-send_silence(struct conn *conn, struct http_exchange *exchange)
+send_silence(struct conn *conn, const struct request *request)
 {
-	if (exchange == NULL)
+	if (request->http == NULL)
 		return (0);
-	exchange->status = HTTP_NO_CONTENT;
-	return (send_now(conn, exchange, &no_payload));
+	request->http->exchange.status = HTTP_NO_CONTENT;
+	return (send_now(conn, request, &no_payload));
 }
 
 /* Send the reply of the first request, which is done. */
@@ -1033,7 +1093,6 @@ static int
 send_reply(struct conn *conn, const struct request *request,
     const struct payload *reply)
 {
-	struct http_exchange *exchange = http_exchange_of(request);
 	const struct conf_handler *conf = NULL;
 
 	if (request->handler != NULL)
@@ -1044,17 +1103,17 @@ send_reply(struct conn *conn, const struct request *request,
 		if (request->handler != NULL)
 			counter_add(&conn->listener->counters->messages_out,
 			    1);
-		return (send_now(conn, exchange, reply));
+		return (send_now(conn, request, reply));
 	case REQUEST_SILENT:
-		return (send_silence(conn, exchange));
+		return (send_silence(conn, request));
 	case REQUEST_BUSY:
-		return (send_text(conn, TROUBLE_BUSY, conf->busy, exchange));
+		return (send_text(conn, TROUBLE_BUSY, conf->busy, request));
 	case REQUEST_TIMEOUT:
 		return (send_text(conn, TROUBLE_TIMEOUT, conf->timeout,
-		    exchange));
+		    request));
 	case REQUEST_FAILED:
 		return (send_text(conn, TROUBLE_FAILED, conf->failed,
-		    exchange));
+		    request));
 	}
 	return (0);
 }
@@ -1316,6 +1375,17 @@ end_idle(struct conn *conn)
 		conn_cut(conn, CLOSE_IDLE);
 }
 
+static void
+log_late(const struct conn *conn)
+{
+	struct http_head http = { .exchange = { .close = true } };
+	struct payload payload;
+
+	payload = proto_explain(conn->listener->proto, TROUBLE_LATE, NULL,
+	    &http.exchange);
+	log_head(conn, &http, payload.len);
+}
+
 /* A message has taken too long to come: where the protocol has words for that,
  * the peer is told, unless it waits for other replies. */
 static void
@@ -1326,6 +1396,7 @@ end_late(struct conn *conn)
 		conn_cut(conn, CLOSE_READ_TIMEOUT);
 		return;
 	}
+	log_late(conn);
 	output_tell(conn, TROUBLE_LATE, NULL);
 	conn_finish_now(conn, CLOSE_READ_TIMEOUT);
 }

@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include "common/log.h"
+#include "worker/access_log.h"
 #include "worker/queue.h"
 #include "worker/worker.h"
 
@@ -84,6 +85,10 @@ worker_dispatch(struct worker *worker, struct ctl *msg)
 		return;
 	case CTL_TAKE:
 		take(worker, msg);
+		return;
+	case CTL_ACCESS_LOG:
+		access_log_use(worker->access_log, msg->fd[0]);
+		msg->fd[0] = -1;
 		return;
 	case CTL_DISOWN:
 	case CTL_GIVEN:

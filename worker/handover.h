@@ -95,18 +95,19 @@ enum {
 	HANDOVER_REQUEST_FLAGS = (1 << 2) - 1
 };
 
-/* A request that no executor had begun; its exchange, what its handler is told
- * of it and its payload follow.  Or a reply that waits for those before it. */
+/* A request that no executor had begun; its exchange, what its handler and the
+ * access log are told of it and its payload follow.  Or a reply that waits for those before it. */
 struct handover_request {
 	uint64_t arrived_us;
 	uint64_t len;			/* of the payload */
 	uint32_t told_len;
+	uint32_t logged_len;
 	uint16_t route;			/* number + 1 of the handler that a route
 					   has chosen; 0: the listener's */
 	uint8_t state;			/* enum request_state */
 	uint8_t result;			/* enum request_result */
 	uint8_t flags;
-	uint8_t pad[7];
+	uint8_t pad[3];
 };
 
 struct handover_batch {

@@ -80,39 +80,51 @@ put_all(char *to, const struct http_head *head, const struct conf_http *conf,
 }
 
 static size_t
+put_logged(char *to, const struct http_head *head)
+{
+	return (put(to, put(to, 0, head->referer), head->agent));
+}
+
+static size_t
 align(size_t len)
 {
 	return ((len + EXEC_HTTP_ALIGN - 1) & ~(size_t)(EXEC_HTTP_ALIGN - 1));
 }
 
 struct http_facts *
-http_facts_of_size(const struct http_exchange *exchange, size_t len)
+http_facts_of_size(const struct http_exchange *exchange, size_t len,
+    size_t logged_len)
 {
 	struct http_facts *facts;
 
-	if ((facts = malloc(sizeof(*facts) + len)) == NULL)
+	if ((facts = malloc(sizeof(*facts) + len + logged_len)) == NULL)
 		return (NULL);
 	facts->exchange = *exchange;
 	facts->len = len;
+	facts->logged_len = logged_len;
 	return (facts);
 }
 
 struct http_facts *
 http_facts_of(const struct http_exchange *exchange)
 {
-	return (http_facts_of_size(exchange, 0));
+	return (http_facts_of_size(exchange, 0, 0));
 }
 
 struct http_facts *
-http_facts_new(const struct http_head *head, const struct conf_http *conf)
+http_facts_new(const struct http_head *head, const struct conf_http *conf,
+    bool is_logged)
 {
 	struct http_facts *facts;
 	unsigned nfields;
-	size_t len;
+	size_t len, logged_len = 0;
 	char *strings;
 
 	len = align(sizeof(facts->told) + put_all(NULL, head, conf, &nfields));
-	if ((facts = http_facts_of_size(&head->exchange, len)) == NULL)
+	if (is_logged)
+		logged_len = put_logged(NULL, head);
+	facts = http_facts_of_size(&head->exchange, len, logged_len);
+	if (facts == NULL)
 		return (NULL);
 	strings = (char *)(&facts->told + 1);
 	memset(strings, 0, len - sizeof(facts->told));
@@ -122,10 +134,13 @@ http_facts_new(const struct http_head *head, const struct conf_http *conf)
 		.has_query = head->query.bytes != NULL,
 		.is_10 = head->exchange.is_10,
 	};
+	if (is_logged)
+		put_logged((char *)&facts->told + len, head);
 	return (facts);
 }
 
-/* The strings are as many as there have to be, and end within the bytes. */
+/* The strings are as many as there have to be, and end within the bytes, of
+ * which few are left. */
 static bool
 are_strings(const char *strings, size_t len, unsigned count)
 {
@@ -149,6 +164,9 @@ http_facts_are_sound(const struct http_facts *facts)
 	    memchr(exchange->note, '\0', sizeof(exchange->note)) == NULL ||
 	    !is_printable(exchange->note, strlen(exchange->note)))
 		return (false);
+	if (facts->logged_len > 0 && !are_strings((const char *)&facts->told +
+	    facts->len, facts->logged_len, 2))
+		return (false);
 	if (facts->len == 0)
 		return (true);
 	return (facts->len > sizeof(facts->told) &&
@@ -156,6 +174,24 @@ http_facts_are_sound(const struct http_facts *facts)
 	    facts->told.nfields <= CONF_FIELDS_MAX &&
 	    are_strings((const char *)(&facts->told + 1),
 	    facts->len - sizeof(facts->told), 4 + 2U * facts->told.nfields));
+}
+
+void
+http_facts_for_log(const struct http_facts *facts, struct access_facts *to)
+{
+	const char *at = (const char *)(&facts->told + 1);
+
+	to->method = to->target = slice_of("");
+	to->referer = to->agent = slice_of("");
+	if (facts->len > 0) {
+		to->method = slice_of(at);
+		to->target = slice_of(at + to->method.len + 1);
+	}
+	if (facts->logged_len > 0) {
+		at = (const char *)&facts->told + facts->len;
+		to->referer = slice_of(at);
+		to->agent = slice_of(at + to->referer.len + 1);
+	}
 }
 
 struct http_exchange *

@@ -7,6 +7,7 @@
 #define WORKER_HTTP_FACTS_H
 
 #include "common/exec.h"
+#include "worker/access_log.h"
 #include "worker/buffer.h"
 #include "worker/http.h"
 #include "worker/request.h"
@@ -20,19 +21,24 @@ enum {
 /* In one piece of memory, for free(3). */
 struct http_facts {
 	struct http_exchange exchange;
-	size_t len;		/* of what follows; 0: nothing is told */
+	size_t len;		/* of what is told; 0: nothing */
+	size_t logged_len;	/* of the strings behind that, which are for
+				   the access log: referer and agent */
 	struct exec_http told;	/* with its strings */
 };
 
 /* With what handlers are told: any of them, as the request can come to another
  * one.  NULL with errno set. */
 struct http_facts *http_facts_new(const struct http_head *,
-    const struct conf_http *);
+    const struct conf_http *, bool is_logged);
 /* For a reply that only waits for its turn. */
 struct http_facts *http_facts_of(const struct http_exchange *);
-/* With room for so many bytes that a handler is told. */
+/* With room for bytes that are told, and logged. */
 struct http_facts *http_facts_of_size(const struct http_exchange *,
-    size_t len);
+    size_t len, size_t logged_len);
+
+/* What the access log tells of the request; arrived_us is left alone. */
+void http_facts_for_log(const struct http_facts *, struct access_facts *);
 /* Whether those that come from elsewhere can be used. */
 bool http_facts_are_sound(const struct http_facts *);
 

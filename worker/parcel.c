@@ -16,8 +16,8 @@
 #include "worker/worker.h"
 
 enum {
-	/* The most that can be told of a request of HTTP: of a header, all but
-	 * the target once, and that three times. */
+	/* The most that can be told of a request of HTTP, to whomever: of a
+	 * header, all but the target once, and that three times. */
 	TOLD_MAX = 4 * 1048576,
 };
 
@@ -31,19 +31,13 @@ length_of(const struct buffer *buffer)
 	return (buffer != NULL ? buffer->len : 0);
 }
 
-/* A request that is done has nothing to tell any more. */
-static uint32_t
-length_of_told(const struct request *request)
-{
-	return (request->http != NULL && request->state != REQUEST_DONE ?
-	    (uint32_t)request->http->len : 0);
-}
-
 static uint64_t
 length_of_http(const struct request *request)
 {
-	return (request->http == NULL ? 0 :
-	    sizeof(request->http->exchange) + length_of_told(request));
+	const struct http_facts *facts = request->http;
+
+	return (facts == NULL ? 0 :
+	    sizeof(facts->exchange) + facts->len + facts->logged_len);
 }
 
 uint64_t
@@ -102,7 +96,7 @@ append_http(struct parcel_bytes *store, const struct request *request)
 		return (0);
 	if (append(store, &facts->exchange, sizeof(facts->exchange)) == -1)
 		return (-1);
-	return (append(store, &facts->told, length_of_told(request)));
+	return (append(store, &facts->told, facts->len + facts->logged_len));
 }
 
 static int
@@ -112,15 +106,17 @@ append_request(struct parcel_bytes *store, const struct worker *worker,
 	struct handover_request head = {
 		.arrived_us = request->arrived_us,
 		.len = length_of(request->payload),
-		.told_len = length_of_told(request),
 		.state = request->state,
 		.result = request->result,
 	};
 
 	if (request->handler == NULL)
 		head.flags |= HANDOVER_AT_ONCE;
-	if (request->http != NULL)
+	if (request->http != NULL) {
 		head.flags |= HANDOVER_HTTP;
+		head.told_len = (uint32_t)request->http->len;
+		head.logged_len = (uint32_t)request->http->logged_len;
+	}
 	if (request->is_routed)
 		head.route = (uint16_t)(handler_number(worker,
 		    request->handler) + 1);
@@ -249,8 +245,10 @@ read_http(struct reader *reader, struct http_facts **facts,
 	if ((head->flags & HANDOVER_HTTP) == 0)
 		return (0);
 	if (read_bytes(reader, &exchange, sizeof(exchange)) == -1 ||
-	    (*facts = http_facts_of_size(&exchange, head->told_len)) == NULL ||
-	    read_bytes(reader, &(*facts)->told, head->told_len) == -1)
+	    (*facts = http_facts_of_size(&exchange, head->told_len,
+	    head->logged_len)) == NULL ||
+	    read_bytes(reader, &(*facts)->told, (uint64_t)head->told_len +
+	    head->logged_len) == -1)
 		return (-1);
 	if (http_facts_are_sound(*facts))
 		return (0);
@@ -265,8 +263,9 @@ is_sound_request(const struct handover_request *head, const struct conn *conn)
 
 	if (head->flags > HANDOVER_REQUEST_FLAGS ||
 	    has_exchange != ((head->flags & HANDOVER_HTTP) != 0) ||
-	    (!has_exchange && (head->told_len > 0 || head->route > 0)) ||
-	    head->told_len > TOLD_MAX)
+	    (!has_exchange && (head->told_len > 0 || head->logged_len > 0 ||
+	    head->route > 0)) ||
+	    head->told_len > TOLD_MAX || head->logged_len > TOLD_MAX)
 		return (false);
 	if ((head->flags & HANDOVER_AT_ONCE) != 0)
 		return (head->state == REQUEST_DONE &&

@@ -38,7 +38,7 @@ refuse(struct proto_message *message, unsigned status)
 static enum proto_verdict
 refuse_unread(struct proto_message *message, unsigned status)
 {
-	memset(&message->http->exchange, 0, sizeof(message->http->exchange));
+	*message->http = (struct http_head){ .nfields = 0 };
 	return (refuse(message, status));
 }
 

@@ -88,7 +88,8 @@ request_new(struct queue *queue, struct conn *conn,
 	if ((request = calloc(1, sizeof(*request))) == NULL)
 		return (NULL);
 	if (message->http != NULL && (request->http = http_facts_new(
-	    message->http, &conn->listener->conf->http)) == NULL) {
+	    message->http, &conn->listener->conf->http,
+	    queue->worker->access_log != NULL)) == NULL) {
 		free(request);
 		return (NULL);
 	}

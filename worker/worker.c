@@ -13,6 +13,7 @@
 #include "common/log.h"
 #include "common/loop.h"
 #include "common/title.h"
+#include "worker/access_log.h"
 
 enum {
 	/* Buffers from here on are mapped one by one, so that their memory goes
@@ -74,6 +75,7 @@ on_tick(evutil_socket_t fd, short what, void *arg)
 		if (worker->handlers[i].queue != NULL)
 			queue_tick(worker->handlers[i].queue);
 	worker_settle(worker);
+	access_log_tick(worker->access_log);
 	log_flush_suppressed();
 }
 
@@ -169,6 +171,7 @@ worker_init(struct worker *worker)
 	    output_init(&worker->output) == -1 ||
 	    conn_table_init(&worker->conns,
 		&heritage->counters[heritage->slot], heritage->block) == -1 ||
+	    access_log_init(worker) == -1 ||
 	    giver_init(worker) == -1 ||
 	    handlers_init(worker) == -1 ||
 	    listeners_init(worker) == -1 ||
@@ -207,6 +210,7 @@ worker_free(struct worker *worker)
 		close_conns(worker);
 	listeners_free(worker);
 	handlers_free(worker);
+	access_log_free(worker);
 	if (worker->conns.slabs != NULL)
 		conn_table_free(&worker->conns);
 	buffer_pool_free(&worker->buffers);

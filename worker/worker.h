@@ -53,6 +53,7 @@ struct worker {
 	struct drain drain;
 	struct giver giver;
 	struct taker_list takers;
+	struct access_log *access_log;		/* owned; NULL: none */
 	struct counters_worker *counters;	/* borrowed: our block's */
 	uint64_t now_ms;			/* coarse; as of this event */
 	uint8_t *scratch;			/* WORKER_SCRATCH bytes */

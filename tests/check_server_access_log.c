@@ -1,0 +1,353 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * The access log: a line for each request, whatever it contains and whoever
+ * answers it, over rotations, reloads and upgrades, and when nobody reads it.
+ */
+#include <sys/stat.h>
+
+#include <fcntl.h>
+#include <inttypes.h>
+#include <regex.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "tests/client.h"
+#include "tests/handlers.h"
+#include "tests/http_client.h"
+
+#define TO(file)	"access_log = { file = \"" file "\"; };\n"
+#define AS_JSON		"access_log = { file = \"access\"; "		\
+			"format = \"json\"; };\n"
+
+/* Lines of a file, "" if it is not there: grows until it has as many. */
+static char *
+await_lines(struct server *srv, const char *file, unsigned n)
+{
+	static char bytes[1 << 20];
+	unsigned lines;
+	size_t len;
+	FILE *from;
+
+	do {
+		await_pause();
+		lines = 0;
+		if ((from = fopen(server_path(srv, file), "re")) == NULL)
+			continue;
+		len = fread(bytes, 1, sizeof(bytes) - 1, from);
+		fclose(from);
+		bytes[len] = '\0';
+		for (size_t i = 0; i < len; i++)
+			lines += bytes[i] == '\n';
+	} while (lines < n);
+	ck_assert_uint_eq(lines, n);
+	return (bytes);
+}
+
+static char *
+line_of(char *lines, unsigned number)
+{
+	while (number-- > 0)
+		lines = strchr(lines, '\n') + 1;
+	*strchr(lines, '\n') = '\0';
+	return (lines);
+}
+
+static void
+expect_match(const char *line, const char *pattern)
+{
+	regex_t regex;
+
+	ck_assert_int_eq(regcomp(&regex, pattern, REG_EXTENDED | REG_NOSUB),
+	    0);
+	ck_assert_msg(regexec(&regex, line, 0, NULL, 0) == 0,
+	    "%s\nis not as\n%s", line, pattern);
+	regfree(&regex);
+}
+
+#define TIME	"\\[[0-9]{2}/[A-Z][a-z]{2}/[0-9]{4}(:[0-9]{2}){3} \\+0000\\]"
+#define WHO	"^127\\.[0-9.]+ - - " TIME " "
+#define END(id)	" web " id " [0-9]+$"
+
+START_TEST(there_is_none_unless_it_is_configured)
+{
+	struct server *srv = server_start("workers = 1;", WEB("echo", ""));
+	int fd = client_connect(WEB_PORT);
+
+	ask(fd, GET N, 200, "", false);
+	close(fd);
+	server_end(srv);
+}
+END_TEST
+
+START_TEST(a_line_tells_what_was_asked_and_answered)
+{
+	struct server *srv = server_start("workers = 1;\n" TO("access"),
+	    WEB("echo", "read_timeout = 0.3;") ",\n" FRAMES(""));
+	int fd = client_connect(WEB_PORT), other = client_connect(FRAME_PORT);
+	struct reply reply;
+	char *lines;
+
+	ask(fd, "POST /a?b=c HTTP/1.1" N "Host: a" N "Content-Length: 5" N
+	    "Referer: http://x/" N "user-agent: me \"and\" \\ \xe4" N N "hello",
+	    200, "hello", false);
+	client_send_text(fd, "HEAD / HTTP/1.0" N "Connection: keep-alive" N
+	    "Content-Length: 3" N N "abc");
+	read_reply(fd, &reply, true);
+	ask(fd, POST "Expect: 100-continue" N "Content-Length: 5" N N, 100,
+	    NULL, false);
+	ask(fd, "hello", 200, "hello", false);
+	ask(fd, "BREW / HTTP/1.1" N "Host: a" N N, 501, NULL, true);
+	client_expect_eof(fd);
+	close(fd);
+	fd = client_connect(WEB_PORT);
+	ask(fd, "\x01" N N, 400, NULL, true);
+	close(fd);
+	fd = client_connect(WEB_PORT);
+	ask(fd, "GET / HT", 408, NULL, true);
+	close(fd);
+	client_echo(other, "no request");
+	close(other);
+	lines = await_lines(srv, "access", 6);
+	expect_match(line_of(lines, 5), WHO "\"-\" 408 20 \"-\" \"-\""
+	    END("[0-9]+"));
+	expect_match(line_of(lines, 4), WHO "\"-\" 400 16 \"-\" \"-\""
+	    END("[0-9]+"));
+	expect_match(line_of(lines, 3), WHO "\"BREW - HTTP/1\\.1\" 501 [0-9]+ "
+	    "\"-\" \"-\"" END("[0-9]+"));
+	expect_match(line_of(lines, 2), WHO "\"POST / HTTP/1\\.1\" 200 5 "
+	    "\"-\" \"-\"" END("[0-9]+"));
+	expect_match(line_of(lines, 1), WHO "\"HEAD / HTTP/1\\.0\" 200 0 "
+	    "\"-\" \"-\"" END("[0-9]+"));
+	expect_match(line_of(lines, 0), WHO "\"POST /a\\?b=c HTTP/1\\.1\" 200 5 "
+	    "\"http://x/\" \"me \\\\x22and\\\\x22 \\\\x5c \\\\xe4\""
+	    END("[0-9]+"));
+	server_end(srv);
+}
+END_TEST
+
+START_TEST(a_line_can_be_json)
+{
+	struct server *srv = server_start("workers = 1;\n" AS_JSON,
+	    WEB("discard", ""));
+	int fd = client_connect(WEB_PORT);
+	char *lines;
+
+	ask(fd, "GET /x HTTP/1.1" N "Host: a" N "User-Agent: \"\xe4\\" N N,
+	    204, "", false);
+	ask(fd, "nonsense" N N, 400, NULL, true);
+	close(fd);
+	lines = await_lines(srv, "access", 2);
+	expect_match(line_of(lines, 1), "\"port\":[0-9]+,\"status\":400,"
+	    "\"bytes\":16,\"duration_us\":[0-9]+\\}$");
+	expect_match(line_of(lines, 0), "^\\{\"time\":\"[0-9]{4}-[0-9]{2}-[0-9]"
+	    "{2}T[0-9:]{8}Z\",\"listener\":\"web\",\"conn\":[0-9]+,"
+	    "\"peer\":\"127\\.[0-9.]+\",\"port\":[0-9]+,\"version\":\"1\\.1\","
+	    "\"method\":\"GET\",\"target\":\"/x\",\"status\":204,\"bytes\":0,"
+	    "\"duration_us\":[0-9]+,\"agent\":\"\\\\\"\\\\u00e4\\\\\\\\\"\\}$");
+	server_end(srv);
+}
+END_TEST
+
+START_TEST(a_long_line_is_cut_where_it_is_long)
+{
+	enum { LONG = 5000 };
+	struct server *srv = server_start("workers = 1;\n" TO("access"),
+	    WEB("echo", ""));
+	int fd = client_connect(WEB_PORT);
+	char *request = calloc(1, 3 * LONG + 256), *line;
+
+	ck_assert_ptr_nonnull(request);
+	strcpy(request, "GET /");
+	memset(request + strlen(request), 't', LONG);
+	strcat(request, " HTTP/1.1" N "Host: a" N "Referer: r");
+	memset(request + strlen(request), 0xe4, LONG);
+	strcat(request, N "User-Agent: a");
+	memset(request + strlen(request), '"', LONG);
+	strcat(request, N N);
+	ask(fd, request, 200, "", false);
+	close(fd);
+	line = line_of(await_lines(srv, "access", 1), 0);
+	ck_assert_uint_lt(strlen(line), 4096);
+	expect_match(line, "\"GET /t+\\.\\.\\. HTTP/1\\.1\" 200 0 "
+	    "\"r(\\\\xe4)+\\.\\.\\.\" \"a(\\\\x22)+\\.\\.\\.\"" END("[0-9]+"));
+	free(request);
+	server_end(srv);
+}
+END_TEST
+
+/* Handlers elsewhere, replies that wait for those, and more than one worker. */
+START_TEST(slow_requests_have_their_lines_too_and_how_long_they_took)
+{
+	struct server *srv = handlers_start("workers = 2;\n" TO("access")
+	    "handlers = ( " COMMAND("mine", "\"sleep\", \"200\"", "") " );",
+	    WEB("mine", "routes = ( { path = \"/\"; handler = \"mine\"; } );"));
+	int fd = client_connect(WEB_PORT);
+	char *lines, *line;
+
+	client_send_text(fd, "GET / HTTP/1.1" N "Host: a" N "User-Agent: me" N
+	    N "GET /no HTTP/1.1" N "Host: a" N "Referer: it" N N);
+	expect_reply(fd, 200, "", false);
+	expect_reply(fd, 404, NULL, false);
+	close(fd);
+	lines = await_lines(srv, "access", 2);
+	line = line_of(lines, 1);
+	expect_match(line, "\"GET /no HTTP/1\\.1\" 404 14 \"it\" \"-\""
+	    END("[0-9]+"));
+	ck_assert_uint_ge(strtoul(strrchr(line, ' '), NULL, 10), 150000);
+	line = line_of(lines, 0);
+	expect_match(line, "\"GET / HTTP/1\\.1\" 200 0 \"-\" \"me\""
+	    END("[0-9]+"));
+	ck_assert_uint_ge(strtoul(strrchr(line, ' '), NULL, 10), 200000);
+	server_end(srv);
+}
+END_TEST
+
+static void
+rotate(struct server *srv, unsigned number)
+{
+	char name[16], to[256];
+
+	snprintf(name, sizeof(name), "access.%u", number);
+	snprintf(to, sizeof(to), "%s", server_path(srv, name));
+	server_mark(srv);
+	ck_assert_int_eq(rename(server_path(srv, "access"), to), 0);
+	server_signal(srv, SIGUSR1);
+	server_expect(srv, "event=reopen");
+}
+
+/* All that a load has sent has its line, in one of the files. */
+static void
+expect_lines(struct server *srv, unsigned files, uint64_t n)
+{
+	char name[16];
+	char *line = NULL;
+	size_t size = 0;
+	uint64_t lines = 0;
+	FILE *from;
+
+	for (unsigned i = 0; i <= files; i++) {
+		snprintf(name, sizeof(name), i < files ? "access.%u" :
+		    "access", i);
+		from = fopen(server_path(srv, name), "re");
+		ck_assert_ptr_nonnull(from);
+		while (getline(&line, &size, from) > 0) {
+			expect_match(line, WHO "\"POST /load HTTP/1\\.1\" 200 "
+			    "[0-9]+ \"-\" \"-\" (slow_)?web [0-9]+ [0-9]+\n$");
+			lines++;
+		}
+		fclose(from);
+	}
+	free(line);
+	ck_assert_uint_eq(lines, n);
+}
+
+START_TEST(no_line_is_lost_over_rotations_reloads_and_upgrades)
+{
+	enum { ROUNDS = 3 };
+	static const char globals[] = "workers = 2;\n" TO("access")
+	    "handlers = ( " SLOW_HANDLER " );";
+	static const char listeners[] = WEB("echo", "") ",\n" SLOW_WEB("");
+	struct server *srv = handlers_new();
+	struct hold_options options = load_on(WEB_PORT);
+	struct hold_process *load;
+	uint64_t sent;
+
+	handlers_configure(srv, globals, listeners);
+	server_install(srv, "penstock");
+	server_launch(srv);
+	server_await_ready(srv);
+	options.connections = 20;
+	options.pipeline = options.slow = 4;
+	options.rate = 500;
+	ck_assert_ptr_nonnull(load = hold_start(&options));
+	for (unsigned i = 0; i < ROUNDS; i++) {
+		sent = hold_peek(load)->answered;
+		await(hold_peek(load)->answered > sent + 50);
+		rotate(srv, i);
+		server_mark(srv);
+		server_signal(srv, i == 1 ? SIGUSR2 : SIGHUP);
+		server_expect(srv, "event=reload_done");
+		server_expect(srv, "event=reload_report");
+	}
+	hold_verify(load);
+	expect_unharmed(hold_stop(load));
+	sent = hold_peek(load)->sent;
+	hold_drop(load);
+	ck_assert_uint_eq(server_count(srv, "event=access_log_lost"), 0);
+	server_signal(srv, SIGTERM);
+	server_await_exit(srv, 0);
+	expect_lines(srv, ROUNDS, sent);
+	server_end(srv);
+}
+END_TEST
+
+START_TEST(a_file_that_does_not_open_refuses_a_reload)
+{
+	struct server *srv = server_start("workers = 1;", WEB("echo", ""));
+	int fd = client_connect(WEB_PORT);
+
+	server_configure(srv, "workers = 1;\n" TO("no/where"), WEB("echo", ""));
+	server_signal(srv, SIGHUP);
+	ck_assert_ptr_nonnull(strstr(server_expect(srv,
+	    "event=reload_refused"), "access log no/where: No such file"));
+	ask(fd, GET N, 200, "", false);
+	close(fd);
+	server_end(srv);
+}
+END_TEST
+
+/* How many lines can be read just now. */
+static uint64_t
+lines_in(int pipe)
+{
+	static char bytes[65536];
+	ssize_t len = read(pipe, bytes, sizeof(bytes));
+	uint64_t n = 0;
+
+	for (ssize_t i = 0; i < len; i++)
+		n += bytes[i] == '\n';
+	return (n);
+}
+
+/* Nobody waits for who does not read it. */
+START_TEST(what_a_pipe_does_not_take_is_lost_and_told)
+{
+	enum { MANY = 4000 };
+	struct server *srv = server_new();
+	int reader, fd;
+	uint64_t lost, lines = 0;
+
+	ck_assert_int_eq(mkfifo(server_path(srv, "access"), 0600), 0);
+	reader = open(server_path(srv, "access"),
+	    O_RDONLY | O_NONBLOCK | O_CLOEXEC);
+	ck_assert_int_ne(reader, -1);
+	server_configure(srv, "workers = 1;\n" TO("access"), WEB("echo", ""));
+	server_launch(srv);
+	server_await_ready(srv);
+	fd = client_connect(WEB_PORT);
+	for (int i = 0; i < MANY; i++)
+		ask(fd, GET N, 200, "", false);
+	server_expect(srv, "event=access_log_lost");
+	lost = server_worker_counters(srv).access_lost;
+	ck_assert_uint_gt(lost, 0);
+	/* What is kept is written when there is room. */
+	await((lines += lines_in(reader)) + lost == MANY);
+	ask(fd, GET N, 200, "", false);
+	close(fd);
+	close(reader);
+	server_end(srv);
+}
+END_TEST
+
+RUN_TESTS("server_access_log",
+    there_is_none_unless_it_is_configured,
+    a_line_tells_what_was_asked_and_answered,
+    a_line_can_be_json,
+    a_long_line_is_cut_where_it_is_long,
+    slow_requests_have_their_lines_too_and_how_long_they_took,
+    no_line_is_lost_over_rotations_reloads_and_upgrades,
+    a_file_that_does_not_open_refuses_a_reload,
+    what_a_pipe_does_not_take_is_lost_and_told)

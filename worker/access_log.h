@@ -1,0 +1,55 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * The access log: a line for each reply to a request of HTTP.
+ *
+ * Lines are gathered in memory, and written as many at a time as there are: when
+ * there is much, else with the worker's tick.  Nothing here waits: what the file
+ * does not take is tried again, and when memory is full too, lines are dropped
+ * and counted.
+ */
+#ifndef WORKER_ACCESS_LOG_H
+#define WORKER_ACCESS_LOG_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "worker/http.h"
+
+struct access_log;
+struct conn;
+struct worker;
+
+enum {
+	ACCESS_LOG_SIZE = 65536,	/* bytes of lines in memory */
+	/* A line is never longer: what PIPE_BUF promises to write whole. */
+	ACCESS_LOG_LINE_MAX = 4096,
+};
+
+/* What a line tells of a request that its reply need not know. */
+struct access_facts {
+	struct http_slice method;	/* of no bytes: nobody could read it */
+	struct http_slice target;
+	struct http_slice referer;
+	struct http_slice agent;
+	uint64_t arrived_us;		/* clock_us() when it was whole */
+};
+
+/* worker->access_log, unless the configuration has none.  Returns -1 with errno
+ * set. */
+int access_log_init(struct worker *);
+/* Write what can be written. */
+void access_log_free(struct worker *);
+
+/* A reply with a payload of so many bytes goes out. */
+void access_log_add(struct access_log *, const struct conn *,
+    const struct http_exchange *, const struct access_facts *,
+    size_t payload_len);
+
+/* Time goes by: write, and tell of what was lost. */
+void access_log_tick(struct access_log *);
+
+/* Write to another file from now on, which is owned; -1: it did not arrive, and
+ * the one of before has to do. */
+void access_log_use(struct access_log *, int fd);
+
+#endif
