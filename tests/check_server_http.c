@@ -475,7 +475,9 @@ END_TEST
  * Limits.
  */
 
-/* A reply was once lost to the reset that unread input causes. */
+/* A reply was once lost to the reset that unread input causes.  Half of the
+ * clients send all of their 10 MB before they look at it, half look as soon as
+ * the kernel takes no more. */
 START_TEST(an_early_reply_reaches_a_client_that_is_still_sending)
 {
 	enum { BIG = 10 * 1000 * 1000 };
@@ -486,15 +488,17 @@ START_TEST(an_early_reply_reaches_a_client_that_is_still_sending)
 	struct server *srv = server_start("workers = 1;", WEB("echo", ""));
 	char *body = calloc(1, BIG);
 	struct reply reply;
-	size_t sent;
 	int fd;
 
 	ck_assert_ptr_nonnull(body);
 	for (int i = 0; i < 100; i++) {
 		fd = client_connect(WEB_PORT);
 		client_send_text(fd, heads[i % 2]);
-		sent = client_stuff(fd, body, 65536, BIG);
-		ck_assert_uint_gt(sent, 0);
+		if (i % 4 < 2)
+			client_send(fd, body, BIG);
+		else
+			ck_assert_uint_gt(client_stuff(fd, body, 65536, BIG),
+			    0);
 		read_reply(fd, &reply, false);
 		ck_assert_uint_eq(reply.status, i % 2 == 0 ? 413 : 400);
 		ck_assert(reply.close);
@@ -637,86 +641,6 @@ START_TEST(a_reload_says_close_to_nobody)
 }
 END_TEST
 
-/*
- * Clients that others wrote.
- */
-
-static bool
-has_program(const char *name)
-{
-	char command[64];
-
-	snprintf(command, sizeof(command), "command -v %s >/dev/null", name);
-	return (system(command) == 0);
-}
-
-/* Run a shell command with the server's address in $URL. */
-static void
-run(const char *command)
-{
-	char url[64], output[4096];
-	FILE *from;
-	size_t len;
-
-	snprintf(url, sizeof(url), "http://%s:%d", own_address(), WEB_PORT);
-	setenv("URL", url, 1);
-	ck_assert_ptr_nonnull(from = popen(command, "re"));
-	len = fread(output, 1, sizeof(output) - 1, from);
-	output[len] = '\0';
-	ck_assert_msg(pclose(from) == 0, "%s: %s", command, output);
-}
-
-START_TEST(curl_is_served)
-{
-	struct server *srv;
-
-	if (!has_program("curl"))
-		return;
-	srv = server_start("workers = 2;",
-	    WEB("echo", "max_message_size = 16777216;"));
-	run("exec 2>&1; set -e; f=$(mktemp); trap 'rm -f $f' EXIT; "
-	    "head -c 10000000 /dev/urandom >$f; "
-	    "test \"$(curl -sS $URL -d hello)\" = hello; "
-	    "curl -sSI $URL | grep -q '^HTTP/1.1 200'; "
-	    "curl -sS0 $URL -d hi | grep -qx hi; "
-	    "curl -sS --data-binary @$f $URL | cmp - $f; "
-	    "curl -sS -H 'Expect: 100-continue' --data-binary @$f $URL | "
-	    "cmp - $f; "
-	    "curl -sS -H 'Transfer-Encoding: chunked' --data-binary @$f $URL | "
-	    "cmp - $f");
-	server_end(srv);
-}
-END_TEST
-
-START_TEST(python_keeps_a_connection_alive)
-{
-	static const char script[] =
-	    "python3 - 2>&1 <<'END'\n"
-	    "import http.client, os\n"
-	    "c = http.client.HTTPConnection(os.environ['URL'][7:])\n"
-	    "c.connect()\n"
-	    "s = c.sock\n"
-	    "for i in range(1000):\n"
-	    "    body = b'x' * (i * 7)\n"
-	    "    c.request('POST', '/a/%d' % i, body)\n"
-	    "    r = c.getresponse()\n"
-	    "    assert r.status == 200 and r.read() == body\n"
-	    "    assert c.sock is s\n"
-	    "    c.request('PUT', '/', iter([body, b'y']),\n"
-	    "        encode_chunked=True,\n"
-	    "        headers={'Transfer-Encoding': 'chunked'})\n"
-	    "    assert c.getresponse().read() == body + b'y'\n"
-	    "END\n";
-	struct server *srv;
-
-	if (!has_program("python3"))
-		return;
-	srv = server_start("workers = 2;", WEB("echo", ""));
-	run(script);
-	server_end(srv);
-}
-END_TEST
-
 RUN_TESTS("server_http",
     every_request_of_the_table_has_its_status,
     a_connection_stays_until_a_request_says_that_it_is_the_last,
@@ -740,6 +664,4 @@ RUN_TESTS("server_http",
     a_body_below_the_rate_is_answered_408,
     a_body_above_the_rate_may_take_longer_than_read_timeout,
     a_drain_says_close_in_the_last_reply,
-    a_reload_says_close_to_nobody,
-    curl_is_served,
-    python_keeps_a_connection_alive)
+    a_reload_says_close_to_nobody)
