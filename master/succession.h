@@ -36,7 +36,7 @@ void succession_report_join(struct succession_report **, struct child *,
 void succession_begin(struct master *);
 /* A worker has begun to serve, in the place of one that died perhaps. */
 void succession_resume(struct master *, struct child *taker);
-/* Called with the master's tick: another link for those who have lost theirs. */
+/* Called with the master's tick: another link for who has lost the last. */
 void succession_tick(struct master *);
 /* Let a worker give so many connections to another. */
 void succession_connect(struct child *giver, struct child *taker,

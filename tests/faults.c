@@ -30,7 +30,7 @@ void *__libc_malloc(size_t);
 void *__libc_calloc(size_t, size_t);
 void *__libc_realloc(void *, size_t);
 
-void setproctitle(const char *, ...);
+void setproctitle(const char *, ...) __attribute__((format(printf, 1, 2)));
 
 static struct faults *faults;		/* NULL: there are to be none */
 static bool is_worker, is_ready;
@@ -138,10 +138,11 @@ setproctitle(const char *fmt, ...)
 	va_list args;
 
 	va_start(args, fmt);
-	vsnprintf(title, sizeof(title), fmt + (*fmt == '-'), args);
+	vsnprintf(title, sizeof(title), fmt, args);
 	va_end(args);
 	is_worker = strstr(title, " worker ") != NULL;
-	real.setproctitle("-%s", title);
+	/* A "-" says that nothing goes before it. */
+	real.setproctitle("-%s", title + (*title == '-'));
 }
 
 /* A worker that waits for the first time has said that it is READY. */

@@ -5,8 +5,9 @@
  * its workers fail.
  *
  * What fails, and how often, stands in a file that the test and all processes
- * of the server map; the file that FAULTS_ENV names.  Faults begin when a worker
- * is READY, and those of a link between two workers spare every other socket.
+ * of the server map; the file that FAULTS_ENV names.  Faults begin when a
+ * worker is READY, and those of a link between two workers spare every other
+ * socket.
  */
 #ifndef TESTS_FAULTS_H
 #define TESTS_FAULTS_H

@@ -31,9 +31,9 @@ int parcel_pack(const struct conn *, uint8_t was, struct handover_conn *,
     struct parcel_bytes *);
 
 /*
- * Make a connection of it, parked, with the socket fd; those of a batch in their
- * order.  Returns NULL with errno set: the socket is still the caller's.  EPROTO
- * says that it is nonsense, and nothing behind it in the batch is to be
+ * Make a connection of it, parked, with the socket fd; those of a batch in
+ * their order.  Returns NULL with errno set: the socket is still the caller's.
+ * EPROTO says that it is nonsense, and nothing behind it in the batch is to be
  * believed.
  */
 struct conn *parcel_unpack(struct worker *, const struct handover_conn *,
