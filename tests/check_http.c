@@ -11,7 +11,9 @@
 #include "tests/harness.h"
 #include "tests/http_table.h"
 #include "tests/stream.h"
+#include "worker/http_chunks.h"
 #include "worker/http_date.h"
+#include "worker/http_facts.h"
 #include "worker/http_head.h"
 #include "worker/proto.h"
 
@@ -494,6 +496,133 @@ START_TEST(the_largest_head_of_a_reply_fits)
 }
 END_TEST
 
+/*
+ * What comes from another worker.
+ */
+
+/* That a good one can is seen wherever the streams above stop. */
+START_TEST(no_other_progress_than_a_possible_one_is_gone_on_from)
+{
+	enum { LEN = 100 };
+	static const struct proto_progress bad[] = {
+		{ .scanned = LEN + 1 },
+		{ .scanned = SIZE_MAX },
+		{ .head_len = 1 },
+		{ .body_len = 1 },
+		{ .framing_len = 1 },
+		{ .timed_len = 1 },
+		{ .phase = HTTP_PHASE_WHOLE + 1, .head_len = 20, .scanned = 20 },
+		{ .phase = HTTP_PHASE_LENGTH, .scanned = 20 },
+		{ .phase = HTTP_PHASE_LENGTH, .scanned = 20, .head_len = 21 },
+		{ .phase = HTTP_PHASE_LENGTH, .scanned = 20, .head_len = 20,
+		  .timed_len = LEN + 1 },
+		{ .phase = HTTP_PHASE_CHUNK, .scanned = 30, .head_len = 20,
+		  .body_len = 11 },
+		{ .phase = HTTP_PHASE_DATA, .scanned = 30, .head_len = 20,
+		  .body_len = SIZE_MAX },
+		{ .phase = HTTP_PHASE_WHOLE, .scanned = 30, .head_len = 20,
+		  .body_len = 11 },
+	};
+
+	for (size_t i = 0; i < sizeof(bad) / sizeof(*bad); i++)
+		ck_assert_msg(!proto_can_resume(&proto_http, &bad[i], LEN),
+		    "%zu", i);
+	ck_assert(!proto_can_resume(&proto_line, &bad[0], LEN));
+	ck_assert(!proto_can_resume(&proto_frame, &bad[1], LEN));
+}
+END_TEST
+
+static struct http_facts *
+make_facts(bool is_logged)
+{
+	char device[] = "X-Device";
+	char *fields[] = { device, NULL };
+	struct conf_http conf = http_conf();
+	struct http_facts *facts;
+	struct http_head head;
+
+	conf.fields = fields;
+	ck_assert_uint_eq(read_head(&head, "GET /a?b HTTP/1.1\r\nHost: h\r\n"
+	    "X-Device: 7\r\nReferer: it\r\nUser-Agent: me\r\n\r\n", &conf),
+	    0);
+	facts = http_facts_new(&head, &conf, is_logged);
+	ck_assert_ptr_nonnull(facts);
+	return (facts);
+}
+
+/* A copy in memory that ends with it. */
+static struct http_facts *
+copy_facts(const struct http_facts *facts)
+{
+	struct http_facts *copy;
+
+	copy = http_facts_of_size(&facts->exchange, facts->len,
+	    facts->logged_len);
+	ck_assert_ptr_nonnull(copy);
+	memcpy(&copy->told, &facts->told, facts->len + facts->logged_len);
+	return (copy);
+}
+
+START_TEST(facts_are_sound_as_they_are_made_and_tell_the_log_the_same)
+{
+	static const struct http_exchange exchange = { .status = 100 };
+	struct http_facts *facts = make_facts(true), *copy;
+	struct access_facts told;
+
+	ck_assert(http_facts_are_sound(facts));
+	copy = copy_facts(facts);
+	ck_assert(http_facts_are_sound(copy));
+	http_facts_for_log(copy, &told);
+	expect_slice(told.method, "GET");
+	expect_slice(told.target, "/a?b");
+	expect_slice(told.referer, "it");
+	expect_slice(told.agent, "me");
+	free(copy);
+	free(facts);
+	facts = make_facts(false);
+	ck_assert(http_facts_are_sound(facts));
+	http_facts_for_log(facts, &told);
+	expect_slice(told.target, "/a?b");
+	expect_slice(told.agent, "");
+	free(facts);
+	ck_assert_ptr_nonnull(facts = http_facts_of(&exchange));
+	ck_assert(http_facts_are_sound(facts));
+	http_facts_for_log(facts, &told);
+	expect_slice(told.method, "");
+	free(facts);
+}
+END_TEST
+
+START_TEST(other_facts_are_not)
+{
+	struct http_facts *good = make_facts(true), *bad;
+
+#define EXPECT_BAD(change)						\
+	do {								\
+		bad = copy_facts(good);					\
+		change;							\
+		ck_assert_msg(!http_facts_are_sound(bad), #change);	\
+		free(bad);						\
+	} while (0)
+	EXPECT_BAD(bad->exchange.status = 600);
+	EXPECT_BAD(memset(bad->exchange.note, 'x', HTTP_NOTE_MAX));
+	EXPECT_BAD(strcpy(bad->exchange.note, "a\r\nb"));
+	EXPECT_BAD(bad->told.nfields = CONF_FIELDS_MAX + 1);
+	EXPECT_BAD(bad->told.nfields = CONF_FIELDS_MAX);
+	EXPECT_BAD(bad->told.nfields = UINT16_MAX);
+	EXPECT_BAD(bad->len--);
+	EXPECT_BAD(bad->len = EXEC_HTTP_ALIGN);
+	EXPECT_BAD(bad->logged_len--);
+	EXPECT_BAD(bad->logged_len = 1);
+	EXPECT_BAD(memset(&bad->told + 1, 'x', bad->len -
+	    sizeof(bad->told)));
+	EXPECT_BAD(memset((char *)&bad->told + bad->len, 'x',
+	    bad->logged_len));
+#undef EXPECT_BAD
+	free(good);
+}
+END_TEST
+
 START_TEST(the_date_is_one_of_http)
 {
 	const char *date = http_date();
@@ -519,4 +648,7 @@ RUN_TESTS("http",
     a_reply_has_what_its_request_asks_for,
     trouble_is_told_in_text_or_json_with_advice,
     the_largest_head_of_a_reply_fits,
+    no_other_progress_than_a_possible_one_is_gone_on_from,
+    facts_are_sound_as_they_are_made_and_tell_the_log_the_same,
+    other_facts_are_not,
     the_date_is_one_of_http)

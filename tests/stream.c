@@ -136,6 +136,9 @@ parse_one(struct stream *stream, uint8_t *bytes, size_t len)
 		    &stream->progress, &message);
 	} while (verdict == PROTO_INTERIM);
 	stream->found.verdict = verdict;
+	/* Here another worker might have to go on. */
+	must(verdict == PROTO_MALFORMED || verdict == PROTO_TOO_LARGE ||
+	    proto_can_resume(stream->proto, &stream->progress, len));
 	switch (verdict) {
 	case PROTO_INTERIM:
 	case PROTO_MORE:
