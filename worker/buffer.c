@@ -150,6 +150,8 @@ buffer_fits(const struct buffer_pool *pool, const struct buffer *buffer,
 void
 buffer_append(struct buffer *buffer, const void *bytes, size_t len)
 {
+	if (len == 0)
+		return;
 	memcpy(buffer->bytes + buffer->len, bytes, len);
 	buffer->len += len;
 }

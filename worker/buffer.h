@@ -67,7 +67,8 @@ bool buffer_fits(const struct buffer_pool *, const struct buffer *,
  * something else is said.  It is still so when the buffer has moved. */
 void buffer_use(struct buffer_pool *, struct buffer *, enum buffer_use);
 
-/* Append bytes for which room has been reserved. */
+/* Append bytes for which room has been reserved; if there are none, neither they
+ * nor the buffer need be there. */
 void buffer_append(struct buffer *, const void *bytes, size_t len);
 
 /*

@@ -532,8 +532,7 @@ reply_in_turn(struct conn *conn, struct http_head *http,
 		request_free(worker, request);
 		return (-1);
 	}
-	if (reply->len > 0)
-		buffer_append(request->payload, reply->bytes, reply->len);
+	buffer_append(request->payload, reply->bytes, reply->len);
 	return (conn_add_request(conn, request));
 }
 

@@ -252,8 +252,7 @@ enqueue(struct queue *queue, struct request *request,
 	    message->len) == -1)
 		return (-1);
 	buffer_use(&queue->worker->buffers, request->payload, BUFFER_WORK);
-	if (message->len > 0)
-		buffer_append(request->payload, message->bytes, message->len);
+	buffer_append(request->payload, message->bytes, message->len);
 	request->state = REQUEST_WAITING;
 	TAILQ_INSERT_TAIL(&lane->requests, request, of_work);
 	count_waiting(queue, lane, 1);
