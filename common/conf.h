@@ -99,6 +99,7 @@ struct conf_address {
 	socklen_t len;
 	bool from_wildcard;		/* one half of "*:port": the host may
 					   lack its address family */
+	bool from_default;		/* the file has none instead of it */
 };
 
 struct conf_keepalive {
@@ -162,6 +163,12 @@ struct conf_log {
 	enum log_format format;
 };
 
+struct conf_monitor {
+	bool enabled;
+	struct conf_address *addresses;
+	size_t naddresses;
+};
+
 struct conf {
 	char *path;			/* the file, as it was named */
 	unsigned workers;		/* 0: see conf_worker_count() */
@@ -182,6 +189,7 @@ struct conf {
 	struct conf_handler *handlers;	/* the two built-in ones are the first,
 					   unless the file has its own */
 	size_t nhandlers;
+	struct conf_monitor monitor;
 };
 
 /* What is wrong with a file: one entry per mistake, in the order of the

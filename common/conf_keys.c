@@ -26,6 +26,7 @@ enum {
 	KIB = 1024,
 	MIB = 1024 * KIB,
 	ADDRESSES_MAX = 64,
+	MONITOR_ADDRESSES_MAX = 8,
 	ARGUMENTS_MAX = 256,
 	REPLY_MAX = 1024,
 };
@@ -271,6 +272,16 @@ static const struct conf_key handler_keys[] = {
 	{ .name = NULL }
 };
 
+static const struct conf_key monitor_keys[] = {
+	{ .name = "enabled", .type = CONF_BOOL, AT(conf_monitor, enabled),
+	  .initial = true },
+	{ .name = "address", .type = CONF_ADDRESSES,
+	  COUNTED(conf_monitor, addresses, naddresses),
+	  .min = 1, .max = MONITOR_ADDRESSES_MAX,
+	  .initial_text = "127.0.0.1:9180" },
+	{ .name = NULL }
+};
+
 const struct conf_key conf_keys[] = {
 	{ .name = "workers", .type = CONF_UINT, AT(conf, workers),
 	  .max = CONF_WORKERS_MAX },
@@ -306,6 +317,8 @@ const struct conf_key conf_keys[] = {
 	{ .name = "handlers", .type = CONF_GROUPS,
 	  COUNTED(conf, handlers, nhandlers), .max = CONF_HANDLERS_MAX,
 	  .keys = handler_keys, .group_size = sizeof(struct conf_handler) },
+	{ .name = "monitor", .type = CONF_GROUP, AT(conf, monitor),
+	  .keys = monitor_keys },
 	{ .name = NULL }
 };
 
@@ -367,6 +380,26 @@ init_string(const struct conf_key *key, char **field)
 }
 
 static void
+init_addresses(const struct conf_key *key, void *base)
+{
+	struct conf_address *addresses, parsed[2];
+	const char *must;
+	size_t count;
+
+	if (key->initial_text == NULL)
+		return;
+	count = conf_addr_parse(key->initial_text, parsed, &must);
+	assert(count > 0);
+	addresses = conf_must(calloc(count, sizeof(*addresses)));
+	for (size_t i = 0; i < count; i++) {
+		addresses[i] = parsed[i];
+		addresses[i].from_default = true;
+	}
+	*(struct conf_address **)conf_key_field(key, base) = addresses;
+	*conf_key_count(key, base) = count;
+}
+
+static void
 init_field(const struct conf_key *key, void *base)
 {
 	void *field = conf_key_field(key, base);
@@ -395,9 +428,11 @@ init_field(const struct conf_key *key, void *base)
 	case CONF_GROUP:
 		conf_keys_init(key->keys, field);
 		return;
+	case CONF_ADDRESSES:
+		init_addresses(key, base);
+		return;
 	case CONF_COMMAND:
 	case CONF_TOKENS:
-	case CONF_ADDRESSES:
 	case CONF_SETTINGS:
 	case CONF_ENVIRONMENT:
 	case CONF_GROUPS:
@@ -430,12 +465,17 @@ free_settings(struct conf_setting *settings, size_t count)
 	free(settings);
 }
 
-static void
-free_addresses(struct conf_address *addresses, size_t count)
+void
+conf_key_free_addresses(const struct conf_key *key, void *base)
 {
-	for (size_t i = 0; i < count; i++)
-		conf_addr_free(&addresses[i]);
-	free(addresses);
+	struct conf_address **field = conf_key_field(key, base);
+	size_t *count = conf_key_count(key, base);
+
+	for (size_t i = 0; i < *count; i++)
+		conf_addr_free(&(*field)[i]);
+	free(*field);
+	*field = NULL;
+	*count = 0;
 }
 
 static void
@@ -477,8 +517,7 @@ free_field(const struct conf_key *key, void *base)
 		    *conf_key_count(key, base));
 		return;
 	case CONF_ADDRESSES:
-		free_addresses(*(struct conf_address **)field,
-		    *conf_key_count(key, base));
+		conf_key_free_addresses(key, base);
 		return;
 	case CONF_GROUP:
 		conf_keys_free(key->keys, field);

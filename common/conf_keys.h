@@ -68,7 +68,8 @@ struct conf_key {
 	uint64_t min, max;
 	const char *unit;		/* of a CONF_UINT; NULL: none */
 	uint64_t initial;		/* the default */
-	const char *initial_text;	/* the same of a string; NULL: "" */
+	const char *initial_text;	/* the same of a string; NULL: "", and
+					   no addresses */
 	const char *const *choices;	/* end with NULL */
 	const struct conf_key *keys;	/* of each group */
 	size_t group_size;		/* of the struct of each group */
@@ -93,6 +94,8 @@ unsigned conf_keys_kind_of(const struct conf_key *keys, const void *base);
 
 /* Give every field its default.  The struct at base is zeroed before. */
 void conf_keys_init(const struct conf_key *keys, void *base);
+/* Forget the addresses of one key. */
+void conf_key_free_addresses(const struct conf_key *, void *base);
 /* Free all that the fields own. */
 void conf_keys_free(const struct conf_key *keys, void *base);
 

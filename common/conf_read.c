@@ -543,6 +543,7 @@ read_addresses(struct conf_reader *reader, const config_setting_t *setting,
 	size_t *count = conf_key_count(key, base);
 	unsigned length = (unsigned)config_setting_length(setting);
 
+	conf_key_free_addresses(key, base);	/* the default */
 	if (conf_is_string(setting)) {
 		read_address(reader, setting, field, count);
 		return true;
