@@ -218,6 +218,9 @@ void conf_free(struct conf *);
  * back to the same.  Returns -1 if the stream has failed. */
 int conf_print(FILE *, const struct conf *);
 
+/* A number that two configurations share if they print the same. */
+uint64_t conf_hash(const struct conf *);
+
 /* The number of workers that the configuration asks for: its own, or one for
  * each CPU that this process may use.  Never 0 nor above CONF_WORKERS_MAX. */
 unsigned conf_worker_count(const struct conf *);

@@ -133,8 +133,10 @@ counters_free(struct counters *counters)
 	*counters = (struct counters){ .fd = -1 };
 }
 
-int
-counters_seal(struct counters *counters)
+/* Map it for reading alone.  Returns the descriptor that this was done by, or
+ * -1. */
+static int
+remap(struct counters *counters)
 {
 	char path[32];
 	void *map;
@@ -147,10 +149,33 @@ counters_seal(struct counters *counters)
 		return (-1);
 	map = mmap(counters->map, counters->size, PROT_READ,
 	    MAP_SHARED | MAP_FIXED, fd, 0);
-	close(fd);
-	if (map == MAP_FAILED)
+	if (map == MAP_FAILED) {
+		close(fd);
 		return (-1);
+	}
 	counters->map = map;
+	return (fd);
+}
+
+int
+counters_seal(struct counters *counters)
+{
+	int fd;
+
+	if ((fd = remap(counters)) == -1)
+		return (-1);
+	close(fd);
+	return (0);
+}
+
+int
+counters_watch(struct counters *counters)
+{
+	int fd;
+
+	if ((fd = remap(counters)) == -1)
+		return (-1);
+	counters->fd = fd;
 	return (0);
 }
 
@@ -162,6 +187,47 @@ counters_records(const struct counters *counters, unsigned block)
 
 	return ((struct conn_record *)(void *)(tables +
 	    block * table_size(counters->records)));
+}
+
+bool
+counters_find_records(const struct counters *counters, unsigned block,
+    uint32_t i, uint32_t *first, uint32_t *end)
+{
+	const size_t one = sizeof(struct conn_record);
+	off_t table = (off_t)((uint8_t *)counters_records(counters, block) -
+	    (uint8_t *)counters->map);
+	off_t limit = table + (off_t)(counters->records * one);
+	off_t data, hole;
+
+	if (i >= counters->records)
+		return (false);
+	data = lseek(counters->fd, table + (off_t)(i * one), SEEK_DATA);
+	if (data == -1 || data >= limit)
+		return (false);
+	if ((hole = lseek(counters->fd, data, SEEK_HOLE)) == -1 || hole > limit)
+		hole = limit;
+	/* A record may lie across two pages. */
+	*first = (uint32_t)((size_t)(data - table) / one);
+	*end = (uint32_t)(((size_t)(hole - table) + one - 1) / one);
+	if (*first < i)
+		*first = i;
+	if (*end > counters->records)
+		*end = counters->records;
+	return (*first < *end);
+}
+
+bool
+conn_record_copy(struct conn_record *to, const struct conn_record *from)
+{
+	uint32_t seq = __atomic_load_n(&from->seq, __ATOMIC_ACQUIRE);
+
+	if (seq % 2 == 1 ||
+	    __atomic_load_n(&from->family, __ATOMIC_RELAXED) == 0)
+		return (false);
+	*to = *from;
+	__atomic_thread_fence(__ATOMIC_ACQUIRE);
+	return (__atomic_load_n(&from->seq, __ATOMIC_RELAXED) == seq &&
+	    to->family != 0);
 }
 
 void

@@ -60,6 +60,12 @@
 	E(EXECUTOR_DIED,	"executor_died")			\
 	E(HANDLER_ROUNDED,	"handler_rounded")			\
 	E(HANDLER_STDERR,	"handler_stderr")			\
+	/* the monitor */						\
+	E(MONITOR_START,	"monitor_start")			\
+	E(MONITOR_EXIT,		"monitor_exit")				\
+	E(MONITOR_DIED,		"monitor_died")				\
+	E(MONITOR_FAILED,	"monitor_failed")			\
+	E(CLOSE_ORDERED,	"close_ordered")			\
 	/* clients */							\
 	E(CONN_OPEN,		"conn_open")				\
 	E(CONN_CLOSE,		"conn_close")				\

@@ -14,6 +14,7 @@
 
 #include "common/conf.h"
 #include "common/counters.h"
+#include "common/status.h"
 
 /* A listening socket to accept from. */
 struct heritage_socket {
@@ -42,6 +43,12 @@ struct heritage {
 	unsigned handler;		/* index in conf->handlers */
 	unsigned threads;
 	int work;			/* the work channel: common/exec.h */
+	/* Of the monitor alone: */
+	struct status status;		/* to be read */
+	char *const *listener_names;	/* by number, of all that ever were */
+	size_t nlistener_names;
+	char *const *handler_names;
+	size_t nhandler_names;
 };
 
 /* One worker's share of what the configuration gives to all: at least 1. */

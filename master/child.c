@@ -125,12 +125,13 @@ seal_counters(struct heritage *heritage)
 }
 
 static void __attribute__((noreturn))
-become(const struct master *master, struct heritage *heritage,
+become(struct master *master, struct heritage *heritage,
     const struct identity *identity)
 {
 	int status = EXIT_FAILURE;
 
 	signals_reset_in_child();
+	status_free(&master->status);
 	/* Whoever waits for the end of a daemon's output need not wait for
 	 * us. */
 	if (master->daemon_fd != -1 && !log_is_stderr())
@@ -383,9 +384,12 @@ child_stop(struct child *child)
 }
 
 void
-child_kill(struct child *child, int signal)
+child_kill(struct child *child, int signal, enum status_cause cause)
 {
 	kill(child->pid, signal);
+	if (!child->was_killed)
+		child->cause = cause;
+	child->was_killed = true;
 	child->state = CHILD_ENDING;
 	child->patience_ms = clock_ms() + MASTER_EXIT_MS / 2;
 	child->patience_for = "end after a signal";
@@ -397,7 +401,7 @@ child_disown(struct child *child, const char *why)
 	if (child->state == CHILD_ENDING)
 		return;
 	child_log(LOG_LEVEL_ERROR, EVENT_WORKER_DISOWNED, child, "error", why);
-	child_kill(child, SIGKILL);
+	child_kill(child, SIGKILL, STATUS_DISOWNED);
 }
 
 void
@@ -463,6 +467,7 @@ children_reap(struct master *master)
 	while ((pid = waitpid(-1, &status, WNOHANG)) > 0)
 		if ((child = find(master, pid)) != NULL)
 			bury(master, child, status);
-		else if (!crew_reap(master, pid, status))
+		else if (!monitor_child_reap(master, pid, status) &&
+		    !crew_reap(master, pid, status))
 			upgrade_reap(master, pid, status);
 }

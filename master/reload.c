@@ -33,6 +33,7 @@ discard(struct master *master)
 			child_stop(child);
 	}
 	sockets_undo(&master->sockets);
+	monitor_child_undo(master);
 	if (reload->log_fd > STDERR_FILENO)
 		close(reload->log_fd);
 	reload->log_fd = -1;
@@ -54,9 +55,10 @@ report_refusal(struct master *master, const char *why)
 		.kind = master->reload.kind,
 		.result = STATUS_REFUSED,
 		.generation = master->running->number,
-		.begun = time(NULL),
+		.duration_ms = clock_ms() - master->reload.begun_ms,
 	};
 
+	report.begun = time(NULL) - (int64_t)(report.duration_ms / 1000);
 	snprintf(report.why, sizeof(report.why), "%s", why);
 	status_add_report(&master->status, &report);
 }
@@ -207,6 +209,7 @@ prepare(struct master *master, struct conf *conf, char why[WHY_MAX])
 	}
 	if (sockets_prepare(&master->sockets, fresh, reload->fresh->slots,
 	    why) == -1 ||
+	    monitor_child_prepare(master, fresh, why) == -1 ||
 	    prepare_log(master, why) == -1)
 		return (-1);
 	master->numbered++;
@@ -443,7 +446,8 @@ commit(struct master *master)
 	struct generation *old = master->running;
 	char why[WHY_MAX];
 
-	if (sockets_listen(&master->sockets, reload->fresh->conf, why) == -1) {
+	if (sockets_listen(&master->sockets, reload->fresh->conf, why) == -1 ||
+	    monitor_child_listen(master, reload->fresh->conf, why) == -1) {
 		refuse(master, why);
 		return;
 	}
@@ -458,6 +462,7 @@ commit(struct master *master)
 	    master->running->slots);
 	reload->passing = old != NULL;
 	change_workers(master);
+	monitor_child_commit(master);
 	probation_begin(master, reload->kind, old);
 	generation_release(old);
 	if (!reload->passing)

@@ -620,7 +620,7 @@ START_TEST(the_keys_of_handlers_are_listed)
 	    "handlers.max_files\nhandlers.queue\nhandlers.overload\n"
 	    "handlers.queue_timeout\nhandlers.request_timeout\n"
 	    "handlers.busy\nhandlers.timeout\nhandlers.failed\n";
-	char *names;
+	char *names, *list;
 	size_t size;
 	FILE *out = open_memstream(&names, &size);
 

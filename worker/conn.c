@@ -162,6 +162,14 @@ conn_new(struct listener *listener, int fd, const struct sockaddr *peer)
 	return (conn);
 }
 
+/* Tell how many requests are in flight. */
+static void
+record_requests(const struct conn *conn)
+{
+	__atomic_store_n(&conn_record(conn)->requests,
+	    (uint16_t)conn->pending->nrequests, __ATOMIC_RELAXED);
+}
+
 static struct request *
 take_first(struct conn *conn)
 {
@@ -169,6 +177,7 @@ take_first(struct conn *conn)
 
 	TAILQ_REMOVE(&conn->pending->requests, request, of_conn);
 	conn->pending->nrequests--;
+	record_requests(conn);
 	return (request);
 }
 
@@ -973,6 +982,7 @@ conn_add_request(struct conn *conn, struct request *request)
 		return (-1);
 	TAILQ_INSERT_TAIL(&pending->requests, request, of_conn);
 	pending->nrequests++;
+	record_requests(conn);
 	return (0);
 }
 
@@ -1171,6 +1181,12 @@ conn_park(struct conn *conn)
 	TAILQ_FOREACH(request, &conn->pending->requests, of_conn)
 		if (request->state == REQUEST_WAITING)
 			queue_withdraw(request);
+}
+
+bool
+conn_is_parked(const struct conn *conn)
+{
+	return (conn->deadline == DEADLINE_NONE);
 }
 
 /* What a request's handler was not asked for yet. */

@@ -55,6 +55,7 @@ struct worker {
 	struct taker_list takers;
 	struct counters_worker *counters;	/* borrowed: our block's */
 	uint64_t now_ms;			/* coarse; as of this event */
+	uint64_t tick_us;			/* the last tick */
 	uint8_t *scratch;			/* WORKER_SCRATCH bytes */
 	uint8_t *exec_scratch;			/* and as many for replies */
 };
