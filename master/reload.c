@@ -119,9 +119,10 @@ reload_abort(struct master *master, const char *why)
  * Preparation.
  */
 
-/* Report what is wrong with the file; returns NULL then. */
+/* Report what is wrong with the file, the first of it as why; returns NULL
+ * then. */
 static struct conf *
-load(const struct master *master)
+load(const struct master *master, char why[WHY_MAX])
 {
 	struct conf_report report = { .errors = NULL };
 	struct conf *conf;
@@ -131,6 +132,10 @@ load(const struct master *master)
 		LOG(ERROR, CONF_ERROR, F_STR("file", report.errors[i].file),
 		    F_U64("line", report.errors[i].line),
 		    F_STR("error", report.errors[i].text));
+	if (report.nerrors > 0)
+		snprintf(why, WHY_MAX, "the configuration is wrong: %s:%u: %s",
+		    report.errors[0].file, report.errors[0].line,
+		    report.errors[0].text);
 	conf_report_free(&report);
 	return (conf);
 }
@@ -298,6 +303,7 @@ void
 reload_try(struct master *master)
 {
 	struct reload *reload = &master->reload;
+	char why[WHY_MAX] = "the configuration is wrong";
 	struct conf *conf;
 
 	/* A new program is to find all at rest, and reloads by itself. */
@@ -310,8 +316,8 @@ reload_try(struct master *master)
 	notify_reloading();
 	if (reload->kind == STATUS_ROLLBACK)
 		conf = NULL;
-	else if ((conf = load(master)) == NULL) {
-		refuse(master, "the configuration is wrong");
+	else if ((conf = load(master, why)) == NULL) {
+		refuse(master, why);
 		return;
 	}
 	if (begin(master, conf) == 0)
