@@ -201,10 +201,13 @@ counters_find_records(const struct counters *counters, unsigned block,
 
 	if (i >= counters->records)
 		return (false);
+	/* cppcheck-suppress invalidFunctionArg ; it knows POSIX alone */
 	data = lseek(counters->fd, table + (off_t)(i * one), SEEK_DATA);
 	if (data == -1 || data >= limit)
 		return (false);
-	if ((hole = lseek(counters->fd, data, SEEK_HOLE)) == -1 || hole > limit)
+	/* cppcheck-suppress invalidFunctionArg */
+	hole = lseek(counters->fd, data, SEEK_HOLE);
+	if (hole == -1 || hole > limit)
 		hole = limit;
 	/* A record may lie across two pages. */
 	*first = (uint32_t)((size_t)(data - table) / one);
