@@ -268,7 +268,7 @@ exposition_check(const char *text, bool open)
 	static char said[512];
 	struct checker checker = { .open = open };
 	const char *wrong = NULL, *lf;
-	char line[1024];
+	char line[1024] = "";
 	unsigned number = 0;
 
 	checker.seen = calloc(SERIES_MAX, sizeof(*checker.seen));
