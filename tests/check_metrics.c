@@ -547,15 +547,14 @@ END_TEST
  */
 
 static char *
-read_manual(void)
+read_source(const char *name)
 {
 	const char *top = getenv("TOP_SRCDIR");
 	char path[1024], *text = NULL;
 	size_t size = 0;
 	FILE *in;
 
-	snprintf(path, sizeof(path), "%s/man/penstock-metrics.7",
-	    top != NULL ? top : ".");
+	snprintf(path, sizeof(path), "%s/%s", top != NULL ? top : ".", name);
 	ck_assert_msg((in = fopen(path, "re")) != NULL, "%s", path);
 	ck_assert_int_gt(getdelim(&text, &size, '\0', in), 0);
 	fclose(in);
@@ -575,7 +574,7 @@ expect_item(const char *name, void *arg)
 
 START_TEST(every_metric_is_an_item_of_the_manual)
 {
-	char *text, *manual = read_manual();
+	char *text, *manual = read_source("man/penstock-metrics.7");
 
 	start();
 	text = print_metrics(false);
@@ -588,7 +587,7 @@ END_TEST
 
 START_TEST(every_item_of_the_manual_is_a_metric)
 {
-	char *manual = read_manual(), *rest = manual, *line, *text;
+	char *manual = read_source("man/penstock-metrics.7"), *rest = manual, *line, *text;
 	unsigned items = 0;
 
 	start();
@@ -606,6 +605,34 @@ START_TEST(every_item_of_the_manual_is_a_metric)
 	ck_assert_uint_gt(items, 40);
 	free(text);
 	free(manual);
+	end();
+}
+END_TEST
+
+START_TEST(alerts_are_on_metrics_that_there_are)
+{
+	char *rules = read_source("etc/penstock.rules.yml"), *text, *bucket;
+	const char *at = rules;
+	unsigned names = 0;
+
+	start();
+	text = print_metrics(false);
+	while ((at = strstr(at, "penstock_")) != NULL) {
+		size_t len = strspn(at, "abcdefghijklmnopqrstuvwxyz_");
+		char type[160];
+
+		snprintf(type, sizeof(type), "\n# TYPE %.*s", (int)len, at);
+		if ((bucket = strstr(type, "_bucket")) != NULL)
+			*bucket = '\0';
+		strcat(type, " ");
+		ck_assert_msg(strstr(text, type) != NULL, "no metric %s",
+		    type);
+		names++;
+		at += len;
+	}
+	ck_assert_uint_gt(names, 8);
+	free(text);
+	free(rules);
 	end();
 }
 END_TEST
@@ -629,4 +656,5 @@ RUN_TESTS("metrics",
     many_connections_are_sorted_as_a_sort_would,
     a_connection_that_is_being_written_is_not_told,
     every_metric_is_an_item_of_the_manual,
-    every_item_of_the_manual_is_a_metric)
+    every_item_of_the_manual_is_a_metric,
+    alerts_are_on_metrics_that_there_are)
