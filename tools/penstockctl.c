@@ -17,7 +17,7 @@
 #include <time.h>
 
 #include "common/clock.h"
-#include "tools/link.h"
+#include "tools/contact.h"
 #include "tools/show.h"
 #include "tools/top.h"
 
@@ -29,7 +29,7 @@ enum {
 };
 
 struct request {
-	struct link link;
+	struct contact contact;
 	const char *address;		/* -a */
 	const char *conf_path;		/* -c */
 	bool json;
@@ -61,14 +61,14 @@ show_page(const struct request *request, const char *path,
 	int status;
 
 	if (request->json) {
-		status = link_get(&request->link, path, &reply, false);
-		if (status == LINK_FINE)
+		status = contact_get(&request->contact, path, &reply, false);
+		if (status == CONTACT_FINE)
 			fwrite(reply.body, 1, reply.len, stdout);
 		http_reply_free(&reply);
 		return (status);
 	}
-	status = link_get_json(&request->link, path, &value, false);
-	if (status == LINK_FINE)
+	status = contact_get_json(&request->contact, path, &value, false);
+	if (status == CONTACT_FINE)
 		show(stdout, value);
 	json_free(value);
 	return (status);
@@ -114,7 +114,7 @@ do_connections(const struct request *request)
 static int
 do_top(const struct request *request)
 {
-	return (top_run(&request->link, request->every_ms, request->times));
+	return (top_run(&request->contact, request->every_ms, request->times));
 }
 
 /*
@@ -131,19 +131,20 @@ static int
 give(const struct request *request, int signal, pid_t *pid, uint64_t *reports)
 {
 	struct json_value *status;
-	int result = link_get_json(&request->link, "/status", &status, false);
+	int result = contact_get_json(&request->contact, "/status", &status,
+	    false);
 
-	if (result != LINK_FINE)
+	if (result != CONTACT_FINE)
 		return (result);
 	*reports = json_u64(json_get(status, "reports_ever"));
-	*pid = link_master(status);
+	*pid = contact_master(status);
 	json_free(status);
 	if (*pid == 0)
-		return (complain(LINK_NOT_RUNNING, request->link.source,
+		return (complain(CONTACT_NOT_RUNNING, request->contact.source,
 		    "who answers there names no master on this host"));
 	if (kill(*pid, signal) == -1)
-		return (complain(LINK_FAILED, "signal", strerror(errno)));
-	return (LINK_FINE);
+		return (complain(CONTACT_FAILED, "signal", strerror(errno)));
+	return (CONTACT_FINE);
 }
 
 static void
@@ -211,7 +212,7 @@ conclude(const struct request *request, const struct json_value *report)
 	} else
 		show_report(stdout, report);
 	return (strcmp(json_text(json_get(report, "result")), "done") == 0 ?
-	    LINK_FINE : LINK_FAILED);
+	    CONTACT_FINE : CONTACT_FAILED);
 }
 
 static int
@@ -224,9 +225,9 @@ await_report(const struct request *request, const struct order *order,
 	int result;
 
 	while (clock_ms() - seen_ms < ABSENCE_MS) {
-		result = link_get_json(&request->link, "/status", &status,
+		result = contact_get_json(&request->contact, "/status", &status,
 		    true);
-		if (result == LINK_FINE)
+		if (result == CONTACT_FINE)
 			seen_ms = clock_ms();
 		if ((report = find_report(status, reports, order->name)) !=
 		    NULL) {
@@ -237,7 +238,7 @@ await_report(const struct request *request, const struct order *order,
 		json_free(status);
 		nap();
 	}
-	return (complain(LINK_FAILED, order->name,
+	return (complain(CONTACT_FAILED, order->name,
 	    "the server does not answer any more"));
 }
 
@@ -248,12 +249,12 @@ give_and_report(const struct request *request, const struct order *order)
 	pid_t pid;
 	int status = give(request, order->signal, &pid, &reports);
 
-	if (status != LINK_FINE)
+	if (status != CONTACT_FINE)
 		return (status);
 	if (request->wait)
 		return (await_report(request, order, reports));
 	printf("%s ordered, pid %d\n", order->name, (int)pid);
-	return (LINK_FINE);
+	return (CONTACT_FINE);
 }
 
 static int
@@ -276,7 +277,7 @@ do_reopen(const struct request *request)
 	pid_t pid;
 	int status = give(request, SIGUSR1, &pid, &reports);
 
-	if (status == LINK_FINE)
+	if (status == CONTACT_FINE)
 		printf("reopen ordered, pid %d\n", (int)pid);
 	return (status);
 }
@@ -288,16 +289,16 @@ do_stop(const struct request *request)
 	pid_t pid;
 	int status = give(request, SIGTERM, &pid, &reports);
 
-	if (status != LINK_FINE)
+	if (status != CONTACT_FINE)
 		return (status);
 	if (!request->wait) {
 		printf("stop ordered, pid %d\n", (int)pid);
-		return (LINK_FINE);
+		return (CONTACT_FINE);
 	}
 	while (kill(pid, 0) == 0 || errno == EPERM)
 		nap();
 	printf("stopped, pid %d\n", (int)pid);
-	return (LINK_FINE);
+	return (CONTACT_FINE);
 }
 
 /*
@@ -312,9 +313,9 @@ do_close(const struct request *request)
 	int status;
 
 	if (id[strspn(id, "0123456789")] != '\0' || strlen(id) > 20)
-		return (complain(LINK_USAGE, id, "the id is a number"));
+		return (complain(CONTACT_USAGE, id, "the id is a number"));
 	snprintf(path, sizeof(path), "/connections/%s/close", id);
-	if ((status = link_order(&request->link, path)) == LINK_FINE)
+	if ((status = contact_order(&request->contact, path)) == CONTACT_FINE)
 		printf("close of %s ordered\n", id);
 	return (status);
 }
@@ -322,9 +323,9 @@ do_close(const struct request *request)
 static int
 do_rebalance(const struct request *request)
 {
-	int status = link_order(&request->link, "/rebalance");
+	int status = contact_order(&request->contact, "/rebalance");
 
-	if (status == LINK_FINE)
+	if (status == CONTACT_FINE)
 		puts("rebalance ordered");
 	return (status);
 }
@@ -398,7 +399,7 @@ read_interval(struct request *request, const char *text)
 	double seconds = read_number(text, 0.1, 3600);
 
 	if (seconds < 0)
-		return (complain(LINK_USAGE, text,
+		return (complain(CONTACT_USAGE, text,
 		    "-d is a number of seconds from 0.1 to 3600"));
 	request->every_ms = (unsigned)(seconds * 1000);
 	return (-1);
@@ -410,7 +411,7 @@ read_times(struct request *request, const char *text)
 	double times = read_number(text, 1, 1000000);
 
 	if (times < 0)
-		return (complain(LINK_USAGE, text,
+		return (complain(CONTACT_USAGE, text,
 		    "-n is a number from 1 to 1000000"));
 	request->times = (unsigned)times;
 	return (-1);
@@ -448,13 +449,13 @@ read_option(struct request *request, int option)
 		return (-1);
 	case 'h':
 		print_help(stdout);
-		return (LINK_FINE);
+		return (CONTACT_FINE);
 	case 'v':
 		puts(PACKAGE_VERSION);
-		return (LINK_FINE);
+		return (CONTACT_FINE);
 	}
 	print_help(stderr);
-	return (LINK_USAGE);
+	return (CONTACT_USAGE);
 }
 
 static int
@@ -482,14 +483,14 @@ read_options(struct request *request, int argc, char *argv[])
 static int
 run(struct request *request, const struct command *command)
 {
-	int status = link_open(&request->link, request->address,
+	int status = contact_open(&request->contact, request->address,
 	    request->conf_path);
 
-	if (status == LINK_FINE)
+	if (status == CONTACT_FINE)
 		status = command->run(request);
-	link_close(&request->link);
+	contact_close(&request->contact);
 	if (fflush(stdout) == EOF || ferror(stdout))
-		status = complain(LINK_FAILED, "standard output",
+		status = complain(CONTACT_FAILED, "standard output",
 		    strerror(errno));
 	return (status);
 }
@@ -507,17 +508,17 @@ main(int argc, char *argv[])
 		return (status);
 	if (optind == argc) {
 		print_help(stderr);
-		return (LINK_USAGE);
+		return (CONTACT_USAGE);
 	}
 	if ((command = find_command(argv[optind])) == NULL)
-		return (complain(LINK_USAGE, argv[optind],
+		return (complain(CONTACT_USAGE, argv[optind],
 		    "there is no such command; -h lists them"));
 	wanted = command->argument != NULL ? 2 : 1;
 	if (argc - optind != wanted) {
 		fprintf(stderr, "usage: penstockctl %s%s%s\n", command->name,
 		    command->argument != NULL ? " " : "",
 		    command->argument != NULL ? command->argument : "");
-		return (LINK_USAGE);
+		return (CONTACT_USAGE);
 	}
 	request.argument = argv[optind + 1];
 	return (run(&request, command));

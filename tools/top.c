@@ -417,7 +417,7 @@ pause_or_quit(const struct top *top, unsigned ms)
 }
 
 static void
-watch(struct top *top, const struct link *link, unsigned every_ms,
+watch(struct top *top, const struct contact *contact, unsigned every_ms,
     unsigned times)
 {
 	struct json_value *fresh;
@@ -427,7 +427,8 @@ watch(struct top *top, const struct link *link, unsigned every_ms,
 		if (!pause_or_quit(top, i == 0 && every_ms > 300 ? 300 :
 		    every_ms))
 			return;
-		if (link_get_json(link, "/status", &fresh, true) != LINK_FINE) {
+		if (contact_get_json(contact, "/status", &fresh, true) !=
+		    CONTACT_FINE) {
 			say_absence(top);
 			continue;
 		}
@@ -437,7 +438,7 @@ watch(struct top *top, const struct link *link, unsigned every_ms,
 }
 
 int
-top_run(const struct link *link, unsigned every_ms, unsigned times)
+top_run(const struct contact *contact, unsigned every_ms, unsigned times)
 {
 	static struct top top;
 	int status;
@@ -445,15 +446,15 @@ top_run(const struct link *link, unsigned every_ms, unsigned times)
 	setlocale(LC_CTYPE, "");
 	top.utf8 = strcmp(nl_langinfo(CODESET), "UTF-8") == 0;
 	top.terminal = isatty(STDOUT_FILENO) && isatty(STDIN_FILENO);
-	status = link_get_json(link, "/status", &top.now, false);
-	if (status != LINK_FINE)
+	status = contact_get_json(contact, "/status", &top.now, false);
+	if (status != CONTACT_FINE)
 		return (status);
 	if (top.terminal)
 		enter_screen();
-	watch(&top, link, every_ms, times);
+	watch(&top, contact, every_ms, times);
 	if (top.terminal)
 		leave_screen();
 	json_free(top.now);
 	json_free(top.before);
-	return (LINK_FINE);
+	return (CONTACT_FINE);
 }

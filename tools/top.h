@@ -7,10 +7,10 @@
 
 #include <stdbool.h>
 
-#include "tools/link.h"
+#include "tools/contact.h"
 
 /* Show it every so many milliseconds, in all so many times (0: until "q").
  * Returns an exit status. */
-int top_run(const struct link *, unsigned every_ms, unsigned times);
+int top_run(const struct contact *, unsigned every_ms, unsigned times);
 
 #endif

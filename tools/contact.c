@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: ISC */
-#include "tools/link.h"
+#include "tools/contact.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -22,17 +22,17 @@ complain(int status, const char *what, const char *why)
  */
 
 static int
-use_address(struct link *link, const char *text)
+use_address(struct contact *contact, const char *text)
 {
 	const char *must;
 
-	link->source = text;
-	link->n = conf_addr_parse(text, link->parsed, &must);
-	link->addresses = link->parsed;
-	if (link->n > 0)
-		return (LINK_FINE);
+	contact->source = text;
+	contact->n = conf_addr_parse(text, contact->parsed, &must);
+	contact->addresses = contact->parsed;
+	if (contact->n > 0)
+		return (CONTACT_FINE);
 	fprintf(stderr, "penstockctl: -a %s: must %s\n", text, must);
-	return (LINK_USAGE);
+	return (CONTACT_USAGE);
 }
 
 static void
@@ -44,37 +44,39 @@ tell_mistakes(const struct conf_report *report)
 }
 
 static int
-use_conf(struct link *link, const char *path)
+use_conf(struct contact *contact, const char *path)
 {
 	struct conf_report report = { .errors = NULL };
 
-	link->source = path;
-	link->conf = conf_load(path, &report);
+	contact->source = path;
+	contact->conf = conf_load(path, &report);
 	tell_mistakes(&report);
 	conf_report_free(&report);
-	if (link->conf == NULL)
-		return (LINK_CONF);
-	if (!link->conf->monitor.enabled)
-		return (complain(LINK_CONF, path, "monitor.enabled is false"));
-	link->addresses = link->conf->monitor.addresses;
-	link->n = link->conf->monitor.naddresses;
-	return (LINK_FINE);
+	if (contact->conf == NULL)
+		return (CONTACT_CONF);
+	if (!contact->conf->monitor.enabled)
+		return (complain(CONTACT_CONF, path,
+		    "monitor.enabled is false"));
+	contact->addresses = contact->conf->monitor.addresses;
+	contact->n = contact->conf->monitor.naddresses;
+	return (CONTACT_FINE);
 }
 
 int
-link_open(struct link *link, const char *address, const char *conf_path)
+contact_open(struct contact *contact, const char *address,
+    const char *conf_path)
 {
-	*link = (struct link){ .n = 0 };
-	return (address != NULL ? use_address(link, address) :
-	    use_conf(link, conf_path));
+	*contact = (struct contact){ .n = 0 };
+	return (address != NULL ? use_address(contact, address) :
+	    use_conf(contact, conf_path));
 }
 
 void
-link_close(struct link *link)
+contact_close(struct contact *contact)
 {
-	conf_free(link->conf);
-	for (size_t i = 0; link->conf == NULL && i < link->n; i++)
-		conf_addr_free(&link->parsed[i]);
+	conf_free(contact->conf);
+	for (size_t i = 0; contact->conf == NULL && i < contact->n; i++)
+		conf_addr_free(&contact->parsed[i]);
 }
 
 /*
@@ -83,20 +85,20 @@ link_close(struct link *link)
 
 /* Ask at the first address that answers. */
 static int
-ask(const struct link *link, const char *path, struct http_reply *reply,
+ask(const struct contact *contact, const char *path, struct http_reply *reply,
     bool quiet)
 {
 	char why[HTTP_CLIENT_WHY_MAX] = "";
 
-	for (size_t i = 0; i < link->n; i++)
-		if (http_client_ask(&link->addresses[i], "GET", path, reply,
+	for (size_t i = 0; i < contact->n; i++)
+		if (http_client_ask(&contact->addresses[i], "GET", path, reply,
 		    why) == 0)
-			return (LINK_FINE);
+			return (CONTACT_FINE);
 	if (quiet)
-		return (LINK_NOT_RUNNING);
+		return (CONTACT_NOT_RUNNING);
 	fprintf(stderr, "penstockctl: no server answers: %s (from %s)\n", why,
-	    link->source);
-	return (LINK_NOT_RUNNING);
+	    contact->source);
+	return (CONTACT_NOT_RUNNING);
 }
 
 /* What the monitor says against it, without its newline. */
@@ -107,39 +109,39 @@ tell_refusal(const char *path, const struct http_reply *reply)
 
 	fprintf(stderr, "penstockctl: %s: %.*s\n", path, (int)len,
 	    reply->body);
-	return (LINK_FAILED);
+	return (CONTACT_FAILED);
 }
 
 int
-link_get(const struct link *link, const char *path, struct http_reply *reply,
-    bool quiet)
+contact_get(const struct contact *contact, const char *path,
+    struct http_reply *reply, bool quiet)
 {
-	int status = ask(link, path, reply, quiet);
+	int status = ask(contact, path, reply, quiet);
 
-	if (status != LINK_FINE || reply->code == 200)
+	if (status != CONTACT_FINE || reply->code == 200)
 		return (status);
 	if (!quiet)
 		tell_refusal(path, reply);
 	http_reply_free(reply);
-	return (LINK_FAILED);
+	return (CONTACT_FAILED);
 }
 
 int
-link_get_json(const struct link *link, const char *path,
+contact_get_json(const struct contact *contact, const char *path,
     struct json_value **value, bool quiet)
 {
 	struct http_reply reply;
-	int status = link_get(link, path, &reply, quiet);
+	int status = contact_get(contact, path, &reply, quiet);
 
 	*value = NULL;
-	if (status != LINK_FINE)
+	if (status != CONTACT_FINE)
 		return (status);
 	*value = json_read(reply.body, reply.len);
 	http_reply_free(&reply);
 	if (*value != NULL)
-		return (LINK_FINE);
-	return (quiet ? LINK_FAILED :
-	    complain(LINK_FAILED, path, "the answer is no JSON"));
+		return (CONTACT_FINE);
+	return (quiet ? CONTACT_FAILED :
+	    complain(CONTACT_FAILED, path, "the answer is no JSON"));
 }
 
 /*
@@ -147,28 +149,29 @@ link_get_json(const struct link *link, const char *path,
  */
 
 static const struct conf_address *
-find_path(const struct link *link)
+find_path(const struct contact *contact)
 {
-	for (size_t i = 0; i < link->n; i++)
-		if (link->addresses[i].addr.ss_family == AF_UNIX)
-			return (&link->addresses[i]);
+	for (size_t i = 0; i < contact->n; i++)
+		if (contact->addresses[i].addr.ss_family == AF_UNIX)
+			return (&contact->addresses[i]);
 	return (NULL);
 }
 
 int
-link_order(const struct link *link, const char *path)
+contact_order(const struct contact *contact, const char *path)
 {
-	const struct conf_address *address = find_path(link);
+	const struct conf_address *address = find_path(contact);
 	char why[HTTP_CLIENT_WHY_MAX];
 	struct http_reply reply;
-	int status = LINK_FINE;
+	int status = CONTACT_FINE;
 
 	if (address == NULL)
-		return (complain(LINK_FAILED, link->source, "this order is "
-		    "taken on a unix socket alone, and monitor.address has "
-		    "none"));
+		return (complain(CONTACT_FAILED, contact->source,
+		    "this order is taken on a unix socket alone, and "
+		    "monitor.address has none"));
 	if (http_client_ask(address, "POST", path, &reply, why) == -1)
-		return (complain(LINK_NOT_RUNNING, "no server answers", why));
+		return (complain(CONTACT_NOT_RUNNING, "no server answers",
+		    why));
 	if (reply.code != 202)
 		status = tell_refusal(path, &reply);
 	http_reply_free(&reply);
@@ -178,7 +181,7 @@ link_order(const struct link *link, const char *path)
 /* Whoever answers in the monitor's place could name any process; a signal is
  * for one that calls itself a master of ours alone. */
 pid_t
-link_master(const struct json_value *status)
+contact_master(const struct json_value *status)
 {
 	static const char title[] = "penstock: master";
 	pid_t pid = (pid_t)json_u64(json_get(json_get(status, "server"),
