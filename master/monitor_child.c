@@ -18,6 +18,7 @@
 #include "master/pause.h"
 #include "master/privileges.h"
 #include "master/signals.h"
+#include "master/state.h"
 
 enum {
 	/* Who reads metrics is few. */
@@ -180,6 +181,19 @@ on_channel_end(const char *why, void *arg)
 		monitor->patience_ms = clock_ms() + MASTER_EXIT_MS;
 }
 
+static int
+listen_to(struct master *master, int fd)
+{
+	static const struct channel_callbacks callbacks = {
+		.on_message = on_message,
+		.on_end = on_channel_end,
+	};
+
+	master->watcher.channel = channel_new(master->base, fd, CTL_FROM_CHILD,
+	    &callbacks, master);
+	return (master->watcher.channel == NULL ? -1 : 0);
+}
+
 static void
 tell(struct monitor_child *monitor, enum ctl_type type, const void *payload,
     int fd)
@@ -282,10 +296,6 @@ fill_heritage(struct heritage *heritage, struct master *master)
 static int
 spawn(struct master *master)
 {
-	static const struct channel_callbacks callbacks = {
-		.on_message = on_message,
-		.on_end = on_channel_end,
-	};
 	struct monitor_child *monitor = &master->watcher;
 	struct heritage heritage;
 	int fds[2];
@@ -308,8 +318,7 @@ spawn(struct master *master)
 		return (-1);
 	}
 	/* Without it the child sees the end of its channel, and exits. */
-	monitor->channel = channel_new(master->base, fds[0], CTL_FROM_CHILD,
-	    &callbacks, master);
+	(void)listen_to(master, fds[0]);
 	return (0);
 }
 
@@ -422,6 +431,72 @@ monitor_child_watch(struct master *master)
 	if (monitor->pid == 0 && monitor->due && now_ms >= monitor->again_ms &&
 	    is_wanted(master) && !master_is_over(master))
 		start(master);
+}
+
+/*
+ * From one program to the next.
+ */
+
+int
+monitor_child_save(const struct monitor_child *monitor, struct state *state)
+{
+	struct state_monitor *saved;
+
+	if (sockets_save(&monitor->sockets, state, true) == -1)
+		return (-1);
+	if (monitor->pid == 0)
+		return (0);
+	if ((saved = state_add_monitor(state)) == NULL)
+		return (-1);
+	saved->pid = (unsigned)monitor->pid;
+	saved->generation = monitor->generation;
+	if (monitor->channel != NULL)
+		saved->channel = channel_fd(monitor->channel);
+	saved->due = monitor->due;
+	saved->leaving = monitor->leaving;
+	saved->young_deaths = monitor->young_deaths;
+	saved->born_ms = monitor->born_ms;
+	saved->again_ms = monitor->again_ms;
+	saved->patience_ms = monitor->patience_ms;
+	return (0);
+}
+
+/* It sees the end of its channel, and exits; another one takes its place. */
+static void
+release(struct monitor_child *monitor, int channel)
+{
+	close(channel);
+	monitor->leaving = true;
+	monitor->due = true;
+	monitor->patience_ms = clock_ms() + MASTER_EXIT_MS;
+}
+
+int
+monitor_child_adopt(struct master *master, const struct state *state)
+{
+	const struct state_monitor *saved = state->monitor;
+	struct monitor_child *monitor = &master->watcher;
+
+	if (sockets_adopt(&monitor->sockets, state, true) == -1)
+		return (-1);
+	if (state->nmonitor == 0) {
+		monitor->due = true;
+		return (0);
+	}
+	monitor->pid = (pid_t)saved->pid;
+	monitor->generation = saved->generation;
+	monitor->due = saved->due;
+	monitor->leaving = saved->leaving;
+	monitor->young_deaths = saved->young_deaths;
+	monitor->born_ms = saved->born_ms;
+	monitor->again_ms = saved->again_ms;
+	monitor->patience_ms = saved->patience_ms;
+	if (saved->channel == -1)
+		return (0);
+	if (state->server->speaks == CTL_VERSION)
+		return (listen_to(master, saved->channel));
+	release(monitor, saved->channel);
+	return (0);
 }
 
 void

@@ -22,6 +22,7 @@
 #include "master/socket.h"
 
 struct master;
+struct state;
 
 struct monitor_child {
 	pid_t pid;			/* 0: none */
@@ -59,6 +60,11 @@ void monitor_child_watch(struct master *);
 
 /* Let it write to the log as it is now. */
 void monitor_child_use_log(struct master *);
+
+/* Tell of it and its sockets; take over what another program has told of.
+ * Return -1 with errno set. */
+int monitor_child_save(const struct monitor_child *, struct state *);
+int monitor_child_adopt(struct master *, const struct state *);
 
 void monitor_child_free(struct master *);
 

@@ -401,7 +401,7 @@ change_log(struct master *master)
 /* The new workers accept before the old ones stop, and all of them have a
  * successor before any gives. */
 static void
-change_workers(struct master *master)
+change_workers(struct master *master, bool first)
 {
 	struct succession_report *report = NULL;
 
@@ -420,6 +420,8 @@ change_workers(struct master *master)
 		succession_report_join(&report, old, master->reload.kind);
 		child_drain(old, CTL_DRAIN_REPLACED);
 	}
+	if (!first)
+		succession_report_close(&report, master, master->reload.kind);
 	succession_begin(master);
 }
 
@@ -467,7 +469,7 @@ commit(struct master *master)
 	sockets_commit(&master->sockets, master->running->conf,
 	    master->running->slots);
 	reload->passing = old != NULL;
-	change_workers(master);
+	change_workers(master, old == NULL);
 	monitor_child_commit(master);
 	probation_begin(master, reload->kind, old);
 	generation_release(old);

@@ -65,6 +65,7 @@ static const struct field server_fields[] = {
 	U64(state_server, back),
 	U64(state_server, numbered),
 	U64(state_server, executors),
+	U64(state_server, started),
 	FD(state_server, log),
 	FD(state_server, pid_file),
 	FD(state_server, status),
@@ -83,6 +84,7 @@ static const struct field name_fields[] = {
 
 static const struct field generation_fields[] = {
 	U64(state_generation, number),
+	U64(state_generation, loaded),
 	UINT(state_generation, slots, CONF_WORKERS_MAX),
 	FLAG(state_generation, change),
 	UINT(state_generation, uid, UINT_MAX),
@@ -100,6 +102,7 @@ static const struct field slot_fields[] = {
 };
 
 static const struct field group_fields[] = {
+	FLAG(state_group, monitor),
 	UINT(state_group, listening, CONF_WORKERS_MAX),
 	U64(state_group, inode),
 	STRING(state_group, address),
@@ -155,6 +158,19 @@ static const struct field executor_fields[] = {
 	END
 };
 
+static const struct field monitor_fields[] = {
+	UINT(state_monitor, pid, INT_MAX),
+	U64(state_monitor, generation),
+	FD(state_monitor, channel),
+	FLAG(state_monitor, due),
+	FLAG(state_monitor, leaving),
+	UINT(state_monitor, young_deaths, UINT_MAX),
+	U64(state_monitor, born_ms),
+	U64(state_monitor, again_ms),
+	U64(state_monitor, patience_ms),
+	END
+};
+
 #define RECORD(name, fields, type, member, most)			\
 	{ (name), (fields), sizeof(struct type),			\
 	  offsetof(struct state, member),				\
@@ -177,6 +193,7 @@ static const struct record records[] = {
 	    SIZE_MAX),
 	RECORD("executor", executor_fields, state_executor, executors,
 	    SIZE_MAX),
+	RECORD("monitor", monitor_fields, state_monitor, monitor, 1),
 };
 
 enum { NRECORDS = sizeof(records) / sizeof(*records) };
@@ -237,7 +254,7 @@ add(struct state *state, const struct record *record)
 
 enum {
 	SERVER, LISTENER, HANDLER, GENERATION, SLOT, GROUP, SOCKET, CHILD,
-	SHORTAGE, EXECUTOR
+	SHORTAGE, EXECUTOR, MONITOR
 };
 
 #define DEFINE_ADD(noun, type, number)					\
@@ -257,6 +274,7 @@ DEFINE_ADD(socket, state_socket, SOCKET)
 DEFINE_ADD(child, state_child, CHILD)
 DEFINE_ADD(shortage, state_shortage, SHORTAGE)
 DEFINE_ADD(executor, state_executor, EXECUTOR)
+DEFINE_ADD(monitor, state_monitor, MONITOR)
 
 static void
 free_strings(const struct record *record, const void *item)
@@ -636,8 +654,8 @@ check_owners(struct reader *reader, const struct state *state)
 
 	each_fd(state, note_fd, &fds);
 	fds.list = calloc(fds.n + 1, sizeof(*fds.list));
-	pids.list = calloc(state->nchildren + state->nexecutors + 1,
-	    sizeof(*pids.list));
+	pids.list = calloc(state->nchildren + state->nexecutors +
+	    state->nmonitor + 1, sizeof(*pids.list));
 	if (fds.list == NULL || pids.list == NULL) {
 		free(fds.list);
 		free(pids.list);
@@ -649,6 +667,8 @@ check_owners(struct reader *reader, const struct state *state)
 		note_fd((int)state->children[i].pid, &pids);
 	for (size_t i = 0; i < state->nexecutors; i++)
 		note_fd((int)state->executors[i].pid, &pids);
+	if (state->nmonitor > 0)
+		note_fd((int)state->monitor->pid, &pids);
 	twins = has_twins(fds.list, fds.n) || has_twins(pids.list, pids.n) ||
 	    (pids.n > 0 && pids.list[0] == 0);
 	free(fds.list);

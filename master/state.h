@@ -18,7 +18,7 @@
 /* Another one is refused: whoever changes a record changes this.  Tests build a
  * program with one of their own. */
 #ifndef STATE_VERSION
-#define STATE_VERSION 1
+#define STATE_VERSION 2
 #endif
 
 enum {
@@ -42,6 +42,7 @@ struct state_server {
 	uint64_t back;			/* a generation; 0: none */
 	uint64_t numbered;
 	uint64_t executors;
+	uint64_t started;		/* seconds since 1970 */
 	int log;
 	int pid_file;
 	int status;
@@ -59,6 +60,7 @@ struct state_name {
 
 struct state_generation {
 	uint64_t number;
+	uint64_t loaded;		/* seconds since 1970 */
 	unsigned slots;
 	bool change;			/* see struct identity */
 	unsigned uid;
@@ -74,6 +76,7 @@ struct state_slot {
 };
 
 struct state_group {
+	bool monitor;			/* it is the monitor's */
 	unsigned listening;
 	uint64_t inode;
 	char *address;
@@ -124,6 +127,18 @@ struct state_executor {
 	char *partial;
 };
 
+struct state_monitor {
+	unsigned pid;
+	uint64_t generation;		/* that it was born in */
+	int channel;
+	bool due;			/* another is to follow */
+	bool leaving;
+	unsigned young_deaths;
+	uint64_t born_ms;
+	uint64_t again_ms;
+	uint64_t patience_ms;
+};
+
 struct state {
 	struct state_server *server;	/* exactly one */
 	struct state_name *listeners;	/* the registries, in order */
@@ -135,6 +150,7 @@ struct state {
 	struct state_child *children;
 	struct state_shortage *shortages;
 	struct state_executor *executors;
+	struct state_monitor *monitor;	/* one, or none */
 	size_t nserver;
 	size_t nlisteners;
 	size_t nhandlers;
@@ -145,6 +161,7 @@ struct state {
 	size_t nchildren;
 	size_t nshortages;
 	size_t nexecutors;
+	size_t nmonitor;
 };
 
 /* Make room for one more, zeroed, with its descriptors at -1.  Returns NULL
@@ -159,6 +176,7 @@ struct state_socket *state_add_socket(struct state *);
 struct state_child *state_add_child(struct state *);
 struct state_shortage *state_add_shortage(struct state *);
 struct state_executor *state_add_executor(struct state *);
+struct state_monitor *state_add_monitor(struct state *);
 
 /* Free what it owns, which are no descriptors. */
 void state_free(struct state *);

@@ -63,6 +63,19 @@ tell(struct master *master, struct succession_report *report)
 	free(report);
 }
 
+void
+succession_report_close(struct succession_report **report,
+    struct master *master, enum status_kind kind)
+{
+	struct child *child;
+
+	TAILQ_FOREACH(child, &master->children, link)
+		if (child->report == NULL && child->state == CHILD_DRAINING)
+			succession_report_join(report, child, kind);
+	if (*report == NULL && (*report = report_new(master, kind)) != NULL)
+		tell(master, *report);
+}
+
 static void
 account(struct succession_report *report, const struct child *child,
     uint64_t lost)

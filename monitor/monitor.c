@@ -30,7 +30,6 @@ struct monitor {
 	struct front *front;
 	struct pages pages;
 	uint64_t leave_ms;			/* at the latest; 0: stay */
-	bool orphaned;				/* the master is gone */
 };
 
 /*
@@ -74,8 +73,7 @@ on_channel_end(const char *why, void *arg)
 	struct monitor *monitor = arg;
 
 	LOG(ERROR, MASTER_GONE, F_STR("error", why));
-	monitor->orphaned = true;
-	event_base_loopbreak(monitor->base);
+	leave(monitor);
 }
 
 /*
@@ -142,10 +140,8 @@ start(struct monitor *monitor)
 static bool
 is_over(const struct monitor *monitor)
 {
-	if (monitor->leave_ms == 0)
-		return (monitor->orphaned);
-	return (front_is_quiet(monitor->front) ||
-	    clock_ms() >= monitor->leave_ms);
+	return (monitor->leave_ms != 0 && (front_is_quiet(monitor->front) ||
+	    clock_ms() >= monitor->leave_ms));
 }
 
 static int

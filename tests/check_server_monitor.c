@@ -127,6 +127,13 @@ metric(const char *sample)
 	return (value);
 }
 
+static void
+never_less(double *before, double now)
+{
+	ck_assert_msg(now >= *before, "%f has become %f", *before, now);
+	*before = now;
+}
+
 static pid_t
 monitor_of(struct server *srv)
 {
@@ -322,6 +329,73 @@ START_TEST(totals_are_what_clients_counted_over_reloads_and_a_crash)
 	    "penstock_orders_total{order=\"reload\",result=\"done\"}"),
 	    ROUNDS - ROUNDS / 2);
 	reply_free(&reply);
+	server_end(srv);
+}
+END_TEST
+
+/* Ask without pause until the server has done what it was told, and another
+ * monitor answers.  Each time it must answer, and no counter go back. */
+static void
+ask_all_through(struct server *srv, const char *words, pid_t before)
+{
+	double accepted = 0, messages = 0;
+	struct reply reply;
+	unsigned asked = 0;
+
+	do {
+		reply = ask("GET /metrics");
+		ck_assert_int_eq(reply.code, 200);
+		ck_assert_ptr_null(exposition_check(reply.body, false));
+		never_less(&accepted, exposition_value(reply.body,
+		    "penstock_connections_accepted_total"
+		    "{listener=\"frames\"}"));
+		never_less(&messages, exposition_value(reply.body,
+		    "penstock_messages_received_total{listener=\"frames\"}"));
+		reply_free(&reply);
+		ck_assert_uint_lt(++asked, 100000);
+	} while (server_log(srv, words) == NULL || monitor_of(srv) == before);
+	ck_assert(accepted > 0 && messages > 0);
+}
+
+START_TEST(an_upgrade_keeps_the_monitor_and_all_that_it_tells)
+{
+	static const char *const programs[] = {
+		"tests/penstock-next", "penstock", "tests/penstock-ctl",
+	};
+	struct server *srv = server_new();
+	double started, messages;
+	pid_t pid;
+	int fd;
+
+	server_configure(srv, "workers = 2;\n" MONITOR, FRAMES(""));
+	server_install(srv, "penstock");
+	server_launch(srv);
+	server_await_ready(srv);
+	srv->expects_deaths = true;	/* the last one speaks otherwise */
+	fd = client_connect(FRAME_PORT);
+	client_echo(fd, "before");
+	started = metric("penstock_start_time_seconds");
+	for (size_t i = 0; i < sizeof(programs) / sizeof(*programs); i++) {
+		pid = monitor_of(srv);
+		server_install(srv, programs[i]);
+		server_mark(srv);
+		server_signal(srv, SIGUSR2);
+		ask_all_through(srv, "event=reload_done kind=upgrade", pid);
+		client_echo(fd, "after");
+	}
+	ck_assert(metric("penstock_start_time_seconds") == started);
+	ck_assert(metric("penstock_monitor_restarts_total") == 0);
+	messages = metric("penstock_messages_received_total"
+	    "{listener=\"frames\"}");
+	ck_assert(messages == 4);
+	/* One is carried twice; the last upgrade leaves it where it is. */
+	ck_assert(metric("penstock_connections_carried_in_total"
+	    "{listener=\"frames\"}") == 2);
+	ck_assert(metric("penstock_connections_carried_out_total"
+	    "{listener=\"frames\"}") == 2);
+	close(fd);
+	await(metric("penstock_orders_total{order=\"upgrade\","
+	    "result=\"done\"}") == 3);
 	server_end(srv);
 }
 END_TEST
@@ -725,7 +799,7 @@ worker_cpu_ms(struct server *srv)
 /* So many answers at a steady rate, asked about ten times a second or not at
  * all. */
 static struct cost
-measure(struct server *srv, const struct hold_process *load, bool asked)
+measure(struct server *srv, struct hold_process *load, bool asked)
 {
 	enum { MESSAGES = 20000, EVERY_MS = 100 };
 	uint64_t from = hold_peek(load)->answered;
@@ -767,10 +841,10 @@ START_TEST(scrapes_among_ten_thousand_connections_cost_the_workers_nothing)
 	quiet = measure(srv, load, false);
 	asked = measure(srv, load, true);
 	printf("worker CPU per message: %.2f us unasked, %.2f us asked 20 "
-	    "times a second; slowest answer %" PRIu64 " ms\n",
+	    "times a second; slowest answer %" PRIu64 " us\n",
 	    1000.0 * (double)quiet.worker_ms / (double)quiet.messages,
 	    1000.0 * (double)asked.worker_ms / (double)asked.messages,
-	    hold_peek(load)->slowest_ms);
+	    hold_peek(load)->slowest_us);
 	expect_unharmed(hold_stop(load));
 	hold_drop(load);
 	await(server_counters(srv).active == 0);
@@ -784,6 +858,7 @@ RUN_TESTS("server: monitor",
     promtool_has_nothing_to_say,
     connections_tell_who_is_there,
     totals_are_what_clients_counted_over_reloads_and_a_crash,
+    an_upgrade_keeps_the_monitor_and_all_that_it_tells,
     the_accept_queue_is_told,
     clients_in_the_accept_queue_are_counted,
     a_monitor_that_is_killed_is_replaced_and_asked_nothing_in_vain,

@@ -97,7 +97,7 @@ START_TEST(a_reload_is_awaited_and_reported)
 	expect_json();
 	expect(srv, "reload", 0, "reload ordered");
 	server_expect(srv, "gen=4 event=reload_done");
-	expect(srv, "upgrade --wait", 1, "upgrade: refused");
+	expect(srv, "upgrade --wait", 0, "upgrade: done, generation 5");
 	expect(srv, "reopen", 0, "reopen ordered");
 	server_expect(srv, "event=reopen");
 	server_end(srv);

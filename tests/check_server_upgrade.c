@@ -370,8 +370,8 @@ START_TEST(what_is_no_new_penstock_changes_nothing)
 	upgrade_to(srv, "/etc/passwd");
 	expect_refusal(srv, workers, "Exec format error");
 	upgrade_to(srv, "tests/penstock-state");
-	expect_refusal(srv, workers, "the state has version 1");
-	expect_report(srv, STATUS_UPGRADE, "the state has version 1");
+	expect_refusal(srv, workers, "the state has version 2");
+	expect_report(srv, STATUS_UPGRADE, "the state has version 2");
 	/* And then one that is as it should be. */
 	upgrade_to(srv, NEXT);
 	expect_upgrade(srv, "next");
