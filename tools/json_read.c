@@ -336,6 +336,65 @@ json_read(const char *text, size_t len)
 }
 
 /*
+ * Writing.
+ */
+
+static void
+print_string(FILE *out, const char *text)
+{
+	putc('"', out);
+	for (; *text != '\0'; text++)
+		if (*text == '"' || *text == '\\')
+			fprintf(out, "\\%c", *text);
+		else if ((unsigned char)*text < ' ')
+			fprintf(out, "\\u%04x", (unsigned char)*text);
+		else
+			putc(*text, out);
+	putc('"', out);
+}
+
+static void
+print_group(FILE *out, const struct json_value *group)
+{
+	const char *before = "";
+
+	JSON_EACH(one, group) {
+		fputs(before, out);
+		if (one->name != NULL) {
+			print_string(out, one->name);
+			putc(':', out);
+		}
+		json_print(out, one);
+		before = ",";
+	}
+}
+
+void
+json_print(FILE *out, const struct json_value *value)
+{
+	switch (value->type) {
+	case JSON_STRING:
+		print_string(out, value->text);
+		return;
+	case JSON_ARRAY:
+		putc('[', out);
+		print_group(out, value);
+		putc(']', out);
+		return;
+	case JSON_OBJECT:
+		putc('{', out);
+		print_group(out, value);
+		putc('}', out);
+		return;
+	case JSON_NULL:
+	case JSON_BOOL:
+	case JSON_NUMBER:
+		fputs(value->text, out);
+		return;
+	}
+}
+
+/*
  * Asking.
  */
 

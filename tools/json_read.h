@@ -8,6 +8,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 
 enum json_type {
 	JSON_NULL,
@@ -30,6 +31,9 @@ struct json_value {
  * memory. */
 struct json_value *json_read(const char *text, size_t len);
 void json_free(struct json_value *);
+
+/* Write it as JSON again, in one line, without its name. */
+void json_print(FILE *, const struct json_value *);
 
 /* All of these take NULL for a value that is not there, so that they can be
  * chained; then they return NULL, "" or 0. */

@@ -166,48 +166,11 @@ find_report(const struct json_value *status, uint64_t after, const char *order)
 	return (NULL);
 }
 
-static void
-print_json(const struct json_value *value)
-{
-	const char *before = "";
-
-	if (value->name != NULL)
-		printf("\"%s\":", value->name);
-	switch (value->type) {
-	case JSON_STRING:
-		putchar('"');
-		for (const char *c = value->text; *c != '\0'; c++)
-			if (*c == '"' || *c == '\\')
-				printf("\\%c", *c);
-			else if ((unsigned char)*c < ' ')
-				printf("\\u%04x", (unsigned char)*c);
-			else
-				putchar(*c);
-		putchar('"');
-		return;
-	case JSON_ARRAY:
-	case JSON_OBJECT:
-		putchar(value->type == JSON_ARRAY ? '[' : '{');
-		JSON_EACH(one, value) {
-			fputs(before, stdout);
-			print_json(one);
-			before = ",";
-		}
-		putchar(value->type == JSON_ARRAY ? ']' : '}');
-		return;
-	case JSON_NULL:
-	case JSON_BOOL:
-	case JSON_NUMBER:
-		fputs(value->text, stdout);
-		return;
-	}
-}
-
 static int
 conclude(const struct request *request, const struct json_value *report)
 {
 	if (request->json) {
-		print_json(report);
+		json_print(stdout, report);
 		putchar('\n');
 	} else
 		show_report(stdout, report);
