@@ -105,6 +105,7 @@ struct ctl_conn {
  *  ASK_CLOSE, ASK_REBALANCE
  *           the monitor passes on an administrator's order
  *  CLOSE    end that connection, if you have it
+ *  BEAT     the monitor's loop turns; what others write to is not its to write
  */
 #define CTL_MESSAGES(MSG)						\
 	MSG(READY,	FROM_CHILD,	0)				\
@@ -121,7 +122,8 @@ struct ctl_conn {
 	MSG(GIVEN,	FROM_CHILD,	sizeof(struct ctl_given))	\
 	MSG(ASK_CLOSE,	FROM_CHILD,	sizeof(struct ctl_conn))	\
 	MSG(ASK_REBALANCE, FROM_CHILD,	0)				\
-	MSG(CLOSE,	FROM_MASTER,	sizeof(struct ctl_conn))
+	MSG(CLOSE,	FROM_MASTER,	sizeof(struct ctl_conn))	\
+	MSG(BEAT,	FROM_CHILD,	0)
 
 enum ctl_type {
 	CTL_NONE,		/* no message has number 0 */

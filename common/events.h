@@ -64,6 +64,7 @@
 	E(MONITOR_START,	"monitor_start")			\
 	E(MONITOR_EXIT,		"monitor_exit")				\
 	E(MONITOR_DIED,		"monitor_died")				\
+	E(MONITOR_HUNG,		"monitor_hung")				\
 	E(MONITOR_FAILED,	"monitor_failed")			\
 	E(CLOSE_ORDERED,	"close_ordered")			\
 	/* clients */							\

@@ -156,7 +156,9 @@ on_message(struct ctl *msg, void *arg)
 {
 	struct master *master = arg;
 
-	if (msg->header.type == CTL_ASK_CLOSE)
+	if (msg->header.type == CTL_BEAT)
+		master->watcher.beat_ms = clock_ms();
+	else if (msg->header.type == CTL_ASK_CLOSE)
 		ask_workers(master, &msg->conn);
 	else if (msg->header.type == CTL_ASK_REBALANCE)
 		balance_demand(master);
@@ -336,7 +338,7 @@ start(struct master *master)
 	struct monitor_child *monitor = &master->watcher;
 
 	monitor->generation = master->running->number;
-	monitor->born_ms = clock_ms();
+	monitor->born_ms = monitor->beat_ms = clock_ms();
 	monitor->patience_ms = 0;
 	monitor->again_ms = 0;
 	monitor->leaving = false;
@@ -419,12 +421,31 @@ monitor_child_reap(struct master *master, pid_t pid, int status)
 	return (true);
 }
 
+static bool
+is_hung(const struct master *master, uint64_t now_ms)
+{
+	const struct monitor_child *monitor = &master->watcher;
+	uint64_t timeout_ms;
+
+	if (monitor->pid == 0 || monitor->patience_ms != 0 ||
+	    now_ms < master->lenient_until_ms)
+		return (false);
+	timeout_ms = master->running->conf->watchdog_timeout_ms;
+	return (timeout_ms > 0 && now_ms - monitor->beat_ms > timeout_ms);
+}
+
 void
 monitor_child_watch(struct master *master)
 {
 	struct monitor_child *monitor = &master->watcher;
 	uint64_t now_ms = clock_ms();
 
+	if (is_hung(master, now_ms)) {
+		LOG(ERROR, MONITOR_HUNG, F_I64("child", monitor->pid),
+		    F_STR("signal", "SIGABRT"));
+		kill(monitor->pid, SIGABRT);
+		monitor->patience_ms = now_ms + MASTER_EXIT_MS / 2;
+	}
 	if (monitor->pid != 0 && monitor->patience_ms != 0 &&
 	    now_ms > monitor->patience_ms)
 		kill_it(monitor);
@@ -489,6 +510,7 @@ monitor_child_adopt(struct master *master, const struct state *state)
 	monitor->leaving = saved->leaving;
 	monitor->young_deaths = saved->young_deaths;
 	monitor->born_ms = saved->born_ms;
+	monitor->beat_ms = clock_ms();
 	monitor->again_ms = saved->again_ms;
 	monitor->patience_ms = saved->patience_ms;
 	if (saved->channel == -1)

@@ -36,6 +36,7 @@ struct monitor_child {
 	unsigned young_deaths;		/* in a row */
 	uint64_t born_ms;
 	uint64_t again_ms;		/* when to try again; 0: at once */
+	uint64_t beat_ms;		/* when its loop last turned */
 	uint64_t patience_ms;		/* when it is killed; 0: never */
 };
 

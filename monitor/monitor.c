@@ -20,6 +20,9 @@ enum {
 	 * long. */
 	LEAVE_MS = 500,
 	TICK_MS = 100,
+	/* How often the master is told that the loop turns: several times in
+	 * the shortest watchdog_timeout. */
+	BEAT_MS = 300,
 };
 
 struct monitor {
@@ -30,6 +33,7 @@ struct monitor {
 	struct front *front;
 	struct pages pages;
 	uint64_t leave_ms;			/* at the latest; 0: stay */
+	uint64_t beat_ms;			/* when the next is due */
 };
 
 /*
@@ -105,11 +109,26 @@ answer(struct evhttp_request *request, bool trusted, void *arg)
  */
 
 static void
+beat(struct monitor *monitor)
+{
+	uint64_t now_ms = clock_coarse_ms();
+
+	if (now_ms < monitor->beat_ms)
+		return;
+	monitor->beat_ms = now_ms + BEAT_MS;
+	/* A master that does not read has to wait for the next one. */
+	(void)channel_send(monitor->channel, CTL_BEAT,
+	    monitor->heritage->generation, NULL, -1);
+}
+
+static void
 on_tick(evutil_socket_t fd, short what, void *arg)
 {
+	struct monitor *monitor = arg;
+
 	(void)fd;
 	(void)what;
-	(void)arg;
+	beat(monitor);
 	log_flush_suppressed();
 }
 

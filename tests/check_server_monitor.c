@@ -460,6 +460,28 @@ START_TEST(a_monitor_that_is_killed_is_replaced_and_asked_nothing_in_vain)
 }
 END_TEST
 
+START_TEST(a_monitor_that_hangs_is_replaced)
+{
+	struct server *srv = server_start("workers = 1; watchdog_timeout = 1;\n"
+	    MONITOR, FRAMES(""));
+	pid_t pid = monitor_of(srv);
+	int fd = client_connect(FRAME_PORT);
+
+	/* One that turns is let be. */
+	holds_for(1500, monitor_of(srv) == pid);
+	client_echo(fd, "hello");
+	ck_assert_int_eq(kill(pid, SIGSTOP), 0);
+	expect_code("GET /healthz", 200);
+	ck_assert_int_ne(monitor_of(srv), pid);
+	server_expect(srv, "event=monitor_hung");
+	server_expect(srv, "event=monitor_died");
+	ck_assert(metric("penstock_monitor_restarts_total") == 1);
+	client_echo(fd, "hello");
+	close(fd);
+	server_end(srv);
+}
+END_TEST
+
 START_TEST(readiness_tells_of_a_drain_to_its_end)
 {
 	struct server *srv = server_start("workers = 1; drain_timeout = 60;\n"
@@ -862,6 +884,7 @@ RUN_TESTS("server: monitor",
     the_accept_queue_is_told,
     clients_in_the_accept_queue_are_counted,
     a_monitor_that_is_killed_is_replaced_and_asked_nothing_in_vain,
+    a_monitor_that_hangs_is_replaced,
     readiness_tells_of_a_drain_to_its_end,
     readiness_tells_of_a_slot_without_a_worker,
     a_reload_moves_the_monitor_or_ends_it,

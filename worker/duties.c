@@ -102,6 +102,7 @@ worker_dispatch(struct worker *worker, struct ctl *msg)
 		return;
 	case CTL_ASK_CLOSE:
 	case CTL_ASK_REBALANCE:
+	case CTL_BEAT:
 	case CTL_DISOWN:
 	case CTL_GIVEN:
 	case CTL_READY:
