@@ -13,7 +13,7 @@
 #include "common/counters.h"
 
 enum {
-	STATUS_VERSION = 1,
+	STATUS_VERSION = 2,
 	STATUS_REPORTS = 16,		/* the last ones are kept */
 	STATUS_WHY_MAX = 320,
 	STATUS_PROCESSES = 1024,	/* more are not told */
@@ -80,6 +80,7 @@ struct status_now {
 	uint32_t pad;
 	int64_t conf_loaded;		/* seconds since 1970 */
 	uint64_t conf_hash;		/* see conf_hash() */
+	uint64_t probation_ms;		/* clock_ms() at its end; 0: none */
 	char conf_path[STATUS_PATH_MAX];
 	char build[STATUS_BUILD_MAX];	/* the version of the program */
 	uint32_t processes;		/* of process[] */
@@ -115,6 +116,8 @@ struct status_report {
 	uint32_t result;		/* enum status_result */
 	uint64_t generation;		/* that holds now */
 	int64_t begun;			/* seconds since 1970 */
+	uint64_t read_ms;		/* clock_ms(): when it was begun, and
+					   the configuration read */
 	uint64_t duration_ms;		/* to the exit of the last old worker */
 	uint64_t held;			/* connections when it began to hold */
 	uint64_t carried;		/* of these: handed over, */

@@ -7,6 +7,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "common/clock.h"
 #include "master/master.h"
 #include "master/options.h"
 
@@ -97,6 +98,25 @@ add_processes(struct status_now *now, const struct master *master)
 	add_executors(now, &master->leaving);
 }
 
+/* Whether one is under way or to follow, an upgrade included. */
+static bool
+is_reloading(const struct master *master)
+{
+	return (master->reload.fresh != NULL || master->reload.passing ||
+	    master->reload.ordered || master->upgrade.ordered ||
+	    upgrade_is_under_way(master));
+}
+
+/* One that is to end in a roll-back lasts until that begins. */
+static uint64_t
+end_of_probation(const struct probation *probation)
+{
+	uint64_t soon_ms = clock_ms() + 1000;
+
+	return (*probation->why != '\0' && probation->until_ms < soon_ms ?
+	    soon_ms : probation->until_ms);
+}
+
 static enum status_state
 state_of(const struct master *master)
 {
@@ -104,8 +124,8 @@ state_of(const struct master *master)
 	case MASTER_STARTING:
 		return (STATUS_STARTING);
 	case MASTER_RUNNING:
-		return (master->reload.fresh != NULL ||
-		    master->reload.passing ? STATUS_RELOADING : STATUS_RUNNING);
+		return (is_reloading(master) ? STATUS_RELOADING :
+		    STATUS_RUNNING);
 	case MASTER_STOPPING:
 		break;
 	}
@@ -123,6 +143,7 @@ publish_now(struct master *master)
 	now.pid = getpid();
 	now.state = state_of(master);
 	now.started = master->started;
+	now.probation_ms = end_of_probation(&master->probation);
 	snprintf(now.build, sizeof(now.build), "%s", PENSTOCK_VERSION);
 	snprintf(now.conf_path, sizeof(now.conf_path), "%s",
 	    master->conf_path);

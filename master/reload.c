@@ -55,6 +55,7 @@ report_refusal(struct master *master, const char *why)
 		.kind = master->reload.kind,
 		.result = STATUS_REFUSED,
 		.generation = master->running->number,
+		.read_ms = master->reload.begun_ms,
 		.duration_ms = clock_ms() - master->reload.begun_ms,
 	};
 

@@ -32,6 +32,7 @@ report_new(const struct master *master, enum status_kind kind)
 	report->told.result = STATUS_DONE;
 	report->told.generation = master->running->number;
 	report->told.begun = time(NULL);
+	report->told.read_ms = master->reload.begun_ms;
 	return (report);
 }
 

@@ -81,6 +81,9 @@ put_server(struct json *json, const struct view *view)
 	json_signed(json, "started", now->started);
 	json_number(json, "generation", now->generation);
 	json_number(json, "slots", now->slots);
+	json_seconds(json, "probation_seconds",
+	    now->probation_ms > view->now_ms ?
+	    (now->probation_ms - view->now_ms) * 1000 : 0);
 	json_close(json, '}');
 
 	snprintf(hash, sizeof(hash), "%016" PRIx64, now->conf_hash);
@@ -254,6 +257,7 @@ put_report(struct json *json, uint64_t n, const struct status_report *report)
 	json_string(json, "why", report->why);
 	json_number(json, "generation", report->generation);
 	json_signed(json, "begun", report->begun);
+	json_seconds(json, "read_clock_seconds", report->read_ms * 1000);
 	json_seconds(json, "duration_seconds", report->duration_ms * 1000);
 	json_number(json, "held", report->held);
 	json_number(json, "carried", report->carried);

@@ -4,6 +4,7 @@
  */
 #include <sys/wait.h>
 
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -87,8 +88,8 @@ END_TEST
 
 START_TEST(a_reload_is_awaited_and_reported)
 {
-	struct server *srv = server_start("workers = 2;\n" MONITOR,
-	    FRAMES(""));
+	struct server *srv = server_start("workers = 2; probation = 0.3;\n"
+	    MONITOR, FRAMES(""));
 	pid_t old = server_worker(srv, 0);
 
 	expect(srv, "reload --wait", 0, "reload: done, generation 2");
@@ -118,6 +119,86 @@ START_TEST(a_reload_that_is_refused_says_why)
 	ck_assert_ptr_null(server_log(srv, "event=reload"));
 	expect(srv, order, 1, "workers: found -1");
 	server_expect(srv, "event=reload_refused");
+	server_end(srv);
+}
+END_TEST
+
+/* A handler that dies soon after it was ready. */
+#define DYING								\
+	"handlers = ( { name = \"cat\"; type = \"command\"; processes = 1; " \
+	"ready = true; "						\
+	"command = [ \"/bin/sh\", \"-c\", \"printf '\\\\0\\\\0\\\\0\\\\0'; " \
+	"sleep 0.3; exit 3\" ]; } );\n"
+#define CATS	LISTENER("cats", "9003", "frame", "cat", "")
+
+START_TEST(a_reload_whose_workers_do_not_get_ready_is_refused)
+{
+	struct server *srv = server_start("workers = 2;\n" MONITOR,
+	    FRAMES(""));
+	int fd = client_connect(FRAME_PORT);
+
+	client_echo(fd, "before");
+	server_configure(srv, "workers = 2;\n" MONITOR
+	    "handlers = ( { name = \"cat\"; type = \"command\"; ready = true; "
+	    "command = [ \"/bin/false\" ]; } );\n", FRAMES("") "," CATS);
+	expect(srv, "reload --wait", 1, "reload: refused, generation 1");
+	client_echo(fd, "after");
+	close(fd);
+	server_end(srv);
+}
+END_TEST
+
+START_TEST(a_reload_that_is_rolled_back_says_so)
+{
+	struct server *srv = server_start("workers = 2;\n" MONITOR,
+	    FRAMES(""));
+	int fd = client_connect(FRAME_PORT);
+
+	client_echo(fd, "before");
+	server_configure(srv, "workers = 2;\n" MONITOR DYING,
+	    FRAMES("") "," CATS);
+	expect(srv, "reload --wait", 1, "reload: done, generation 2");
+	ck_assert_msg(strstr(said, "rollback: done, generation 3") != NULL,
+	    "%s", said);
+	client_echo(fd, "after");
+	close(fd);
+	server_end(srv);
+}
+END_TEST
+
+START_TEST(an_upgrade_that_is_rolled_back_says_so)
+{
+	struct server *srv = server_new();
+
+	server_configure(srv, "workers = 2;\n" MONITOR, FRAMES(""));
+	server_install(srv, "penstock");
+	server_launch(srv);
+	server_await_ready(srv);
+	srv->expects_deaths = true;
+	server_install(srv, "tests/penstock-state");
+	expect(srv, "upgrade --wait", 1, "upgrade: refused");
+	server_install(srv, "tests/penstock-crash");
+	expect(srv, "upgrade --wait", 1, "rollback: done");
+	server_end(srv);
+}
+END_TEST
+
+/* The report of a reload that was under way is not that of the next. */
+START_TEST(the_report_is_of_the_reload_that_was_ordered)
+{
+	struct server *srv = server_start("workers = 1; probation = 0.0;\n"
+	    MONITOR, FRAMES(""));
+	char text[32];
+
+	for (int i = 0; i < 5; i++) {
+		server_mark(srv);
+		server_signal(srv, SIGHUP);
+		server_expect(srv, "event=reload");
+		expect(srv, "reload --wait", 0, "reload: done");
+		snprintf(text, sizeof(text), "generation %d", 3 + 2 * i);
+		ck_assert_msg(strstr(said, text) != NULL, "no %s: %s", text,
+		    said);
+	}
 	server_end(srv);
 }
 END_TEST
@@ -236,6 +317,10 @@ RUN_TESTS("server: penstockctl",
     it_tells_what_the_monitor_knows,
     a_reload_is_awaited_and_reported,
     a_reload_that_is_refused_says_why,
+    a_reload_whose_workers_do_not_get_ready_is_refused,
+    a_reload_that_is_rolled_back_says_so,
+    an_upgrade_that_is_rolled_back_says_so,
+    the_report_is_of_the_reload_that_was_ordered,
     a_stop_is_awaited,
     connections_are_closed_by_their_id,
     mistakes_are_told,

@@ -124,11 +124,13 @@ do_top(const struct request *request)
 struct order {
 	const char *name;
 	int signal;
+	pid_t pid;			/* of the master that it was given to */
+	double given;			/* on the server's clock */
 };
 
-/* Send the signal to the master.  *reports is how many there were before. */
+/* Send the signal to the master. */
 static int
-give(const struct request *request, int signal, pid_t *pid, uint64_t *reports)
+give(const struct request *request, struct order *order)
 {
 	struct json_value *status;
 	int result = contact_get_json(&request->contact, "/status", &status,
@@ -136,13 +138,13 @@ give(const struct request *request, int signal, pid_t *pid, uint64_t *reports)
 
 	if (result != CONTACT_FINE)
 		return (result);
-	*reports = json_u64(json_get(status, "reports_ever"));
-	*pid = contact_master(status);
+	order->given = json_double(json_get(status, "clock_seconds"));
+	order->pid = contact_master(status);
 	json_free(status);
-	if (*pid == 0)
+	if (order->pid == 0)
 		return (complain(CONTACT_NOT_RUNNING, request->contact.source,
 		    "who answers there names no master on this host"));
-	if (kill(*pid, signal) == -1)
+	if (kill(order->pid, order->signal) == -1)
 		return (complain(CONTACT_FAILED, "signal", strerror(errno)));
 	return (CONTACT_FINE);
 }
@@ -155,50 +157,123 @@ nap(void)
 	nanosleep(&pause, NULL);
 }
 
-/* The first report after so many that is about the order. */
+static bool
+is_about(const struct json_value *report, const char *order)
+{
+	return (strcmp(json_text(json_get(report, "order")), order) == 0);
+}
+
+/* The report of what was begun after the order had been given.  A reload that
+ * was under way has read another file perhaps; and one that is ordered while an
+ * upgrade waits is that upgrade. */
 static const struct json_value *
-find_report(const struct json_value *status, uint64_t after, const char *order)
+find_report(const struct json_value *status, const struct order *order)
 {
 	JSON_EACH(report, json_get(status, "reports"))
-		if (json_u64(json_get(report, "number")) > after &&
-		    strcmp(json_text(json_get(report, "order")), order) == 0)
+		if (json_double(json_get(report, "read_clock_seconds")) >=
+		    order->given && (is_about(report, order->name) ||
+		    (order->signal == SIGHUP && is_about(report, "upgrade"))))
 			return (report);
 	return (NULL);
 }
 
-static int
-conclude(const struct request *request, const struct json_value *report)
+static const struct json_value *
+find_rollback(const struct json_value *status, uint64_t after)
+{
+	JSON_EACH(report, json_get(status, "reports"))
+		if (json_u64(json_get(report, "number")) > after &&
+		    is_about(report, "rollback"))
+			return (report);
+	return (NULL);
+}
+
+static void
+print_report(const struct request *request, const struct json_value *report)
 {
 	if (request->json) {
 		json_print(stdout, report);
 		putchar('\n');
 	} else
 		show_report(stdout, report);
-	return (strcmp(json_text(json_get(report, "result")), "done") == 0 ?
-	    CONTACT_FINE : CONTACT_FAILED);
+	fflush(stdout);
+}
+
+/* What is waited for: the report of an order, and then whether it holds. */
+struct vigil {
+	const struct request *request;
+	const struct order *order;
+	uint64_t number;		/* of the report; 0: not there yet */
+	uint64_t generation;		/* that it told of */
+};
+
+/* Returns an exit status, or -1 to go on. */
+static int
+look_for_report(struct vigil *vigil, const struct json_value *status)
+{
+	const struct json_value *report = find_report(status, vigil->order);
+
+	if (report == NULL)
+		return (-1);
+	print_report(vigil->request, report);
+	if (strcmp(json_text(json_get(report, "result")), "done") != 0)
+		return (CONTACT_FAILED);
+	vigil->number = json_u64(json_get(report, "number"));
+	vigil->generation = json_u64(json_get(report, "generation"));
+	return (-1);
+}
+
+/* The same, while the new generation is on probation.  One that has taken its
+ * place by another order ends that too. */
+static int
+look_for_end(const struct vigil *vigil, const struct json_value *status)
+{
+	const struct json_value *server = json_get(status, "server");
+	const struct json_value *back = find_rollback(status, vigil->number);
+
+	if (back != NULL) {
+		print_report(vigil->request, back);
+		return (CONTACT_FAILED);
+	}
+	if (json_u64(json_get(server, "generation")) == vigil->generation)
+		return (json_double(json_get(server, "probation_seconds")) >
+		    0 || strcmp(json_text(json_get(server, "state")),
+		    "reloading") == 0 ? -1 : CONTACT_FINE);
+	JSON_EACH(report, json_get(status, "reports"))
+		if (json_u64(json_get(report, "number")) > vigil->number)
+			return (CONTACT_FINE);
+	return (-1);
 }
 
 static int
-await_report(const struct request *request, const struct order *order,
-    uint64_t reports)
+look(struct vigil *vigil, const struct json_value *status)
 {
+	int result = -1;
+
+	if (vigil->number == 0)
+		result = look_for_report(vigil, status);
+	if (vigil->number != 0)
+		result = look_for_end(vigil, status);
+	return (result);
+}
+
+static int
+await_end(const struct request *request, const struct order *order)
+{
+	struct vigil vigil = { .request = request, .order = order };
 	uint64_t seen_ms = clock_ms();
-	const struct json_value *report;
 	struct json_value *status;
 	int result;
 
 	while (clock_ms() - seen_ms < ABSENCE_MS) {
 		result = contact_get_json(&request->contact, "/status", &status,
 		    true);
-		if (result == CONTACT_FINE)
+		if (result == CONTACT_FINE) {
 			seen_ms = clock_ms();
-		if ((report = find_report(status, reports, order->name)) !=
-		    NULL) {
-			result = conclude(request, report);
+			result = look(&vigil, status);
 			json_free(status);
-			return (result);
+			if (result != -1)
+				return (result);
 		}
-		json_free(status);
 		nap();
 	}
 	return (complain(CONTACT_FAILED, order->name,
@@ -206,61 +281,57 @@ await_report(const struct request *request, const struct order *order,
 }
 
 static int
-give_and_report(const struct request *request, const struct order *order)
+give_and_report(const struct request *request, const char *name, int signal)
 {
-	uint64_t reports;
-	pid_t pid;
-	int status = give(request, order->signal, &pid, &reports);
+	struct order order = { .name = name, .signal = signal };
+	int status = give(request, &order);
 
 	if (status != CONTACT_FINE)
 		return (status);
 	if (request->wait)
-		return (await_report(request, order, reports));
-	printf("%s ordered, pid %d\n", order->name, (int)pid);
+		return (await_end(request, &order));
+	printf("%s ordered, pid %d\n", name, (int)order.pid);
 	return (CONTACT_FINE);
 }
 
 static int
 do_reload(const struct request *request)
 {
-	return (give_and_report(request, &(struct order){ "reload", SIGHUP }));
+	return (give_and_report(request, "reload", SIGHUP));
 }
 
 static int
 do_upgrade(const struct request *request)
 {
-	return (give_and_report(request,
-	    &(struct order){ "upgrade", SIGUSR2 }));
+	return (give_and_report(request, "upgrade", SIGUSR2));
 }
 
 static int
 do_reopen(const struct request *request)
 {
-	uint64_t reports;
-	pid_t pid;
-	int status = give(request, SIGUSR1, &pid, &reports);
+	struct order order = { .name = "reopen", .signal = SIGUSR1 };
+	int status = give(request, &order);
 
 	if (status == CONTACT_FINE)
-		printf("reopen ordered, pid %d\n", (int)pid);
+		printf("reopen ordered, pid %d\n", (int)order.pid);
 	return (status);
 }
 
 static int
 do_stop(const struct request *request)
 {
-	uint64_t reports;
-	pid_t pid;
-	int status = give(request, SIGTERM, &pid, &reports);
+	struct order order = { .name = "stop", .signal = SIGTERM };
+	int status = give(request, &order);
 
 	if (status != CONTACT_FINE)
 		return (status);
 	if (!request->wait) {
-		printf("stop ordered, pid %d\n", (int)pid);
+		printf("stop ordered, pid %d\n", (int)order.pid);
 		return (CONTACT_FINE);
 	}
-	while (kill(pid, 0) == 0 || errno == EPERM)
+	while (kill(order.pid, 0) == 0 || errno == EPERM)
 		nap();
-	printf("stopped, pid %d\n", (int)pid);
+	printf("stopped, pid %d\n", (int)order.pid);
 	return (CONTACT_FINE);
 }
 
