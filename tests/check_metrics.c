@@ -609,30 +609,104 @@ START_TEST(every_item_of_the_manual_is_a_metric)
 }
 END_TEST
 
+/* Check that a query asks for metrics that there are.  Returns how many it
+ * names. */
+static unsigned
+check_query(const char *query, const char *metrics)
+{
+	static const char letters[] = "abcdefghijklmnopqrstuvwxyz_";
+	char type[160], *bucket;
+	unsigned names = 0;
+	size_t len;
+
+	for (const char *at = query; *at != '\0'; at += len) {
+		len = strspn(at, letters);
+		if (strncmp(at, "penstock_", 9) == 0 ||
+		    strncmp(at, "process_", 8) == 0) {
+			snprintf(type, sizeof(type), "\n# TYPE %.*s", (int)len,
+			    at);
+			if ((bucket = strstr(type, "_bucket")) != NULL)
+				*bucket = '\0';
+			strcat(type, " ");
+			ck_assert_msg(strstr(metrics, type) != NULL,
+			    "no metric%s", type + 7);
+			names++;
+		}
+		len += len == 0;
+	}
+	return (names);
+}
+
 START_TEST(alerts_are_on_metrics_that_there_are)
 {
-	char *rules = read_source("etc/penstock.rules.yml"), *text, *bucket;
-	const char *at = rules;
+	char *rules = read_source("etc/penstock.rules.yml"), *text, *line;
+	char *rest = rules;
 	unsigned names = 0;
 
 	start();
 	text = print_metrics(false);
-	while ((at = strstr(at, "penstock_")) != NULL) {
-		size_t len = strspn(at, "abcdefghijklmnopqrstuvwxyz_");
-		char type[160];
-
-		snprintf(type, sizeof(type), "\n# TYPE %.*s", (int)len, at);
-		if ((bucket = strstr(type, "_bucket")) != NULL)
-			*bucket = '\0';
-		strcat(type, " ");
-		ck_assert_msg(strstr(text, type) != NULL, "no metric %s",
-		    type);
-		names++;
-		at += len;
-	}
+	while ((line = strsep(&rest, "\n")) != NULL)
+		if (line[strspn(line, " ")] != '#')
+			names += check_query(line, text);
 	ck_assert_uint_gt(names, 8);
 	free(text);
 	free(rules);
+	end();
+}
+END_TEST
+
+static bool
+overlap(const struct json_value *one, const struct json_value *other)
+{
+	uint64_t x = json_u64(json_get(one, "x"));
+	uint64_t y = json_u64(json_get(one, "y"));
+	uint64_t to_x = json_u64(json_get(other, "x"));
+	uint64_t to_y = json_u64(json_get(other, "y"));
+
+	return (x < to_x + json_u64(json_get(other, "w")) &&
+	    to_x < x + json_u64(json_get(one, "w")) &&
+	    y < to_y + json_u64(json_get(other, "h")) &&
+	    to_y < y + json_u64(json_get(one, "h")));
+}
+
+static void
+check_panel(const struct json_value *panel, const char *metrics)
+{
+	const char *title = json_text(json_get(panel, "title"));
+
+	JSON_EACH(target, json_get(panel, "targets"))
+		ck_assert_msg(check_query(json_text(json_get(target, "expr")),
+		    metrics) > 0, "%s asks for nothing", title);
+	if (strcmp(json_text(json_get(panel, "type")), "row") != 0)
+		ck_assert_msg(json_count(json_get(panel, "targets")) > 0,
+		    "%s shows nothing", title);
+	for (const struct json_value *next = panel->next; next != NULL;
+	    next = next->next)
+		ck_assert_msg(!overlap(json_get(panel, "gridPos"),
+		    json_get(next, "gridPos")), "%s lies over %s", title,
+		    json_text(json_get(next, "title")));
+}
+
+START_TEST(the_dashboard_is_of_metrics_that_there_are)
+{
+	char *source = read_source("etc/penstock-dashboard.json"), *text;
+	struct json_value *whole = json_read(source, strlen(source));
+	unsigned panels = 0;
+
+	ck_assert_ptr_nonnull(whole);
+	start();
+	text = print_metrics(false);
+	JSON_EACH(panel, json_get(whole, "panels")) {
+		check_panel(panel, text);
+		panels++;
+	}
+	ck_assert_uint_gt(panels, 20);
+	JSON_EACH(variable, json_get(json_get(whole, "templating"), "list"))
+		(void)check_query(json_text(json_get(variable, "definition")),
+		    text);
+	free(text);
+	json_free(whole);
+	free(source);
 	end();
 }
 END_TEST
@@ -657,4 +731,5 @@ RUN_TESTS("metrics",
     a_connection_that_is_being_written_is_not_told,
     every_metric_is_an_item_of_the_manual,
     every_item_of_the_manual_is_a_metric,
-    alerts_are_on_metrics_that_there_are)
+    alerts_are_on_metrics_that_there_are,
+    the_dashboard_is_of_metrics_that_there_are)
