@@ -24,6 +24,7 @@ enum {
 	CONF_LISTENERS_MAX = 64,
 	CONF_HANDLERS_MAX = 32,
 	CONF_FIELDS_MAX = 16,
+	CONF_RATIO_ONE = 1000000,	/* a ratio that is all */
 };
 
 enum conf_protocol {
@@ -169,6 +170,12 @@ struct conf_monitor {
 	size_t naddresses;
 };
 
+struct conf_tracing {
+	char *endpoint;			/* ""; there is none, and no spans */
+	unsigned sample_ratio;		/* of CONF_RATIO_ONE requests */
+	char *service_name;
+};
+
 struct conf {
 	char *path;			/* the file, as it was named */
 	unsigned workers;		/* 0: see conf_worker_count() */
@@ -190,6 +197,7 @@ struct conf {
 					   unless the file has its own */
 	size_t nhandlers;
 	struct conf_monitor monitor;
+	struct conf_tracing tracing;
 };
 
 /* What is wrong with a file: one entry per mistake, in the order of the

@@ -282,6 +282,17 @@ static const struct conf_key monitor_keys[] = {
 	{ .name = NULL }
 };
 
+static const struct conf_key tracing_keys[] = {
+	{ .name = "endpoint", .type = CONF_ENDPOINT,
+	  AT(conf_tracing, endpoint), .max = 1023 },
+	{ .name = "sample_ratio", .type = CONF_RATIO,
+	  AT(conf_tracing, sample_ratio), .initial = CONF_RATIO_ONE / 100 },
+	{ .name = "service_name", .type = CONF_STRING,
+	  AT(conf_tracing, service_name), .min = 1, .max = 255,
+	  .initial_text = "penstock" },
+	{ .name = NULL }
+};
+
 const struct conf_key conf_keys[] = {
 	{ .name = "workers", .type = CONF_UINT, AT(conf, workers),
 	  .max = CONF_WORKERS_MAX },
@@ -319,6 +330,8 @@ const struct conf_key conf_keys[] = {
 	  .keys = handler_keys, .group_size = sizeof(struct conf_handler) },
 	{ .name = "monitor", .type = CONF_GROUP, AT(conf, monitor),
 	  .keys = monitor_keys },
+	{ .name = "tracing", .type = CONF_GROUP, AT(conf, tracing),
+	  .keys = tracing_keys },
 	{ .name = NULL }
 };
 
@@ -410,6 +423,7 @@ init_field(const struct conf_key *key, void *base)
 		return;
 	case CONF_UINT:
 	case CONF_TIME:
+	case CONF_RATIO:
 	case CONF_CHOICE:
 	case CONF_KIND:
 		*(unsigned *)field = (unsigned)key->initial;
@@ -419,6 +433,7 @@ init_field(const struct conf_key *key, void *base)
 		return;
 	case CONF_STRING:
 	case CONF_REPLY:
+	case CONF_ENDPOINT:
 	case CONF_NAME:
 	case CONF_HANDLER:
 	case CONF_PATH:
@@ -496,11 +511,13 @@ free_field(const struct conf_key *key, void *base)
 	case CONF_UINT:
 	case CONF_SIZE:
 	case CONF_TIME:
+	case CONF_RATIO:
 	case CONF_CHOICE:
 	case CONF_KIND:
 		return;
 	case CONF_STRING:
 	case CONF_REPLY:
+	case CONF_ENDPOINT:
 	case CONF_NAME:
 	case CONF_HANDLER:
 	case CONF_PATH:
@@ -617,6 +634,9 @@ conf_key_print_allowed(FILE *out, const struct conf_key *key)
 	case CONF_TIME:
 		print_time_range(out, key);
 		return;
+	case CONF_RATIO:
+		fputs("a number from 0 to 1", out);
+		return;
 	case CONF_CHOICE:
 	case CONF_KIND:
 		print_choices(out, key->choices);
@@ -627,6 +647,9 @@ conf_key_print_allowed(FILE *out, const struct conf_key *key)
 	case CONF_REPLY:
 		print_length(out, key);
 		fputs(", or \"close\" to close the connection instead", out);
+		return;
+	case CONF_ENDPOINT:
+		fputs("empty (off) or as " CONF_ENDPOINT_EXAMPLE, out);
 		return;
 	case CONF_NAME:
 		fprintf(out, "a string of %" PRIu64 " to %" PRIu64 " letters, "

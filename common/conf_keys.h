@@ -22,10 +22,12 @@ enum conf_type {
 	CONF_UINT,		/* unsigned */
 	CONF_SIZE,		/* size_t, bytes */
 	CONF_TIME,		/* unsigned, ms; the file has seconds */
+	CONF_RATIO,		/* unsigned, millionths; the file has 0 to 1 */
 	CONF_CHOICE,		/* an enum that numbers the choices from 0 */
 	CONF_KIND,		/* the same; some keys belong to some kinds */
 	CONF_STRING,		/* char *, owned */
 	CONF_REPLY,		/* the same; "" where the file has "close" */
+	CONF_ENDPOINT,		/* the same; "", or see conf_endpoint_parse() */
 	CONF_NAME,		/* the same; unique within its list */
 	CONF_HANDLER,		/* the same; names a handler */
 	CONF_PATH,		/* the same; a path of HTTP */

@@ -211,12 +211,17 @@ conf_print_value(FILE *out, const struct conf_key *key, const void *base,
 	case CONF_TIME:
 		print_time(out, *(const unsigned *)field);
 		return;
+	case CONF_RATIO:
+		conf_print_float(out, *(const unsigned *)field /
+		    (double)CONF_RATIO_ONE);
+		return;
 	case CONF_CHOICE:
 	case CONF_KIND:
 		conf_print_string(out,
 		    key->choices[*(const unsigned *)field], SIZE_MAX);
 		return;
 	case CONF_STRING:
+	case CONF_ENDPOINT:
 	case CONF_NAME:
 	case CONF_HANDLER:
 	case CONF_PATH:
