@@ -47,10 +47,16 @@ table_size(uint32_t records)
 }
 
 static size_t
+ring_size(void)
+{
+	return (page_align(sizeof(struct spans)));
+}
+
+static size_t
 mapping_size(uint32_t records)
 {
 	return (page_align(sizeof(struct counters_map)) +
-	    COUNTERS_BLOCKS * table_size(records));
+	    COUNTERS_BLOCKS * (table_size(records) + ring_size()));
 }
 
 int
@@ -187,6 +193,17 @@ counters_records(const struct counters *counters, unsigned block)
 
 	return ((struct conn_record *)(void *)(tables +
 	    block * table_size(counters->records)));
+}
+
+struct spans *
+counters_spans(const struct counters *counters, unsigned block)
+{
+	uint8_t *base = (uint8_t *)counters->map;
+
+	return ((struct spans *)(void *)(base +
+	    page_align(sizeof(struct counters_map)) +
+	    COUNTERS_BLOCKS * table_size(counters->records) +
+	    block * ring_size()));
 }
 
 bool

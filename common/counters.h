@@ -17,6 +17,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "common/spans.h"
+
 enum {
 	COUNTERS_VERSION = 2,
 	/* The workers that one slot can have at a time: one that starts, one
@@ -104,6 +106,8 @@ struct counters_worker {
 	uint64_t buffered;	/* gauge: bytes held for messages and replies */
 	uint64_t buffered_peak;
 	uint64_t accept_pauses;	/* times that descriptors ran out */
+	uint64_t spans;		/* put into the ring */
+	uint64_t spans_dropped;	/* not: it was full */
 	uint64_t lag_peak_us;	/* the latest that the tick ever ran */
 	struct histogram lag;	/* how much later than due each tick ran */
 } __attribute__((aligned(64)));
@@ -167,7 +171,11 @@ struct counters_map {
 	uint64_t conns_begun;	/* where connection ids come from; atomic */
 	struct counters_block block[COUNTERS_BLOCKS];
 	/* struct conn_record [COUNTERS_BLOCKS][records], page-aligned */
+	/* struct spans [COUNTERS_BLOCKS], likewise */
 };
+
+_Static_assert((int)SPANS_BLOCKS == (int)COUNTERS_BLOCKS,
+    "each block has a ring");
 
 /* One mapping, as a process sees it. */
 struct counters {
@@ -197,6 +205,9 @@ int counters_watch(struct counters *);
 
 /* The table of one block. */
 struct conn_record *counters_records(const struct counters *, unsigned block);
+
+/* The ring of one block. */
+struct spans *counters_spans(const struct counters *, unsigned block);
 
 /*
  * The numbers [*first, *end) of records, from number i on, whose pages are

@@ -67,11 +67,13 @@
 	E(MONITOR_HUNG,		"monitor_hung")				\
 	E(MONITOR_FAILED,	"monitor_failed")			\
 	E(CLOSE_ORDERED,	"close_ordered")			\
+	E(SPANS_LOST,		"spans_lost")				\
 	/* clients */							\
 	E(CONN_OPEN,		"conn_open")				\
 	E(CONN_CLOSE,		"conn_close")				\
 	E(CONN_REJECTED,	"conn_rejected")			\
 	E(CONN_ERROR,		"conn_error")				\
+	E(REQUEST,		"request")				\
 	E(ACCEPT_PAUSED,	"accept_paused")			\
 	E(MEMORY_CAP,		"memory_cap")				\
 	/* the log itself */						\

@@ -14,6 +14,7 @@
 
 #include "common/conf.h"
 #include "common/counters.h"
+#include "common/spans.h"
 #include "common/status.h"
 
 /* A listening socket to accept from. */
@@ -45,6 +46,7 @@ struct heritage {
 	int work;			/* the work channel: common/exec.h */
 	/* Of the monitor alone: */
 	struct status status;		/* to be read */
+	struct spans_taken spans;	/* a worker can only read it */
 	char *const *listener_names;	/* by number, of all that ever were */
 	size_t nlistener_names;
 	char *const *handler_names;

@@ -209,6 +209,7 @@ save_server(struct state *state, const struct master *master)
 		saved->log = log_fd();
 	saved->pid_file = pidfile->fd;
 	saved->status = master->status.fd;
+	saved->spans = master->spans.fd;
 	saved->version = strdup(PENSTOCK_VERSION);
 	saved->program = strdup(master->upgrade.path);
 	saved->pid_path = strdup(pidfile->path != NULL ? pidfile->path : "");
@@ -365,6 +366,10 @@ prepare_counters(struct master *master, const struct state *state,
 	if (status_open(&master->status, state->server->status, true) == -1) {
 		master->status = (struct status){ .fd = -1 };
 		return (fail(why, "status"));
+	}
+	if (spans_open(&master->spans, state->server->spans) == -1) {
+		master->spans = (struct spans_taken){ .fd = -1 };
+		return (fail(why, "spans"));
 	}
 	return (0);
 }

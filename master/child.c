@@ -113,7 +113,7 @@ close_the_rest(const struct heritage *heritage)
 
 /* A worker writes to the mapping of its own slot alone. */
 static int
-seal_counters(struct heritage *heritage)
+seal_mappings(struct heritage *heritage)
 {
 	for (size_t i = 0; i < heritage->ncounters; i++) {
 		if (i != heritage->slot &&
@@ -121,6 +121,9 @@ seal_counters(struct heritage *heritage)
 			return (-1);
 		heritage->counters[i].fd = -1;
 	}
+	if (spans_seal(&heritage->spans) == -1)
+		return (-1);
+	heritage->spans.fd = -1;
 	return (0);
 }
 
@@ -136,7 +139,7 @@ become(struct master *master, struct heritage *heritage,
 	 * us. */
 	if (master->daemon_fd != -1 && !log_is_stderr())
 		fd_redirect_to_null(STDERR_FILENO);
-	if (seal_counters(heritage) == 0 && close_the_rest(heritage) == 0 &&
+	if (seal_mappings(heritage) == 0 && close_the_rest(heritage) == 0 &&
 	    privileges_drop(identity) == 0)
 		status = master->worker->main(heritage);
 	else
@@ -158,6 +161,7 @@ fill_heritage(struct heritage *heritage, const struct master *master,
 		.counters = (struct counters *)(uintptr_t)master->counters,
 		.ncounters = master->nslots,
 		.block = child->block,
+		.spans = master->spans,
 	};
 	memcpy(heritage->listener_number, generation->listener_number,
 	    sizeof(heritage->listener_number));

@@ -259,6 +259,7 @@ become(const struct executor *executor, const struct pairs *pairs)
 	for (size_t i = 0; i < executor->master->nslots; i++)
 		counters_free(&executor->master->counters[i]);
 	status_free(&executor->master->status);
+	spans_free(&executor->master->spans);
 	heritage.threads = heritage_share(&heritage, executor->conf->threads);
 	program_host(executor->master->executor, &heritage,
 	    &generation->identity, &fds);

@@ -222,6 +222,7 @@ master_free(struct master *master)
 	registry_free(&master->listener_names);
 	registry_free(&master->handler_names);
 	status_free(&master->status);
+	spans_free(&master->spans);
 	probation_end(master);
 	upgrade_free(&master->upgrade);
 	generation_release(master->running);
@@ -288,7 +289,8 @@ serve(struct master *master, struct conf *conf)
 	    F_STR("file", master->conf_path));
 	limits_raise();
 	master->started = (int64_t)time(NULL);
-	if (start_loop(master) == -1 || status_new(&master->status) == -1) {
+	if (start_loop(master) == -1 || status_new(&master->status) == -1 ||
+	    spans_new(&master->spans) == -1) {
 		conf_free(conf);
 		return (fail("event loop", strerror(errno)));
 	}
@@ -413,6 +415,7 @@ master_main(int argc, char *argv[], const struct roles *roles)
 	master.reload.log_fd = -1;
 	master.probation.program = -1;
 	master.status.fd = -1;
+	master.spans.fd = -1;
 	master.pidfile.fd = -1;
 	TAILQ_INIT(&master.children);
 	TAILQ_INIT(&master.leaving);

@@ -223,7 +223,8 @@ monitor_child_use_log(struct master *master)
  * Birth.
  */
 
-/* All that it looks at, it can read and no more. */
+/* All that it looks at, it can read and no more; how far it has read the spans,
+ * it tells. */
 static int
 seal(struct heritage *heritage)
 {
@@ -284,6 +285,7 @@ fill_heritage(struct heritage *heritage, struct master *master)
 		.counters = master->counters,
 		.ncounters = master->nslots,
 		.status = master->status,
+		.spans = master->spans,
 		.listener_names = master->listener_names.names,
 		.nlistener_names = master->listener_names.n,
 		.handler_names = master->handler_names.names,

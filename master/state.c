@@ -69,6 +69,7 @@ static const struct field server_fields[] = {
 	FD(state_server, log),
 	FD(state_server, pid_file),
 	FD(state_server, status),
+	FD(state_server, spans),
 	FD(state_server, previous),
 	STRING(state_server, version),
 	STRING(state_server, program),
@@ -693,8 +694,9 @@ check_server(struct reader *reader, const struct state *state)
 		    "before, is missing"));
 	if (server->task == STATE_TASK_ROLLBACK && server->back == 0)
 		return (refuse(reader, "nowhere to go back to"));
-	if (server->status == -1 || *server->program != '/')
-		return (refuse(reader, "status or program is missing"));
+	if (server->status == -1 || server->spans == -1 ||
+	    *server->program != '/')
+		return (refuse(reader, "status, spans or program is missing"));
 	return (0);
 }
 

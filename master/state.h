@@ -46,6 +46,7 @@ struct state_server {
 	int log;
 	int pid_file;
 	int status;
+	int spans;
 	int previous;			/* the program that wrote this */
 	char *version;			/* of that program */
 	char *program;			/* its path, where the next one will

@@ -256,6 +256,19 @@ put_handovers(const struct text *text)
 		    PRIu64 "\n", fates[i].name, counter_get(fates[i].value));
 }
 
+static void
+put_spans(const struct text *text)
+{
+	const struct spans_map *spans = text->view->heritage->spans.map;
+
+	one(text, "penstock_spans_exported", "counter",
+	    "Spans that the collector has taken.",
+	    (int64_t)counter_get(&spans->exported));
+	one(text, "penstock_spans_lost", "counter",
+	    "Spans that the collector refused, or did not answer for.",
+	    (int64_t)counter_get(&spans->lost));
+}
+
 /*
  * Processes.
  */
@@ -474,6 +487,7 @@ metrics_print(FILE *out, const struct view *view, bool open)
 	put_server(&text);
 	put_orders(&text);
 	put_handovers(&text);
+	put_spans(&text);
 	put_workers(&text);
 	put_other_deaths(&text);
 	put_counters(&text);

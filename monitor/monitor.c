@@ -12,6 +12,7 @@
 #include "common/log.h"
 #include "common/loop.h"
 #include "common/title.h"
+#include "monitor/exporter.h"
 #include "monitor/front.h"
 #include "monitor/pages.h"
 
@@ -31,6 +32,7 @@ struct monitor {
 	struct channel *channel;
 	struct event *tick;
 	struct front *front;
+	struct exporter *exporter;		/* NULL: tracing is off */
 	struct pages pages;
 	uint64_t leave_ms;			/* at the latest; 0: stay */
 	uint64_t beat_ms;			/* when the next is due */
@@ -129,6 +131,7 @@ on_tick(evutil_socket_t fd, short what, void *arg)
 	(void)fd;
 	(void)what;
 	beat(monitor);
+	exporter_tick(monitor->exporter);
 	log_flush_suppressed();
 }
 
@@ -146,6 +149,7 @@ start(struct monitor *monitor)
 	monitor->channel = channel_new(monitor->base, heritage->channel,
 	    CTL_FROM_MASTER, &callbacks, monitor);
 	monitor->front = front_new(monitor->base, heritage, answer, monitor);
+	monitor->exporter = exporter_new(monitor->base, heritage);
 	monitor->tick = event_new(monitor->base, -1, EV_PERSIST, on_tick,
 	    monitor);
 	if (monitor->channel == NULL || monitor->front == NULL ||
@@ -159,8 +163,11 @@ start(struct monitor *monitor)
 static bool
 is_over(const struct monitor *monitor)
 {
-	return (monitor->leave_ms != 0 && (front_is_quiet(monitor->front) ||
-	    clock_ms() >= monitor->leave_ms));
+	if (monitor->leave_ms == 0)
+		return (false);
+	return ((front_is_quiet(monitor->front) &&
+	    exporter_is_idle(monitor->exporter)) ||
+	    clock_ms() >= monitor->leave_ms);
 }
 
 static int
@@ -196,6 +203,7 @@ monitor_main(struct heritage *heritage)
 	if (monitor.tick != NULL)
 		event_free(monitor.tick);
 	front_free(monitor.front);
+	exporter_free(monitor.exporter);
 	channel_free(monitor.channel);
 	event_base_free(monitor.base);
 	return (status);

@@ -95,6 +95,19 @@ put_server(struct json *json, const struct view *view)
 }
 
 static void
+put_tracing(struct json *json, const struct view *view)
+{
+	const struct conf_tracing *conf = &view->heritage->conf->tracing;
+	const struct spans_map *spans = view->heritage->spans.map;
+
+	json_open(json, "tracing", '{');
+	json_string(json, "endpoint", conf->endpoint);
+	json_number(json, "exported", counter_get(&spans->exported));
+	json_number(json, "lost", counter_get(&spans->lost));
+	json_close(json, '}');
+}
+
+static void
 put_slot(struct json *json, const struct view *view, unsigned slot)
 {
 	const struct status_process *worker = view_worker(view, slot);
@@ -312,6 +325,7 @@ status_page_print(FILE *out, const struct view *view)
 	json_seconds(&json, "clock_seconds", view->now_ms * 1000);
 	put_server(&json, view);
 	put_orders(&json, view);
+	put_tracing(&json, view);
 	put_slots(&json, view);
 	put_listeners(&json, view);
 	put_handlers(&json, view);

@@ -40,7 +40,10 @@ static struct conf_handler handlers[] = {
 	{ .name = discard, .type = CONF_HANDLER_DISCARD },
 	{ .name = upper, .type = CONF_HANDLER_COMMAND },
 };
+static char endpoint[] = "http://127.0.0.1:4318/v1/traces";
+static char service[] = "odd \"name\"";
 static struct conf conf = {
+	.tracing = { .endpoint = endpoint, .service_name = service },
 	.listeners = &listener, .nlisteners = 1,
 	.handlers = handlers, .nhandlers = 3,
 };
@@ -92,6 +95,7 @@ start(void)
 	for (unsigned i = 0; i < SLOTS; i++)
 		ck_assert_int_eq(counters_new(&slots[i], i, RECORDS), 0);
 	ck_assert_int_eq(status_new(&heritage.status), 0);
+	ck_assert_int_eq(spans_new(&heritage.spans), 0);
 	tell(STATUS_RUNNING, SLOTS);
 }
 
@@ -101,6 +105,7 @@ end(void)
 	for (unsigned i = 0; i < SLOTS; i++)
 		counters_free(&slots[i]);
 	status_free(&heritage.status);
+	spans_free(&heritage.spans);
 }
 
 /* The text of /metrics; the caller frees it. */

@@ -19,7 +19,7 @@
 
 /* One of each record, held together as it should be. */
 #define HEAD	"penstock-state 2\n"
-#define SERVER	"server 0 1 3 2 3 9 1700000000 10 11 12 13 \"0.1\" \"/sbin/p\" \"pid\" \"\"\n"
+#define SERVER	"server 0 1 3 2 3 9 1700000000 10 11 12 14 13 \"0.1\" \"/sbin/p\" \"pid\" \"\"\n"
 #define NAMES	"listener \"a\"\nhandler \"echo\"\n"
 #define GENERATIONS							\
 	"generation 2 0 1 0 0 0 \"conf\" \"old\"\n"			\

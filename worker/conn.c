@@ -590,15 +590,21 @@ answer(struct conn *conn, const struct proto_message *message,
 {
 	struct handler *handler = handler_of(conn, message);
 	struct counters_listener *counters = conn->listener->counters;
+	enum span_result result = SPAN_SILENT;
 	struct payload reply = { .len = 0 };
+	bool later = false;
 	int sent = 0;
 
+	if (conn_worker(conn)->tracing.on)
+		trace_begin(conn, handler, NULL, NULL);
 	switch (handler->kind->handle(handler, conn, message, &reply)) {
 	case HANDLER_REPLY:
 		counter_add(&counters->messages_out, 1);
+		result = SPAN_REPLIED;
 		sent = reply_in_turn(conn, exchange, &reply);
 		break;
 	case HANDLER_BUSY:
+		result = SPAN_BUSY;
 		sent = reply_text(conn, handler->conf->busy, exchange);
 		break;
 	case HANDLER_FULL:
@@ -608,10 +614,13 @@ answer(struct conn *conn, const struct proto_message *message,
 			sent = reply_silence(conn, exchange);
 		break;
 	case HANDLER_LATER:
+		later = true;
 		break;
 	}
 	counter_add(&counters->messages_in, 1);
 	counter_add(&conn_record(conn)->messages, 1);
+	if (!later && trace_is_told(conn_worker(conn)))
+		trace_end(conn, result);
 	return (sent == -1 ? ANSWER_FAILED : ANSWERED);
 }
 
@@ -1067,6 +1076,24 @@ announce_end(struct conn *conn, const struct request *request)
 	conn->reason = CLOSE_DRAIN;
 }
 
+static enum span_result
+span_result_of(const struct request *request)
+{
+	switch ((enum request_result)request->result) {
+	case REQUEST_REPLIED:
+		break;
+	case REQUEST_SILENT:
+		return (SPAN_SILENT);
+	case REQUEST_BUSY:
+		return (SPAN_BUSY);
+	case REQUEST_TIMEOUT:
+		return (SPAN_TIMEOUT);
+	case REQUEST_FAILED:
+		return (SPAN_FAILED);
+	}
+	return (SPAN_REPLIED);
+}
+
 /* The first request is done: send its reply, which stands in its own buffer
  * unless it is given. */
 static void
@@ -1085,6 +1112,9 @@ finish_first(struct conn *conn, const struct payload *given)
 		(void)fail(conn);
 		conn->broken = true;
 	}
+	if (request->queue != NULL)
+		trace_end_later(conn_worker(conn), request,
+		    span_result_of(request));
 	request_free(conn_worker(conn), request);
 }
 

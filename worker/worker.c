@@ -180,6 +180,7 @@ worker_init(struct worker *worker)
 {
 	const struct heritage *heritage = worker->heritage;
 
+	tracing_init(worker);
 	buffer_pool_init(&worker->buffers, heritage->conf->max_buffered,
 	    worker->counters);
 	if ((worker->scratch = malloc(WORKER_SCRATCH)) == NULL ||

@@ -24,6 +24,7 @@
 #include "worker/listener.h"
 #include "worker/output.h"
 #include "worker/taker.h"
+#include "worker/trace.h"
 #include "worker/queue.h"
 
 enum {
@@ -53,6 +54,7 @@ struct worker {
 	struct drain drain;
 	struct giver giver;
 	struct taker_list takers;
+	struct tracing tracing;
 	struct counters_worker *counters;	/* borrowed: our block's */
 	uint64_t now_ms;			/* coarse; as of this event */
 	uint64_t tick_us;			/* the last tick */
