@@ -15,7 +15,7 @@
 
 /* Tests build a program that speaks another one. */
 #ifndef CTL_VERSION
-#define CTL_VERSION 1
+#define CTL_VERSION 2
 #endif
 
 enum {

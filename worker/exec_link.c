@@ -235,6 +235,7 @@ static void
 fill_facts(const struct request *request, struct exec_request *facts)
 {
 	const struct conn_record *record = conn_record(request->conn);
+	struct trace_context context;
 
 	*facts = (struct exec_request){
 		.tag = request->tag,
@@ -248,6 +249,12 @@ fill_facts(const struct request *request, struct exec_request *facts)
 		.http_len = (uint32_t)http_len(request),
 	};
 	memcpy(facts->peer, record->peer, sizeof(facts->peer));
+	if (request->trace == NULL)
+		return;
+	trace_context_of(request->trace, &context);
+	facts->traced = context.sampled ? EXEC_SAMPLED : EXEC_UNSAMPLED;
+	memcpy(facts->trace, context.trace, sizeof(facts->trace));
+	memcpy(facts->span, context.span, sizeof(facts->span));
 }
 
 /* The bytes that go before the payload. */
