@@ -50,8 +50,8 @@ put_time(struct json *json, const char *name, const struct otlp_batch *batch,
 {
 	char text[24];
 
-	snprintf(text, sizeof(text), "%" PRId64,
-	    (int64_t)(us * NS_PER_US) + batch->epoch_ns);
+	snprintf(text, sizeof(text), "%" PRIu64,
+	    us * NS_PER_US + (uint64_t)batch->epoch_ns);
 	json_string(json, name, text);
 }
 
