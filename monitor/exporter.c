@@ -32,7 +32,8 @@ struct exporter {
 	uint64_t due_ms;			/* the next batch, if it is small;
 						   or any, after a failure */
 	unsigned failures;			/* in a row */
-	bool busy;				/* the batch is on its way: */
+	struct evhttp_request *request;		/* the batch is on its way: */
+	uint64_t posted_ms;
 	size_t n;
 	struct span spans[EXPORTER_BATCH];
 	unsigned slots[EXPORTER_BATCH];
@@ -153,7 +154,7 @@ on_answer(struct evhttp_request *request, void *arg)
 	int code = request == NULL ? 0 :
 	    evhttp_request_get_response_code(request);
 
-	exporter->busy = false;
+	exporter->request = NULL;
 	take(exporter);
 	if (code < 200 || code > 299) {
 		fail(exporter, code);
@@ -210,12 +211,25 @@ post(struct exporter *exporter)
 		return (-1);
 	/* It owns the request from here on; a failure at once is told of
 	 * before this returns. */
-	exporter->busy = true;
+	exporter->request = request;
+	exporter->posted_ms = clock_ms();
 	result = evhttp_make_request(exporter->conn, request, EVHTTP_REQ_POST,
 	    exporter->path);
 	if (result == -1)
-		exporter->busy = false;
+		exporter->request = NULL;
 	return (result);
+}
+
+/* libevent's patience begins anew with each byte. */
+static void
+check_patience(struct exporter *exporter)
+{
+	if (clock_ms() - exporter->posted_ms < EXPORTER_TIMEOUT_S * 1000)
+		return;
+	evhttp_cancel_request(exporter->request);
+	exporter->request = NULL;
+	take(exporter);
+	fail(exporter, 0);
 }
 
 void
@@ -223,8 +237,12 @@ exporter_tick(struct exporter *exporter)
 {
 	uint64_t now_ms = clock_ms(), ready;
 
-	if (exporter == NULL || exporter->busy)
+	if (exporter == NULL)
 		return;
+	if (exporter->request != NULL) {
+		check_patience(exporter);
+		return;
+	}
 	ready = count_all(exporter);
 	if (now_ms < exporter->due_ms && (exporter->failures > 0 ||
 	    ready < EXPORTER_BATCH))
@@ -243,10 +261,10 @@ exporter_is_idle(struct exporter *exporter)
 {
 	if (exporter == NULL)
 		return (true);
-	if (!exporter->busy && exporter->failures == 0)
+	if (exporter->request == NULL && exporter->failures == 0)
 		exporter->due_ms = 0;
 	exporter_tick(exporter);
-	return (!exporter->busy);
+	return (exporter->request == NULL);
 }
 
 /*

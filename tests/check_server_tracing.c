@@ -392,6 +392,22 @@ START_TEST(what_a_collector_refuses_is_lost_and_counted)
 }
 END_TEST
 
+START_TEST(a_collector_that_drips_is_given_up)
+{
+	struct server *srv = start("workers = 1;\n" TRACED("1.0"), FRAMES(""));
+
+	set_mood(srv, "drip", true);
+	echo(5);
+	server_expect(srv, "event=spans_lost status=0");
+	set_mood(srv, "drip", false);
+	echo(5);
+	await(metric(srv, "penstock_spans_exported_total") +
+	    metric(srv, "penstock_spans_lost_total") == 10);
+	await(count_spans(srv, REQUESTS) > 0);
+	end(srv);
+}
+END_TEST
+
 START_TEST(without_a_collector_all_goes_on)
 {
 	struct server *srv = server_start("workers = 1;\n" TRACED("1.0"),
@@ -455,5 +471,6 @@ RUN_TESTS("server: tracing",
     a_request_that_fails_has_a_status_and_stands_in_the_log,
     nobody_waits_for_a_collector_that_is_slow,
     what_a_collector_refuses_is_lost_and_counted,
+    a_collector_that_drips_is_given_up,
     without_a_collector_all_goes_on,
     no_span_is_missing_after_reload_upgrade_and_the_monitors_death)

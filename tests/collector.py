@@ -5,8 +5,9 @@ the published names and forms (opentelemetry-proto, trace/v1 and collector/v1).
     collector.py ADDRESS DIRECTORY
 
 Each span becomes a line of DIRECTORY/spans; what is wrong with a request becomes
-one of DIRECTORY/mistakes.  While DIRECTORY/slow is there, nothing is answered,
-and while DIRECTORY/refuse is there, all is answered 503.
+one of DIRECTORY/mistakes.  While DIRECTORY/slow is there, nothing is answered;
+while DIRECTORY/drip is there, an answer comes a byte at a time and has no end; and
+while DIRECTORY/refuse is there, all is answered 503.
 """
 import http.server
 import json
@@ -141,10 +142,21 @@ class Collector(http.server.BaseHTTPRequestHandler):
                                     separators=(",", ":")))
         self.note("spans", lines)
 
+    def drip(self):
+        self.wfile.write(b"HTTP/1.1 200 OK\r\nX-Long: ")
+        while os.path.exists(self.path_of("drip")):
+            self.wfile.write(b"x")
+            self.wfile.flush()
+            time.sleep(0.05)
+        self.close_connection = True
+
     def do_POST(self):
         body = self.rfile.read(int(self.headers["Content-Length"]))
         while os.path.exists(self.path_of("slow")):
             time.sleep(0.02)
+        if os.path.exists(self.path_of("drip")):
+            self.drip()
+            return
         code = 503 if os.path.exists(self.path_of("refuse")) else 200
         if code == 200:
             self.take(body)
