@@ -69,14 +69,6 @@ make_id(struct tracing *tracing, uint8_t *id, size_t n)
 	}
 }
 
-/* A request that has no other name is that of its connection, and the number of
- * its message there. */
-static void
-name_request(char text[SPAN_REQUEST_MAX], uint64_t conn, uint64_t number)
-{
-	snprintf(text, SPAN_REQUEST_MAX, "%" PRIu64 "-%" PRIu64, conn, number);
-}
-
 static void
 fill(struct span *span, const struct conn *conn, const struct handler *handler)
 {
@@ -95,6 +87,21 @@ fill(struct span *span, const struct conn *conn, const struct handler *handler)
 	span->begun_us = span->handled_us = 0;
 }
 
+static void
+place(struct tracing *tracing, struct trace *trace)
+{
+	struct span *span = &trace->span;
+
+	if (!trace->has_parent) {
+		make_id(tracing, span->trace, sizeof(span->trace));
+		memset(span->parent, 0, sizeof(span->parent));
+	}
+	make_id(tracing, span->id, sizeof(span->id));
+	make_id(tracing, span->handling, sizeof(span->handling));
+	trace->placed = true;
+}
+
+/* Most are not sampled, and leave here again with as little as can be. */
 void
 trace_begin(struct conn *conn, const struct handler *handler, const char *id,
     const struct trace_context *parent)
@@ -103,23 +110,21 @@ trace_begin(struct conn *conn, const struct handler *handler, const char *id,
 	struct trace *trace = &tracing->current;
 	struct span *span = &trace->span;
 
-	fill(span, conn, handler);
+	trace->placed = false;
+	trace->has_parent = parent != NULL;
+	*span->request = '\0';
 	if (id != NULL)
 		snprintf(span->request, sizeof(span->request), "%s", id);
-	else
-		name_request(span->request, span->conn,
-		    conn_record(conn)->messages + 1);
-	make_id(tracing, span->id, sizeof(span->id));
-	make_id(tracing, span->handling, sizeof(span->handling));
 	if (parent != NULL) {
-		trace->sampled = parent->sampled;
 		memcpy(span->trace, parent->trace, sizeof(span->trace));
 		memcpy(span->parent, parent->span, sizeof(span->parent));
-		return;
 	}
-	make_id(tracing, span->trace, sizeof(span->trace));
-	memset(span->parent, 0, sizeof(span->parent));
-	trace->sampled = next_random(tracing) < tracing->threshold;
+	trace->sampled = parent != NULL ? parent->sampled :
+	    next_random(tracing) < tracing->threshold;
+	if (!trace->sampled)
+		return;
+	place(tracing, trace);
+	fill(span, conn, handler);
 }
 
 struct trace *
@@ -131,6 +136,8 @@ trace_keep(struct worker *worker)
 	if (!worker->tracing.on || (trace = malloc(sizeof(*trace))) == NULL)
 		return (NULL);
 	*trace = worker->tracing.current;
+	if (!trace->placed)
+		place(&worker->tracing, trace);
 	return (trace);
 }
 
@@ -146,22 +153,36 @@ trace_context_of(const struct trace *trace, struct trace_context *context)
  * The end.
  */
 
+/* What has no other name is that message of its connection. */
+static const char *
+name_of(const struct trace *trace, uint64_t conn, uint64_t number,
+    char text[SPAN_REQUEST_MAX])
+{
+	if (trace != NULL && *trace->span.request != '\0')
+		return (trace->span.request);
+	snprintf(text, SPAN_REQUEST_MAX, "%" PRIu64 "-%" PRIu64, conn, number);
+	return (text);
+}
+
 static void
-leave_span(struct worker *worker, struct trace *trace, enum span_result result)
+leave_span(struct worker *worker, struct trace *trace, uint64_t number,
+    enum span_result result)
 {
 	struct tracing *tracing = &worker->tracing;
+	struct span *span = &trace->span;
 
 	if (!trace->sampled)
 		return;
-	trace->span.ended_us = clock_us();
-	trace->span.result = (uint8_t)result;
-	if (spans_put(tracing->ring, tracing->taken, &trace->span))
+	(void)name_of(trace, span->conn, number, span->request);
+	span->ended_us = clock_us();
+	span->result = (uint8_t)result;
+	if (spans_put(tracing->ring, tracing->taken, span))
 		counter_add(&worker->counters->spans, 1);
 	else
 		counter_add(&worker->counters->spans_dropped, 1);
 }
 
-/* trace may be NULL; then the request is called as it is without one. */
+/* trace may be NULL. */
 static void
 log_request(const struct trace *trace, uint64_t conn, uint64_t number,
     const char *listener, enum span_result result, uint64_t waited_us)
@@ -172,15 +193,14 @@ log_request(const struct trace *trace, uint64_t conn, uint64_t number,
 
 	if (!log_enabled(went_wrong ? LOG_LEVEL_INFO : LOG_LEVEL_DEBUG))
 		return;
-	if (trace != NULL) {
+	if (trace != NULL && trace->placed) {
 		trace_hex(hex, trace->span.trace, TRACE_ID_LEN);
 		of = hex;
 	}
-	name_request(name, conn, number);
 	/* What an executor does wrong may come by the thousand. */
 	LOG_WITH((went_wrong ? log_write_limited : log_write),
 	    went_wrong ? LOG_LEVEL_INFO : LOG_LEVEL_DEBUG, EVENT_REQUEST,
-	    F_STR("request", trace != NULL ? trace->span.request : name),
+	    F_STR("request", name_of(trace, conn, number, name)),
 	    F_U64("conn", conn), F_STR("listener", listener),
 	    F_STR("result", span_result_name((uint8_t)result)),
 	    F_U64("waited_us", waited_us), F_STR("trace", of));
@@ -202,7 +222,7 @@ trace_end(struct conn *conn, enum span_result result)
 	log_request(trace, conn_record(conn)->id, conn_record(conn)->messages,
 	    conn->listener->conf->name, result, 0);
 	if (trace != NULL)
-		leave_span(worker, trace, result);
+		leave_span(worker, trace, conn_record(conn)->messages, result);
 }
 
 void
@@ -219,5 +239,5 @@ trace_end_later(struct worker *worker, struct request *request,
 	if (trace == NULL)
 		return;
 	trace->span.begun_us = request->begun_us;
-	leave_span(worker, trace, result);
+	leave_span(worker, trace, request->number, result);
 }

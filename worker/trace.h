@@ -26,6 +26,10 @@ struct worker;
 struct trace {
 	struct span span;		/* as far as it is known */
 	bool sampled;
+	bool placed;			/* it has its ids: one that is not
+					   sampled needs them only if a handler
+					   is told */
+	bool has_parent;
 };
 
 struct tracing {
