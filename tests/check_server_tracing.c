@@ -279,6 +279,54 @@ START_TEST(a_handler_is_told_its_place_in_the_trace)
 }
 END_TEST
 
+/* A request of HTTP with these fields, and its reply. */
+static void
+ask_web(const char *fields)
+{
+	char text[1024];
+	int fd = client_connect(WEB_PORT);
+
+	snprintf(text, sizeof(text), "POST / HTTP/1.1\r\nHost: a\r\n"
+	    "Content-Length: 5\r\nConnection: close\r\n%s\r\nhello",
+	    fields);
+	client_send_text(fd, text);
+	read_exactly(fd, text, 15);
+	ck_assert_int_eq(memcmp(text, "HTTP/1.1 200 OK", 15), 0);
+	ck_assert_int_eq(client_read_to_end(fd), CLIENT_EOF);
+	close(fd);
+}
+
+#define CLIENTS_TRACE "4bf92f3577b34da6a3ce929d0e0e4736"
+
+START_TEST(a_client_of_http_may_say_its_place_and_the_requests_id)
+{
+	struct server *srv = start("workers = 1;\n" TRACED("0.0"),
+	    LISTENER("web", "9004", "http", "echo", ""));
+
+	/* Whoever is before us says what is sampled. */
+	ask_web("traceparent: 00-" CLIENTS_TRACE "-00f067aa0ba902b7-01\r\n"
+	    "X-Request-Id: my.request-1\r\n");
+	await(count_spans(srv, REQUESTS) == 1);
+	ck_assert_uint_eq(count_spans(srv, "\"traceId\":\"" CLIENTS_TRACE), 1);
+	ck_assert_uint_eq(count_spans(srv,
+	    "\"parentSpanId\":\"00f067aa0ba902b7\""), 1);
+	ck_assert_uint_eq(count_spans(srv,
+	    "\"penstock.request\":\"my.request-1\""), 1);
+	/* An id that may not be is not kept. */
+	ask_web("traceparent: 00-" CLIENTS_TRACE "-00f067aa0ba902b7-01\r\n"
+	    "X-Request-Id: a b\r\n");
+	await(count_spans(srv, REQUESTS) == 2);
+	ck_assert_uint_eq(count_spans(srv, "\"a b\""), 0);
+	/* These leave no span: not sampled, no place, two places. */
+	ask_web("traceparent: 00-" CLIENTS_TRACE "-00f067aa0ba902b7-00\r\n");
+	ask_web("traceparent: 00-" CLIENTS_TRACE "-0000000000000000-01\r\n");
+	ask_web("traceparent: 00-" CLIENTS_TRACE "-00f067aa0ba902b7-01\r\n"
+	    "traceparent: 00-" CLIENTS_TRACE "-00f067aa0ba902b7-01\r\n");
+	ck_assert(metric(srv, "penstock_worker_spans_total{slot=\"0\"}") == 2);
+	end(srv);
+}
+END_TEST
+
 START_TEST(a_request_that_is_not_sampled_says_so_and_leaves_no_span)
 {
 	struct server *srv = start("workers = 1;\n" TELLER TRACED("0.0"),
@@ -465,6 +513,7 @@ RUN_TESTS("server: tracing",
     a_sampled_request_leaves_a_span,
     at_level_debug_each_request_stands_in_the_log,
     a_handler_is_told_its_place_in_the_trace,
+    a_client_of_http_may_say_its_place_and_the_requests_id,
     a_request_that_is_not_sampled_says_so_and_leaves_no_span,
     about_so_many_are_sampled_as_configured,
     without_an_endpoint_handlers_are_told_nothing_of_traces,

@@ -584,6 +584,28 @@ handler_of(const struct conn *conn, const struct proto_message *message)
 	    message->http->route->handler_index]);
 }
 
+/* head is NULL unless the protocol is HTTP, which carries what its client says
+ * of it. */
+static void
+begin_trace(struct conn *conn, const struct handler *handler,
+    const struct http_head *head)
+{
+	struct trace_context parent;
+	char id[HTTP_REQUEST_ID_MAX + 1];
+	bool has_id = false, has_parent = false;
+
+	if (head != NULL && head->request_id.bytes != NULL) {
+		memcpy(id, head->request_id.bytes, head->request_id.len);
+		id[head->request_id.len] = '\0';
+		has_id = true;
+	}
+	if (head != NULL && head->traceparent.bytes != NULL)
+		has_parent = trace_context_parse(&parent,
+		    head->traceparent.bytes, head->traceparent.len);
+	trace_begin(conn, handler, has_id ? id : NULL,
+	    has_parent ? &parent : NULL);
+}
+
 static enum answered
 answer(struct conn *conn, const struct proto_message *message,
     struct http_exchange *exchange)
@@ -596,7 +618,7 @@ answer(struct conn *conn, const struct proto_message *message,
 	int sent = 0;
 
 	if (conn_worker(conn)->tracing.on)
-		trace_begin(conn, handler, NULL, NULL);
+		begin_trace(conn, handler, message->http);
 	switch (handler->kind->handle(handler, conn, message, &reply)) {
 	case HANDLER_REPLY:
 		counter_add(&counters->messages_out, 1);
