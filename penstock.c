@@ -5,6 +5,7 @@
 #include "common/title.h"
 #include "executor/executor.h"
 #include "master/master.h"
+#include "monitor/monitor.h"
 #include "worker/worker.h"
 
 int
@@ -18,7 +19,16 @@ main(int argc, char *argv[])
 		.name = "executor",
 		.main = executor_main,
 	};
+	static const struct role monitor = {
+		.name = "monitor",
+		.main = monitor_main,
+	};
+	static const struct roles roles = {
+		.worker = &worker,
+		.executor = &executor,
+		.monitor = &monitor,
+	};
 
 	title_init(argc, argv);
-	return (master_main(argc, argv, &worker, &executor));
+	return (master_main(argc, argv, &roles));
 }

@@ -24,6 +24,7 @@ enum {
 	CONF_LISTENERS_MAX = 64,
 	CONF_HANDLERS_MAX = 32,
 	CONF_FIELDS_MAX = 16,
+	CONF_RATIO_ONE = 1000000,	/* a ratio that is all */
 };
 
 enum conf_protocol {
@@ -99,6 +100,7 @@ struct conf_address {
 	socklen_t len;
 	bool from_wildcard;		/* one half of "*:port": the host may
 					   lack its address family */
+	bool from_default;		/* the file has none instead of it */
 };
 
 struct conf_keepalive {
@@ -167,6 +169,18 @@ struct conf_access_log {
 	enum log_format format;
 };
 
+struct conf_monitor {
+	bool enabled;
+	struct conf_address *addresses;
+	size_t naddresses;
+};
+
+struct conf_tracing {
+	char *endpoint;			/* ""; there is none, and no spans */
+	unsigned sample_ratio;		/* of CONF_RATIO_ONE requests */
+	char *service_name;
+};
+
 struct conf {
 	char *path;			/* the file, as it was named */
 	unsigned workers;		/* 0: see conf_worker_count() */
@@ -188,6 +202,8 @@ struct conf {
 	struct conf_handler *handlers;	/* the two built-in ones are the first,
 					   unless the file has its own */
 	size_t nhandlers;
+	struct conf_monitor monitor;
+	struct conf_tracing tracing;
 };
 
 /* What is wrong with a file: one entry per mistake, in the order of the
@@ -215,6 +231,9 @@ void conf_free(struct conf *);
 /* Print the configuration with every default, as a file that conf_load() reads
  * back to the same.  Returns -1 if the stream has failed. */
 int conf_print(FILE *, const struct conf *);
+
+/* A number that two configurations share if they print the same. */
+uint64_t conf_hash(const struct conf *);
 
 /* The number of workers that the configuration asks for: its own, or one for
  * each CPU that this process may use.  Never 0 nor above CONF_WORKERS_MAX. */

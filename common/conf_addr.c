@@ -276,6 +276,39 @@ conf_addr_parse(const char *text, struct conf_address into[2],
 	return into[1].text == NULL ? 1 : 2;
 }
 
+bool
+conf_endpoint_parse(const char *url, struct conf_address *address,
+    const char **path)
+{
+	static const char scheme[] = "http://";
+	struct conf_address parsed[2];
+	const char *must;
+	char host[64];
+	size_t len, n;
+
+	if (strncmp(url, scheme, strlen(scheme)) != 0)
+		return false;
+	url += strlen(scheme);
+	len = strcspn(url, "/");
+	if (url[len] != '/' || len >= sizeof(host))
+		return false;
+	*path = url + len;
+	/* As it stands in a request. */
+	for (const char *c = *path; *c != '\0'; c++)
+		if (*c <= ' ' || *c >= 0x7f || *c == '#')
+			return false;
+	memcpy(host, url, len);
+	host[len] = '\0';
+	n = conf_addr_parse(host, parsed, &must);
+	if (n == 1 && parsed[0].addr.ss_family != AF_UNIX) {
+		*address = parsed[0];
+		return true;
+	}
+	for (size_t i = 0; i < n; i++)
+		conf_addr_free(&parsed[i]);
+	return false;
+}
+
 void
 conf_addr_free(struct conf_address *address)
 {

@@ -23,6 +23,13 @@ size_t conf_addr_parse(const char *text, struct conf_address into[2],
     const char **must);
 void conf_addr_free(struct conf_address *);
 
+#define CONF_ENDPOINT_EXAMPLE "\"http://127.0.0.1:4318/v1/traces\""
+
+/* Parse the URL of a service: a numeric address with its port, and a path, which
+ * points into the text.  Names would have to be looked up, which takes time. */
+bool conf_endpoint_parse(const char *url, struct conf_address *,
+    const char **path);
+
 bool conf_addr_equal(const struct conf_address *, const struct conf_address *);
 
 #endif

@@ -26,6 +26,7 @@ enum {
 	KIB = 1024,
 	MIB = 1024 * KIB,
 	ADDRESSES_MAX = 64,
+	MONITOR_ADDRESSES_MAX = 8,
 	ARGUMENTS_MAX = 256,
 	REPLY_MAX = 1024,
 };
@@ -279,6 +280,27 @@ static const struct conf_key handler_keys[] = {
 	{ .name = NULL }
 };
 
+static const struct conf_key monitor_keys[] = {
+	{ .name = "enabled", .type = CONF_BOOL, AT(conf_monitor, enabled),
+	  .initial = true },
+	{ .name = "address", .type = CONF_ADDRESSES,
+	  COUNTED(conf_monitor, addresses, naddresses),
+	  .min = 1, .max = MONITOR_ADDRESSES_MAX,
+	  .initial_text = "127.0.0.1:9180" },
+	{ .name = NULL }
+};
+
+static const struct conf_key tracing_keys[] = {
+	{ .name = "endpoint", .type = CONF_ENDPOINT,
+	  AT(conf_tracing, endpoint), .max = 1023 },
+	{ .name = "sample_ratio", .type = CONF_RATIO,
+	  AT(conf_tracing, sample_ratio), .initial = CONF_RATIO_ONE / 100 },
+	{ .name = "service_name", .type = CONF_STRING,
+	  AT(conf_tracing, service_name), .min = 1, .max = 255,
+	  .initial_text = "penstock" },
+	{ .name = NULL }
+};
+
 const struct conf_key conf_keys[] = {
 	{ .name = "workers", .type = CONF_UINT, AT(conf, workers),
 	  .max = CONF_WORKERS_MAX },
@@ -316,6 +338,10 @@ const struct conf_key conf_keys[] = {
 	{ .name = "handlers", .type = CONF_GROUPS,
 	  COUNTED(conf, handlers, nhandlers), .max = CONF_HANDLERS_MAX,
 	  .keys = handler_keys, .group_size = sizeof(struct conf_handler) },
+	{ .name = "monitor", .type = CONF_GROUP, AT(conf, monitor),
+	  .keys = monitor_keys },
+	{ .name = "tracing", .type = CONF_GROUP, AT(conf, tracing),
+	  .keys = tracing_keys },
 	{ .name = NULL }
 };
 
@@ -377,6 +403,26 @@ init_string(const struct conf_key *key, char **field)
 }
 
 static void
+init_addresses(const struct conf_key *key, void *base)
+{
+	struct conf_address *addresses, parsed[2];
+	const char *must;
+	size_t count;
+
+	if (key->initial_text == NULL)
+		return;
+	count = conf_addr_parse(key->initial_text, parsed, &must);
+	assert(count > 0);
+	addresses = conf_must(calloc(count, sizeof(*addresses)));
+	for (size_t i = 0; i < count; i++) {
+		addresses[i] = parsed[i];
+		addresses[i].from_default = true;
+	}
+	*(struct conf_address **)conf_key_field(key, base) = addresses;
+	*conf_key_count(key, base) = count;
+}
+
+static void
 init_field(const struct conf_key *key, void *base)
 {
 	void *field = conf_key_field(key, base);
@@ -387,6 +433,7 @@ init_field(const struct conf_key *key, void *base)
 		return;
 	case CONF_UINT:
 	case CONF_TIME:
+	case CONF_RATIO:
 	case CONF_CHOICE:
 	case CONF_KIND:
 		*(unsigned *)field = (unsigned)key->initial;
@@ -396,6 +443,7 @@ init_field(const struct conf_key *key, void *base)
 		return;
 	case CONF_STRING:
 	case CONF_REPLY:
+	case CONF_ENDPOINT:
 	case CONF_NAME:
 	case CONF_HANDLER:
 	case CONF_PATH:
@@ -405,9 +453,11 @@ init_field(const struct conf_key *key, void *base)
 	case CONF_GROUP:
 		conf_keys_init(key->keys, field);
 		return;
+	case CONF_ADDRESSES:
+		init_addresses(key, base);
+		return;
 	case CONF_COMMAND:
 	case CONF_TOKENS:
-	case CONF_ADDRESSES:
 	case CONF_SETTINGS:
 	case CONF_ENVIRONMENT:
 	case CONF_GROUPS:
@@ -440,12 +490,17 @@ free_settings(struct conf_setting *settings, size_t count)
 	free(settings);
 }
 
-static void
-free_addresses(struct conf_address *addresses, size_t count)
+void
+conf_key_free_addresses(const struct conf_key *key, void *base)
 {
-	for (size_t i = 0; i < count; i++)
-		conf_addr_free(&addresses[i]);
-	free(addresses);
+	struct conf_address **field = conf_key_field(key, base);
+	size_t *count = conf_key_count(key, base);
+
+	for (size_t i = 0; i < *count; i++)
+		conf_addr_free(&(*field)[i]);
+	free(*field);
+	*field = NULL;
+	*count = 0;
 }
 
 static void
@@ -466,11 +521,13 @@ free_field(const struct conf_key *key, void *base)
 	case CONF_UINT:
 	case CONF_SIZE:
 	case CONF_TIME:
+	case CONF_RATIO:
 	case CONF_CHOICE:
 	case CONF_KIND:
 		return;
 	case CONF_STRING:
 	case CONF_REPLY:
+	case CONF_ENDPOINT:
 	case CONF_NAME:
 	case CONF_HANDLER:
 	case CONF_PATH:
@@ -487,8 +544,7 @@ free_field(const struct conf_key *key, void *base)
 		    *conf_key_count(key, base));
 		return;
 	case CONF_ADDRESSES:
-		free_addresses(*(struct conf_address **)field,
-		    *conf_key_count(key, base));
+		conf_key_free_addresses(key, base);
 		return;
 	case CONF_GROUP:
 		conf_keys_free(key->keys, field);
@@ -588,6 +644,9 @@ conf_key_print_allowed(FILE *out, const struct conf_key *key)
 	case CONF_TIME:
 		print_time_range(out, key);
 		return;
+	case CONF_RATIO:
+		fputs("a number from 0 to 1", out);
+		return;
 	case CONF_CHOICE:
 	case CONF_KIND:
 		print_choices(out, key->choices);
@@ -598,6 +657,9 @@ conf_key_print_allowed(FILE *out, const struct conf_key *key)
 	case CONF_REPLY:
 		print_length(out, key);
 		fputs(", or \"close\" to close the connection instead", out);
+		return;
+	case CONF_ENDPOINT:
+		fputs("empty (off) or as " CONF_ENDPOINT_EXAMPLE, out);
 		return;
 	case CONF_NAME:
 		fprintf(out, "a string of %" PRIu64 " to %" PRIu64 " letters, "

@@ -22,10 +22,12 @@ enum conf_type {
 	CONF_UINT,		/* unsigned */
 	CONF_SIZE,		/* size_t, bytes */
 	CONF_TIME,		/* unsigned, ms; the file has seconds */
+	CONF_RATIO,		/* unsigned, millionths; the file has 0 to 1 */
 	CONF_CHOICE,		/* an enum that numbers the choices from 0 */
 	CONF_KIND,		/* the same; some keys belong to some kinds */
 	CONF_STRING,		/* char *, owned */
 	CONF_REPLY,		/* the same; "" where the file has "close" */
+	CONF_ENDPOINT,		/* the same; "", or see conf_endpoint_parse() */
 	CONF_NAME,		/* the same; unique within its list */
 	CONF_HANDLER,		/* the same; names a handler */
 	CONF_PATH,		/* the same; a path of HTTP */
@@ -68,7 +70,8 @@ struct conf_key {
 	uint64_t min, max;
 	const char *unit;		/* of a CONF_UINT; NULL: none */
 	uint64_t initial;		/* the default */
-	const char *initial_text;	/* the same of a string; NULL: "" */
+	const char *initial_text;	/* the same of a string; NULL: "", and
+					   no addresses */
 	const char *const *choices;	/* end with NULL */
 	const struct conf_key *keys;	/* of each group */
 	size_t group_size;		/* of the struct of each group */
@@ -93,6 +96,8 @@ unsigned conf_keys_kind_of(const struct conf_key *keys, const void *base);
 
 /* Give every field its default.  The struct at base is zeroed before. */
 void conf_keys_init(const struct conf_key *keys, void *base);
+/* Forget the addresses of one key. */
+void conf_key_free_addresses(const struct conf_key *, void *base);
 /* Free all that the fields own. */
 void conf_keys_free(const struct conf_key *keys, void *base);
 

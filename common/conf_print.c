@@ -15,6 +15,7 @@
 #include <string.h>
 
 #include "common/conf.h"
+#include "common/conf_alloc.h"
 #include "common/conf_keys.h"
 
 static void
@@ -210,12 +211,17 @@ conf_print_value(FILE *out, const struct conf_key *key, const void *base,
 	case CONF_TIME:
 		print_time(out, *(const unsigned *)field);
 		return;
+	case CONF_RATIO:
+		conf_print_float(out, *(const unsigned *)field /
+		    (double)CONF_RATIO_ONE);
+		return;
 	case CONF_CHOICE:
 	case CONF_KIND:
 		conf_print_string(out,
 		    key->choices[*(const unsigned *)field], SIZE_MAX);
 		return;
 	case CONF_STRING:
+	case CONF_ENDPOINT:
 	case CONF_NAME:
 	case CONF_HANDLER:
 	case CONF_PATH:
@@ -256,4 +262,31 @@ conf_print(FILE *out, const struct conf *conf)
 	fputs(".\n", out);
 	print_keys(out, conf_keys, conf, 0);
 	return fflush(out) == EOF || ferror(out) ? -1 : 0;
+}
+
+/* FNV-1a. */
+static uint64_t
+hash_bytes(const char *bytes, size_t len)
+{
+	uint64_t hash = 0xcbf29ce484222325;
+
+	for (size_t i = 0; i < len; i++)
+		hash = (hash ^ (unsigned char)bytes[i]) * 0x100000001b3;
+	return (hash);
+}
+
+uint64_t
+conf_hash(const struct conf *conf)
+{
+	char *text;
+	size_t len;
+	uint64_t hash;
+	FILE *out = conf_must(open_memstream(&text, &len));
+
+	print_keys(out, conf_keys, conf, 0);
+	if (fclose(out) == EOF)
+		abort();
+	hash = hash_bytes(text, len);
+	free(text);
+	return (hash);
 }

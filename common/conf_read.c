@@ -84,17 +84,17 @@ read_size(const config_setting_t *setting, const struct conf_key *key,
 }
 
 static bool
-get_seconds(const config_setting_t *setting, double *seconds)
+get_number(const config_setting_t *setting, double *number)
 {
 	uint64_t whole;
 
 	if (config_setting_type(setting) == CONFIG_TYPE_FLOAT) {
-		*seconds = config_setting_get_float(setting);
+		*number = config_setting_get_float(setting);
 		return true;
 	}
 	if (!get_whole(setting, &whole))
 		return false;
-	*seconds = (double)whole;
+	*number = (double)whole;
 	return true;
 }
 
@@ -112,11 +112,24 @@ read_time(const config_setting_t *setting, const struct conf_key *key,
 {
 	double seconds;
 
-	if (!get_seconds(setting, &seconds) ||
+	if (!get_number(setting, &seconds) ||
 	    !time_in_range(key, seconds * 1000))
 		return false;
 	*field = (unsigned)(seconds * 1000 + 0.5);
 	if (*field == 0 && seconds > 0)
+		*field = 1;	/* 0 would mean something else */
+	return true;
+}
+
+static bool
+read_ratio(const config_setting_t *setting, unsigned *field)
+{
+	double ratio;
+
+	if (!get_number(setting, &ratio) || !(ratio >= 0 && ratio <= 1))
+		return false;
+	*field = (unsigned)(ratio * CONF_RATIO_ONE + 0.5);
+	if (*field == 0 && ratio > 0)
 		*field = 1;	/* 0 would mean something else */
 	return true;
 }
@@ -180,6 +193,23 @@ read_reply(const config_setting_t *setting, const struct conf_key *key,
 		return false;
 	if (strcmp(*field, "close") == 0)
 		set_string(field, "");
+	return true;
+}
+
+static bool
+read_endpoint(const config_setting_t *setting, const struct conf_key *key,
+    char **field)
+{
+	struct conf_address address;
+	const char *path;
+
+	if (!read_string(setting, key, field))
+		return false;
+	if (**field == '\0')
+		return true;
+	if (!conf_endpoint_parse(*field, &address, &path))
+		return false;
+	conf_addr_free(&address);
 	return true;
 }
 
@@ -543,6 +573,7 @@ read_addresses(struct conf_reader *reader, const config_setting_t *setting,
 	size_t *count = conf_key_count(key, base);
 	unsigned length = (unsigned)config_setting_length(setting);
 
+	conf_key_free_addresses(key, base);	/* the default */
 	if (conf_is_string(setting)) {
 		read_address(reader, setting, field, count);
 		return true;
@@ -616,6 +647,8 @@ read_value(struct conf_reader *reader, const config_setting_t *setting,
 		return read_size(setting, key, field);
 	case CONF_TIME:
 		return read_time(setting, key, field);
+	case CONF_RATIO:
+		return read_ratio(setting, field);
 	case CONF_CHOICE:
 	case CONF_KIND:
 		return read_choice(setting, key, field);
@@ -623,6 +656,8 @@ read_value(struct conf_reader *reader, const config_setting_t *setting,
 		return read_string(setting, key, field);
 	case CONF_REPLY:
 		return read_reply(setting, key, field);
+	case CONF_ENDPOINT:
+		return read_endpoint(setting, key, field);
 	case CONF_NAME:
 		return read_name(reader, setting, field);
 	case CONF_HANDLER:

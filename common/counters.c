@@ -47,10 +47,16 @@ table_size(uint32_t records)
 }
 
 static size_t
+ring_size(void)
+{
+	return (page_align(sizeof(struct spans)));
+}
+
+static size_t
 mapping_size(uint32_t records)
 {
 	return (page_align(sizeof(struct counters_map)) +
-	    COUNTERS_BLOCKS * table_size(records));
+	    COUNTERS_BLOCKS * (table_size(records) + ring_size()));
 }
 
 int
@@ -133,8 +139,10 @@ counters_free(struct counters *counters)
 	*counters = (struct counters){ .fd = -1 };
 }
 
-int
-counters_seal(struct counters *counters)
+/* Map it for reading alone.  Returns the descriptor that this was done by, or
+ * -1. */
+static int
+remap(struct counters *counters)
 {
 	char path[32];
 	void *map;
@@ -147,10 +155,33 @@ counters_seal(struct counters *counters)
 		return (-1);
 	map = mmap(counters->map, counters->size, PROT_READ,
 	    MAP_SHARED | MAP_FIXED, fd, 0);
-	close(fd);
-	if (map == MAP_FAILED)
+	if (map == MAP_FAILED) {
+		close(fd);
 		return (-1);
+	}
 	counters->map = map;
+	return (fd);
+}
+
+int
+counters_seal(struct counters *counters)
+{
+	int fd;
+
+	if ((fd = remap(counters)) == -1)
+		return (-1);
+	close(fd);
+	return (0);
+}
+
+int
+counters_watch(struct counters *counters)
+{
+	int fd;
+
+	if ((fd = remap(counters)) == -1)
+		return (-1);
+	counters->fd = fd;
 	return (0);
 }
 
@@ -162,6 +193,61 @@ counters_records(const struct counters *counters, unsigned block)
 
 	return ((struct conn_record *)(void *)(tables +
 	    block * table_size(counters->records)));
+}
+
+struct spans *
+counters_spans(const struct counters *counters, unsigned block)
+{
+	uint8_t *base = (uint8_t *)counters->map;
+
+	return ((struct spans *)(void *)(base +
+	    page_align(sizeof(struct counters_map)) +
+	    COUNTERS_BLOCKS * table_size(counters->records) +
+	    block * ring_size()));
+}
+
+bool
+counters_find_records(const struct counters *counters, unsigned block,
+    uint32_t i, uint32_t *first, uint32_t *end)
+{
+	const size_t one = sizeof(struct conn_record);
+	off_t table = (off_t)((uint8_t *)counters_records(counters, block) -
+	    (uint8_t *)counters->map);
+	off_t limit = table + (off_t)(counters->records * one);
+	off_t data, hole;
+
+	if (i >= counters->records)
+		return (false);
+	/* cppcheck-suppress invalidFunctionArg ; it knows POSIX alone */
+	data = lseek(counters->fd, table + (off_t)(i * one), SEEK_DATA);
+	if (data == -1 || data >= limit)
+		return (false);
+	/* cppcheck-suppress invalidFunctionArg */
+	hole = lseek(counters->fd, data, SEEK_HOLE);
+	if (hole == -1 || hole > limit)
+		hole = limit;
+	/* A record may lie across two pages. */
+	*first = (uint32_t)((size_t)(data - table) / one);
+	*end = (uint32_t)(((size_t)(hole - table) + one - 1) / one);
+	if (*first < i)
+		*first = i;
+	if (*end > counters->records)
+		*end = counters->records;
+	return (*first < *end);
+}
+
+bool
+conn_record_copy(struct conn_record *to, const struct conn_record *from)
+{
+	uint32_t seq = __atomic_load_n(&from->seq, __ATOMIC_ACQUIRE);
+
+	if (seq % 2 == 1 ||
+	    __atomic_load_n(&from->family, __ATOMIC_RELAXED) == 0)
+		return (false);
+	*to = *from;
+	__atomic_thread_fence(__ATOMIC_ACQUIRE);
+	return (__atomic_load_n(&from->seq, __ATOMIC_RELAXED) == seq &&
+	    to->family != 0);
 }
 
 void

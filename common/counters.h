@@ -17,6 +17,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "common/spans.h"
+
 enum {
 	COUNTERS_VERSION = 2,
 	/* The workers that one slot can have at a time: one that starts, one
@@ -44,7 +46,8 @@ enum {
 	R(CUT,		"cut")		/* drain_timeout, or stopped now */ \
 	R(HANDLER,	"handler")	/* a request that failed */ \
 	R(LOST,		"lost")		/* its worker died */ \
-	R(DONE,		"done")		/* a request was to be the last */
+	R(DONE,		"done")		/* a request was to be the last */ \
+	R(OPERATOR,	"operator")	/* penstockctl close */
 
 enum close_reason {
 #define CLOSE_REASON_ENUM(id, name) CLOSE_##id,
@@ -68,6 +71,17 @@ enum reject_reason {
 
 const char *close_reason_name(enum close_reason);
 const char *reject_reason_name(enum reject_reason);
+
+enum {
+	/* Bucket i of a histogram counts values below 2^i microseconds that no
+	 * bucket before it counts; the last one has no bound. */
+	HISTOGRAM_BUCKETS = 28,
+};
+
+struct histogram {
+	uint64_t count[HISTOGRAM_BUCKETS];
+	uint64_t sum_us;
+};
 
 /* What a worker counts for one listener. */
 struct counters_listener {
@@ -93,18 +107,11 @@ struct counters_worker {
 	uint64_t buffered_peak;
 	uint64_t accept_pauses;	/* times that descriptors ran out */
 	uint64_t access_lost;	/* lines of the access log */
+	uint64_t spans;		/* put into the ring */
+	uint64_t spans_dropped;	/* not: it was full */
+	uint64_t lag_peak_us;	/* the latest that the tick ever ran */
+	struct histogram lag;	/* how much later than due each tick ran */
 } __attribute__((aligned(64)));
-
-enum {
-	/* Bucket i of a histogram counts values below 2^i microseconds that no
-	 * bucket before it counts; the last one has no bound. */
-	HISTOGRAM_BUCKETS = 28,
-};
-
-struct histogram {
-	uint64_t count[HISTOGRAM_BUCKETS];
-	uint64_t sum_us;
-};
 
 /* What a worker counts for one handler. */
 struct counters_handler {
@@ -155,7 +162,8 @@ struct conn_record {
 	uint64_t bytes_out;
 	uint8_t peer[16];	/* address, in network order */
 	uint16_t peer_port;	/* in host order */
-	uint16_t pad[3];
+	uint16_t requests;	/* in flight */
+	uint16_t pad[2];
 };
 
 struct counters_map {
@@ -164,7 +172,11 @@ struct counters_map {
 	uint64_t conns_begun;	/* where connection ids come from; atomic */
 	struct counters_block block[COUNTERS_BLOCKS];
 	/* struct conn_record [COUNTERS_BLOCKS][records], page-aligned */
+	/* struct spans [COUNTERS_BLOCKS], likewise */
 };
+
+_Static_assert((int)SPANS_BLOCKS == (int)COUNTERS_BLOCKS,
+    "each block has a ring");
 
 /* One mapping, as a process sees it. */
 struct counters {
@@ -188,9 +200,26 @@ void counters_free(struct counters *);
 /* Forbid this process to write to the mapping: a worker's view of other
  * slots. */
 int counters_seal(struct counters *);
+/* The same for one who looks at the tables: fd is from then on of this process
+ * alone, and can be read alone. */
+int counters_watch(struct counters *);
 
 /* The table of one block. */
 struct conn_record *counters_records(const struct counters *, unsigned block);
+
+/* The ring of one block. */
+struct spans *counters_spans(const struct counters *, unsigned block);
+
+/*
+ * The numbers [*first, *end) of records, from number i on, whose pages are
+ * there; to look at others would take memory.  Returns false if there are none.
+ * Needs a fd of this process's own: see counters_watch().
+ */
+bool counters_find_records(const struct counters *, unsigned block, uint32_t i,
+    uint32_t *first, uint32_t *end);
+
+/* Copy a record.  Returns false if it is unused, or was written to meanwhile. */
+bool conn_record_copy(struct conn_record *to, const struct conn_record *from);
 
 /* Make the records [first, first + n) zero and give their pages back; both are
  * to be whole pages where memory is to be returned. */

@@ -80,6 +80,10 @@ struct ctl_disown {
 	char why[120];		/* as in struct ctl_failed */
 };
 
+struct ctl_conn {
+	uint64_t id;		/* as in struct conn_record */
+};
+
 /*
  * A line's place is its number on the channel, so append and never reorder.  A
  * changed payload needs a new CTL_VERSION: after an upgrade in place the master
@@ -100,6 +104,10 @@ struct ctl_disown {
  *  GIVEN    all that could be given has been, or nobody takes any more; said
  *           once for each GIVE, and again if its link ends later
  *  ACCESS_LOG  write the access log to the descriptor that comes along
+ *  ASK_CLOSE, ASK_REBALANCE
+ *           the monitor passes on an administrator's order
+ *  CLOSE    end that connection, if you have it
+ *  BEAT     the monitor's loop turns; what others write to is not its to write
  */
 #define CTL_MESSAGES(MSG)						\
 	MSG(READY,	FROM_CHILD,	0)				\
@@ -114,7 +122,11 @@ struct ctl_disown {
 	MSG(GIVE,	FROM_MASTER,	sizeof(struct ctl_give))	\
 	MSG(TAKE,	FROM_MASTER,	0)				\
 	MSG(GIVEN,	FROM_CHILD,	sizeof(struct ctl_given))	\
-	MSG(ACCESS_LOG,	FROM_MASTER,	0)
+	MSG(ACCESS_LOG,	FROM_MASTER,	0)				\
+	MSG(ASK_CLOSE,	FROM_CHILD,	sizeof(struct ctl_conn))	\
+	MSG(ASK_REBALANCE, FROM_CHILD,	0)				\
+	MSG(CLOSE,	FROM_MASTER,	sizeof(struct ctl_conn))	\
+	MSG(BEAT,	FROM_CHILD,	0)
 
 enum ctl_type {
 	CTL_NONE,		/* no message has number 0 */
@@ -142,6 +154,7 @@ struct ctl {
 		struct ctl_disown disown;
 		struct ctl_give give;
 		struct ctl_given given;
+		struct ctl_conn conn;
 	};
 	/* Not on the wire: descriptors that came along, -1 where there is none.
 	 * Who takes one sets it to -1; the channel closes the rest. */

@@ -60,11 +60,20 @@
 	E(EXECUTOR_DIED,	"executor_died")			\
 	E(HANDLER_ROUNDED,	"handler_rounded")			\
 	E(HANDLER_STDERR,	"handler_stderr")			\
+	/* the monitor */						\
+	E(MONITOR_START,	"monitor_start")			\
+	E(MONITOR_EXIT,		"monitor_exit")				\
+	E(MONITOR_DIED,		"monitor_died")				\
+	E(MONITOR_HUNG,		"monitor_hung")				\
+	E(MONITOR_FAILED,	"monitor_failed")			\
+	E(CLOSE_ORDERED,	"close_ordered")			\
+	E(SPANS_LOST,		"spans_lost")				\
 	/* clients */							\
 	E(CONN_OPEN,		"conn_open")				\
 	E(CONN_CLOSE,		"conn_close")				\
 	E(CONN_REJECTED,	"conn_rejected")			\
 	E(CONN_ERROR,		"conn_error")				\
+	E(REQUEST,		"request")				\
 	E(ACCEPT_PAUSED,	"accept_paused")			\
 	E(MEMORY_CAP,		"memory_cap")				\
 	/* the logs themselves */					\

@@ -29,10 +29,19 @@ struct exec_request {
 	uint8_t family;		/* AF_INET, AF_INET6, AF_UNIX */
 	uint8_t pad;
 	uint16_t listener;	/* index in conf->listeners */
-	uint16_t pad2;
+	uint8_t traced;		/* enum exec_traced */
+	uint8_t pad2;
 	uint32_t http_len;	/* of the struct exec_http with its strings that
 				   the payload begins with; 0: there is none */
 	uint32_t pad3;
+	uint8_t trace[16];	/* as in struct trace_context, if it has one */
+	uint8_t span[8];
+};
+
+enum exec_traced {
+	EXEC_UNTRACED,		/* tracing is off */
+	EXEC_UNSAMPLED,
+	EXEC_SAMPLED,
 };
 
 /*

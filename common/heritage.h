@@ -14,6 +14,8 @@
 
 #include "common/conf.h"
 #include "common/counters.h"
+#include "common/spans.h"
+#include "common/status.h"
 
 /* A listening socket to accept from. */
 struct heritage_socket {
@@ -43,6 +45,13 @@ struct heritage {
 	unsigned handler;		/* index in conf->handlers */
 	unsigned threads;
 	int work;			/* the work channel: common/exec.h */
+	/* Of the monitor alone: */
+	struct status status;		/* to be read */
+	struct spans_taken spans;	/* a worker can only read it */
+	char *const *listener_names;	/* by number, of all that ever were */
+	size_t nlistener_names;
+	char *const *handler_names;
+	size_t nhandler_names;
 };
 
 /* One worker's share of what the configuration gives to all: at least 1. */

@@ -73,6 +73,21 @@ call_free(struct call *call)
 	free(call->draft);
 }
 
+static const char *
+describe_trace(struct call *call, const struct exec_request *facts)
+{
+	struct trace_context context = {
+		.sampled = facts->traced == EXEC_SAMPLED,
+	};
+
+	if (facts->traced == EXEC_UNTRACED)
+		return (NULL);
+	memcpy(context.trace, facts->trace, sizeof(context.trace));
+	memcpy(context.span, facts->span, sizeof(context.span));
+	trace_context_print(&context, call->traceparent);
+	return (call->traceparent);
+}
+
 /* The next of the strings, the last of which ends where they all do. */
 static const char *
 next_string(const char **at, const char *end)
@@ -133,6 +148,7 @@ describe(struct call *call, const struct job *job)
 	request->family = facts->family;
 	request->address = facts->peer;
 	request->port = facts->peer_port;
+	request->traceparent = describe_trace(call, facts);
 	describe_http(call, job);
 }
 

@@ -8,6 +8,7 @@
 
 #include "common/conf.h"
 #include "common/exec.h"
+#include "common/trace_context.h"
 #include "executor/job.h"
 #include "executor/module.h"
 #include "executor/replies.h"
@@ -24,6 +25,7 @@ struct call {
 	size_t len;			/* of that, with its content type */
 	struct penstock_field fields[CONF_FIELDS_MAX];
 	char peer[CALL_PEER_MAX];
+	char traceparent[TRACEPARENT_MAX];
 };
 
 void call_init(struct call *, const struct conf *, unsigned thread);

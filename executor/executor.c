@@ -70,6 +70,10 @@ on_message(struct ctl *msg, void *arg)
 	case CTL_DRAINED:
 	case CTL_GIVEN:
 	case CTL_DISOWN:
+	case CTL_ASK_CLOSE:
+	case CTL_ASK_REBALANCE:
+	case CTL_BEAT:
+	case CTL_CLOSE:
 	case CTL_NONE:
 	case CTL_TYPE_COUNT:
 		break;		/* ours to say, or nobody's */

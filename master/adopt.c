@@ -49,6 +49,7 @@ save_generation(struct state *state, const struct generation *generation)
 	if ((saved = state_add_generation(state)) == NULL)
 		return (-1);
 	saved->number = generation->number;
+	saved->loaded = (uint64_t)generation->loaded;
 	saved->slots = generation->slots;
 	saved->change = generation->identity.change;
 	saved->uid = generation->identity.uid;
@@ -202,11 +203,13 @@ save_server(struct state *state, const struct master *master)
 	saved->running = master->running->number;
 	saved->numbered = master->numbered;
 	saved->executors = master->executors;
+	saved->started = (uint64_t)master->started;
 	/* Standard error is where it was. */
 	if (!log_is_stderr())
 		saved->log = log_fd();
 	saved->pid_file = pidfile->fd;
 	saved->status = master->status.fd;
+	saved->spans = master->spans.fd;
 	saved->version = strdup(PENSTOCK_VERSION);
 	saved->program = strdup(master->upgrade.path);
 	saved->pid_path = strdup(pidfile->path != NULL ? pidfile->path : "");
@@ -223,9 +226,10 @@ adopt_save(const struct master *master, const struct generation *back,
 	    save_generation(state, master->running) == -1 ||
 	    save_generation(state, back) == -1 ||
 	    save_slots(state, master) == -1 ||
-	    sockets_save(&master->sockets, state) == -1 ||
+	    sockets_save(&master->sockets, state, false) == -1 ||
 	    save_processes(state, master) == -1 ||
-	    succession_save(master, state) == -1)
+	    succession_save(master, state) == -1 ||
+	    monitor_child_save(&master->watcher, state) == -1)
 		return (-1);
 	return (0);
 }
@@ -311,6 +315,7 @@ prepare_generation(struct adoption *adoption, struct master *master,
 		conf_free(conf);
 		return (-1);
 	}
+	generation->loaded = (int64_t)saved->loaded;
 	adoption->generations[adoption->n++] = generation;
 	return (0);
 }
@@ -362,6 +367,10 @@ prepare_counters(struct master *master, const struct state *state,
 	if (status_open(&master->status, state->server->status, true) == -1) {
 		master->status = (struct status){ .fd = -1 };
 		return (fail(why, "status"));
+	}
+	if (spans_open(&master->spans, state->server->spans) == -1) {
+		master->spans = (struct spans_taken){ .fd = -1 };
+		return (fail(why, "spans"));
 	}
 	return (0);
 }
@@ -479,13 +488,16 @@ adopt_finish(const struct adoption *adoption, struct master *master,
 	finish_log(master->running, server);
 	master->numbered = server->numbered;
 	master->executors = server->executors;
+	master->started = (int64_t)server->started;
 	master->pidfile.fd = server->pid_file;
 	if (*server->pid_path != '\0' &&
 	    (master->pidfile.path = strdup(server->pid_path)) == NULL)
 		return (fail(why, "pid file"));
-	if (sockets_adopt(&master->sockets, state) == -1)
+	if (sockets_adopt(&master->sockets, state, false) == -1)
 		return (fail(why, "sockets"));
 	if (finish_processes(adoption, master, state) == -1)
 		return (fail(why, "processes"));
+	if (monitor_child_adopt(master, state) == -1)
+		return (fail(why, "monitor"));
 	return (0);
 }

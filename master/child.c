@@ -115,7 +115,7 @@ close_the_rest(const struct heritage *heritage)
 
 /* A worker writes to the mapping of its own slot alone. */
 static int
-seal_counters(struct heritage *heritage)
+seal_mappings(struct heritage *heritage)
 {
 	for (size_t i = 0; i < heritage->ncounters; i++) {
 		if (i != heritage->slot &&
@@ -123,21 +123,25 @@ seal_counters(struct heritage *heritage)
 			return (-1);
 		heritage->counters[i].fd = -1;
 	}
+	if (spans_seal(&heritage->spans) == -1)
+		return (-1);
+	heritage->spans.fd = -1;
 	return (0);
 }
 
 static void __attribute__((noreturn))
-become(const struct master *master, struct heritage *heritage,
+become(struct master *master, struct heritage *heritage,
     const struct identity *identity)
 {
 	int status = EXIT_FAILURE;
 
 	signals_reset_in_child();
+	status_free(&master->status);
 	/* Whoever waits for the end of a daemon's output need not wait for
 	 * us. */
 	if (master->daemon_fd != -1 && !log_is_stderr())
 		fd_redirect_to_null(STDERR_FILENO);
-	if (seal_counters(heritage) == 0 && close_the_rest(heritage) == 0 &&
+	if (seal_mappings(heritage) == 0 && close_the_rest(heritage) == 0 &&
 	    privileges_drop(identity) == 0)
 		status = master->worker->main(heritage);
 	else
@@ -177,6 +181,7 @@ fill_heritage(struct heritage *heritage, const struct master *master,
 		.ncounters = master->nslots,
 		.block = child->block,
 		.access_log = -1,
+		.spans = master->spans,
 	};
 	memcpy(heritage->listener_number, generation->listener_number,
 	    sizeof(heritage->listener_number));
@@ -406,9 +411,12 @@ child_stop(struct child *child)
 }
 
 void
-child_kill(struct child *child, int signal)
+child_kill(struct child *child, int signal, enum status_cause cause)
 {
 	kill(child->pid, signal);
+	if (!child->was_killed)
+		child->cause = cause;
+	child->was_killed = true;
 	child->state = CHILD_ENDING;
 	child->patience_ms = clock_ms() + MASTER_EXIT_MS / 2;
 	child->patience_for = "end after a signal";
@@ -420,7 +428,7 @@ child_disown(struct child *child, const char *why)
 	if (child->state == CHILD_ENDING)
 		return;
 	child_log(LOG_LEVEL_ERROR, EVENT_WORKER_DISOWNED, child, "error", why);
-	child_kill(child, SIGKILL);
+	child_kill(child, SIGKILL, STATUS_DISOWNED);
 }
 
 void
@@ -497,6 +505,7 @@ children_reap(struct master *master)
 	while ((pid = waitpid(-1, &status, WNOHANG)) > 0)
 		if ((child = find(master, pid)) != NULL)
 			bury(master, child, status);
-		else if (!crew_reap(master, pid, status))
+		else if (!monitor_child_reap(master, pid, status) &&
+		    !crew_reap(master, pid, status))
 			upgrade_reap(master, pid, status);
 }

@@ -14,6 +14,7 @@
 
 #include "common/channel.h"
 #include "common/log.h"
+#include "common/status.h"
 #include "master/crew.h"
 #include "master/generation.h"
 
@@ -51,6 +52,8 @@ struct child {
 					   need */
 	struct ctl_given given;		/* all its answers, added up */
 	struct ctl_drained drained;	/* what it said at its end */
+	bool was_killed;		/* by us, and why: */
+	enum status_cause cause;
 };
 
 TAILQ_HEAD(child_list, child);
@@ -75,8 +78,9 @@ void child_drain(struct child *, enum ctl_drain_mode);
 void child_stop(struct child *);
 /* It talks nonsense or does not listen: no more is expected of it. */
 void child_disown(struct child *, const char *why);
-/* The signal, and some time later SIGKILL. */
-void child_kill(struct child *, int signal);
+/* The signal, and some time later SIGKILL; cause is what the death will be put
+ * down to. */
+void child_kill(struct child *, int signal, enum status_cause cause);
 
 /* Send it a message; a child that does not read is disowned. */
 void child_tell(struct child *, enum ctl_type, const void *payload, int fd);

@@ -258,6 +258,8 @@ become(const struct executor *executor, const struct pairs *pairs)
 	/* What the user's code could write to is not what others count. */
 	for (size_t i = 0; i < executor->master->nslots; i++)
 		counters_free(&executor->master->counters[i]);
+	status_free(&executor->master->status);
+	spans_free(&executor->master->spans);
 	heritage.threads = heritage_share(&heritage, executor->conf->threads);
 	program_host(executor->master->executor, &heritage,
 	    &generation->identity, &fds);
@@ -515,6 +517,8 @@ note_shortage(struct executor *executor)
 		shortage->young_deaths = 0;
 	pause = pause_after(++shortage->young_deaths);
 	shortage->missing++;
+	counter_add(&executor->master->status.map->counts.executor_deaths[
+	    executor->generation->handler_number[executor->handler]], 1);
 	shortage->again_ms = clock_ms() + pause;
 	LOG(ERROR, EXECUTOR_DIED, F_STR("handler", executor->conf->name),
 	    F_I64("child", executor->pid), F_U64("executor", executor->id),

@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include "common/counters.h"
 
@@ -45,6 +46,8 @@ generation_adopt(uint64_t number, unsigned slots,
 	generation->number = number;
 	generation->references = 1;
 	generation->conf = conf;
+	generation->loaded = (int64_t)time(NULL);
+	generation->conf_hash = conf_hash(conf);
 	generation->slots = slots;
 	generation->identity = *identity;
 	if (number_all(generation, listeners, handlers) == 0)

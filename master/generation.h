@@ -18,6 +18,8 @@ struct generation {
 	unsigned references;
 	struct conf *conf;		/* owned, unless there is a lender */
 	struct generation *lender;	/* whose conf it is; a reference */
+	int64_t loaded;			/* seconds since 1970 */
+	uint64_t conf_hash;
 	unsigned slots;			/* how many workers serve */
 	struct identity identity;
 	unsigned listener_number[CONF_LISTENERS_MAX];

@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include "common/clock.h"
 #include "common/fd.h"
@@ -19,6 +20,7 @@
 #include "master/limits.h"
 #include "master/notify.h"
 #include "master/options.h"
+#include "master/publish.h"
 #include "master/signals.h"
 #include "master/watchdog.h"
 
@@ -27,7 +29,7 @@
  */
 
 void
-master_show(const struct master *master)
+master_show(struct master *master)
 {
 	uint64_t number = master->running != NULL ?
 	    master->running->number : 0;
@@ -38,6 +40,7 @@ master_show(const struct master *master)
 	else if (master->reload.fresh != NULL || master->reload.passing)
 		state = master->running != NULL ? " reloading" : " starting";
 	title_set("master gen=%" PRIu64 "%s", number, state);
+	publish_now(master);
 }
 
 static void
@@ -105,6 +108,7 @@ master_reopen(struct master *master)
 	log_use(fd);
 	TAILQ_FOREACH(child, &master->children, link)
 		child_use_log(child);
+	monitor_child_use_log(master);
 	LOG(INFO, REOPEN, F_STR("file", file));
 }
 
@@ -145,11 +149,22 @@ master_on_failure(struct master *master)
 	master_on_departure(master);
 }
 
+bool
+master_is_over(const struct master *master)
+{
+	return (master->state == MASTER_STOPPING &&
+	    TAILQ_EMPTY(&master->children) && TAILQ_EMPTY(&master->leaving));
+}
+
+/* The monitor tells of the others to the end. */
 void
 master_on_departure(struct master *master)
 {
-	if (master->state == MASTER_STOPPING &&
-	    TAILQ_EMPTY(&master->children) && TAILQ_EMPTY(&master->leaving))
+	if (!master_is_over(master))
+		return;
+	if (master->watcher.pid != 0)
+		monitor_child_stop(master);
+	else
 		event_base_loopbreak(master->base);
 }
 
@@ -164,10 +179,12 @@ on_tick(evutil_socket_t fd, short what, void *arg)
 	crews_watch(master);
 	slots_revive(master);
 	probation_run(master);
+	monitor_child_watch(master);
 	reload_try(master);
 	succession_tick(master);
 	balance_tick(master);
 	upgrade_run(master);
+	publish_now(master);
 	log_flush_suppressed();
 	master->tick_ms = clock_ms();
 }
@@ -196,6 +213,7 @@ master_free(struct master *master)
 {
 	pidfile_remove(&master->pidfile);
 	sockets_close(&master->sockets);
+	monitor_child_free(master);
 	signals_stop(master);
 	if (master->tick != NULL)
 		event_free(master->tick);
@@ -206,6 +224,7 @@ master_free(struct master *master)
 	registry_free(&master->listener_names);
 	registry_free(&master->handler_names);
 	status_free(&master->status);
+	spans_free(&master->spans);
 	probation_end(master);
 	upgrade_free(&master->upgrade);
 	generation_release(master->running);
@@ -271,7 +290,9 @@ serve(struct master *master, struct conf *conf)
 	LOG(INFO, START, F_STR("version", PENSTOCK_VERSION),
 	    F_STR("file", master->conf_path));
 	limits_raise();
-	if (start_loop(master) == -1 || status_new(&master->status) == -1) {
+	master->started = (int64_t)time(NULL);
+	if (start_loop(master) == -1 || status_new(&master->status) == -1 ||
+	    spans_new(&master->spans) == -1) {
 		conf_free(conf);
 		return (fail("event loop", strerror(errno)));
 	}
@@ -375,8 +396,7 @@ run(struct master *master, const struct options *options)
 }
 
 int
-master_main(int argc, char *argv[], const struct role *worker,
-    const struct role *executor)
+master_main(int argc, char *argv[], const struct roles *roles)
 {
 	static struct master master;
 	struct upgrade_legacy legacy;
@@ -389,13 +409,15 @@ master_main(int argc, char *argv[], const struct role *worker,
 		return (status);
 	if (upgrade_init(&master.upgrade, argc, argv) == -1)
 		return (fail("/proc/self/exe", strerror(errno)));
-	master.worker = worker;
-	master.executor = executor;
+	master.worker = roles->worker;
+	master.executor = roles->executor;
+	master.monitor = roles->monitor;
 	master.conf_path = options.conf_path;
 	master.daemon_fd = -1;
 	master.reload.log_fd = -1;
 	master.probation.program = -1;
 	master.status.fd = -1;
+	master.spans.fd = -1;
 	master.pidfile.fd = -1;
 	TAILQ_INIT(&master.children);
 	TAILQ_INIT(&master.leaving);

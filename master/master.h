@@ -14,6 +14,7 @@
 #include "master/balance.h"
 #include "master/child.h"
 #include "master/succession.h"
+#include "master/monitor_child.h"
 #include "master/pidfile.h"
 #include "master/probation.h"
 #include "master/reload.h"
@@ -44,6 +45,7 @@ struct master {
 	struct event *tick;
 	const struct role *worker;		/* the roles; borrowed */
 	const struct role *executor;
+	const struct role *monitor;
 	const char *conf_path;			/* borrowed */
 	struct generation *running;		/* owned; NULL at the start */
 	struct reload reload;
@@ -55,8 +57,11 @@ struct master {
 	struct slot slots[CONF_WORKERS_MAX];
 	struct counters counters[CONF_WORKERS_MAX];	/* of nslots slots */
 	size_t nslots;				/* that ever were */
-	struct status status;
+	struct status status;			/* what we tell of ourselves */
 	struct balance balance;
+	struct spans_taken spans;		/* of those whom it concerns */
+	int64_t started;			/* seconds since 1970 */
+	struct monitor_child watcher;		/* the monitor's process */
 	struct sockets sockets;
 	struct registry listener_names;
 	struct registry handler_names;
@@ -70,9 +75,15 @@ struct master {
 	int exit_status;
 };
 
-/* The program: returns its exit status.  The roles are what it may fork. */
-int master_main(int argc, char *argv[], const struct role *worker,
-    const struct role *executor);
+/* What the master may fork. */
+struct roles {
+	const struct role *worker;
+	const struct role *executor;
+	const struct role *monitor;
+};
+
+/* The program: returns its exit status. */
+int master_main(int argc, char *argv[], const struct roles *);
 
 /* Orders. */
 void master_stop(struct master *);	/* the second one: now */
@@ -89,8 +100,11 @@ void master_on_departure(struct master *);
 /* Read the configuration, or tell on standard error what is wrong with it. */
 struct conf *master_load_or_tell(const char *path);
 
-/* Show generation and state in the process title. */
-void master_show(const struct master *);
+/* Whether all is over: a stop, and no child left but the monitor. */
+bool master_is_over(const struct master *);
+
+/* Show generation and state in the process title, and to the monitor. */
+void master_show(struct master *);
 
 /* Act on one message from a child, whose sender and length already hold. */
 void master_dispatch(struct child *, const struct ctl *);

@@ -78,6 +78,10 @@ master_dispatch(struct child *child, const struct ctl *msg)
 	case CTL_DRAIN:
 	case CTL_STOP:
 	case CTL_LOG:
+	case CTL_CLOSE:
+	case CTL_ASK_CLOSE:	/* the monitor's alone */
+	case CTL_ASK_REBALANCE:
+	case CTL_BEAT:
 	case CTL_NONE:
 	case CTL_TYPE_COUNT:
 		break;		/* ours to send, or nobody's */

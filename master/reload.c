@@ -33,6 +33,7 @@ discard(struct master *master)
 			child_stop(child);
 	}
 	sockets_undo(&master->sockets);
+	monitor_child_undo(master);
 	if (reload->log_fd > STDERR_FILENO)
 		close(reload->log_fd);
 	reload->log_fd = -1;
@@ -54,9 +55,11 @@ report_refusal(struct master *master, const char *why)
 		.kind = master->reload.kind,
 		.result = STATUS_REFUSED,
 		.generation = master->running->number,
-		.begun = time(NULL),
+		.read_ms = master->reload.begun_ms,
+		.duration_ms = clock_ms() - master->reload.begun_ms,
 	};
 
+	report.begun = time(NULL) - (int64_t)(report.duration_ms / 1000);
 	snprintf(report.why, sizeof(report.why), "%s", why);
 	status_add_report(&master->status, &report);
 }
@@ -117,9 +120,10 @@ reload_abort(struct master *master, const char *why)
  * Preparation.
  */
 
-/* Report what is wrong with the file; returns NULL then. */
+/* Report what is wrong with the file, the first of it as why; returns NULL
+ * then. */
 static struct conf *
-load(const struct master *master)
+load(const struct master *master, char why[WHY_MAX])
 {
 	struct conf_report report = { .errors = NULL };
 	struct conf *conf;
@@ -129,6 +133,10 @@ load(const struct master *master)
 		LOG(ERROR, CONF_ERROR, F_STR("file", report.errors[i].file),
 		    F_U64("line", report.errors[i].line),
 		    F_STR("error", report.errors[i].text));
+	if (report.nerrors > 0)
+		snprintf(why, WHY_MAX, "the configuration is wrong: %s:%u: %s",
+		    report.errors[0].file, report.errors[0].line,
+		    report.errors[0].text);
 	conf_report_free(&report);
 	return (conf);
 }
@@ -225,6 +233,7 @@ prepare(struct master *master, struct conf *conf, char why[WHY_MAX])
 	}
 	if (sockets_prepare(&master->sockets, fresh, reload->fresh->slots,
 	    why) == -1 ||
+	    monitor_child_prepare(master, fresh, why) == -1 ||
 	    prepare_log(master, why) == -1 ||
 	    try_access_log(master, why) == -1)
 		return (-1);
@@ -314,6 +323,7 @@ void
 reload_try(struct master *master)
 {
 	struct reload *reload = &master->reload;
+	char why[WHY_MAX] = "the configuration is wrong";
 	struct conf *conf;
 
 	/* A new program is to find all at rest, and reloads by itself. */
@@ -326,8 +336,8 @@ reload_try(struct master *master)
 	notify_reloading();
 	if (reload->kind == STATUS_ROLLBACK)
 		conf = NULL;
-	else if ((conf = load(master)) == NULL) {
-		refuse(master, "the configuration is wrong");
+	else if ((conf = load(master, why)) == NULL) {
+		refuse(master, why);
 		return;
 	}
 	if (begin(master, conf) == 0)
@@ -411,7 +421,7 @@ change_log(struct master *master)
 /* The new workers accept before the old ones stop, and all of them have a
  * successor before any gives. */
 static void
-change_workers(struct master *master)
+change_workers(struct master *master, bool first)
 {
 	struct succession_report *report = NULL;
 
@@ -430,6 +440,8 @@ change_workers(struct master *master)
 		succession_report_join(&report, old, master->reload.kind);
 		child_drain(old, CTL_DRAIN_REPLACED);
 	}
+	if (!first)
+		succession_report_close(&report, master, master->reload.kind);
 	succession_begin(master);
 }
 
@@ -462,7 +474,8 @@ commit(struct master *master)
 	struct generation *old = master->running;
 	char why[WHY_MAX];
 
-	if (sockets_listen(&master->sockets, reload->fresh->conf, why) == -1) {
+	if (sockets_listen(&master->sockets, reload->fresh->conf, why) == -1 ||
+	    monitor_child_listen(master, reload->fresh->conf, why) == -1) {
 		refuse(master, why);
 		return;
 	}
@@ -476,7 +489,8 @@ commit(struct master *master)
 	sockets_commit(&master->sockets, master->running->conf,
 	    master->running->slots);
 	reload->passing = old != NULL;
-	change_workers(master);
+	change_workers(master, old == NULL);
+	monitor_child_commit(master);
 	probation_begin(master, reload->kind, old);
 	generation_release(old);
 	if (!reload->passing)

@@ -83,6 +83,14 @@ log_death(const struct child *child, int status, uint64_t lost,
 	    F_U64("retry_ms", retry_ms));
 }
 
+static enum status_cause
+cause_of(const struct child *child, int status)
+{
+	if (child->was_killed)
+		return (child->cause);
+	return (WIFSIGNALED(status) ? STATUS_SIGNAL : STATUS_EXIT);
+}
+
 static void
 replace(struct slot *slot, const struct child *child, int status,
     uint64_t lost)
@@ -98,6 +106,8 @@ replace(struct slot *slot, const struct child *child, int status,
 	log_death(child, status, lost, pause);
 	probation_on_death(master, child->generation, slot->young_deaths,
 	    "workers", describe_death(status, how));
+	status_count_death(&master->status, slot->number,
+	    cause_of(child, status));
 	slots_steer(master);
 	if (pause == 0)
 		revive(master, slot);

@@ -542,13 +542,15 @@ sockets_for(const struct sockets *sockets, const struct conf *conf,
  */
 
 static int
-save_group(const struct socket_group *group, struct state *state)
+save_group(const struct socket_group *group, struct state *state,
+    bool monitor)
 {
 	struct state_group *saved;
 	struct state_socket *socket;
 
 	if ((saved = state_add_group(state)) == NULL)
 		return (-1);
+	saved->monitor = monitor;
 	saved->listening = group->nlistening;
 	saved->inode = group->inode;
 	if ((saved->address = strdup(group->text)) == NULL)
@@ -563,10 +565,10 @@ save_group(const struct socket_group *group, struct state *state)
 }
 
 int
-sockets_save(const struct sockets *sockets, struct state *state)
+sockets_save(const struct sockets *sockets, struct state *state, bool monitor)
 {
 	for (size_t i = 0; i < sockets->n; i++)
-		if (save_group(sockets->groups[i], state) == -1)
+		if (save_group(sockets->groups[i], state, monitor) == -1)
 			return (-1);
 	return (0);
 }
@@ -592,16 +594,20 @@ adopt_group(struct sockets *sockets, const struct state_group *saved)
 }
 
 int
-sockets_adopt(struct sockets *sockets, const struct state *state)
+sockets_adopt(struct sockets *sockets, const struct state *state, bool monitor)
 {
 	struct socket_group *group;
 
-	for (size_t i = 0; i < state->ngroups; i++)
-		if (adopt_group(sockets, &state->groups[i]) == NULL)
+	for (size_t i = 0; i < state->ngroups; i++) {
+		if (state->groups[i].monitor != monitor)
+			continue;
+		group = adopt_group(sockets, &state->groups[i]);
+		if (group == NULL)
 			return (-1);
-	for (size_t i = 0; i < state->nsockets; i++) {
-		group = sockets->groups[state->sockets[i].group];
-		group->fds[group->nfds++] = state->sockets[i].fd;
+		for (size_t k = 0; k < state->nsockets; k++)
+			if (state->sockets[k].group == i)
+				group->fds[group->nfds++] =
+				    state->sockets[k].fd;
 		group->nlistening = group->nfds;
 	}
 	return (0);

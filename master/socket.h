@@ -61,9 +61,10 @@ struct heritage_socket *sockets_for(const struct sockets *,
     size_t *n);
 
 /* Tell of all sockets that listen; take over those that another program has
- * told of.  Return -1 with errno set. */
-int sockets_save(const struct sockets *, struct state *);
-int sockets_adopt(struct sockets *, const struct state *);
+ * told of.  monitor says whose they are: the monitor's, or the workers'.
+ * Return -1 with errno set. */
+int sockets_save(const struct sockets *, struct state *, bool monitor);
+int sockets_adopt(struct sockets *, const struct state *, bool monitor);
 
 /* Close all sockets, and remove the files of those that have one. */
 void sockets_close(struct sockets *);

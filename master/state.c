@@ -66,9 +66,11 @@ static const struct field server_fields[] = {
 	U64(state_server, back),
 	U64(state_server, numbered),
 	U64(state_server, executors),
+	U64(state_server, started),
 	FD(state_server, log),
 	FD(state_server, pid_file),
 	FD(state_server, status),
+	FD(state_server, spans),
 	FD(state_server, previous),
 	STRING(state_server, version),
 	STRING(state_server, program),
@@ -84,6 +86,7 @@ static const struct field name_fields[] = {
 
 static const struct field generation_fields[] = {
 	U64(state_generation, number),
+	U64(state_generation, loaded),
 	UINT(state_generation, slots, CONF_WORKERS_MAX),
 	FLAG(state_generation, change),
 	UINT(state_generation, uid, UINT_MAX),
@@ -101,6 +104,7 @@ static const struct field slot_fields[] = {
 };
 
 static const struct field group_fields[] = {
+	FLAG(state_group, monitor),
 	UINT(state_group, listening, CONF_WORKERS_MAX),
 	U64(state_group, inode),
 	STRING(state_group, address),
@@ -187,6 +191,19 @@ static const struct field awaited_fields[] = {
 	END
 };
 
+static const struct field monitor_fields[] = {
+	UINT(state_monitor, pid, INT_MAX),
+	U64(state_monitor, generation),
+	FD(state_monitor, channel),
+	FLAG(state_monitor, due),
+	FLAG(state_monitor, leaving),
+	UINT(state_monitor, young_deaths, UINT_MAX),
+	U64(state_monitor, born_ms),
+	U64(state_monitor, again_ms),
+	U64(state_monitor, patience_ms),
+	END
+};
+
 #define RECORD(name, fields, type, member, most)			\
 	{ (name), (fields), sizeof(struct type),			\
 	  offsetof(struct state, member),				\
@@ -213,6 +230,7 @@ static const struct record records[] = {
 	RECORD("departure", departure_fields, state_departure, departures,
 	    SIZE_MAX),
 	RECORD("awaited", awaited_fields, state_awaited, awaited, SIZE_MAX),
+	RECORD("monitor", monitor_fields, state_monitor, monitor, 1),
 };
 
 enum { NRECORDS = sizeof(records) / sizeof(*records) };
@@ -273,7 +291,7 @@ add(struct state *state, const struct record *record)
 
 enum {
 	SERVER, LISTENER, HANDLER, GENERATION, SLOT, GROUP, SOCKET, CHILD,
-	SHORTAGE, EXECUTOR, REPORT, DEPARTURE, AWAITED
+	SHORTAGE, EXECUTOR, REPORT, DEPARTURE, AWAITED, MONITOR
 };
 
 #define DEFINE_ADD(noun, type, number)					\
@@ -296,6 +314,7 @@ DEFINE_ADD(executor, state_executor, EXECUTOR)
 DEFINE_ADD(report, state_report, REPORT)
 DEFINE_ADD(departure, state_departure, DEPARTURE)
 DEFINE_ADD(awaited, state_awaited, AWAITED)
+DEFINE_ADD(monitor, state_monitor, MONITOR)
 
 static void
 free_strings(const struct record *record, const void *item)
@@ -675,8 +694,8 @@ check_owners(struct reader *reader, const struct state *state)
 
 	each_fd(state, note_fd, &fds);
 	fds.list = calloc(fds.n + 1, sizeof(*fds.list));
-	pids.list = calloc(state->nchildren + state->nexecutors + 1,
-	    sizeof(*pids.list));
+	pids.list = calloc(state->nchildren + state->nexecutors +
+	    state->nmonitor + 1, sizeof(*pids.list));
 	if (fds.list == NULL || pids.list == NULL) {
 		free(fds.list);
 		free(pids.list);
@@ -688,6 +707,8 @@ check_owners(struct reader *reader, const struct state *state)
 		note_fd((int)state->children[i].pid, &pids);
 	for (size_t i = 0; i < state->nexecutors; i++)
 		note_fd((int)state->executors[i].pid, &pids);
+	if (state->nmonitor > 0)
+		note_fd((int)state->monitor->pid, &pids);
 	twins = has_twins(fds.list, fds.n) || has_twins(pids.list, pids.n) ||
 	    (pids.n > 0 && pids.list[0] == 0);
 	free(fds.list);
@@ -712,8 +733,9 @@ check_server(struct reader *reader, const struct state *state)
 		    "before, is missing"));
 	if (server->task == STATE_TASK_ROLLBACK && server->back == 0)
 		return (refuse(reader, "nowhere to go back to"));
-	if (server->status == -1 || *server->program != '/')
-		return (refuse(reader, "status or program is missing"));
+	if (server->status == -1 || server->spans == -1 ||
+	    *server->program != '/')
+		return (refuse(reader, "status, spans or program is missing"));
 	return (0);
 }
 

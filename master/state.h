@@ -18,7 +18,7 @@
 /* Another one is refused: whoever changes a record changes this.  Tests build a
  * program with one of their own. */
 #ifndef STATE_VERSION
-#define STATE_VERSION 2
+#define STATE_VERSION 3
 #endif
 
 enum {
@@ -42,9 +42,11 @@ struct state_server {
 	uint64_t back;			/* a generation; 0: none */
 	uint64_t numbered;
 	uint64_t executors;
+	uint64_t started;		/* seconds since 1970 */
 	int log;
 	int pid_file;
 	int status;
+	int spans;
 	int previous;			/* the program that wrote this */
 	char *version;			/* of that program */
 	char *program;			/* its path, where the next one will
@@ -59,6 +61,7 @@ struct state_name {
 
 struct state_generation {
 	uint64_t number;
+	uint64_t loaded;		/* seconds since 1970 */
 	unsigned slots;
 	bool change;			/* see struct identity */
 	unsigned uid;
@@ -74,6 +77,7 @@ struct state_slot {
 };
 
 struct state_group {
+	bool monitor;			/* it is the monitor's */
 	unsigned listening;
 	uint64_t inode;
 	char *address;
@@ -156,6 +160,18 @@ struct state_awaited {
 	uint64_t longest_us;
 };
 
+struct state_monitor {
+	unsigned pid;
+	uint64_t generation;		/* that it was born in */
+	int channel;
+	bool due;			/* another is to follow */
+	bool leaving;
+	unsigned young_deaths;
+	uint64_t born_ms;
+	uint64_t again_ms;
+	uint64_t patience_ms;
+};
+
 struct state {
 	struct state_server *server;	/* exactly one */
 	struct state_name *listeners;	/* the registries, in order */
@@ -170,6 +186,7 @@ struct state {
 	struct state_report *reports;
 	struct state_departure *departures;
 	struct state_awaited *awaited;
+	struct state_monitor *monitor;	/* one, or none */
 	size_t nserver;
 	size_t nlisteners;
 	size_t nhandlers;
@@ -183,6 +200,7 @@ struct state {
 	size_t nreports;
 	size_t ndepartures;
 	size_t nawaited;
+	size_t nmonitor;
 };
 
 /* Make room for one more, zeroed, with its descriptors at -1.  Returns NULL
@@ -200,6 +218,7 @@ struct state_executor *state_add_executor(struct state *);
 struct state_report *state_add_report(struct state *);
 struct state_departure *state_add_departure(struct state *);
 struct state_awaited *state_add_awaited(struct state *);
+struct state_monitor *state_add_monitor(struct state *);
 
 /* Free what it owns, which are no descriptors. */
 void state_free(struct state *);

@@ -33,6 +33,7 @@ report_new(const struct master *master, enum status_kind kind)
 	report->told.result = STATUS_DONE;
 	report->told.generation = master->running->number;
 	report->told.begun = time(NULL);
+	report->told.read_ms = master->reload.begun_ms;
 	return (report);
 }
 
@@ -77,6 +78,19 @@ longest_of(const struct child *child)
 {
 	return (child->drained.longest_us > child->given.longest_us ?
 	    child->drained.longest_us : child->given.longest_us);
+}
+
+void
+succession_report_close(struct succession_report **report,
+    struct master *master, enum status_kind kind)
+{
+	struct child *child;
+
+	TAILQ_FOREACH(child, &master->children, link)
+		if (child->report == NULL && child->state == CHILD_DRAINING)
+			succession_report_join(report, child, kind);
+	if (*report == NULL && (*report = report_new(master, kind)) != NULL)
+		tell(master, *report);
 }
 
 static void

@@ -32,6 +32,11 @@ struct succession_report {
 void succession_report_join(struct succession_report **, struct child *,
     enum status_kind);
 
+/* So are those who were released, and drain by themselves.  Where nobody is left
+ * whose end could be awaited, the report is complete now. */
+void succession_report_close(struct succession_report **, struct master *,
+    enum status_kind);
+
 /* Let all who drain give to those who serve. */
 void succession_begin(struct master *);
 /* A worker has begun to serve, in the place of one that died perhaps. */

@@ -155,6 +155,7 @@ tell_refusal(struct master *master, enum status_kind kind, const char *why)
 		.result = STATUS_REFUSED,
 		.generation = master->running->number,
 		.begun = time(NULL),
+		.read_ms = clock_ms(),
 	};
 
 	LOG(ERROR, UPGRADE_REFUSED, F_STR("kind", status_kind_name(kind)),

@@ -63,12 +63,12 @@ watchdog_run(struct master *master)
 		if (is_hung(master, child)) {
 			child_log(LOG_LEVEL_ERROR, EVENT_WORKER_HUNG, child,
 			    "signal", "SIGABRT");
-			child_kill(child, SIGABRT);
+			child_kill(child, SIGABRT, STATUS_HUNG);
 		} else if (child->patience_ms != 0 &&
 		    now_ms > child->patience_ms) {
 			child_log(LOG_LEVEL_WARN, EVENT_WORKER_KILLED, child,
 			    "waited_for", child->patience_for);
-			child_kill(child, SIGKILL);
+			child_kill(child, SIGKILL, STATUS_LATE);
 		}
 	}
 }

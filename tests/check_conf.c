@@ -439,6 +439,13 @@ START_TEST(a_file_with_nothing_but_a_listener_has_every_default)
 	ck_assert_int_eq(conf->log.format, LOG_FORMAT_TEXT);
 	ck_assert_uint_eq(conf->max_connections, 10000);
 	ck_assert_uint_eq(conf->max_buffered, 64 << 20);
+	ck_assert(conf->monitor.enabled);
+	ck_assert_uint_eq(conf->monitor.naddresses, 1);
+	ck_assert_str_eq(conf->monitor.addresses[0].text, "127.0.0.1:9180");
+	ck_assert(conf->monitor.addresses[0].from_default);
+	ck_assert_str_eq(conf->tracing.endpoint, "");
+	ck_assert_uint_eq(conf->tracing.sample_ratio, CONF_RATIO_ONE / 100);
+	ck_assert_str_eq(conf->tracing.service_name, "penstock");
 	ck_assert_uint_eq(conf->nlisteners, 1);
 	ck_assert_int_eq(a->protocol, CONF_PROTOCOL_FRAME);
 	ck_assert_uint_eq(a->backlog, 1024);
@@ -476,6 +483,14 @@ START_TEST(every_global_key_reaches_its_field)
 	ck_assert_int_eq(conf->log.format, LOG_FORMAT_JSON);
 	ck_assert_uint_eq(conf->max_connections, 10000000);
 	ck_assert_uint_eq(conf->max_buffered, (uint64_t)1 << 40);
+	ck_assert(!conf->monitor.enabled);
+	ck_assert_uint_eq(conf->monitor.naddresses, 2);
+	ck_assert_str_eq(conf->monitor.addresses[0].text, "[::1]:9180");
+	ck_assert(!conf->monitor.addresses[0].from_default);
+	ck_assert_str_eq(conf->tracing.endpoint,
+	    "http://[::1]:4318/v1/traces?a=b");
+	ck_assert_uint_eq(conf->tracing.sample_ratio, 125000);
+	ck_assert_str_eq(conf->tracing.service_name, "devices");
 	ck_assert_uint_eq(conf->nlisteners, 2);
 	conf_free(conf);
 }

@@ -661,6 +661,11 @@ put_facts(uint64_t tag, uint8_t family, const char *address, uint16_t listener)
 
 	if (address != NULL)
 		inet_pton(family, address, facts.peer);
+	if (tag == 2) {
+		facts.traced = EXEC_SAMPLED;
+		memset(facts.trace, 0x4b, sizeof(facts.trace));
+		memset(facts.span, 0xf0, sizeof(facts.span));
+	}
 	put_head(sizeof(facts) + 5, &facts);
 	put(&host.out, "facts", 5);
 }
@@ -678,7 +683,8 @@ START_TEST(a_module_sees_the_facts_of_its_request)
 	    "thread=0");
 	expect_text(2, "conn=81204 request=2 listener=second "
 	    "peer=[2001:db8::1]:5000 arrived_us=1000001 deadline_us=2000002 "
-	    "thread=0");
+	    "thread=0 traceparent=00-4b4b4b4b4b4b4b4b4b4b4b4b4b4b4b4b-"
+	    "f0f0f0f0f0f0f0f0-01");
 	expect_text(3, "conn=81204 request=3 listener=second peer=unix "
 	    "arrived_us=1000001 deadline_us=2000002 thread=0");
 	finish();

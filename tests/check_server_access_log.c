@@ -16,7 +16,7 @@
 
 #include "tests/client.h"
 #include "tests/handlers.h"
-#include "tests/http_client.h"
+#include "tests/web_client.h"
 
 #define TO(file)	"access_log = { file = \"" file "\"; };\n"
 #define AS_JSON		"access_log = { file = \"access\"; "		\

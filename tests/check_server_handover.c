@@ -411,9 +411,10 @@ START_TEST(many_reloads_leave_nothing_behind)
 			    proc_fds(server_worker(srv, 1), NULL, 0);
 		}
 	}
-	await(proc_fds(srv->master, NULL, 0) == master_fds);
+	/* A link may have been counted that was about to be closed. */
+	await(proc_fds(srv->master, NULL, 0) <= master_fds);
 	await(proc_fds(server_worker(srv, 0), NULL, 0) +
-	    proc_fds(server_worker(srv, 1), NULL, 0) == worker_fds);
+	    proc_fds(server_worker(srv, 1), NULL, 0) <= worker_fds);
 	expect_unharmed(hold_verify(load));
 	ck_assert_uint_eq(hold_peek(load)->verified, idle);
 	expect_unharmed(hold_stop(load));

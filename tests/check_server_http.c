@@ -12,7 +12,7 @@
 
 #include "tests/client.h"
 #include "tests/harness.h"
-#include "tests/http_client.h"
+#include "tests/web_client.h"
 #include "tests/http_table.h"
 
 #define ROUTED(routes, more)						\

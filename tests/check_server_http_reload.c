@@ -11,7 +11,7 @@
 
 #include "tests/client.h"
 #include "tests/handlers.h"
-#include "tests/http_client.h"
+#include "tests/web_client.h"
 
 #define ONE_WORKER	"workers = 1;\n"
 /* One request at a time, and long enough for a reload. */

@@ -18,15 +18,17 @@
 #include "tests/harness.h"
 
 /* One of each record, held together as it should be. */
-#define HEAD	"penstock-state 2\n"
-#define SERVER	"server 0 1 3 2 3 9 10 11 12 13 \"0.1\" \"/sbin/p\" \"pid\" \"\"\n"
+#define HEAD	"penstock-state 3\n"
+#define SERVER	"server 0 1 3 2 3 9 1700000000 10 11 12 14 13 \"0.1\" \"/sbin/p\" \"pid\" \"\"\n"
 #define NAMES	"listener \"a\"\nhandler \"echo\"\n"
 #define GENERATIONS							\
-	"generation 2 1 0 0 0 \"conf\" \"old\"\n"			\
-	"generation 3 2 1 33 4294967295 \"conf\" \"a\\0aa\\5c\\22\\ff\"\n"
+	"generation 2 0 1 0 0 0 \"conf\" \"old\"\n"			\
+	"generation 3 1700000000 2 1 33 4294967295 \"conf\" \"a\\0aa\\5c\\22\\ff\"\n"
 #define SLOTS	"slot 20 0 0\nslot 21 3 18446744073709551615\n"
-#define GROUPS	"group 2 0 \"127.0.0.1:9000\"\n"			\
-		"socket 0 30\nsocket 0 31\n"
+#define GROUPS								\
+	"group 0 2 0 \"127.0.0.1:9000\"\n"				\
+	"group 1 1 0 \"127.0.0.1:9180\"\n"				\
+	"socket 0 30\nsocket 0 31\nsocket 1 32\n"
 #define CHILDREN							\
 	"child 100 0 0 3 2 1 40 0 5 0 \"\"\n"				\
 	"child 101 1 3 3 2 1 - 1 5 6 \"it said\"\n"			\
@@ -40,10 +42,11 @@
 	"report 1 3 1600000001 5 0 0 0 0 0 0\n"				\
 	"departure 0 1 77\n"						\
 	"awaited 101 0 5 2 1 900\nawaited 102 1 0 0 0 0\n"
+#define MONITOR	"monitor 300 3 60 1 0 0 5 0 18446744073709551615\n"
 #define TAIL	"end\n"
 #define WHOLE								\
 	HEAD SERVER NAMES GENERATIONS SLOTS GROUPS CHILDREN SHORTAGES	\
-	EXECUTORS REPORTS TAIL
+	EXECUTORS REPORTS MONITOR TAIL
 
 static struct state state;
 static char why[STATE_WHY_MAX];
@@ -101,6 +104,8 @@ START_TEST(what_was_read_prints_the_same)
 	ck_assert_str_eq(state.children[1].why, "it said");
 	ck_assert_uint_eq(state.slots[1].again_ms, UINT64_MAX);
 	ck_assert_uint_eq(state.generations[1].gid, UINT32_MAX);
+	ck_assert(!state.groups[0].monitor && state.groups[1].monitor);
+	ck_assert_uint_eq(state.monitor->patience_ms, UINT64_MAX);
 	ck_assert_str_eq(state.generations[1].text, "a\na\\\"\xff");
 	state_free(&state);
 }
@@ -124,7 +129,7 @@ END_TEST
 START_TEST(another_version_is_refused)
 {
 	expect_refusal("penstock-state 1\n" TAIL,
-	    "the state has version 1, and this program knows 2 alone");
+	    "the state has version 1, and this program knows 3 alone");
 	expect_refusal("penstock-state 02\n" TAIL, "no state of penstock's");
 	expect_refusal("penstock-state 2 \n" TAIL, "no state of penstock's");
 	expect_refusal("#!/bin/sh\n", "no state of penstock's");
@@ -133,11 +138,12 @@ END_TEST
 
 START_TEST(an_unknown_record_is_refused)
 {
-	expect_refusal_with(NAMES, "monitor 1\n", "line 3: unknown record");
+	expect_refusal_with(NAMES, "gardener 1\n", "line 3: unknown record");
 	expect_refusal_with(NAMES, "\n", "line 3: unknown record");
 	expect_refusal_with(NAMES, "listeners \"a\"\n", "unknown record");
 	expect_refusal_with(SERVER, SERVER SERVER, "one server too many");
 	expect_refusal_with(SERVER, "", "there is no server");
+	expect_refusal_with(MONITOR, MONITOR MONITOR, "one monitor too many");
 }
 END_TEST
 
@@ -152,7 +158,7 @@ START_TEST(a_bad_number_is_refused)
 	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
 		snprintf(line, sizeof(line), "socket 0 %s\n", bad[i]);
 		expect_refusal_with("socket 0 30\n", line,
-		    "line 10: socket: ");
+		    "line 11: socket: ");
 	}
 	expect_refusal_with("slot 20 0 0", "slot 20 4294967296 0",
 	    "slot: young_deaths is missing or wrong");
@@ -194,15 +200,19 @@ START_TEST(what_does_not_fit_together_is_refused)
 	expect_refusal_with("socket 0 30", "socket 0 2", "fd is missing");
 	expect_refusal_with("socket 0 30", "socket 0 -", "no group");
 	expect_refusal_with("socket 0 30", "socket 1 30", "has 1 sockets");
+	expect_refusal_with("monitor 300 3 60", "monitor 200 3 60",
+	    "two owners");
+	expect_refusal_with("monitor 300 3 60", "monitor 300 3 50",
+	    "two owners");
 	expect_refusal_with("child 100 0", "child 100 2", "child 100 does not");
 	expect_refusal_with("child 100 0", "child 100 1", "does not fit");
 	expect_refusal_with("child 101 1 3", "child 101 1 0", "does not fit");
 	expect_refusal_with("child 101 1 3 3", "child 101 1 3 4",
 	    "child 101 does not");
-	expect_refusal_with("generation 2 1", "generation 2 3",
+	expect_refusal_with("generation 2 0 1", "generation 2 0 3",
 	    "generation 2 does not");
-	expect_refusal_with("generation 2 1", "generation 3 1", "before");
-	expect_refusal_with("generation 2 1", "generation 4 1", "before");
+	expect_refusal_with("generation 2 0 1", "generation 3 0 1", "before");
+	expect_refusal_with("generation 2 0 1", "generation 4 0 1", "before");
 	expect_refusal_with("server 0 1 3", "server 0 1 4", "running");
 	expect_refusal_with("server 0 1 3 2 3", "server 0 1 3 2 2",
 	    "generation 3 does not");

@@ -139,6 +139,16 @@ put_text(FILE *to, const char *text, const char *dir)
 	}
 }
 
+/* Its default address is the same for all servers, and its process one more to
+ * count: tests that want a monitor say so. */
+static bool
+lacks_monitor(const char *file, const char *text)
+{
+	return (strcmp(file, "conf") == 0 &&
+	    strstr(text, "listeners") != NULL &&
+	    strstr(text, "monitor") == NULL);
+}
+
 void
 server_write(struct server *srv, const char *file, const char *text)
 {
@@ -151,6 +161,8 @@ server_write(struct server *srv, const char *file, const char *text)
 	ck_assert_msg((to = fopen(draft, "we")) != NULL, "%s: %s", draft,
 	    strerror(errno));
 	put_text(to, text, srv->dir);
+	if (lacks_monitor(file, text))
+		fputs("monitor = { enabled = false; };\n", to);
 	ck_assert_int_eq(fclose(to), 0);
 	ck_assert_int_eq(rename(draft, server_path(srv, file)), 0);
 }

@@ -130,7 +130,8 @@ uint32_t own_address_number(void);
 struct server *server_new(void);
 
 /* Write the configuration: pid and log file, the global keys given and
- * listeners, separated by commas; or any text as any file. */
+ * listeners, separated by commas; or any text as any file.  A configuration
+ * that does not speak of a monitor has none. */
 void server_configure(struct server *, const char *globals,
     const char *listeners);
 void server_write(struct server *, const char *file, const char *text);

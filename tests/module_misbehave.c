@@ -238,6 +238,9 @@ reply_facts(const struct penstock_request *request,
 	    (unsigned long long)request->request_id, request->listener,
 	    penstock_peer(request), (unsigned long long)request->arrived_us,
 	    (unsigned long long)request->deadline_us, request->thread);
+	if (request->traceparent != NULL)
+		penstock_printf(reply, " traceparent=%s",
+		    request->traceparent);
 }
 
 static const char *

@@ -164,6 +164,14 @@ conn_new(struct listener *listener, int fd, const struct sockaddr *peer)
 	return (conn);
 }
 
+/* Tell how many requests are in flight. */
+static void
+record_requests(const struct conn *conn)
+{
+	__atomic_store_n(&conn_record(conn)->requests,
+	    (uint16_t)conn->pending->nrequests, __ATOMIC_RELAXED);
+}
+
 static struct request *
 take_first(struct conn *conn)
 {
@@ -171,6 +179,7 @@ take_first(struct conn *conn)
 
 	TAILQ_REMOVE(&conn->pending->requests, request, of_conn);
 	conn->pending->nrequests--;
+	record_requests(conn);
 	return (request);
 }
 
@@ -646,20 +655,48 @@ handler_of(const struct conn *conn, const struct proto_message *message)
 	    message->http->route->handler_index]);
 }
 
+/* head is NULL unless the protocol is HTTP, which carries what its client says
+ * of it. */
+static void
+begin_trace(struct conn *conn, const struct handler *handler,
+    const struct http_head *head)
+{
+	struct trace_context parent;
+	char id[HTTP_REQUEST_ID_MAX + 1];
+	bool has_id = false, has_parent = false;
+
+	if (head != NULL && head->request_id.bytes != NULL) {
+		memcpy(id, head->request_id.bytes, head->request_id.len);
+		id[head->request_id.len] = '\0';
+		has_id = true;
+	}
+	if (head != NULL && head->traceparent.bytes != NULL)
+		has_parent = trace_context_parse(&parent,
+		    head->traceparent.bytes, head->traceparent.len);
+	trace_begin(conn, handler, has_id ? id : NULL,
+	    has_parent ? &parent : NULL);
+}
+
 static enum answered
 answer(struct conn *conn, const struct proto_message *message)
 {
 	struct handler *handler = handler_of(conn, message);
 	struct counters_listener *counters = conn->listener->counters;
+	enum span_result result = SPAN_SILENT;
 	struct payload reply = { .len = 0 };
+	bool later = false;
 	int sent = 0;
 
+	if (conn_worker(conn)->tracing.on)
+		begin_trace(conn, handler, message->http);
 	switch (handler->kind->handle(handler, conn, message, &reply)) {
 	case HANDLER_REPLY:
 		counter_add(&counters->messages_out, 1);
+		result = SPAN_REPLIED;
 		sent = reply_in_turn(conn, message->http, &reply);
 		break;
 	case HANDLER_BUSY:
+		result = SPAN_BUSY;
 		sent = reply_text(conn, handler->conf->busy, message->http);
 		break;
 	case HANDLER_FULL:
@@ -669,10 +706,13 @@ answer(struct conn *conn, const struct proto_message *message)
 			sent = reply_silence(conn, message->http);
 		break;
 	case HANDLER_LATER:
+		later = true;
 		break;
 	}
 	counter_add(&counters->messages_in, 1);
 	counter_add(&conn_record(conn)->messages, 1);
+	if (!later && trace_is_told(conn_worker(conn)))
+		trace_end(conn, result);
 	return (sent == -1 ? ANSWER_FAILED : ANSWERED);
 }
 
@@ -1043,6 +1083,7 @@ conn_add_request(struct conn *conn, struct request *request)
 		return (-1);
 	TAILQ_INSERT_TAIL(&pending->requests, request, of_conn);
 	pending->nrequests++;
+	record_requests(conn);
 	return (0);
 }
 
@@ -1133,6 +1174,24 @@ announce_end(struct conn *conn, const struct request *request)
 	conn->reason = CLOSE_DRAIN;
 }
 
+static enum span_result
+span_result_of(const struct request *request)
+{
+	switch ((enum request_result)request->result) {
+	case REQUEST_REPLIED:
+		break;
+	case REQUEST_SILENT:
+		return (SPAN_SILENT);
+	case REQUEST_BUSY:
+		return (SPAN_BUSY);
+	case REQUEST_TIMEOUT:
+		return (SPAN_TIMEOUT);
+	case REQUEST_FAILED:
+		return (SPAN_FAILED);
+	}
+	return (SPAN_REPLIED);
+}
+
 /* The first request is done: send its reply, which stands in its own buffer
  * unless it is given. */
 static void
@@ -1151,6 +1210,9 @@ finish_first(struct conn *conn, const struct payload *given)
 		(void)fail(conn);
 		conn->broken = true;
 	}
+	if (request->queue != NULL)
+		trace_end_later(conn_worker(conn), request,
+		    span_result_of(request));
 	request_free(conn_worker(conn), request);
 }
 
@@ -1247,6 +1309,12 @@ conn_park(struct conn *conn)
 	TAILQ_FOREACH(request, &conn->pending->requests, of_conn)
 		if (request->state == REQUEST_WAITING)
 			queue_withdraw(request);
+}
+
+bool
+conn_is_parked(const struct conn *conn)
+{
+	return (conn->deadline == DEADLINE_NONE);
 }
 
 /* What a request's handler was not asked for yet. */

@@ -125,6 +125,7 @@ void conn_on_memory(struct conn *);
  */
 bool conn_at_rest(const struct conn *);
 void conn_park(struct conn *);
+bool conn_is_parked(const struct conn *);
 /* since_ms is for how long it has waited, if it waits for the same as it was
  * waiting for.  It may come to its end here. */
 void conn_wake(struct conn *, enum deadline_kind was, uint64_t since_ms);

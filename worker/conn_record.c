@@ -78,6 +78,7 @@ conn_record_open(struct conn *conn, const struct sockaddr *peer)
 	record->bytes_out = 0;
 	memset(record->peer, 0, sizeof(record->peer));
 	record->peer_port = 0;
+	record->requests = 0;
 	record_peer(record, peer);
 	record_end(record);
 }

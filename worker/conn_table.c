@@ -128,3 +128,20 @@ conn_table_give(struct conn_table *table, struct conn *conn)
 	unmap_slab(table, table->empty);
 	table->empty = i;
 }
+
+struct conn *
+conn_table_find(const struct conn_table *table, uint64_t id)
+{
+	uint32_t first;
+
+	for (size_t i = 0; i < table->nslabs; i++) {
+		if (table->slabs[i] == NULL)
+			continue;
+		first = (uint32_t)i * CONN_SLAB;
+		for (uint16_t k = 0; k < slab_size(table, i); k++)
+			if (table->records[first + k].family != 0 &&
+			    table->records[first + k].id == id)
+				return (&table->slabs[i]->conns[k]);
+	}
+	return (NULL);
+}

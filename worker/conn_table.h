@@ -45,4 +45,7 @@ void conn_table_free(struct conn_table *);
 struct conn *conn_table_take(struct conn_table *);
 void conn_table_give(struct conn_table *, struct conn *);
 
+/* The connection with that id, or NULL.  Looks at all there are. */
+struct conn *conn_table_find(const struct conn_table *, uint64_t id);
+
 #endif

@@ -6,6 +6,7 @@
 
 #include "common/log.h"
 #include "worker/access_log.h"
+#include "worker/conn.h"
 #include "worker/queue.h"
 #include "worker/worker.h"
 
@@ -61,6 +62,17 @@ take(struct worker *worker, struct ctl *msg)
 	msg->fd[0] = -1;
 }
 
+/* If it is ours; the master asks all workers.  One that is on its way between
+ * two of them is nobody's at the moment. */
+static void
+close_conn(struct worker *worker, uint64_t id)
+{
+	struct conn *conn = conn_table_find(&worker->conns, id);
+
+	if (conn != NULL && !conn_is_parked(conn))
+		conn_finish_now(conn, CLOSE_OPERATOR);
+}
+
 void
 worker_dispatch(struct worker *worker, struct ctl *msg)
 {
@@ -90,6 +102,12 @@ worker_dispatch(struct worker *worker, struct ctl *msg)
 		access_log_use(worker->access_log, msg->fd[0]);
 		msg->fd[0] = -1;
 		return;
+	case CTL_CLOSE:
+		close_conn(worker, msg->conn.id);
+		return;
+	case CTL_ASK_CLOSE:
+	case CTL_ASK_REBALANCE:
+	case CTL_BEAT:
 	case CTL_DISOWN:
 	case CTL_GIVEN:
 	case CTL_READY:

@@ -31,6 +31,7 @@ enum {
 	 * are two of its buffer, and then one more of what its client owes. */
 	REPLY_SHARE = 4,
 	METADATA_MAX = 512,
+	TRACE_METADATA_MAX = 80,
 	/* What is gathered in one turn, but for a single request that is
 	 * larger: at most so many bytes, and this part of max_buffered. */
 	GATHER_MAX = 65536,
@@ -170,6 +171,18 @@ put_length(struct buffer *out, size_t len)
 	buffer_append(out, &length, sizeof(length));
 }
 
+static void
+write_place(const struct trace *trace, char text[TRACE_METADATA_MAX])
+{
+	struct trace_context context;
+	char traceparent[TRACEPARENT_MAX];
+
+	trace_context_of(trace, &context);
+	trace_context_print(&context, traceparent);
+	snprintf(text, TRACE_METADATA_MAX, ",\"traceparent\":\"%s\"",
+	    traceparent);
+}
+
 /* The facts of a request of any protocol, as a JSON object that is still
  * open. */
 static size_t
@@ -177,15 +190,18 @@ write_metadata(const struct exec_link *link, const struct request *request,
     char text[METADATA_MAX])
 {
 	const struct conn *conn = request->conn;
-	char peer[CONN_PEER_MAX];
+	char peer[CONN_PEER_MAX], place[TRACE_METADATA_MAX] = "";
 	int n;
+
+	if (request->trace != NULL)
+		write_place(request->trace, place);
 
 	/* Names of listeners and peers have nothing that JSON would escape. */
 	n = snprintf(text, METADATA_MAX, "{\"conn\":%" PRIu64
 	    ",\"request\":%" PRIu64 ",\"listener\":\"%s\",\"peer\":\"%s\","
-	    "\"waited_us\":%" PRIu64, conn_record(conn)->id,
+	    "\"waited_us\":%" PRIu64 "%s", conn_record(conn)->id,
 	    link->serial, conn->listener->conf->name, conn_peer(conn, peer),
-	    request->begun_us - request->arrived_us);
+	    request->begun_us - request->arrived_us, place);
 	return (n > 0 && n < METADATA_MAX ? (size_t)n : 0);
 }
 
@@ -219,6 +235,7 @@ static void
 fill_facts(const struct request *request, struct exec_request *facts)
 {
 	const struct conn_record *record = conn_record(request->conn);
+	struct trace_context context;
 
 	*facts = (struct exec_request){
 		.tag = request->tag,
@@ -232,6 +249,12 @@ fill_facts(const struct request *request, struct exec_request *facts)
 		.http_len = (uint32_t)http_len(request),
 	};
 	memcpy(facts->peer, record->peer, sizeof(facts->peer));
+	if (request->trace == NULL)
+		return;
+	trace_context_of(request->trace, &context);
+	facts->traced = context.sampled ? EXEC_SAMPLED : EXEC_UNSAMPLED;
+	memcpy(facts->trace, context.trace, sizeof(facts->trace));
+	memcpy(facts->span, context.span, sizeof(facts->span));
 }
 
 /* The bytes that go before the payload. */

@@ -17,6 +17,8 @@
 enum {
 	/* A content type, or the methods of an Allow field, with the NUL. */
 	HTTP_NOTE_MAX = 256,
+	/* Of one that a client sends; a longer one is not used. */
+	HTTP_REQUEST_ID_MAX = 63,
 	/* Occurrences, in one header, of fields that handlers see. */
 	HTTP_FIELDS_MAX = 64,
 };
@@ -90,6 +92,9 @@ struct http_head {
 	struct http_slice query;	/* likewise, behind the "?" */
 	struct http_slice agent;	/* User-Agent, for the access log */
 	struct http_slice referer;
+	struct http_slice traceparent;	/* several: one that is none */
+	struct http_slice request_id;	/* X-Request-Id; NULL: none that can be
+					   used */
 	const struct conf_route *route;	/* NULL: there are none, or none that
 					   fits: see exchange.status then */
 	enum http_body body;

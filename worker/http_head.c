@@ -372,6 +372,17 @@ read_expect(struct reading *reading, struct http_slice value)
 	reading->head->expects = http_slice_is(value, "100-continue");
 }
 
+/* There is to be one: W3C Trace Context, 4.3. */
+static void
+read_traceparent(struct reading *reading, struct http_slice value)
+{
+	struct http_slice *traceparent = &reading->head->traceparent;
+
+	if (traceparent->bytes != NULL)
+		value.len = 0;
+	*traceparent = value;
+}
+
 /* The fields that this server itself has to know. */
 static int
 read_known(struct reading *reading, struct http_slice name,
@@ -400,6 +411,16 @@ read_known(struct reading *reading, struct http_slice name,
 			read_connection(reading, value);
 		else if (http_slice_is(name, "user-agent"))
 			reading->head->agent = value;
+		break;
+	case 11:
+		if (http_slice_is(name, "traceparent"))
+			read_traceparent(reading, value);
+		break;
+	case 12:
+		if (http_slice_is(name, "x-request-id") &&
+		    value.len <= HTTP_REQUEST_ID_MAX &&
+		    http_is_token(value.bytes, value.len))
+			reading->head->request_id = value;
 		break;
 	case 14:
 		if (http_slice_is(name, "content-length"))

@@ -344,6 +344,18 @@ claim_part(struct reader *reader, const struct handover_conn *from,
 	return (0);
 }
 
+/* They are the last messages that have come. */
+static void
+number_requests(struct conn *conn)
+{
+	uint64_t number = conn_record(conn)->messages -
+	    conn->pending->nrequests;
+	struct request *request;
+
+	TAILQ_FOREACH(request, &conn->pending->requests, of_conn)
+		request->number = ++number;
+}
+
 static int
 unpack_pending(struct conn *conn, const struct handover_conn *from,
     struct reader *reader)
@@ -360,6 +372,7 @@ unpack_pending(struct conn *conn, const struct handover_conn *from,
 	for (uint32_t i = 0; i < from->nrequests; i++)
 		if (read_request(reader, conn) == -1)
 			return (-1);
+	number_requests(conn);
 	if (pending->in != NULL)
 		pending->progress = from->progress;
 	pending->taken = from->taken;

@@ -12,6 +12,7 @@
 #include "worker/exec_link.h"
 #include "worker/http_facts.h"
 #include "worker/proto.h"
+#include "worker/trace.h"
 #include "worker/worker.h"
 
 enum { LANE_HIGH, LANE_NORMAL, LANES };
@@ -99,6 +100,8 @@ request_new(struct queue *queue, struct conn *conn,
 	request->queue = queue;
 	request->conn = conn;
 	request->arrived_us = clock_us();
+	request->number = conn_record(conn)->messages + 1;
+	request->trace = trace_keep(queue->worker);
 	return (request);
 }
 
@@ -107,6 +110,7 @@ request_free(struct worker *worker, struct request *request)
 {
 	buffer_release(&worker->buffers, &request->payload);
 	free(request->http);
+	free(request->trace);
 	free(request);
 }
 
@@ -157,6 +161,7 @@ request_abandon(struct request *request)
 
 	switch ((enum request_state)request->state) {
 	case REQUEST_WAITING:
+		trace_end_later(worker, request, SPAN_ABANDONED);
 		leave_lane(request);
 		make_roomy(request->queue);
 		break;
@@ -414,9 +419,10 @@ finish(struct request *request, enum request_result result,
 	if (request->conn != NULL)
 		worker_gather(worker, request->conn);
 	/* The one that was gathered for before may have needed its memory. */
-	if (request->conn == NULL)
+	if (request->conn == NULL) {
+		trace_end_later(worker, request, SPAN_ABANDONED);
 		request_free(worker, request);
-	else
+	} else
 		conn_on_reply(request, result, reply);
 }
 
@@ -500,6 +506,16 @@ queues_pump(struct worker *worker)
 	}
 }
 
+static void
+count_handling(struct counters_handler *counters, struct request *request)
+{
+	uint64_t now_us = clock_us();
+
+	histogram_add(&counters->handling, now_us - request->begun_us);
+	if (request->trace != NULL)
+		request->trace->span.handled_us = now_us;
+}
+
 void
 queue_on_done(struct request *request, enum request_result result,
     const struct payload *reply)
@@ -511,8 +527,7 @@ queue_on_done(struct request *request, enum request_result result,
 	else if (result == REQUEST_TIMEOUT)
 		counter_add(&counters->timeouts, 1);
 	else
-		histogram_add(&counters->handling,
-		    clock_us() - request->begun_us);
+		count_handling(counters, request);
 	finish(request, result, reply);
 }
 

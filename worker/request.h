@@ -21,6 +21,7 @@ struct conn;
 struct handler;
 struct http_facts;
 struct queue;
+struct trace;
 
 enum request_state {
 	REQUEST_WAITING,	/* in a lane */
@@ -50,6 +51,8 @@ struct request {
 	struct buffer *payload;	/* owned; the message while WAITING or
 				   PARKED, the reply
 				   when DONE; may be NULL */
+	struct trace *trace;	/* owned; NULL: tracing is off */
+	uint64_t number;	/* counts the messages of its connection */
 	uint64_t tag;		/* names it to its executor */
 	uint64_t arrived_us;
 	uint64_t begun_us;	/* when an executor got it */

@@ -57,6 +57,23 @@ on_channel_end(const char *why, void *arg)
 	worker_settle(worker);
 }
 
+/* That the loop turns, and how much later than due its tick ran: so long had
+ * everybody to wait. */
+static void
+beat(struct worker *worker)
+{
+	struct counters_worker *counters = worker->counters;
+	uint64_t now_us = clock_us();
+	uint64_t due_us = worker->tick_us + WORKER_TICK_MS * 1000;
+	uint64_t lag_us = now_us > due_us ? now_us - due_us : 0;
+
+	worker->tick_us = now_us;
+	histogram_add(&counters->lag, lag_us);
+	if (lag_us > counter_get(&counters->lag_peak_us))
+		counter_set(&counters->lag_peak_us, lag_us);
+	counter_set(&counters->beat_ms, now_us / 1000);
+}
+
 static void
 on_tick(evutil_socket_t fd, short what, void *arg)
 {
@@ -65,7 +82,7 @@ on_tick(evutil_socket_t fd, short what, void *arg)
 	(void)fd;
 	(void)what;
 	worker_turn(worker);
-	counter_set(&worker->counters->beat_ms, clock_ms());
+	beat(worker);
 	deadline_run(worker);
 	takers_tick(worker);
 	giver_tick(worker);
@@ -133,6 +150,7 @@ start_tick(struct worker *worker)
 	worker->tick = event_new(worker->base, -1, EV_PERSIST, on_tick, worker);
 	if (worker->tick == NULL)
 		return (-1);
+	worker->tick_us = clock_us();
 	return (event_add(worker->tick, &interval));
 }
 
@@ -164,6 +182,7 @@ worker_init(struct worker *worker)
 {
 	const struct heritage *heritage = worker->heritage;
 
+	tracing_init(worker);
 	buffer_pool_init(&worker->buffers, heritage->conf->max_buffered,
 	    worker->counters);
 	if ((worker->scratch = malloc(WORKER_SCRATCH)) == NULL ||

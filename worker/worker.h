@@ -24,6 +24,7 @@
 #include "worker/listener.h"
 #include "worker/output.h"
 #include "worker/taker.h"
+#include "worker/trace.h"
 #include "worker/queue.h"
 
 enum {
@@ -54,8 +55,10 @@ struct worker {
 	struct giver giver;
 	struct taker_list takers;
 	struct access_log *access_log;		/* owned; NULL: none */
+	struct tracing tracing;
 	struct counters_worker *counters;	/* borrowed: our block's */
 	uint64_t now_ms;			/* coarse; as of this event */
+	uint64_t tick_us;			/* the last tick */
 	uint8_t *scratch;			/* WORKER_SCRATCH bytes */
 	uint8_t *exec_scratch;			/* and as many for replies */
 };

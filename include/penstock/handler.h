@@ -103,6 +103,9 @@ struct penstock_request {
 	const char *query;	/* of it, behind the "?"; NULL: there is none */
 	const struct penstock_field *fields;	/* the listener's fields */
 	size_t nfields;		/* that the request has */
+	/* Its place in a trace, as in W3C Trace Context; NULL unless tracing is
+	 * on. */
+	const char *traceparent;
 };
 
 /* The answer to a request: bytes in memory that Penstock owns, and that moves

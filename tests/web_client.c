@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: ISC */
-#include "tests/http_client.h"
+#include "tests/web_client.h"
 
 #include <sys/socket.h>
 

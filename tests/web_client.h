@@ -2,8 +2,8 @@
 /*
  * A client of HTTP, one step at a time; see client.h.
  */
-#ifndef TESTS_HTTP_CLIENT_H
-#define TESTS_HTTP_CLIENT_H
+#ifndef TESTS_WEB_CLIENT_H
+#define TESTS_WEB_CLIENT_H
 
 #include <stdbool.h>
 #include <stddef.h>

@@ -1,0 +1,533 @@
+/* SPDX-License-Identifier: ISC */
+#include "master/monitor_child.h"
+
+#include <sys/stat.h>
+#include <sys/un.h>
+
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "common/clock.h"
+#include "common/fd.h"
+#include "common/log.h"
+#include "master/master.h"
+#include "master/pause.h"
+#include "master/privileges.h"
+#include "master/signals.h"
+#include "master/state.h"
+
+enum {
+	/* Who reads metrics is few. */
+	BACKLOG = 128,
+	/* Orders are taken from who may open it: the master's user and group. */
+	PATH_MODE = 0660,
+};
+
+/*
+ * Sockets.
+ */
+
+/* To socket.c the monitor's addresses are those of a listener, in a
+ * configuration that has no other. */
+struct view {
+	struct conf conf;
+	struct conf_listener listener;
+};
+
+static const struct conf *
+look(struct view *view, const struct conf *conf, bool muted)
+{
+	static char name[] = "monitor";
+
+	*view = (struct view){
+		.listener = {
+			.name = name,
+			.addresses = conf->monitor.addresses,
+			.naddresses = conf->monitor.naddresses,
+			.backlog = BACKLOG,
+			.nodelay = true,
+		},
+		.conf.nlisteners = conf->monitor.enabled && !muted ? 1 : 0,
+	};
+	view->conf.listeners = &view->listener;
+	return (&view->conf);
+}
+
+static bool
+is_default(const struct conf *conf)
+{
+	for (size_t i = 0; i < conf->monitor.naddresses; i++)
+		if (!conf->monitor.addresses[i].from_default)
+			return (false);
+	return (true);
+}
+
+/* Nobody can connect before it listens. */
+static int
+restrict_paths(const struct conf *conf, char why[SOCKETS_WHY_MAX])
+{
+	for (size_t i = 0; i < conf->monitor.naddresses; i++) {
+		const struct sockaddr_un *un =
+		    (const void *)&conf->monitor.addresses[i].addr;
+
+		if (!conf->monitor.enabled || un->sun_family != AF_UNIX ||
+		    chmod(un->sun_path, PATH_MODE) == 0)
+			continue;
+		snprintf(why, SOCKETS_WHY_MAX, "monitor: %s: %s",
+		    un->sun_path, strerror(errno));
+		return (-1);
+	}
+	return (0);
+}
+
+int
+monitor_child_prepare(struct master *master, const struct conf *conf,
+    char why[SOCKETS_WHY_MAX])
+{
+	struct monitor_child *monitor = &master->watcher;
+	struct view view;
+
+	monitor->muted = false;
+	if (sockets_prepare(&monitor->sockets, look(&view, conf, false), 1,
+	    why) == 0)
+		return (restrict_paths(conf, why));
+	if (!is_default(conf))
+		return (-1);
+	LOG(WARN, MONITOR_FAILED, F_STR("error", why),
+	    F_STR("kept", "the server has no monitor"));
+	monitor->muted = true;
+	return (0);
+}
+
+void
+monitor_child_undo(struct master *master)
+{
+	sockets_undo(&master->watcher.sockets);
+}
+
+int
+monitor_child_listen(struct master *master, const struct conf *conf,
+    char why[SOCKETS_WHY_MAX])
+{
+	struct view view;
+
+	return (sockets_listen(&master->watcher.sockets,
+	    look(&view, conf, master->watcher.muted), why));
+}
+
+/*
+ * The channel.
+ */
+
+static void
+kill_it(struct monitor_child *monitor)
+{
+	kill(monitor->pid, SIGKILL);
+	monitor->patience_ms = 0;
+}
+
+static void
+disown(struct monitor_child *monitor, const char *why)
+{
+	LOG(ERROR, MONITOR_FAILED, F_I64("child", monitor->pid),
+	    F_STR("error", why));
+	kill_it(monitor);
+}
+
+/* Which worker has the connection, they know themselves. */
+static void
+ask_workers(struct master *master, const struct ctl_conn *order)
+{
+	struct child *child;
+
+	LOG(INFO, CLOSE_ORDERED, F_U64("conn", order->id));
+	TAILQ_FOREACH(child, &master->children, link)
+		if (child->state == CHILD_SERVING ||
+		    child->state == CHILD_DRAINING)
+			child_tell(child, CTL_CLOSE, order, -1);
+}
+
+static void
+on_message(struct ctl *msg, void *arg)
+{
+	struct master *master = arg;
+
+	if (msg->header.type == CTL_BEAT)
+		master->watcher.beat_ms = clock_ms();
+	else if (msg->header.type == CTL_ASK_CLOSE)
+		ask_workers(master, &msg->conn);
+	else if (msg->header.type == CTL_ASK_REBALANCE)
+		balance_demand(master);
+	else if (msg->header.type == CTL_FAILED)
+		LOG(ERROR, MONITOR_FAILED, F_I64("child", master->watcher.pid),
+		    F_STR("error", "it could not be set up"));
+	else if (msg->header.type != CTL_READY)
+		disown(&master->watcher, ctl_name(msg->header.type));
+}
+
+static void
+on_channel_end(const char *why, void *arg)
+{
+	struct master *master = arg;
+	struct monitor_child *monitor = &master->watcher;
+
+	channel_free(monitor->channel);
+	monitor->channel = NULL;
+	if (why != NULL)
+		disown(monitor, why);
+	else if (monitor->patience_ms == 0)
+		monitor->patience_ms = clock_ms() + MASTER_EXIT_MS;
+}
+
+static int
+listen_to(struct master *master, int fd)
+{
+	static const struct channel_callbacks callbacks = {
+		.on_message = on_message,
+		.on_end = on_channel_end,
+	};
+
+	master->watcher.channel = channel_new(master->base, fd, CTL_FROM_CHILD,
+	    &callbacks, master);
+	return (master->watcher.channel == NULL ? -1 : 0);
+}
+
+static void
+tell(struct monitor_child *monitor, enum ctl_type type, const void *payload,
+    int fd)
+{
+	if (monitor->channel == NULL || channel_send(monitor->channel, type,
+	    monitor->generation, payload, fd) == 0)
+		return;
+	if (errno != EPIPE && errno != ECONNRESET)
+		disown(monitor, strerror(errno));
+}
+
+void
+monitor_child_use_log(struct master *master)
+{
+	const struct conf_log *conf = &master->running->conf->log;
+	struct ctl_log order = {
+		.level = conf->level,
+		.format = conf->format,
+	};
+
+	tell(&master->watcher, CTL_LOG, &order, log_fd());
+}
+
+/*
+ * Birth.
+ */
+
+/* All that it looks at, it can read and no more; how far it has read the spans,
+ * it tells. */
+static int
+seal(struct heritage *heritage)
+{
+	for (size_t i = 0; i < heritage->ncounters; i++)
+		if (counters_watch(&heritage->counters[i]) == -1)
+			return (-1);
+	return (status_seal(&heritage->status));
+}
+
+static int
+close_the_rest(const struct heritage *heritage)
+{
+	size_t n = 0;
+	int *keep;
+
+	keep = calloc(heritage->nsockets + heritage->ncounters + 2,
+	    sizeof(*keep));
+	if (keep == NULL)
+		return (-1);
+	for (size_t i = 0; i < heritage->nsockets; i++)
+		keep[n++] = heritage->sockets[i].fd;
+	for (size_t i = 0; i < heritage->ncounters; i++)
+		keep[n++] = heritage->counters[i].fd;
+	keep[n++] = heritage->channel;
+	keep[n++] = log_fd();
+	fd_close_all_but(keep, n);
+	free(keep);
+	return (0);
+}
+
+static void __attribute__((noreturn))
+become(struct master *master, struct heritage *heritage)
+{
+	int status = EXIT_FAILURE;
+
+	signals_reset_in_child();
+	if (master->daemon_fd != -1 && !log_is_stderr())
+		fd_redirect_to_null(STDERR_FILENO);
+	if (seal(heritage) == 0 && close_the_rest(heritage) == 0 &&
+	    privileges_drop(&master->running->identity) == 0)
+		status = master->monitor->main(heritage);
+	else
+		LOG(ERROR, MONITOR_FAILED, F_ERRNO(errno));
+	free(heritage->sockets);
+	exit(status);
+}
+
+static int
+fill_heritage(struct heritage *heritage, struct master *master)
+{
+	const struct generation *running = master->running;
+	struct view view;
+
+	*heritage = (struct heritage){
+		.generation = running->number,
+		.conf = running->conf,
+		.slots = running->slots,
+		.counters = master->counters,
+		.ncounters = master->nslots,
+		.status = master->status,
+		.spans = master->spans,
+		.listener_names = master->listener_names.names,
+		.nlistener_names = master->listener_names.n,
+		.handler_names = master->handler_names.names,
+		.nhandler_names = master->handler_names.n,
+	};
+	heritage->sockets = sockets_for(&master->watcher.sockets,
+	    look(&view, running->conf, false), 0, 1, false,
+	    &heritage->nsockets);
+	return (heritage->sockets == NULL ? -1 : 0);
+}
+
+static int
+spawn(struct master *master)
+{
+	struct monitor_child *monitor = &master->watcher;
+	struct heritage heritage;
+	int fds[2];
+
+	if (fill_heritage(&heritage, master) == -1)
+		return (-1);
+	if (channel_pair(fds) == -1) {
+		free(heritage.sockets);
+		return (-1);
+	}
+	heritage.channel = fds[1];
+	fflush(NULL);
+	if ((monitor->pid = fork()) == 0)
+		become(master, &heritage);
+	free(heritage.sockets);
+	close(fds[1]);
+	if (monitor->pid == -1) {
+		monitor->pid = 0;
+		close(fds[0]);
+		return (-1);
+	}
+	/* Without it the child sees the end of its channel, and exits. */
+	(void)listen_to(master, fds[0]);
+	return (0);
+}
+
+static bool
+is_wanted(const struct master *master)
+{
+	return (master->running != NULL &&
+	    master->running->conf->monitor.enabled &&
+	    master->watcher.sockets.n > 0);
+}
+
+static void
+start(struct master *master)
+{
+	struct monitor_child *monitor = &master->watcher;
+
+	monitor->generation = master->running->number;
+	monitor->born_ms = monitor->beat_ms = clock_ms();
+	monitor->patience_ms = 0;
+	monitor->again_ms = 0;
+	monitor->leaving = false;
+	monitor->due = false;
+	if (spawn(master) == 0) {
+		LOG(INFO, MONITOR_START, F_I64("child", monitor->pid));
+		return;
+	}
+	LOG(ERROR, MONITOR_FAILED, F_ERRNO(errno));
+	monitor->due = true;
+	monitor->again_ms = clock_ms() + PAUSE_YOUNG_MS / 10;
+}
+
+void
+monitor_child_commit(struct master *master)
+{
+	struct monitor_child *monitor = &master->watcher;
+	struct view view;
+
+	sockets_commit(&monitor->sockets,
+	    look(&view, master->running->conf, monitor->muted), 1);
+	monitor->due = true;
+	monitor->again_ms = 0;
+	monitor->young_deaths = 0;
+	if (monitor->pid != 0)
+		monitor_child_stop(master);
+	monitor_child_watch(master);
+}
+
+/*
+ * Death.
+ */
+
+void
+monitor_child_stop(struct master *master)
+{
+	struct monitor_child *monitor = &master->watcher;
+
+	if (monitor->leaving)
+		return;
+	monitor->leaving = true;
+	monitor->patience_ms = clock_ms() + MASTER_EXIT_MS;
+	tell(monitor, CTL_STOP, NULL, -1);
+}
+
+static void
+mourn(struct monitor_child *monitor, const struct master *master, int status)
+{
+	uint64_t alive_ms = clock_ms() - monitor->born_ms, pause;
+	char how[PAUSE_HOW_MAX];
+
+	if (alive_ms >= PAUSE_YOUNG_MS)
+		monitor->young_deaths = 0;
+	pause = pause_after(++monitor->young_deaths);
+	counter_add(&master->status.map->counts.monitor_deaths, 1);
+	LOG(ERROR, MONITOR_DIED, F_I64("child", monitor->pid),
+	    F_STR("how", describe_death(status, how)),
+	    F_U64("alive_ms", alive_ms), F_U64("retry_ms", pause));
+	monitor->due = true;
+	monitor->again_ms = clock_ms() + pause;
+}
+
+bool
+monitor_child_reap(struct master *master, pid_t pid, int status)
+{
+	struct monitor_child *monitor = &master->watcher;
+
+	if (pid != monitor->pid)
+		return (false);
+	channel_free(monitor->channel);
+	monitor->channel = NULL;
+	if (monitor->leaving)
+		LOG(INFO, MONITOR_EXIT, F_I64("child", pid));
+	else
+		mourn(monitor, master, status);
+	monitor->pid = 0;
+	monitor->patience_ms = 0;
+	monitor_child_watch(master);
+	master_on_departure(master);
+	return (true);
+}
+
+static bool
+is_hung(const struct master *master, uint64_t now_ms)
+{
+	const struct monitor_child *monitor = &master->watcher;
+	uint64_t timeout_ms;
+
+	if (monitor->pid == 0 || monitor->patience_ms != 0 ||
+	    now_ms < master->lenient_until_ms)
+		return (false);
+	timeout_ms = master->running->conf->watchdog_timeout_ms;
+	return (timeout_ms > 0 && now_ms - monitor->beat_ms > timeout_ms);
+}
+
+void
+monitor_child_watch(struct master *master)
+{
+	struct monitor_child *monitor = &master->watcher;
+	uint64_t now_ms = clock_ms();
+
+	if (is_hung(master, now_ms)) {
+		LOG(ERROR, MONITOR_HUNG, F_I64("child", monitor->pid),
+		    F_STR("signal", "SIGABRT"));
+		kill(monitor->pid, SIGABRT);
+		monitor->patience_ms = now_ms + MASTER_EXIT_MS / 2;
+	}
+	if (monitor->pid != 0 && monitor->patience_ms != 0 &&
+	    now_ms > monitor->patience_ms)
+		kill_it(monitor);
+	if (monitor->pid == 0 && monitor->due && now_ms >= monitor->again_ms &&
+	    is_wanted(master) && !master_is_over(master))
+		start(master);
+}
+
+/*
+ * From one program to the next.
+ */
+
+int
+monitor_child_save(const struct monitor_child *monitor, struct state *state)
+{
+	struct state_monitor *saved;
+
+	if (sockets_save(&monitor->sockets, state, true) == -1)
+		return (-1);
+	if (monitor->pid == 0)
+		return (0);
+	if ((saved = state_add_monitor(state)) == NULL)
+		return (-1);
+	saved->pid = (unsigned)monitor->pid;
+	saved->generation = monitor->generation;
+	if (monitor->channel != NULL)
+		saved->channel = channel_fd(monitor->channel);
+	saved->due = monitor->due;
+	saved->leaving = monitor->leaving;
+	saved->young_deaths = monitor->young_deaths;
+	saved->born_ms = monitor->born_ms;
+	saved->again_ms = monitor->again_ms;
+	saved->patience_ms = monitor->patience_ms;
+	return (0);
+}
+
+/* It sees the end of its channel, and exits; another one takes its place. */
+static void
+release(struct monitor_child *monitor, int channel)
+{
+	close(channel);
+	monitor->leaving = true;
+	monitor->due = true;
+	monitor->patience_ms = clock_ms() + MASTER_EXIT_MS;
+}
+
+int
+monitor_child_adopt(struct master *master, const struct state *state)
+{
+	const struct state_monitor *saved = state->monitor;
+	struct monitor_child *monitor = &master->watcher;
+
+	if (sockets_adopt(&monitor->sockets, state, true) == -1)
+		return (-1);
+	if (state->nmonitor == 0) {
+		monitor->due = true;
+		return (0);
+	}
+	monitor->pid = (pid_t)saved->pid;
+	monitor->generation = saved->generation;
+	monitor->due = saved->due;
+	monitor->leaving = saved->leaving;
+	monitor->young_deaths = saved->young_deaths;
+	monitor->born_ms = saved->born_ms;
+	monitor->beat_ms = clock_ms();
+	monitor->again_ms = saved->again_ms;
+	monitor->patience_ms = saved->patience_ms;
+	if (saved->channel == -1)
+		return (0);
+	if (state->server->speaks == CTL_VERSION)
+		return (listen_to(master, saved->channel));
+	release(monitor, saved->channel);
+	return (0);
+}
+
+void
+monitor_child_free(struct master *master)
+{
+	struct monitor_child *monitor = &master->watcher;
+
+	channel_free(monitor->channel);
+	sockets_close(&monitor->sockets);
+}

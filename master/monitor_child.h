@@ -1,0 +1,72 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * The monitor as its parent sees it: its sockets, its birth, death and
+ * replacement.
+ *
+ * The master holds the listening sockets, so that who asks meanwhile waits in
+ * their queue and is answered by the next monitor.  A monitor knows what it was
+ * born with (names, mappings, configuration), so each new generation gets a new
+ * one.  The server does not depend on it: that it cannot be started, or keeps
+ * dying, costs nobody else anything.
+ */
+#ifndef MASTER_MONITOR_CHILD_H
+#define MASTER_MONITOR_CHILD_H
+
+#include <sys/types.h>
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "common/channel.h"
+#include "common/conf.h"
+#include "master/socket.h"
+
+struct master;
+struct state;
+
+struct monitor_child {
+	pid_t pid;			/* 0: none */
+	struct channel *channel;	/* owned; NULL when it has ended */
+	struct sockets sockets;		/* owned */
+	bool muted;			/* of the generation that is prepared:
+					   the default address is taken */
+	bool due;			/* another is to follow */
+	bool leaving;			/* told to stop */
+	uint64_t generation;		/* that it was born in */
+	unsigned young_deaths;		/* in a row */
+	uint64_t born_ms;
+	uint64_t again_ms;		/* when to try again; 0: at once */
+	uint64_t beat_ms;		/* when its loop last turned */
+	uint64_t patience_ms;		/* when it is killed; 0: never */
+};
+
+/* Bind what the configuration wants of it, in the two steps of a reload: as
+ * sockets_prepare(), sockets_undo(), sockets_listen(). */
+int monitor_child_prepare(struct master *, const struct conf *,
+    char why[SOCKETS_WHY_MAX]);
+void monitor_child_undo(struct master *);
+int monitor_child_listen(struct master *, const struct conf *,
+    char why[SOCKETS_WHY_MAX]);
+/* The running generation is another one now. */
+void monitor_child_commit(struct master *);
+
+/* No more than it is needed: the last worker has gone. */
+void monitor_child_stop(struct master *);
+
+/* If the process is the monitor, bury it, and return true. */
+bool monitor_child_reap(struct master *, pid_t, int status);
+
+/* Called with the master's tick. */
+void monitor_child_watch(struct master *);
+
+/* Let it write to the log as it is now. */
+void monitor_child_use_log(struct master *);
+
+/* Tell of it and its sockets; take over what another program has told of.
+ * Return -1 with errno set. */
+int monitor_child_save(const struct monitor_child *, struct state *);
+int monitor_child_adopt(struct master *, const struct state *);
+
+void monitor_child_free(struct master *);
+
+#endif

@@ -1,0 +1,158 @@
+/* SPDX-License-Identifier: ISC */
+#include "config.h"
+
+#include "master/publish.h"
+
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "common/clock.h"
+#include "master/master.h"
+#include "master/options.h"
+
+static struct status_process *
+add(struct status_now *now, pid_t pid, enum status_role role,
+    enum status_life life)
+{
+	static struct status_process nowhere;
+	struct status_process *process = &nowhere;
+
+	if (now->processes < STATUS_PROCESSES)
+		process = &now->process[now->processes++];
+	else
+		now->unlisted++;
+	*process = (struct status_process){
+		.pid = pid, .role = (uint16_t)role, .life = (uint16_t)life,
+	};
+	return (process);
+}
+
+static enum status_life
+life_of_worker(const struct child *child)
+{
+	switch (child->state) {
+	case CHILD_STARTING:	return (STATUS_BORN);
+	case CHILD_READY:	return (STATUS_READY);
+	case CHILD_SERVING:	return (STATUS_SERVING);
+	case CHILD_DRAINING:	return (STATUS_DRAINING);
+	case CHILD_ENDING:	break;
+	}
+	return (STATUS_ENDING);
+}
+
+static enum status_life
+life_of_executor(const struct executor *executor)
+{
+	switch (executor->state) {
+	case EXECUTOR_STARTING:	return (STATUS_BORN);
+	case EXECUTOR_SERVING:	return (STATUS_SERVING);
+	case EXECUTOR_LEAVING:	break;
+	}
+	return (STATUS_ENDING);
+}
+
+static void
+add_executors(struct status_now *now, const struct executor_list *list)
+{
+	const struct executor *executor;
+	struct status_process *process;
+
+	TAILQ_FOREACH(executor, list, link) {
+		process = add(now, executor->pid, STATUS_EXECUTOR,
+		    life_of_executor(executor));
+		process->handler =
+		    executor->generation->handler_number[executor->handler];
+		process->generation = executor->generation->number;
+		process->born_ms = executor->born_ms;
+	}
+}
+
+static void
+add_worker(struct status_now *now, const struct child *child)
+{
+	struct status_process *process;
+
+	process = add(now, child->pid, STATUS_WORKER, life_of_worker(child));
+	process->slot = child->slot->number;
+	process->block = child->block;
+	process->generation = child->generation->number;
+	process->born_ms = child->born_ms;
+}
+
+static void
+add_processes(struct status_now *now, const struct master *master)
+{
+	const struct child *child;
+
+	add(now, getpid(), STATUS_MASTER, STATUS_SERVING);
+	if (master->watcher.pid != 0)
+		add(now, master->watcher.pid, STATUS_MONITOR,
+		    STATUS_SERVING)->born_ms = master->watcher.born_ms;
+	/* All workers before any executor, should there be no place for
+	 * all. */
+	TAILQ_FOREACH(child, &master->children, link)
+		add_worker(now, child);
+	TAILQ_FOREACH(child, &master->children, link)
+		add_executors(now, &child->crew.members);
+	add_executors(now, &master->leaving);
+}
+
+/* Whether one is under way or to follow, an upgrade included. */
+static bool
+is_reloading(const struct master *master)
+{
+	return (master->reload.fresh != NULL || master->reload.passing ||
+	    master->reload.ordered || master->upgrade.ordered ||
+	    upgrade_is_under_way(master));
+}
+
+/* One that is to end in a roll-back lasts until that begins. */
+static uint64_t
+end_of_probation(const struct probation *probation)
+{
+	uint64_t soon_ms = clock_ms() + 1000;
+
+	return (*probation->why != '\0' && probation->until_ms < soon_ms ?
+	    soon_ms : probation->until_ms);
+}
+
+static enum status_state
+state_of(const struct master *master)
+{
+	switch (master->state) {
+	case MASTER_STARTING:
+		return (STATUS_STARTING);
+	case MASTER_RUNNING:
+		return (is_reloading(master) ? STATUS_RELOADING :
+		    STATUS_RUNNING);
+	case MASTER_STOPPING:
+		break;
+	}
+	return (STATUS_STOPPING);
+}
+
+void
+publish_now(struct master *master)
+{
+	/* Too large for the stack; what is not used of it stays zero. */
+	static struct status_now now;
+	const struct generation *running = master->running;
+
+	now.processes = now.unlisted = 0;
+	now.pid = getpid();
+	now.state = state_of(master);
+	now.started = master->started;
+	now.probation_ms = end_of_probation(&master->probation);
+	snprintf(now.build, sizeof(now.build), "%s", PENSTOCK_VERSION);
+	snprintf(now.conf_path, sizeof(now.conf_path), "%s",
+	    master->conf_path);
+	if (running != NULL) {
+		now.generation = running->number;
+		now.slots = running->slots;
+		now.conf_loaded = running->loaded;
+		now.conf_hash = running->conf_hash;
+	}
+	add_processes(&now, master);
+	status_set_now(&master->status, &now);
+}

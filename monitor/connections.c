@@ -1,0 +1,314 @@
+/* SPDX-License-Identifier: ISC */
+#include "monitor/connections.h"
+
+#include <arpa/inet.h>
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+
+#include "common/counters.h"
+#include "monitor/json.h"
+
+struct found {
+	struct conn_record record;
+	unsigned slot;
+	uint64_t key;			/* the higher, the earlier it is told */
+};
+
+/* The ones with the highest keys so far: a heap with the lowest on top. */
+struct best {
+	struct found *heap;
+	size_t n, most, room;
+	uint64_t all;			/* that were met */
+};
+
+/*
+ * Sorting.
+ */
+
+enum sort { BY_ID, BY_AGE, BY_IDLE, BY_MESSAGES, BY_IN, BY_OUT, BY_REQUESTS };
+
+const char *const connections_sorts[] = {
+	[BY_ID] = "id",
+	[BY_AGE] = "age",
+	[BY_IDLE] = "idle",
+	[BY_MESSAGES] = "messages",
+	[BY_IN] = "bytes_in",
+	[BY_OUT] = "bytes_out",
+	[BY_REQUESTS] = "requests",
+	NULL
+};
+
+static enum sort
+find_sort(const char *name)
+{
+	unsigned i;
+
+	for (i = 0; connections_sorts[i] != NULL; i++)
+		if (strcmp(connections_sorts[i], name) == 0)
+			break;
+	return ((enum sort)i);
+}
+
+static uint64_t
+key_of(const struct conn_record *record, enum sort sort)
+{
+	switch (sort) {
+	case BY_ID:		return (UINT64_MAX - record->id);
+	case BY_AGE:		return (UINT64_MAX - record->opened_ms);
+	case BY_IDLE:		return (UINT64_MAX - record->since_ms);
+	case BY_MESSAGES:	return (record->messages);
+	case BY_IN:		return (record->bytes_in);
+	case BY_OUT:		return (record->bytes_out);
+	case BY_REQUESTS:	return (record->requests);
+	}
+	return (0);
+}
+
+/* Whether a comes after b; of equals the one with the lower id is first, so
+ * that who asks twice sees the same order. */
+static bool
+is_after(const struct found *a, const struct found *b)
+{
+	if (a->key != b->key)
+		return (a->key < b->key);
+	return (a->record.id > b->record.id);
+}
+
+static void
+swap(struct found *a, struct found *b)
+{
+	struct found kept = *a;
+
+	*a = *b;
+	*b = kept;
+}
+
+static void
+sift_up(struct found *heap, size_t i)
+{
+	for (; i > 0 && is_after(&heap[i], &heap[(i - 1) / 2]); i = (i - 1) / 2)
+		swap(&heap[i], &heap[(i - 1) / 2]);
+}
+
+static void
+sift_down(struct found *heap, size_t n)
+{
+	size_t i = 0, child;
+
+	while ((child = 2 * i + 1) < n) {
+		if (child + 1 < n && is_after(&heap[child + 1], &heap[child]))
+			child++;
+		if (!is_after(&heap[child], &heap[i]))
+			return;
+		swap(&heap[child], &heap[i]);
+		i = child;
+	}
+}
+
+static int
+grow(struct best *best)
+{
+	size_t room = best->room == 0 ? 64 : 2 * best->room;
+	struct found *heap;
+
+	if (room > best->most)
+		room = best->most;
+	if ((heap = reallocarray(best->heap, room, sizeof(*heap))) == NULL)
+		return (-1);
+	best->heap = heap;
+	best->room = room;
+	return (0);
+}
+
+static int
+offer(struct best *best, const struct found *found)
+{
+	best->all++;
+	if (best->n == best->most) {
+		if (is_after(found, &best->heap[0]))
+			return (0);
+		best->heap[0] = *found;
+		sift_down(best->heap, best->n);
+		return (0);
+	}
+	if (best->n == best->room && grow(best) == -1)
+		return (-1);
+	best->heap[best->n] = *found;
+	sift_up(best->heap, best->n++);
+	return (0);
+}
+
+static int
+compare(const void *a, const void *b)
+{
+	return (is_after(a, b) ? 1 : -1);
+}
+
+/*
+ * Looking.
+ */
+
+/* Called for each connection; a result other than 0 ends the search. */
+typedef int (*visit_fn)(const struct conn_record *, unsigned slot, void *arg);
+
+static int
+visit_block(const struct counters *counters, unsigned block, unsigned slot,
+    visit_fn visit, void *arg)
+{
+	const struct conn_record *records = counters_records(counters, block);
+	struct conn_record record;
+	uint32_t first, end = 0;
+	int status;
+
+	while (counters_find_records(counters, block, end, &first, &end))
+		for (uint32_t i = first; i < end; i++)
+			if (conn_record_copy(&record, &records[i]) &&
+			    (status = visit(&record, slot, arg)) != 0)
+				return (status);
+	return (0);
+}
+
+static int
+visit_all(const struct heritage *heritage, visit_fn visit, void *arg)
+{
+	const struct counters *counters;
+	int status;
+
+	for (unsigned slot = 0; slot < heritage->ncounters; slot++) {
+		counters = &heritage->counters[slot];
+		for (unsigned i = 0; i < COUNTERS_BLOCKS; i++) {
+			status = visit_block(counters, i, slot, visit, arg);
+			if (status != 0)
+				return (status);
+		}
+	}
+	return (0);
+}
+
+struct search {
+	const struct connections_query *query;
+	enum sort sort;
+	struct best best;
+};
+
+static int
+consider(const struct conn_record *record, unsigned slot, void *arg)
+{
+	struct search *search = arg;
+	struct found found = { .record = *record, .slot = slot };
+
+	if (search->query->listener != -1 &&
+	    record->listener != search->query->listener)
+		return (0);
+	found.key = key_of(record, search->sort);
+	return (offer(&search->best, &found));
+}
+
+static int
+compare_id(const struct conn_record *record, unsigned slot, void *arg)
+{
+	const uint64_t *id = arg;
+
+	(void)slot;
+	return (record->id == *id);
+}
+
+bool
+connections_have(const struct heritage *heritage, uint64_t id)
+{
+	return (visit_all(heritage, compare_id, &id) == 1);
+}
+
+/*
+ * Telling.
+ */
+
+static const char *
+state_name(uint8_t state)
+{
+	switch ((enum conn_state)state) {
+	case CONN_READING:	return ("reading");
+	case CONN_DISPATCHED:	return ("dispatched");
+	case CONN_WRITING:	return ("writing");
+	case CONN_CLOSING:	return ("closing");
+	}
+	return ("unknown");
+}
+
+static void
+put_peer(struct json *json, const struct conn_record *record)
+{
+	char address[INET6_ADDRSTRLEN], text[INET6_ADDRSTRLEN + 16];
+
+	if (record->family == AF_UNIX || inet_ntop(record->family,
+	    record->peer, address, sizeof(address)) == NULL) {
+		json_string(json, "peer", "unix");
+		return;
+	}
+	snprintf(text, sizeof(text), record->family == AF_INET6 ?
+	    "[%s]:%u" : "%s:%u", address, record->peer_port);
+	json_string(json, "peer", text);
+}
+
+/* The worker's clock may be a few milliseconds before ours, or behind. */
+static uint64_t
+since_us(uint64_t now_ms, uint64_t then_ms)
+{
+	return (now_ms > then_ms ? (now_ms - then_ms) * 1000 : 0);
+}
+
+static void
+put_conn(struct json *json, const struct heritage *heritage,
+    const struct found *found, uint64_t now_ms)
+{
+	const struct conn_record *record = &found->record;
+
+	json_open(json, NULL, '{');
+	json_number(json, "id", record->id);
+	put_peer(json, record);
+	json_string(json, "listener",
+	    record->listener < heritage->nlistener_names ?
+	    heritage->listener_names[record->listener] : "unknown");
+	json_number(json, "slot", found->slot);
+	json_string(json, "state", state_name(record->state));
+	json_seconds(json, "age_seconds", since_us(now_ms, record->opened_ms));
+	json_seconds(json, "idle_seconds", since_us(now_ms, record->since_ms));
+	json_number(json, "messages", record->messages);
+	json_number(json, "bytes_in", record->bytes_in);
+	json_number(json, "bytes_out", record->bytes_out);
+	json_number(json, "requests", record->requests);
+	json_close(json, '}');
+	putc('\n', json->out);
+}
+
+int
+connections_print(FILE *out, const struct heritage *heritage,
+    const struct connections_query *query, uint64_t now_ms)
+{
+	struct search search = {
+		.query = query, .sort = find_sort(query->sort),
+		.best.most = query->limit,
+	};
+	struct json json = { .out = out };
+
+	if (visit_all(heritage, consider, &search) != 0) {
+		free(search.best.heap);
+		return (-1);
+	}
+	if (search.best.n > 0)
+		qsort(search.best.heap, search.best.n,
+		    sizeof(*search.best.heap), compare);
+	json_open(&json, NULL, '{');
+	json_number(&json, "schema", CONNECTIONS_SCHEMA);
+	json_number(&json, "total", search.best.all);
+	json_open(&json, "connections", '[');
+	for (size_t i = 0; i < search.best.n; i++)
+		put_conn(&json, heritage, &search.best.heap[i], now_ms);
+	json_close(&json, ']');
+	json_close(&json, '}');
+	putc('\n', out);
+	free(search.best.heap);
+	return (0);
+}

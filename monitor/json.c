@@ -1,0 +1,84 @@
+/* SPDX-License-Identifier: ISC */
+#include "monitor/json.h"
+
+#include <inttypes.h>
+
+static void
+put_string(FILE *out, const char *text)
+{
+	putc('"', out);
+	for (; *text != '\0'; text++) {
+		unsigned char c = (unsigned char)*text;
+
+		if (c == '"' || c == '\\')
+			fprintf(out, "\\%c", c);
+		else if (c < ' ' || c > '~')
+			fprintf(out, "\\u%04x", c);
+		else
+			putc(c, out);
+	}
+	putc('"', out);
+}
+
+static void
+begin(struct json *json, const char *name)
+{
+	if (json->some)
+		putc(',', json->out);
+	json->some = true;
+	if (name == NULL)
+		return;
+	put_string(json->out, name);
+	putc(':', json->out);
+}
+
+void
+json_open(struct json *json, const char *name, char bracket)
+{
+	begin(json, name);
+	putc(bracket, json->out);
+	json->some = false;
+}
+
+void
+json_close(struct json *json, char bracket)
+{
+	putc(bracket, json->out);
+	json->some = true;
+}
+
+void
+json_string(struct json *json, const char *name, const char *value)
+{
+	begin(json, name);
+	put_string(json->out, value);
+}
+
+void
+json_number(struct json *json, const char *name, uint64_t value)
+{
+	begin(json, name);
+	fprintf(json->out, "%" PRIu64, value);
+}
+
+void
+json_signed(struct json *json, const char *name, int64_t value)
+{
+	begin(json, name);
+	fprintf(json->out, "%" PRId64, value);
+}
+
+void
+json_bool(struct json *json, const char *name, bool value)
+{
+	begin(json, name);
+	fputs(value ? "true" : "false", json->out);
+}
+
+void
+json_seconds(struct json *json, const char *name, uint64_t us)
+{
+	begin(json, name);
+	fprintf(json->out, "%" PRIu64 ".%06u", us / 1000000,
+	    (unsigned)(us % 1000000));
+}

@@ -1,0 +1,31 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * Writing JSON: commas and quotes.
+ */
+#ifndef MONITOR_JSON_H
+#define MONITOR_JSON_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdio.h>
+
+struct json {
+	FILE *out;
+	bool some;		/* something stands before, in this group */
+};
+
+/* Groups: '{' and '}', or '[' and ']'.  name is that of the member, or NULL in
+ * an array and for the whole. */
+void json_open(struct json *, const char *name, char bracket);
+void json_close(struct json *, char bracket);
+
+/* Members, or elements if name is NULL.  A string may hold any bytes: what is
+ * not printable ASCII is written as \u00xx. */
+void json_string(struct json *, const char *name, const char *value);
+void json_number(struct json *, const char *name, uint64_t value);
+void json_signed(struct json *, const char *name, int64_t value);
+void json_bool(struct json *, const char *name, bool value);
+/* Microseconds as seconds. */
+void json_seconds(struct json *, const char *name, uint64_t us);
+
+#endif

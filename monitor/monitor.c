@@ -1,0 +1,210 @@
+/* SPDX-License-Identifier: ISC */
+#include "monitor/monitor.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/channel.h"
+#include "common/clock.h"
+#include "common/log.h"
+#include "common/loop.h"
+#include "common/title.h"
+#include "monitor/exporter.h"
+#include "monitor/front.h"
+#include "monitor/pages.h"
+
+enum {
+	/* Requests that are under way when the monitor is to leave have so
+	 * long. */
+	LEAVE_MS = 500,
+	TICK_MS = 100,
+	/* How often the master is told that the loop turns: several times in
+	 * the shortest watchdog_timeout. */
+	BEAT_MS = 300,
+};
+
+struct monitor {
+	const struct heritage *heritage;	/* borrowed */
+	struct event_base *base;
+	struct channel *channel;
+	struct event *tick;
+	struct front *front;
+	struct exporter *exporter;		/* NULL: tracing is off */
+	struct pages pages;
+	uint64_t leave_ms;			/* at the latest; 0: stay */
+	uint64_t beat_ms;			/* when the next is due */
+};
+
+/*
+ * What the master says.
+ */
+
+static void
+use_log(struct ctl *msg)
+{
+	log_configure((enum log_level)msg->log.level,
+	    (enum log_format)msg->log.format);
+	if (msg->fd[0] != -1)
+		log_use(msg->fd[0]);
+	msg->fd[0] = -1;
+}
+
+static void
+leave(struct monitor *monitor)
+{
+	if (monitor->leave_ms != 0)
+		return;
+	monitor->leave_ms = clock_ms() + LEAVE_MS;
+	/* Who has not been accepted stays in the queue, for the next one. */
+	front_close(monitor->front);
+}
+
+static void
+on_message(struct ctl *msg, void *arg)
+{
+	struct monitor *monitor = arg;
+
+	if (msg->header.type == CTL_STOP)
+		leave(monitor);
+	else if (msg->header.type == CTL_LOG)
+		use_log(msg);
+}
+
+static void
+on_channel_end(const char *why, void *arg)
+{
+	struct monitor *monitor = arg;
+
+	LOG(ERROR, MASTER_GONE, F_STR("error", why));
+	leave(monitor);
+}
+
+/*
+ * What an administrator orders through us.
+ */
+
+static bool
+order(enum ctl_type type, uint64_t id, void *arg)
+{
+	struct monitor *monitor = arg;
+	const struct ctl_conn conn = { .id = id };
+
+	return (channel_send(monitor->channel, type,
+	    monitor->heritage->generation,
+	    type == CTL_ASK_CLOSE ? &conn : NULL, -1) == 0);
+}
+
+static void
+answer(struct evhttp_request *request, bool trusted, void *arg)
+{
+	struct monitor *monitor = arg;
+
+	pages_answer(&monitor->pages, request, trusted,
+	    front_pending(monitor->front));
+}
+
+/*
+ * Start and end.
+ */
+
+static void
+beat(struct monitor *monitor)
+{
+	uint64_t now_ms = clock_coarse_ms();
+
+	if (now_ms < monitor->beat_ms)
+		return;
+	monitor->beat_ms = now_ms + BEAT_MS;
+	/* A master that does not read has to wait for the next one. */
+	(void)channel_send(monitor->channel, CTL_BEAT,
+	    monitor->heritage->generation, NULL, -1);
+}
+
+static void
+on_tick(evutil_socket_t fd, short what, void *arg)
+{
+	struct monitor *monitor = arg;
+
+	(void)fd;
+	(void)what;
+	beat(monitor);
+	exporter_tick(monitor->exporter);
+	log_flush_suppressed();
+}
+
+static int
+start(struct monitor *monitor)
+{
+	static const struct channel_callbacks callbacks = {
+		.on_message = on_message,
+		.on_end = on_channel_end,
+	};
+	const struct heritage *heritage = monitor->heritage;
+	struct timeval interval = { .tv_usec = TICK_MS * 1000 };
+
+	errno = ENOMEM;		/* libevent does not always say */
+	monitor->channel = channel_new(monitor->base, heritage->channel,
+	    CTL_FROM_MASTER, &callbacks, monitor);
+	monitor->front = front_new(monitor->base, heritage, answer, monitor);
+	monitor->exporter = exporter_new(monitor->base, heritage);
+	monitor->tick = event_new(monitor->base, -1, EV_PERSIST, on_tick,
+	    monitor);
+	if (monitor->channel == NULL || monitor->front == NULL ||
+	    monitor->tick == NULL ||
+	    event_add(monitor->tick, &interval) == -1)
+		return (-1);
+	return (channel_send(monitor->channel, CTL_READY,
+	    heritage->generation, NULL, -1));
+}
+
+static bool
+is_over(const struct monitor *monitor)
+{
+	if (monitor->leave_ms == 0)
+		return (false);
+	return ((front_is_quiet(monitor->front) &&
+	    exporter_is_idle(monitor->exporter)) ||
+	    clock_ms() >= monitor->leave_ms);
+}
+
+static int
+run(struct monitor *monitor)
+{
+	if (start(monitor) == -1) {
+		LOG(ERROR, MONITOR_FAILED, F_ERRNO(errno));
+		return (EXIT_FAILURE);
+	}
+	while (!is_over(monitor)) {
+		if (event_base_loop(monitor->base, EVLOOP_ONCE) == -1)
+			return (EXIT_FAILURE);
+		front_sweep(monitor->front);
+	}
+	return (EXIT_SUCCESS);
+}
+
+int
+monitor_main(struct heritage *heritage)
+{
+	static struct monitor monitor;
+	int status;
+
+	monitor.heritage = heritage;
+	monitor.pages = (struct pages){
+		.heritage = heritage, .order = order, .arg = &monitor,
+	};
+	log_identify("monitor", -1, (int64_t)heritage->generation);
+	title_set("monitor gen=%" PRIu64, heritage->generation);
+	if ((monitor.base = loop_new()) == NULL)
+		return (EXIT_FAILURE);
+	status = run(&monitor);
+	if (monitor.tick != NULL)
+		event_free(monitor.tick);
+	front_free(monitor.front);
+	exporter_free(monitor.exporter);
+	channel_free(monitor.channel);
+	event_base_free(monitor.base);
+	return (status);
+}

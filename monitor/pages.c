@@ -1,0 +1,407 @@
+/* SPDX-License-Identifier: ISC */
+#include "monitor/pages.h"
+
+#include <errno.h>
+#include <event2/buffer.h>
+#include <event2/keyvalq_struct.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/clock.h"
+#include "monitor/connections.h"
+#include "monitor/metrics.h"
+#include "monitor/status_page.h"
+#include "monitor/view.h"
+
+#define TEXT "text/plain; charset=utf-8"
+#define JSON "application/json"
+
+/* What libevent has no names for. */
+enum {
+	HTTP_ACCEPTED = 202,
+	HTTP_FORBIDDEN = 403,
+};
+
+static const char *
+phrase(int code)
+{
+	switch (code) {
+	case HTTP_OK:		return ("OK");
+	case HTTP_ACCEPTED:	return ("Accepted");
+	case HTTP_BADREQUEST:	return ("Bad Request");
+	case HTTP_FORBIDDEN:	return ("Forbidden");
+	case HTTP_NOTFOUND:	return ("Not Found");
+	case HTTP_BADMETHOD:	return ("Method Not Allowed");
+	case HTTP_SERVUNAVAIL:	return ("Service Unavailable");
+	default:		return ("Internal Server Error");
+	}
+}
+
+/* A request on its way to its answer. */
+struct exchange {
+	const struct pages *pages;
+	struct evhttp_request *request;
+	const struct evhttp_uri *uri;
+	bool trusted;
+};
+
+/* What a page is made from. */
+struct job {
+	const struct heritage *heritage;
+	bool open;			/* as OpenMetrics */
+	struct connections_query query;
+};
+
+/*
+ * Replies.
+ */
+
+static void
+add_header(const struct exchange *exchange, const char *name,
+    const char *value)
+{
+	evhttp_add_header(evhttp_request_get_output_headers(exchange->request),
+	    name, value);
+}
+
+static void
+send_bytes(const struct exchange *exchange, int code, const char *type,
+    struct evbuffer *body)
+{
+	add_header(exchange, "Content-Type", type);
+	add_header(exchange, "Cache-Control", "no-store");
+	evhttp_send_reply(exchange->request, code, phrase(code), body);
+}
+
+static void
+say(const struct exchange *exchange, int code, const char *words)
+{
+	struct evbuffer *body = evbuffer_new();
+
+	if (body != NULL)
+		evbuffer_add_printf(body, "%s\n", words);
+	send_bytes(exchange, code, TEXT, body);
+	if (body != NULL)
+		evbuffer_free(body);
+}
+
+static void
+free_text(const void *text, size_t len, void *arg)
+{
+	(void)len;
+	(void)arg;
+	free((void *)(uintptr_t)text);
+}
+
+/* A page whose text is made by print, which returns -1 if it cannot be. */
+static void
+send_page(const struct exchange *exchange, const char *type,
+    int (*print)(FILE *, const struct job *), const struct job *job)
+{
+	struct evbuffer *body = evbuffer_new();
+	char *text = NULL;
+	size_t len = 0;
+	FILE *out = open_memstream(&text, &len);
+	int made = out != NULL ? print(out, job) : -1;
+
+	if (out != NULL && fclose(out) == EOF)
+		made = -1;
+	if (made == -1 || body == NULL || evbuffer_add_reference(body, text,
+	    len, free_text, NULL) == -1) {
+		free(text);
+		say(exchange, HTTP_INTERNAL, "out of memory");
+	} else
+		send_bytes(exchange, HTTP_OK, type, body);
+	if (body != NULL)
+		evbuffer_free(body);
+}
+
+/*
+ * The pages.
+ */
+
+static void
+show_index(const struct exchange *exchange)
+{
+	say(exchange, HTTP_OK, "penstock: /metrics /status /connections "
+	    "/healthz /readyz\nsee penstock-metrics(7)");
+}
+
+static int
+print_metrics(FILE *out, const struct job *job)
+{
+	struct view *view;
+
+	if ((view = view_new(job->heritage)) == NULL)
+		return (-1);
+	metrics_print(out, view, job->open);
+	free(view);
+	return (0);
+}
+
+static void
+show_metrics(const struct exchange *exchange)
+{
+	const char *accept = evhttp_find_header(
+	    evhttp_request_get_input_headers(exchange->request), "Accept");
+	struct job job = {
+		.heritage = exchange->pages->heritage,
+		.open = metrics_wants_open(accept),
+	};
+
+	send_page(exchange, job.open ? METRICS_OPEN : METRICS_TEXT,
+	    print_metrics, &job);
+}
+
+static int
+print_status(FILE *out, const struct job *job)
+{
+	struct view *view;
+
+	if ((view = view_new(job->heritage)) == NULL)
+		return (-1);
+	status_page_print(out, view);
+	free(view);
+	return (0);
+}
+
+static void
+show_status(const struct exchange *exchange)
+{
+	const struct job job = { .heritage = exchange->pages->heritage };
+
+	send_page(exchange, JSON, print_status, &job);
+}
+
+static void
+show_health(const struct exchange *exchange)
+{
+	say(exchange, HTTP_OK, "ok");
+}
+
+static void
+show_readiness(const struct exchange *exchange)
+{
+	struct view *view = view_new(exchange->pages->heritage);
+	char why[64] = "out of memory", words[96];
+
+	if (view != NULL && view_is_ready(view, why, sizeof(why)))
+		say(exchange, HTTP_OK, "ready");
+	else {
+		snprintf(words, sizeof(words), "not ready: %s", why);
+		say(exchange, HTTP_SERVUNAVAIL, words);
+	}
+	free(view);
+}
+
+/*
+ * Connections.
+ */
+
+static bool
+parse_number(const char *text, uint64_t *number)
+{
+	char *end;
+
+	if (*text < '0' || *text > '9')
+		return (false);
+	errno = 0;
+	*number = strtoull(text, &end, 10);
+	return (errno == 0 && *end == '\0');
+}
+
+static bool
+is_sort(const char *name)
+{
+	for (size_t i = 0; connections_sorts[i] != NULL; i++)
+		if (strcmp(connections_sorts[i], name) == 0)
+			return (true);
+	return (false);
+}
+
+static int
+find_listener(const struct heritage *heritage, const char *name)
+{
+	for (size_t i = 0; i < heritage->nlistener_names; i++)
+		if (strcmp(heritage->listener_names[i], name) == 0)
+			return ((int)i);
+	return (-1);
+}
+
+/* Take over one "key=value".  Returns NULL, or what is wrong with it. */
+static const char *
+read_parameter(const struct heritage *heritage, const char *key,
+    const char *value, struct connections_query *query)
+{
+	uint64_t limit;
+
+	if (strcmp(key, "sort") == 0) {
+		query->sort = value;
+		return (is_sort(value) ? NULL : "sort is id, age, idle, "
+		    "messages, bytes_in, bytes_out or requests");
+	}
+	if (strcmp(key, "limit") == 0) {
+		if (!parse_number(value, &limit) || limit < 1 ||
+		    limit > CONNECTIONS_LIMIT_MAX)
+			return ("limit is a number from 1 to 100000");
+		query->limit = (size_t)limit;
+		return (NULL);
+	}
+	if (strcmp(key, "listener") == 0) {
+		query->listener = find_listener(heritage, value);
+		return (query->listener != -1 ? NULL :
+		    "there is no listener of that name");
+	}
+	return ("the parameters are sort, limit and listener");
+}
+
+static int
+print_connections(FILE *out, const struct job *job)
+{
+	return (connections_print(out, job->heritage, &job->query,
+	    clock_coarse_ms()));
+}
+
+static void
+show_connections(const struct exchange *exchange)
+{
+	struct job job = {
+		.heritage = exchange->pages->heritage,
+		.query = { .sort = "id", .limit = CONNECTIONS_LIMIT,
+		    .listener = -1 },
+	};
+	const char *text = evhttp_uri_get_query(exchange->uri), *wrong = NULL;
+	const struct evkeyval *parameter;
+	struct evkeyvalq parameters;
+
+	if (text == NULL)
+		text = "";
+	if (evhttp_parse_query_str(text, &parameters) == -1) {
+		say(exchange, HTTP_BADREQUEST, "the query cannot be read");
+		return;
+	}
+	for (parameter = parameters.tqh_first; parameter != NULL &&
+	    wrong == NULL; parameter = parameter->next.tqe_next)
+		wrong = read_parameter(job.heritage, parameter->key,
+		    parameter->value, &job.query);
+	if (wrong != NULL)
+		say(exchange, HTTP_BADREQUEST, wrong);
+	else
+		send_page(exchange, JSON, print_connections, &job);
+	evhttp_clear_headers(&parameters);
+}
+
+/*
+ * Orders.
+ */
+
+static void
+pass_on(const struct exchange *exchange, enum ctl_type type, uint64_t id)
+{
+	const struct pages *pages = exchange->pages;
+
+	if (pages->order(type, id, pages->arg))
+		say(exchange, HTTP_ACCEPTED, "ordered");
+	else
+		say(exchange, HTTP_SERVUNAVAIL, "the master does not listen");
+}
+
+static void
+order_close(const struct exchange *exchange, const char *text)
+{
+	uint64_t id;
+
+	if (!parse_number(text, &id))
+		say(exchange, HTTP_BADREQUEST, "the id is a number");
+	else if (!connections_have(exchange->pages->heritage, id))
+		say(exchange, HTTP_NOTFOUND, "there is no such connection");
+	else
+		pass_on(exchange, CTL_ASK_CLOSE, id);
+}
+
+/* The id in "/connections/ID/close", or false. */
+static bool
+is_close(const char *path, char id[24])
+{
+	int end = 0;
+
+	return (sscanf(path, "/connections/%23[^/]/close%n", id, &end) == 1 &&
+	    end > 0 && path[end] == '\0');
+}
+
+static void
+take_order(const struct exchange *exchange, const char *path)
+{
+	char id[24];
+
+	if (!is_close(path, id) && strcmp(path, "/rebalance") != 0)
+		say(exchange, HTTP_NOTFOUND, "there is no such order");
+	else if (!exchange->trusted)
+		say(exchange, HTTP_FORBIDDEN,
+		    "orders are taken on a unix socket alone");
+	else if (is_close(path, id))
+		order_close(exchange, id);
+	else
+		pass_on(exchange, CTL_ASK_REBALANCE, 0);
+}
+
+/*
+ * Which is which.
+ */
+
+static const struct {
+	const char *path;
+	void (*show)(const struct exchange *);
+	bool is_large;
+} table[] = {
+	{ "/", show_index, false },
+	{ "/metrics", show_metrics, true },
+	{ "/status", show_status, true },
+	{ "/connections", show_connections, true },
+	{ "/healthz", show_health, false },
+	{ "/readyz", show_readiness, false },
+};
+
+static void
+show(const struct exchange *exchange, const char *path, size_t pending)
+{
+	char id[24];
+
+	for (size_t i = 0; i < sizeof(table) / sizeof(*table); i++) {
+		if (strcmp(table[i].path, path) != 0)
+			continue;
+		if (table[i].is_large && pending > PAGES_PENDING_MAX)
+			say(exchange, HTTP_SERVUNAVAIL,
+			    "too many replies are not taken");
+		else
+			table[i].show(exchange);
+		return;
+	}
+	if (is_close(path, id) || strcmp(path, "/rebalance") == 0) {
+		add_header(exchange, "Allow", "POST");
+		say(exchange, HTTP_BADMETHOD, "this is ordered by POST");
+	} else
+		say(exchange, HTTP_NOTFOUND, "there is no such page");
+}
+
+void
+pages_answer(const struct pages *pages, struct evhttp_request *request,
+    bool trusted, size_t pending)
+{
+	const struct exchange exchange = {
+		.pages = pages,
+		.request = request,
+		.uri = evhttp_request_get_evhttp_uri(request),
+		.trusted = trusted,
+	};
+	const char *path = exchange.uri == NULL ? NULL :
+	    evhttp_uri_get_path(exchange.uri);
+
+	if (path == NULL)
+		say(&exchange, HTTP_BADREQUEST, "the address cannot be read");
+	else if (evhttp_request_get_command(request) == EVHTTP_REQ_POST)
+		take_order(&exchange, path);
+	else
+		show(&exchange, path, pending);
+}

@@ -1,0 +1,202 @@
+/* SPDX-License-Identifier: ISC */
+#include "tools/contact.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "common/conf_addr.h"
+
+static int
+complain(int status, const char *what, const char *why)
+{
+	fprintf(stderr, "penstockctl: %s: %s\n", what, why);
+	return (status);
+}
+
+/*
+ * Addresses.
+ */
+
+static int
+use_address(struct contact *contact, const char *text)
+{
+	const char *must;
+
+	contact->source = text;
+	contact->n = conf_addr_parse(text, contact->parsed, &must);
+	contact->addresses = contact->parsed;
+	if (contact->n > 0)
+		return (CONTACT_FINE);
+	fprintf(stderr, "penstockctl: -a %s: must %s\n", text, must);
+	return (CONTACT_USAGE);
+}
+
+static void
+tell_mistakes(const struct conf_report *report)
+{
+	for (size_t i = 0; i < report->nerrors; i++)
+		fprintf(stderr, "%s:%u: %s\n", report->errors[i].file,
+		    report->errors[i].line, report->errors[i].text);
+}
+
+static int
+use_conf(struct contact *contact, const char *path)
+{
+	struct conf_report report = { .errors = NULL };
+
+	contact->source = path;
+	contact->conf = conf_load(path, &report);
+	tell_mistakes(&report);
+	conf_report_free(&report);
+	if (contact->conf == NULL)
+		return (CONTACT_CONF);
+	if (!contact->conf->monitor.enabled)
+		return (complain(CONTACT_CONF, path,
+		    "monitor.enabled is false"));
+	contact->addresses = contact->conf->monitor.addresses;
+	contact->n = contact->conf->monitor.naddresses;
+	return (CONTACT_FINE);
+}
+
+int
+contact_open(struct contact *contact, const char *address,
+    const char *conf_path)
+{
+	*contact = (struct contact){ .n = 0 };
+	return (address != NULL ? use_address(contact, address) :
+	    use_conf(contact, conf_path));
+}
+
+void
+contact_close(struct contact *contact)
+{
+	conf_free(contact->conf);
+	for (size_t i = 0; contact->conf == NULL && i < contact->n; i++)
+		conf_addr_free(&contact->parsed[i]);
+}
+
+/*
+ * Questions.
+ */
+
+/* Ask at the first address that answers. */
+static int
+ask(const struct contact *contact, const char *path, struct http_reply *reply,
+    bool quiet)
+{
+	char why[HTTP_CLIENT_WHY_MAX] = "";
+
+	for (size_t i = 0; i < contact->n; i++)
+		if (http_client_ask(&contact->addresses[i], "GET", path, reply,
+		    why) == 0)
+			return (CONTACT_FINE);
+	if (quiet)
+		return (CONTACT_NOT_RUNNING);
+	fprintf(stderr, "penstockctl: no server answers: %s (from %s)\n", why,
+	    contact->source);
+	return (CONTACT_NOT_RUNNING);
+}
+
+/* What the monitor says against it, without its newline. */
+static int
+tell_refusal(const char *path, const struct http_reply *reply)
+{
+	size_t len = strcspn(reply->body, "\r\n");
+
+	fprintf(stderr, "penstockctl: %s: %.*s\n", path, (int)len,
+	    reply->body);
+	return (CONTACT_FAILED);
+}
+
+int
+contact_get(const struct contact *contact, const char *path,
+    struct http_reply *reply, bool quiet)
+{
+	int status = ask(contact, path, reply, quiet);
+
+	if (status != CONTACT_FINE || reply->code == 200)
+		return (status);
+	if (!quiet)
+		tell_refusal(path, reply);
+	http_reply_free(reply);
+	return (CONTACT_FAILED);
+}
+
+int
+contact_get_json(const struct contact *contact, const char *path,
+    struct json_value **value, bool quiet)
+{
+	struct http_reply reply;
+	int status = contact_get(contact, path, &reply, quiet);
+
+	*value = NULL;
+	if (status != CONTACT_FINE)
+		return (status);
+	*value = json_read(reply.body, reply.len);
+	http_reply_free(&reply);
+	if (*value != NULL)
+		return (CONTACT_FINE);
+	return (quiet ? CONTACT_FAILED :
+	    complain(CONTACT_FAILED, path, "the answer is no JSON"));
+}
+
+/*
+ * Orders.
+ */
+
+static const struct conf_address *
+find_path(const struct contact *contact)
+{
+	for (size_t i = 0; i < contact->n; i++)
+		if (contact->addresses[i].addr.ss_family == AF_UNIX)
+			return (&contact->addresses[i]);
+	return (NULL);
+}
+
+int
+contact_order(const struct contact *contact, const char *path)
+{
+	const struct conf_address *address = find_path(contact);
+	char why[HTTP_CLIENT_WHY_MAX];
+	struct http_reply reply;
+	int status = CONTACT_FINE;
+
+	if (address == NULL)
+		return (complain(CONTACT_FAILED, contact->source,
+		    "this order is taken on a unix socket alone, and "
+		    "monitor.address has none"));
+	if (http_client_ask(address, "POST", path, &reply, why) == -1)
+		return (complain(CONTACT_NOT_RUNNING, "no server answers",
+		    why));
+	if (reply.code != 202)
+		status = tell_refusal(path, &reply);
+	http_reply_free(&reply);
+	return (status);
+}
+
+/* Whoever answers in the monitor's place could name any process; a signal is
+ * for one that calls itself a master of ours alone. */
+pid_t
+contact_master(const struct json_value *status)
+{
+	static const char title[] = "penstock: master";
+	pid_t pid = (pid_t)json_u64(json_get(json_get(status, "server"),
+	    "pid"));
+	char path[64], text[sizeof(title)] = "";
+	ssize_t n = -1;
+	int fd;
+
+	if (pid <= 1)
+		return (0);
+	snprintf(path, sizeof(path), "/proc/%d/cmdline", (int)pid);
+	if ((fd = open(path, O_RDONLY | O_CLOEXEC)) != -1) {
+		n = read(fd, text, sizeof(title) - 1);
+		close(fd);
+	}
+	return (n == (ssize_t)sizeof(title) - 1 &&
+	    memcmp(text, title, sizeof(title) - 1) == 0 ? pid : 0);
+}

@@ -1,0 +1,34 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * One HTTP request at a time, to the monitor.
+ */
+#ifndef TOOLS_HTTP_CLIENT_H
+#define TOOLS_HTTP_CLIENT_H
+
+#include <stddef.h>
+
+#include "common/conf.h"
+
+enum {
+	HTTP_CLIENT_WHY_MAX = 160,
+	/* Of the monitor's answer, which comes at once. */
+	HTTP_CLIENT_PATIENCE_MS = 5000,
+	HTTP_CLIENT_REPLY_MAX = 256 << 20,
+};
+
+struct http_reply {
+	int code;
+	char *text;		/* owned: all of it, ends with NUL */
+	char *body;		/* in it */
+	size_t len;		/* of the body */
+};
+
+/*
+ * method is "GET" or "POST".  Returns -1 with errno set when there is no
+ * answer, and says why; a reply of any code is one.
+ */
+int http_client_ask(const struct conf_address *, const char *method,
+    const char *path, struct http_reply *, char why[HTTP_CLIENT_WHY_MAX]);
+void http_reply_free(struct http_reply *);
+
+#endif

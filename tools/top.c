@@ -1,0 +1,460 @@
+/* SPDX-License-Identifier: ISC */
+#include "tools/top.h"
+
+#include <sys/ioctl.h>
+
+#include <langinfo.h>
+#include <locale.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <termios.h>
+#include <unistd.h>
+
+#include "tools/show.h"
+
+enum {
+	PAST = 24,		/* rates that are kept of each slot */
+	SLOTS_MAX = CONF_WORKERS_MAX,
+};
+
+/* The rates of one slot, the oldest first. */
+struct past {
+	double rate[PAST];
+};
+
+struct top {
+	struct json_value *now;
+	struct json_value *before;	/* NULL at the first look */
+	double seconds;			/* between the two */
+	struct past past[SLOTS_MAX];
+	bool utf8;
+	bool terminal;
+	int columns, rows;
+	int row;
+};
+
+static struct termios cooked;
+static volatile sig_atomic_t interrupted;
+
+/*
+ * The terminal.
+ */
+
+static void
+on_signal(int number)
+{
+	(void)number;
+	interrupted = 1;
+}
+
+/* Another screen, where lines end at the edge; no cursor; keys at once. */
+static void
+enter_screen(void)
+{
+	struct sigaction action = { .sa_handler = on_signal };
+	struct termios raw;
+
+	sigaction(SIGINT, &action, NULL);
+	sigaction(SIGTERM, &action, NULL);
+	sigaction(SIGHUP, &action, NULL);
+	if (tcgetattr(STDIN_FILENO, &cooked) == 0) {
+		raw = cooked;
+		raw.c_lflag &= ~(tcflag_t)(ICANON | ECHO);
+		tcsetattr(STDIN_FILENO, TCSANOW, &raw);
+	}
+	fputs("\033[?1049h\033[?25l\033[?7l", stdout);
+}
+
+static void
+leave_screen(void)
+{
+	fputs("\033[?7h\033[?25h\033[?1049l", stdout);
+	fflush(stdout);
+	tcsetattr(STDIN_FILENO, TCSANOW, &cooked);
+}
+
+static void
+measure_screen(struct top *top)
+{
+	struct winsize size;
+
+	top->columns = 80;
+	top->rows = 24;
+	if (top->terminal && ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) == 0 &&
+	    size.ws_row > 0) {
+		top->columns = size.ws_col;
+		top->rows = size.ws_row;
+	}
+}
+
+/* Whether a line more has room. */
+static bool
+next_line(struct top *top)
+{
+	if (top->terminal && ++top->row > top->rows)
+		return (false);
+	if (top->terminal && top->row > 1)
+		fputs("\r\n", stdout);
+	else if (!top->terminal)
+		putchar('\n');
+	fputs(top->terminal ? "\033[K" : "", stdout);
+	return (true);
+}
+
+static void
+emphasize(const struct top *top, const char *how)
+{
+	if (top->terminal)
+		printf("\033[%sm", how);
+}
+
+/*
+ * Rates.
+ */
+
+/* The object among those of an array that has the same name or number. */
+static const struct json_value *
+counterpart(const struct json_value *array, const struct json_value *of,
+    const char *key)
+{
+	const char *name = json_text(json_get(of, key));
+
+	JSON_EACH(one, array)
+		if (strcmp(json_text(json_get(one, key)), name) == 0)
+			return (one);
+	return (NULL);
+}
+
+static double
+rate(const struct top *top, const struct json_value *now,
+    const struct json_value *before, const char *name)
+{
+	double change = json_double(json_get(now, name)) -
+	    json_double(json_get(before, name));
+
+	if (before == NULL || top->seconds <= 0 || change < 0)
+		return (0);
+	return (change / top->seconds);
+}
+
+static const struct json_value *
+slot_before(const struct top *top, const struct json_value *slot)
+{
+	return (counterpart(json_get(top->before, "slots"), slot, "slot"));
+}
+
+static double
+slot_rate(const struct top *top, const struct json_value *slot,
+    const char *name)
+{
+	return (rate(top, json_get(slot, "listeners"),
+	    json_get(slot_before(top, slot), "listeners"), name));
+}
+
+static void
+remember(struct top *top)
+{
+	struct past *past;
+	uint64_t number;
+
+	JSON_EACH(slot, json_get(top->now, "slots")) {
+		number = json_u64(json_get(slot, "slot"));
+		if (number >= SLOTS_MAX)
+			continue;
+		past = &top->past[number];
+		memmove(past->rate, past->rate + 1,
+		    (PAST - 1) * sizeof(past->rate[0]));
+		past->rate[PAST - 1] = slot_rate(top, slot, "messages_in");
+	}
+}
+
+/*
+ * Lines.
+ */
+
+static void
+put_sparkline(const struct top *top, const struct past *past, double most)
+{
+	static const char *const blocks[] = {
+		" ", "\u2581", "\u2582", "\u2583", "\u2584", "\u2585",
+		"\u2586", "\u2587", "\u2588"
+	};
+	static const char *const ascii[] = {
+		" ", ".", ".", ":", "-", "=", "+", "*", "#"
+	};
+
+	for (int i = 0; i < PAST; i++) {
+		int level = most <= 0 ? 0 : (int)(past->rate[i] / most * 8 +
+		    0.5);
+
+		if (level == 0 && past->rate[i] > 0)
+			level = 1;
+		fputs(top->utf8 ? blocks[level] : ascii[level], stdout);
+	}
+}
+
+static double
+highest(const struct top *top)
+{
+	double most = 0;
+
+	for (int i = 0; i < SLOTS_MAX; i++)
+		for (int k = 0; k < PAST; k++)
+			if (top->past[i].rate[k] > most)
+				most = top->past[i].rate[k];
+	return (most);
+}
+
+static void
+put_head(struct top *top)
+{
+	const struct json_value *server = json_get(top->now, "server");
+	bool ready = json_is_true(json_get(server, "ready"));
+	double in = 0, out = 0, conns = 0, messages = 0;
+	char text[SHOW_MAX];
+
+	JSON_EACH(slot, json_get(top->now, "slots")) {
+		messages += slot_rate(top, slot, "messages_in");
+		in += slot_rate(top, slot, "bytes_in");
+		out += slot_rate(top, slot, "bytes_out");
+		conns += json_double(json_get(json_get(slot, "worker"),
+		    "active"));
+	}
+	next_line(top);
+	emphasize(top, "1");
+	printf("penstock %s", json_text(json_get(server, "version")));
+	emphasize(top, "0");
+	printf("  pid %s  generation %s  %s  ",
+	    json_text(json_get(server, "pid")),
+	    json_text(json_get(server, "generation")),
+	    json_text(json_get(server, "state")));
+	emphasize(top, ready ? "32" : "31;1");
+	printf("%s%s", ready ? "ready" : "NOT READY: ",
+	    json_text(json_get(server, "not_ready_for")));
+	emphasize(top, "0");
+	next_line(top);
+	printf("%s connections", show_count(text, conns));
+	printf("  %s messages/s", show_count(text, messages));
+	printf("  %sB/s in", show_count(text, in));
+	printf("  %sB/s out", show_count(text, out));
+}
+
+static void
+put_slot(struct top *top, const struct json_value *slot, double most)
+{
+	const struct json_value *worker = json_get(slot, "worker");
+	const struct json_value *before = json_get(slot_before(top, slot),
+	    "worker");
+	uint64_t number = json_u64(json_get(slot, "slot")), restarts = 0;
+	char age[SHOW_MAX], messages[SHOW_MAX], lag[SHOW_MAX];
+	bool dead = json_u64(json_get(slot, "pid")) == 0;
+
+	JSON_EACH(cause, json_get(slot, "restarts"))
+		restarts += json_u64(cause);
+	emphasize(top, dead ? "31;1" : "0");
+	printf("%4s %8s %5s %12s %7s %9s %9s %8lu  ",
+	    json_text(json_get(slot, "slot")),
+	    dead ? "dead" : json_text(json_get(slot, "pid")),
+	    json_text(json_get(slot, "generation")),
+	    show_time(age, json_double(json_get(slot, "age_seconds"))),
+	    json_text(json_get(worker, "active")),
+	    show_count(messages, slot_rate(top, slot, "messages_in")),
+	    show_duration(lag, show_quantile(json_get(worker, "lag"),
+	    json_get(before, "lag"), 0.99)), (unsigned long)restarts);
+	emphasize(top, "36");
+	if (number < SLOTS_MAX)
+		put_sparkline(top, &top->past[number], most);
+	emphasize(top, "0");
+}
+
+static void
+put_title(struct top *top, const char *title)
+{
+	if (!next_line(top) || !next_line(top))
+		return;
+	emphasize(top, "7");
+	fputs(title, stdout);
+	emphasize(top, "0");
+}
+
+static void
+put_slots(struct top *top)
+{
+	double most = highest(top);
+
+	put_title(top, "SLOT      PID   GEN          AGE   CONNS    MSGS/S   "
+	    "LAG P99 RESTARTS  MSGS/S LATELY           ");
+	JSON_EACH(slot, json_get(top->now, "slots"))
+		if (json_is_true(json_get(slot, "wanted")) && next_line(top))
+			put_slot(top, slot, most);
+}
+
+static void
+put_listener(const struct top *top, const struct json_value *one)
+{
+	const struct json_value *before = counterpart(json_get(top->before,
+	    "listeners"), one, "name");
+	char accepted[SHOW_MAX], messages[SHOW_MAX], in[SHOW_MAX];
+	char out[SHOW_MAX];
+
+	printf("%-20s %7s %6s %9s %9s %9s %9s",
+	    json_text(json_get(one, "name")),
+	    json_text(json_get(one, "active")),
+	    json_text(json_get(one, "accept_queue")),
+	    show_count(accepted, rate(top, one, before, "accepted")),
+	    show_count(messages, rate(top, one, before, "messages_in")),
+	    show_count(in, rate(top, one, before, "bytes_in")),
+	    show_count(out, rate(top, one, before, "bytes_out")));
+}
+
+static void
+put_listeners(struct top *top)
+{
+	put_title(top, "LISTENER               CONNS  QUEUE ACCEPTS/S    "
+	    "MSGS/S    B/S IN   B/S OUT");
+	JSON_EACH(one, json_get(top->now, "listeners"))
+		if (json_is_true(json_get(one, "configured")) &&
+		    next_line(top))
+			put_listener(top, one);
+}
+
+static void
+put_handler(const struct top *top, const struct json_value *one)
+{
+	const struct json_value *before = counterpart(json_get(top->before,
+	    "handlers"), one, "name");
+	const struct json_value *now = json_get(one, "handling");
+	const struct json_value *then = json_get(before, "handling");
+	char busy[SHOW_MAX], waits[SHOW_MAX], shed[SHOW_MAX];
+	char median[SHOW_MAX], high[SHOW_MAX], wait[SHOW_MAX];
+
+	snprintf(busy, sizeof(busy), "%s/%s",
+	    json_text(json_get(one, "executors_busy")),
+	    json_text(json_get(one, "executors")));
+	printf("%-20s %9s %6s %9s %9s %9s %9s %9s",
+	    json_text(json_get(one, "name")), busy,
+	    json_text(json_get(one, "waiting")),
+	    show_count(waits, rate(top, one, before, "waits")),
+	    show_count(shed, rate(top, one, before, "shed") +
+	    rate(top, one, before, "expired")),
+	    show_duration(wait, show_quantile(json_get(one, "wait"),
+	    json_get(before, "wait"), 0.99)),
+	    show_duration(median, show_quantile(now, then, 0.5)),
+	    show_duration(high, show_quantile(now, then, 0.99)));
+}
+
+static void
+put_handlers(struct top *top)
+{
+	const struct json_value *handlers = json_get(top->now, "handlers");
+
+	if (json_count(handlers) == 0)
+		return;
+	put_title(top, "HANDLER                   BUSY  QUEUE   WAITS/S    "
+	    "SHED/S  WAIT P99  TIME P50  TIME P99");
+	JSON_EACH(one, handlers)
+		if (next_line(top))
+			put_handler(top, one);
+}
+
+static void
+put_all(struct top *top)
+{
+	top->row = 0;
+	measure_screen(top);
+	if (top->terminal)
+		fputs("\033[H", stdout);
+	put_head(top);
+	put_slots(top);
+	put_listeners(top);
+	put_handlers(top);
+	fputs(top->terminal ? "\033[J" : "\n", stdout);
+	fflush(stdout);
+}
+
+/*
+ * The course of things.
+ */
+
+static void
+take(struct top *top, struct json_value *fresh)
+{
+	json_free(top->before);
+	top->before = top->now;
+	top->now = fresh;
+	top->seconds = json_double(json_get(top->now, "clock_seconds")) -
+	    json_double(json_get(top->before, "clock_seconds"));
+	remember(top);
+}
+
+static void
+say_absence(struct top *top)
+{
+	if (!top->terminal)
+		return;
+	fputs("\033[H\033[31;1mno server answers\033[0m\033[K", stdout);
+	fflush(stdout);
+}
+
+/* Until the next look.  Returns whether to go on. */
+static bool
+pause_or_quit(const struct top *top, unsigned ms)
+{
+	struct pollfd wait = { .fd = STDIN_FILENO, .events = POLLIN };
+	char key;
+
+	if (!top->terminal) {
+		poll(NULL, 0, (int)ms);
+		return (!interrupted);
+	}
+	if (poll(&wait, 1, (int)ms) > 0 &&
+	    (read(STDIN_FILENO, &key, 1) != 1 || key == 'q' || key == 'Q'))
+		return (false);
+	return (!interrupted);
+}
+
+static void
+watch(struct top *top, const struct contact *contact, unsigned every_ms,
+    unsigned times)
+{
+	struct json_value *fresh;
+
+	for (unsigned i = 0; times == 0 || i < times; i++) {
+		/* The first look has no rates yet: the next comes soon. */
+		if (!pause_or_quit(top, i == 0 && every_ms > 300 ? 300 :
+		    every_ms))
+			return;
+		if (contact_get_json(contact, "/status", &fresh, true) !=
+		    CONTACT_FINE) {
+			say_absence(top);
+			continue;
+		}
+		take(top, fresh);
+		put_all(top);
+	}
+}
+
+int
+top_run(const struct contact *contact, unsigned every_ms, unsigned times)
+{
+	static struct top top;
+	int status;
+
+	setlocale(LC_CTYPE, "");
+	top.utf8 = strcmp(nl_langinfo(CODESET), "UTF-8") == 0;
+	top.terminal = isatty(STDOUT_FILENO) && isatty(STDIN_FILENO);
+	status = contact_get_json(contact, "/status", &top.now, false);
+	if (status != CONTACT_FINE)
+		return (status);
+	if (top.terminal)
+		enter_screen();
+	watch(&top, contact, every_ms, times);
+	if (top.terminal)
+		leave_screen();
+	json_free(top.now);
+	json_free(top.before);
+	return (CONTACT_FINE);
+}

@@ -1,0 +1,243 @@
+/* SPDX-License-Identifier: ISC */
+#include "worker/trace.h"
+
+#include <sys/random.h>
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/clock.h"
+#include "common/log.h"
+#include "worker/conn_record.h"
+#include "worker/worker.h"
+
+/* Enough that two workers never begin alike; who guesses them gains nothing. */
+static uint64_t
+seed(const struct heritage *heritage)
+{
+	uint64_t bytes;
+
+	if (getrandom(&bytes, sizeof(bytes), GRND_NONBLOCK) ==
+	    (ssize_t)sizeof(bytes))
+		return (bytes);
+	return (clock_us() << 16 ^ heritage->generation << 8 ^ heritage->slot);
+}
+
+void
+tracing_init(struct worker *worker)
+{
+	const struct heritage *heritage = worker->heritage;
+	const struct conf *conf = heritage->conf;
+	struct tracing *tracing = &worker->tracing;
+
+	/* Without a monitor nobody would fetch them. */
+	tracing->on = *conf->tracing.endpoint != '\0' && conf->monitor.enabled;
+	if (!tracing->on)
+		return;
+	tracing->threshold = UINT64_MAX / CONF_RATIO_ONE *
+	    conf->tracing.sample_ratio;
+	tracing->random = seed(heritage);
+	tracing->ring = counters_spans(&heritage->counters[heritage->slot],
+	    heritage->block);
+	tracing->taken = &heritage->spans.map
+	    ->taken[heritage->slot][heritage->block];
+}
+
+/* SplitMix64: Steele, Lea, Flood, "Fast splittable pseudorandom number
+ * generators", 2014. */
+static uint64_t
+next_random(struct tracing *tracing)
+{
+	uint64_t z = (tracing->random += UINT64_C(0x9e3779b97f4a7c15));
+
+	z = (z ^ (z >> 30)) * UINT64_C(0xbf58476d1ce4e5b9);
+	z = (z ^ (z >> 27)) * UINT64_C(0x94d049bb133111eb);
+	return (z ^ (z >> 31));
+}
+
+/* No id is all zero. */
+static void
+make_id(struct tracing *tracing, uint8_t *id, size_t n)
+{
+	uint64_t random;
+
+	for (size_t i = 0; i < n; i += sizeof(random)) {
+		random = next_random(tracing) | 1;
+		memcpy(id + i, &random, sizeof(random));
+	}
+}
+
+static void
+fill(struct span *span, const struct conn *conn, const struct handler *handler)
+{
+	const struct conn_record *record = conn_record(conn);
+	const struct listener *listener = conn->listener;
+	const struct heritage *heritage = listener->worker->heritage;
+
+	span->conn = record->id;
+	span->family = record->family;
+	span->peer_port = record->peer_port;
+	memcpy(span->peer, record->peer, sizeof(span->peer));
+	span->listener = (uint16_t)listener->number;
+	span->handler = (uint16_t)heritage->handler_number[
+	    handler - listener->worker->handlers];
+	span->received_us = clock_us();
+	span->begun_us = span->handled_us = 0;
+}
+
+static void
+place(struct tracing *tracing, struct trace *trace)
+{
+	struct span *span = &trace->span;
+
+	if (!trace->has_parent) {
+		make_id(tracing, span->trace, sizeof(span->trace));
+		memset(span->parent, 0, sizeof(span->parent));
+	}
+	make_id(tracing, span->id, sizeof(span->id));
+	make_id(tracing, span->handling, sizeof(span->handling));
+	trace->placed = true;
+}
+
+/* Most are not sampled, and leave here again with as little as can be. */
+void
+trace_begin(struct conn *conn, const struct handler *handler, const char *id,
+    const struct trace_context *parent)
+{
+	struct tracing *tracing = &conn->listener->worker->tracing;
+	struct trace *trace = &tracing->current;
+	struct span *span = &trace->span;
+
+	trace->placed = false;
+	trace->has_parent = parent != NULL;
+	*span->request = '\0';
+	if (id != NULL)
+		snprintf(span->request, sizeof(span->request), "%s", id);
+	if (parent != NULL) {
+		memcpy(span->trace, parent->trace, sizeof(span->trace));
+		memcpy(span->parent, parent->span, sizeof(span->parent));
+	}
+	trace->sampled = parent != NULL ? parent->sampled :
+	    next_random(tracing) < tracing->threshold;
+	if (!trace->sampled)
+		return;
+	place(tracing, trace);
+	fill(span, conn, handler);
+}
+
+struct trace *
+trace_keep(struct worker *worker)
+{
+	struct trace *trace;
+
+	/* Without memory for it, it has none. */
+	if (!worker->tracing.on || (trace = malloc(sizeof(*trace))) == NULL)
+		return (NULL);
+	*trace = worker->tracing.current;
+	if (!trace->placed)
+		place(&worker->tracing, trace);
+	return (trace);
+}
+
+void
+trace_context_of(const struct trace *trace, struct trace_context *context)
+{
+	memcpy(context->trace, trace->span.trace, sizeof(context->trace));
+	memcpy(context->span, trace->span.handling, sizeof(context->span));
+	context->sampled = trace->sampled;
+}
+
+/*
+ * The end.
+ */
+
+/* What has no other name is that message of its connection. */
+static const char *
+name_of(const struct trace *trace, uint64_t conn, uint64_t number,
+    char text[SPAN_REQUEST_MAX])
+{
+	if (trace != NULL && *trace->span.request != '\0')
+		return (trace->span.request);
+	snprintf(text, SPAN_REQUEST_MAX, "%" PRIu64 "-%" PRIu64, conn, number);
+	return (text);
+}
+
+static void
+leave_span(struct worker *worker, struct trace *trace, uint64_t number,
+    enum span_result result)
+{
+	struct tracing *tracing = &worker->tracing;
+	struct span *span = &trace->span;
+
+	if (!trace->sampled)
+		return;
+	(void)name_of(trace, span->conn, number, span->request);
+	span->ended_us = clock_us();
+	span->result = (uint8_t)result;
+	if (spans_put(tracing->ring, tracing->taken, span))
+		counter_add(&worker->counters->spans, 1);
+	else
+		counter_add(&worker->counters->spans_dropped, 1);
+}
+
+/* trace may be NULL. */
+static void
+log_request(const struct trace *trace, uint64_t conn, uint64_t number,
+    const char *listener, enum span_result result, uint64_t waited_us)
+{
+	char name[SPAN_REQUEST_MAX], hex[2 * TRACE_ID_LEN + 1];
+	bool went_wrong = result == SPAN_TIMEOUT || result == SPAN_FAILED;
+	const char *of = NULL;
+
+	if (!log_enabled(went_wrong ? LOG_LEVEL_INFO : LOG_LEVEL_DEBUG))
+		return;
+	if (trace != NULL && trace->placed) {
+		trace_hex(hex, trace->span.trace, TRACE_ID_LEN);
+		of = hex;
+	}
+	/* What an executor does wrong may come by the thousand. */
+	LOG_WITH((went_wrong ? log_write_limited : log_write),
+	    went_wrong ? LOG_LEVEL_INFO : LOG_LEVEL_DEBUG, EVENT_REQUEST,
+	    F_STR("request", name_of(trace, conn, number, name)),
+	    F_U64("conn", conn), F_STR("listener", listener),
+	    F_STR("result", span_result_name((uint8_t)result)),
+	    F_U64("waited_us", waited_us), F_STR("trace", of));
+}
+
+bool
+trace_is_told(const struct worker *worker)
+{
+	return (worker->tracing.on || log_enabled(LOG_LEVEL_DEBUG));
+}
+
+void
+trace_end(struct conn *conn, enum span_result result)
+{
+	struct worker *worker = conn->listener->worker;
+	struct trace *trace = worker->tracing.on ? &worker->tracing.current :
+	    NULL;
+
+	log_request(trace, conn_record(conn)->id, conn_record(conn)->messages,
+	    conn->listener->conf->name, result, 0);
+	if (trace != NULL)
+		leave_span(worker, trace, conn_record(conn)->messages, result);
+}
+
+void
+trace_end_later(struct worker *worker, struct request *request,
+    enum span_result result)
+{
+	struct trace *trace = request->trace;
+
+	if (request->conn != NULL)
+		log_request(trace, conn_record(request->conn)->id,
+		    request->number, request->conn->listener->conf->name,
+		    result, request->begun_us == 0 ? 0 :
+		    request->begun_us - request->arrived_us);
+	if (trace == NULL)
+		return;
+	trace->span.begun_us = request->begun_us;
+	leave_span(worker, trace, request->number, result);
+}

@@ -1,0 +1,66 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * Tracing: which requests are traced, what they are called, and their spans on
+ * the way to the monitor.
+ *
+ * Each request has an id, which stands in the log.  With tracing on it has a
+ * place in a trace as well, and if it is sampled, a span is left in our ring
+ * when it is over.  Protocols that carry ids and contexts give them to
+ * trace_begin(); for the others they are made here.
+ */
+#ifndef WORKER_TRACE_H
+#define WORKER_TRACE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "common/spans.h"
+#include "common/trace_context.h"
+
+struct conn;
+struct handler;
+struct request;
+struct worker;
+
+/* A request's place in a trace. */
+struct trace {
+	struct span span;		/* as far as it is known */
+	bool sampled;
+	bool placed;			/* it has its ids: one that is not
+					   sampled needs them only if a handler
+					   is told */
+	bool has_parent;
+};
+
+struct tracing {
+	bool on;
+	uint64_t threshold;		/* random numbers below it are sampled */
+	uint64_t random;
+	struct spans *ring;		/* borrowed: our block's */
+	const uint64_t *taken;		/* borrowed: how far it was read */
+	struct trace current;		/* of the message that is handled now */
+};
+
+void tracing_init(struct worker *);
+
+/*
+ * A message has come, for a handler.  id is what its client calls it, or NULL, and parent its
+ * place in the client's trace, or NULL.  Called only if tracing is on.
+ */
+void trace_begin(struct conn *, const struct handler *, const char *id,
+    const struct trace_context *parent);
+
+/* What is handled now is answered later: keep its place.  NULL if tracing is
+ * off. */
+struct trace *trace_keep(struct worker *);
+
+/* The context for whoever handles the request. */
+void trace_context_of(const struct trace *, struct trace_context *);
+
+/* Whether anybody is told of a request that was answered at once. */
+bool trace_is_told(const struct worker *);
+/* It is over, at once or later; the log is told as well. */
+void trace_end(struct conn *, enum span_result);
+void trace_end_later(struct worker *, struct request *, enum span_result);
+
+#endif
