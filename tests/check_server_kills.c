@@ -98,7 +98,7 @@ find(struct stage *stage, enum victim kind)
 	unsigned n = 0;
 	size_t all;
 
-	all = proc_children(stage->srv->master, pids, CHILDREN_MAX);
+	all = proc_glimpse_children(stage->srv->master, pids, CHILDREN_MAX);
 	for (size_t i = 0; i < all && i < CHILDREN_MAX; i++)
 		if (is_of_kind(stage, pids[i], kind))
 			found[n++] = pids[i];

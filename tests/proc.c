@@ -129,6 +129,36 @@ proc_children(pid_t parent, pid_t *pids, size_t max)
 	return (select_processes(is_child_of, &parent, pids, max));
 }
 
+static FILE *
+open_children(pid_t parent)
+{
+	char path[64];
+
+	snprintf(path, sizeof(path), "/proc/%d/task/%d/children", (int)parent,
+	    (int)parent);
+	return (fopen(path, "re"));
+}
+
+size_t
+proc_glimpse_children(pid_t parent, pid_t *pids, size_t max)
+{
+	FILE *children = open_children(parent);
+	size_t n = 0;
+	int pid;
+
+	if (children == NULL)
+		return (proc_children(parent, pids, max));
+	while (fscanf(children, "%d", &pid) == 1) {
+		if (!is_child_of(pid, &parent))
+			continue;
+		if (n < max)
+			pids[n] = pid;
+		n++;
+	}
+	fclose(children);
+	return (n);
+}
+
 size_t
 proc_in_directory(const char *dir, pid_t *pids, size_t max)
 {

@@ -35,6 +35,11 @@ bool proc_is_dead(pid_t);
 size_t proc_children(pid_t parent, pid_t *pids, size_t max);
 size_t proc_in_directory(const char *dir, pid_t *pids, size_t max);
 
+/* The same by the kernel's own list, if it has one, which takes no time to
+ * read, so that those who live but a moment are met; but some can be missing
+ * while others end.  Of a process with one thread. */
+size_t proc_glimpse_children(pid_t parent, pid_t *pids, size_t max);
+
 /* Open descriptors in ascending order; at most max are told, all are
  * counted. */
 size_t proc_fds(pid_t, struct proc_fd *, size_t max);
