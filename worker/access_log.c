@@ -25,6 +25,8 @@ enum {
 	 * included. */
 	TARGET_MAX = 2048,
 	VALUE_MAX = 512,
+	/* A full disk stays full for a while. */
+	TELL_EVERY_MS = 10000,
 };
 
 struct access_log {
@@ -33,6 +35,7 @@ struct access_log {
 	enum log_format format;
 	struct counters_worker *counters;	/* borrowed */
 	uint64_t lost;		/* lines, not told yet */
+	uint64_t tell_ms;	/* not before */
 	time_t second;		/* of the time that follows */
 	char time[40];
 	size_t len;
@@ -97,16 +100,25 @@ flush(struct access_log *log)
 	memmove(log->lines, log->lines + done, log->len);
 }
 
-void
-access_log_tick(struct access_log *log)
+static void
+tell_lost(struct access_log *log)
 {
-	if (log == NULL)
-		return;
-	flush(log);
 	if (log->lost == 0)
 		return;
 	LOG(WARN, ACCESS_LOG_LOST, F_U64("lines", log->lost));
 	log->lost = 0;
+}
+
+void
+access_log_tick(struct access_log *log, uint64_t now_ms)
+{
+	if (log == NULL)
+		return;
+	flush(log);
+	if (log->lost == 0 || now_ms < log->tell_ms)
+		return;
+	tell_lost(log);
+	log->tell_ms = now_ms + TELL_EVERY_MS;
 }
 
 /*
@@ -384,6 +396,7 @@ access_log_init(struct worker *worker)
 	log->format = heritage->conf->access_log.format;
 	log->counters = worker->counters;
 	log->lost = 0;
+	log->tell_ms = 0;
 	log->second = -1;
 	log->len = 0;
 	use(log, heritage->access_log);
@@ -398,7 +411,8 @@ access_log_free(struct worker *worker)
 
 	if (log == NULL)
 		return;
-	access_log_tick(log);
+	flush(log);
+	tell_lost(log);
 	if (log->fd != -1)
 		close(log->fd);
 	free(log);

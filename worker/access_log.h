@@ -46,7 +46,7 @@ void access_log_add(struct access_log *, const struct conn *,
     size_t payload_len);
 
 /* Time goes by: write, and tell of what was lost. */
-void access_log_tick(struct access_log *);
+void access_log_tick(struct access_log *, uint64_t now_ms);
 
 /* Write to another file from now on, which is owned; -1: it did not arrive, and
  * the one of before has to do. */

@@ -92,7 +92,7 @@ on_tick(evutil_socket_t fd, short what, void *arg)
 		if (worker->handlers[i].queue != NULL)
 			queue_tick(worker->handlers[i].queue);
 	worker_settle(worker);
-	access_log_tick(worker->access_log);
+	access_log_tick(worker->access_log, worker->now_ms);
 	log_flush_suppressed();
 }
 
