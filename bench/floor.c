@@ -409,7 +409,7 @@ main(int argc, char **argv)
 	}
 	for (int i = 0; i < processes; i++)
 		if (fork() == 0) {
-			prctl(PR_SET_PDEATHSIG, SIGKILL);
+			prctl(PR_SET_PDEATHSIG, SIGTERM);
 			serve(listen_on(argv[optind + 1], argv[optind + 2]),
 			    wire);
 		}
