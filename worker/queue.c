@@ -33,6 +33,7 @@ struct queue {
 	unsigned limit;			/* of each: our share of conf->queue */
 	unsigned high_run;		/* high ones since a normal one */
 	const struct conn *called;	/* the feeder whose turn it is */
+	unsigned call_rest;		/* messages that it may bring yet */
 	bool is_roomy;			/* clients have left: to be pumped */
 	TAILQ_ENTRY(queue) roomy;	/* in worker->roomy */
 	struct exec_link_list links;
@@ -323,10 +324,10 @@ queue_submit(struct queue *queue, struct conn *conn,
 	struct lane *lane = lane_of(queue, conn);
 	struct exec_link *link = NULL;
 	struct request *request;
-	bool called = queue->called == conn;
+	bool called = queue->called == conn && queue->call_rest > 0;
 
-	/* Only one message for each call: then it is the others' turn. */
-	queue->called = NULL;
+	if (called)
+		queue->call_rest--;
 	if (!called && lane->nfeeders > 0)
 		return (turn_away(queue, conn, message));
 	if (queue->waiting == 0)
@@ -470,6 +471,7 @@ call_feeders(struct queue *queue, struct lane *lane)
 		}
 		most--;
 		queue->called = first->conn;
+		queue->call_rest = QUEUE_CALL_RUN;
 		remove_feeder(queue, first->conn);
 		conn_resume(first->conn);
 		queue->called = NULL;
