@@ -98,10 +98,25 @@ worker_settle(struct worker *worker)
 		worker_gather(worker, NULL);
 		giver_settle(worker);
 		queues_pump(worker);
-		exec_links_flush(worker);
+		if (worker->is_flush_due)
+			exec_links_flush(worker);
 		worker_feed_starved(worker);
 	} while (worker->gathering != NULL || worker->giver.rested ||
-	    !TAILQ_EMPTY(&worker->unsent) || !TAILQ_EMPTY(&worker->roomy));
+	    worker->is_flush_due || !TAILQ_EMPTY(&worker->roomy));
+}
+
+/* Runs behind all that is ready in a turn of the loop: what became active last
+ * is run last. */
+static void
+on_flush(evutil_socket_t fd, short what, void *arg)
+{
+	struct worker *worker = arg;
+
+	(void)fd;
+	(void)what;
+	worker_turn(worker);
+	exec_links_flush(worker);
+	worker_settle(worker);
 }
 
 void
@@ -162,6 +177,7 @@ worker_init(struct worker *worker)
 {
 	const struct heritage *heritage = worker->heritage;
 
+	event_assign(&worker->flush, worker->base, -1, 0, on_flush, worker);
 	buffer_pool_init(&worker->buffers, heritage->conf->max_buffered,
 	    worker->counters);
 	if ((worker->scratch = malloc(WORKER_SCRATCH)) == NULL ||
@@ -213,6 +229,7 @@ worker_free(struct worker *worker)
 	output_free(&worker->output);
 	free(worker->scratch);
 	free(worker->exec_scratch);
+	event_del(&worker->flush);
 	if (worker->tick != NULL)
 		event_free(worker->tick);
 	channel_free(worker->channel);

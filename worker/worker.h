@@ -48,6 +48,8 @@ struct worker {
 	struct output output;
 	struct conn *gathering;		/* whose later replies output holds */
 	struct exec_link_list unsent;	/* links with requests of this turn */
+	struct event flush;		/* active while there are such links */
+	bool is_flush_due;		/* they are not to wait for that */
 	struct queue_list roomy;	/* queues that others have left */
 	struct conn_pending_list starved;	/* who waits for memory */
 	struct drain drain;
