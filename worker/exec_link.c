@@ -10,7 +10,6 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "common/clock.h"
 #include "common/exec.h"
 #include "common/log.h"
 #include "worker/conn_record.h"
@@ -355,7 +354,7 @@ exec_link_send(struct exec_link *link, struct request *request,
 	unsigned place = link->free[link->capacity - link->nrunning - 1];
 
 	request->tag = (++link->serial << PLACE_BITS) | place;
-	request->begun_us = clock_us();
+	request->begun_us = worker_now_us(link->worker);
 	put_request(link, request, message);
 	request->state = REQUEST_RUNNING;
 	link->places[place] = request;

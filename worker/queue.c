@@ -98,7 +98,7 @@ request_new(struct queue *queue, struct conn *conn,
 	    message->http->route != NULL;
 	request->queue = queue;
 	request->conn = conn;
-	request->arrived_us = clock_us();
+	request->arrived_us = worker_now_us(queue->worker);
 	return (request);
 }
 
@@ -514,7 +514,8 @@ queue_on_done(struct request *request, enum request_result result,
 		counter_add(&counters->timeouts, 1);
 	else
 		histogram_add(&counters->handling,
-		    clock_us() - request->begun_us);
+		    worker_now_us(request->queue->worker) -
+		    request->begun_us);
 	finish(request, result, reply);
 }
 

@@ -24,6 +24,15 @@ void
 worker_turn(struct worker *worker)
 {
 	worker->now_ms = clock_coarse_ms();
+	worker->now_us = 0;
+}
+
+uint64_t
+worker_now_us(struct worker *worker)
+{
+	if (worker->now_us == 0)
+		worker->now_us = clock_us();
+	return (worker->now_us);
 }
 
 static void

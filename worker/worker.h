@@ -57,6 +57,7 @@ struct worker {
 	struct taker_list takers;
 	struct counters_worker *counters;	/* borrowed: our block's */
 	uint64_t now_ms;			/* coarse; as of this event */
+	uint64_t now_us;			/* 0: see worker_now_us() */
 	uint8_t *scratch;			/* WORKER_SCRATCH bytes */
 	uint8_t *exec_scratch;			/* and as many for replies */
 };
@@ -66,6 +67,10 @@ int worker_main(struct heritage *);
 
 /* Read the clock: called first by every callback of the loop. */
 void worker_turn(struct worker *);
+
+/* Exact, as of when this was first asked in this event: for requests, of which
+ * many come and go at once. */
+uint64_t worker_now_us(struct worker *);
 
 /* Send what this turn has gathered: called last by every callback of the
  * loop. */
