@@ -232,8 +232,7 @@ worker_free(struct worker *worker)
 		close_conns(worker);
 	listeners_free(worker);
 	handlers_free(worker);
-	if (worker->conns.slabs != NULL)
-		conn_table_free(&worker->conns);
+	conn_table_free(&worker->conns);
 	buffer_pool_free(&worker->buffers);
 	output_free(&worker->output);
 	free(worker->scratch);
