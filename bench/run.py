@@ -265,8 +265,13 @@ def measure_memory(run):
                 of_who = []
                 for _ in range(min(3, run.args.rounds)):
                     server = start_holder(run, who, wire, conns)
+                    if who in run.peers and conns > server.conns_max:
+                        server.end()
+                        break
                     of_who.append(hold(run, server, wire, conns))
                     server.end()
+                if not of_who:
+                    continue
                 rates[who] = median(of_who, lambda r: r["per_s"])
                 rows.append([
                     wire, f"{conns:,}", who,
@@ -319,11 +324,23 @@ against the peers that are installed, {run.args.rounds} rounds of {run.args.seco
     return text + "\n" + "\n".join(run.sections)
 
 
+def start_peers(run):
+    """Those that start."""
+    peers = []
+    for name in run.peers:
+        try:
+            peers.append(servers.PEERS[name][1](run.build))
+        except SystemExit as error:
+            run.say(error)
+    run.peers = [peer.name for peer in peers]
+    return peers
+
+
 def measure(run):
     penstock = run.build.start_penstock()
     floors = {wire: run.build.start_floor(wire)
               for wire in ("frame", "line", "http")}
-    peers = [servers.PEERS[peer][1](run.build) for peer in run.peers]
+    peers = start_peers(run)
     try:
         measure_exchanges(run, penstock, floors, peers)
         measure_growth(run, penstock, floors)

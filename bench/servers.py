@@ -71,6 +71,7 @@ class Server:
     def __init__(self, name, argv, ports, cpu=SERVER_CPU, cwd=None):
         self.name = name
         self.exchanges = {}
+        self.conns_max = PEER_CONNS_MAX
         self.log = tempfile.TemporaryFile()
         self.process = subprocess.Popen(argv, cwd=cwd, stdout=self.log,
                                         stderr=self.log,
@@ -236,11 +237,13 @@ http {{
 
 
 def start_haproxy(build):
+    # It wants two descriptors for each connection, even without a backend.
+    conns = min(PEER_CONNS_MAX,
+                resource.getrlimit(resource.RLIMIT_NOFILE)[1] // 2 - 100)
     port = free_ports(1)[0]
     conf = build.write("haproxy.cfg", f"""global
   nbthread 1
-  maxconn {PEER_CONNS_MAX}
-  ulimit-n {resource.getrlimit(resource.RLIMIT_NOFILE)[1]}
+  maxconn {conns}
 defaults
   mode http
   timeout client 600s
@@ -250,6 +253,7 @@ frontend f
   http-request return status 200 content-type text/plain string {'x' * PAYLOAD}
 """)
     server = Server("haproxy", ["haproxy", "-db", "-f", conf], [port])
+    server.conns_max = conns
     speak_raw(server, "http", port, HTTP_GET)
     return server
 
