@@ -239,6 +239,31 @@ START_TEST(a_slow_handler_with_a_full_queue_slows_nobody_else)
 }
 END_TEST
 
+/* Its socket is watched on when it begins to wait. */
+START_TEST(a_client_that_sends_before_its_turn_costs_no_time)
+{
+	enum { WAIT_MS = 600 };
+	struct server *srv = handlers_start(HANDLERS(SLOW("1000", "")),
+	    ONE("slow", "pipeline = 1;"));
+	pid_t worker = server_worker(srv, 0);
+	int fd = client_connect(FRAME_PORT);
+	uint64_t cpu_ms;
+
+	client_send_text_frame(fd, "one");
+	await(server_counters(srv).messages_in == 1);
+	cpu_ms = proc_cpu_ms(worker);
+	client_send_text_frame(fd, "two");
+	client_send_text_frame(fd, "three");
+	holds_for(WAIT_MS, server_counters(srv).messages_in < 3);
+	ck_assert_uint_lt(proc_cpu_ms(worker) - cpu_ms, WAIT_MS / 3);
+	client_expect_text_frame(fd, "one");
+	client_expect_text_frame(fd, "two");
+	client_expect_text_frame(fd, "three");
+	close(fd);
+	server_end(srv);
+}
+END_TEST
+
 START_TEST(with_shed_those_who_are_answered_do_not_wait_long)
 {
 	enum { SHED_MS = 1500 };
@@ -318,6 +343,7 @@ END_TEST
 
 RUN_TESTS("load on handlers",
     a_slow_handler_with_a_full_queue_slows_nobody_else,
+    a_client_that_sends_before_its_turn_costs_no_time,
     with_shed_those_who_are_answered_do_not_wait_long,
     high_priority_waits_for_none_of_many_normal_ones,
     the_normal_lane_moves_while_many_high_ones_wait)

@@ -20,6 +20,7 @@
 enum {
 	PROC_TCP_ESTABLISHED = 1,
 	PROC_TCP_CLOSE_WAIT = 8,
+	PROC_TCP_LISTEN = 10,
 };
 
 struct proc_fd {

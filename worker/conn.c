@@ -372,13 +372,16 @@ begin_writing(struct conn *conn)
 	return (CONN_WAIT);
 }
 
-/* More messages than may be handled now: no more is read. */
+/* More messages than may be handled now: no more is read.  Mostly no more comes
+ * either, so the event stays until it tells of something: to change it twice
+ * for each wait would cost more than all else that a wait costs. */
 static enum conn_next
 begin_waiting(struct conn *conn)
 {
 	if (conn->state == CONN_DISPATCHED)
 		return (CONN_WAIT);
-	event_del(&conn->event);
+	if (conn->state != CONN_READING)
+		event_del(&conn->event);
 	conn_enter(conn, CONN_DISPATCHED);
 	deadline_set(conn, DEADLINE_REPLY, conn_worker(conn)->now_ms);
 	return (CONN_WAIT);
@@ -425,7 +428,8 @@ go_on_reading(struct conn *conn)
 			set_reading_deadline(conn);
 		return (CONN_WAIT);
 	}
-	if (watch(conn, EV_READ) == -1) {
+	if (!event_pending(&conn->event, EV_READ, NULL) &&
+	    watch(conn, EV_READ) == -1) {
 		errno = ENOMEM;
 		return (fail(conn));
 	}
@@ -1066,7 +1070,11 @@ conn_on_event(evutil_socket_t fd, short what, void *arg)
 	(void)fd;
 	(void)what;
 	worker_turn(worker);
-	conn_run(conn, CONN_AGAIN);
+	if (conn->state == CONN_DISPATCHED)
+		/* It is not its turn yet: begin_waiting(). */
+		event_del(&conn->event);
+	else
+		conn_run(conn, CONN_AGAIN);
 	worker_settle(worker);
 }
 

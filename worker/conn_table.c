@@ -9,10 +9,18 @@
 
 #include "worker/conn.h"
 
+/* Connections alone: whole pages of them. */
 struct conn_slab {
-	uint16_t nfree;
-	uint16_t free[CONN_SLAB];	/* a stack of nfree places */
 	struct conn conns[CONN_SLAB];
+};
+
+/* The free places of a slab: those that were in use before stand in a list, the
+ * next one in conn->index, so that pages are not touched before they are
+ * needed. */
+struct conn_places {
+	uint16_t nfree;			/* in all */
+	uint16_t fresh;			/* from this one on none ever was */
+	uint16_t first;			/* of the list, or CONN_SLAB */
 };
 
 int
@@ -21,22 +29,24 @@ conn_table_init(struct conn_table *table, struct counters *counters,
 {
 	table->nslabs = (counters->records + CONN_SLAB - 1) / CONN_SLAB;
 	table->slabs = calloc(table->nslabs, sizeof(*table->slabs));
+	table->places = calloc(table->nslabs, sizeof(*table->places));
 	table->first_free = 0;
 	table->empty = table->nslabs;
 	table->count = 0;
 	table->counters = counters;
 	table->block = block;
 	table->records = counters_records(counters, block);
-	return (table->slabs == NULL ? -1 : 0);
+	return (table->slabs == NULL || table->places == NULL ? -1 : 0);
 }
 
 void
 conn_table_free(struct conn_table *table)
 {
-	for (size_t i = 0; i < table->nslabs; i++)
+	for (size_t i = 0; table->slabs != NULL && i < table->nslabs; i++)
 		if (table->slabs[i] != NULL)
 			munmap(table->slabs[i], sizeof(struct conn_slab));
 	free(table->slabs);
+	free(table->places);
 }
 
 /* The places of a slab: all CONN_SLAB, but for the last one of the table. */
@@ -58,9 +68,10 @@ map_slab(struct conn_table *table, size_t i)
 	    MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	if (slab == MAP_FAILED)
 		return (NULL);
-	slab->nfree = slab_size(table, i);
-	for (uint16_t k = 0; k < slab->nfree; k++)
-		slab->free[k] = (uint16_t)(slab->nfree - 1 - k);
+	table->places[i] = (struct conn_places){
+		.nfree = slab_size(table, i),
+		.first = CONN_SLAB,
+	};
 	return (table->slabs[i] = slab);
 }
 
@@ -73,6 +84,28 @@ unmap_slab(struct conn_table *table, size_t i)
 	    slab_size(table, i));
 }
 
+static uint16_t
+take_place(struct conn_places *places, const struct conn_slab *slab)
+{
+	uint16_t place = places->first;
+
+	places->nfree--;
+	if (place == CONN_SLAB)
+		return (places->fresh++);
+	places->first = (uint16_t)slab->conns[place].index;
+	return (place);
+}
+
+static void
+give_place(struct conn_places *places, struct conn *conn)
+{
+	uint16_t place = (uint16_t)(conn->index % CONN_SLAB);
+
+	conn->index = places->first;
+	places->first = place;
+	places->nfree++;
+}
+
 struct conn *
 conn_table_take(struct conn_table *table)
 {
@@ -83,7 +116,7 @@ conn_table_take(struct conn_table *table)
 
 	/* The lowest place that is free, so that the others become empty. */
 	for (i = table->first_free; i < table->nslabs; i++)
-		if (table->slabs[i] == NULL || table->slabs[i]->nfree > 0)
+		if (table->slabs[i] == NULL || table->places[i].nfree > 0)
 			break;
 	table->first_free = i;
 	if (i == table->nslabs) {
@@ -95,7 +128,7 @@ conn_table_take(struct conn_table *table)
 		return (NULL);
 	if (table->empty == i)
 		table->empty = table->nslabs;
-	place = slab->free[--slab->nfree];
+	place = take_place(&table->places[i], slab);
 	conn = &slab->conns[place];
 	memset(conn, 0, sizeof(*conn));
 	conn->index = (uint32_t)i * CONN_SLAB + place;
@@ -107,13 +140,12 @@ void
 conn_table_give(struct conn_table *table, struct conn *conn)
 {
 	size_t i = conn->index / CONN_SLAB;
-	struct conn_slab *slab = table->slabs[i];
 
-	slab->free[slab->nfree++] = (uint16_t)(conn->index % CONN_SLAB);
+	give_place(&table->places[i], conn);
 	table->count--;
 	if (i < table->first_free)
 		table->first_free = i;
-	if (slab->nfree < slab_size(table, i))
+	if (table->places[i].nfree < slab_size(table, i))
 		return;
 	/* One empty slab is kept, and the lowest is the one to keep: else a
 	 * connection that comes and goes would map and unmap each time. */

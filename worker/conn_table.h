@@ -17,14 +17,17 @@
 
 struct conn;
 struct conn_slab;
+struct conn_places;
 
 enum {
-	/* 256 records of 80 bytes are five pages. */
-	CONN_SLAB = 256,
+	/* As many records of 80 bytes are ten pages; and as many connections
+	 * of 168 bytes are twenty-one, with nothing left over. */
+	CONN_SLAB = 512,
 };
 
 struct conn_table {
 	struct conn_slab **slabs;	/* NULL where none is mapped */
+	struct conn_places *places;	/* of each slab, those that are free */
 	size_t nslabs;
 	size_t first_free;		/* no slab before it has room */
 	size_t empty;			/* one slab kept for the next to come;

@@ -10,7 +10,6 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "common/clock.h"
 #include "common/exec.h"
 #include "common/log.h"
 #include "worker/conn_record.h"
@@ -36,6 +35,9 @@ enum {
 	 * larger: at most so many bytes, and this part of max_buffered. */
 	GATHER_MAX = 65536,
 	GATHER_SHARE = 16,
+	/* With so many requests the executor begins, while we look at what else
+	 * is ready. */
+	GATHER_REQUESTS = 16,
 };
 
 static void on_readable(evutil_socket_t, short, void *);
@@ -361,7 +363,9 @@ exec_link_reserve(struct exec_link *link, const struct request *request,
 	buffer_use(&link->worker->buffers, link->out, BUFFER_WORK);
 	if (!link->is_unsent) {
 		link->is_unsent = true;
+		link->ngathered = 0;
 		TAILQ_INSERT_TAIL(&link->worker->unsent, link, unsent);
+		event_active(&link->worker->flush, EV_TIMEOUT, 0);
 	}
 	return (0);
 }
@@ -373,12 +377,15 @@ exec_link_send(struct exec_link *link, struct request *request,
 	unsigned place = link->free[link->capacity - link->nrunning - 1];
 
 	request->tag = (++link->serial << PLACE_BITS) | place;
-	request->begun_us = clock_us();
+	request->begun_us = worker_now_us(link->worker);
 	put_request(link, request, message);
 	request->state = REQUEST_RUNNING;
 	link->places[place] = request;
 	link->nrunning++;
 	TAILQ_INSERT_TAIL(&link->running, request, of_work);
+	if (++link->ngathered == GATHER_REQUESTS ||
+	    link->nrunning == link->capacity)
+		link->worker->is_flush_due = true;
 }
 
 void
@@ -387,6 +394,7 @@ exec_links_flush(struct worker *worker)
 	struct exec_link *link;
 	struct queue *queue;
 
+	worker->is_flush_due = false;
 	while ((link = TAILQ_FIRST(&worker->unsent)) != NULL) {
 		queue = link->queue;
 		TAILQ_REMOVE(&worker->unsent, link, unsent);

@@ -41,6 +41,7 @@ struct exec_link {
 	bool is_noted;			/* those of the next have come */
 	struct reply_facts noted;
 	bool is_unsent;			/* out has bytes of this turn */
+	unsigned ngathered;		/* requests among those */
 	bool is_blocked;		/* out has bytes it does not take */
 	struct buffer *in;		/* an unfinished reply */
 	struct buffer *out;		/* requests */
@@ -74,7 +75,11 @@ int exec_link_reserve(struct exec_link *, const struct request *, size_t len);
 void exec_link_send(struct exec_link *, struct request *,
     const struct payload *message);
 
-/* Write what was gathered in this turn. */
+/*
+ * Write what was gathered.  That is called for by worker->flush, when all that
+ * was ready in this turn of the loop has been looked at; and before, by
+ * worker->is_flush_due, when it is not worth to wait for more.
+ */
 void exec_links_flush(struct worker *);
 
 /* Time goes by: an executor that has a request for too long is given up. */

@@ -34,6 +34,7 @@ struct queue {
 	unsigned limit;			/* of each: our share of conf->queue */
 	unsigned high_run;		/* high ones since a normal one */
 	const struct conn *called;	/* the feeder whose turn it is */
+	unsigned call_rest;		/* messages that it may bring yet */
 	bool is_roomy;			/* clients have left: to be pumped */
 	TAILQ_ENTRY(queue) roomy;	/* in worker->roomy */
 	struct exec_link_list links;
@@ -99,7 +100,7 @@ request_new(struct queue *queue, struct conn *conn,
 	    message->http->route != NULL;
 	request->queue = queue;
 	request->conn = conn;
-	request->arrived_us = clock_us();
+	request->arrived_us = worker_now_us(queue->worker);
 	request->number = conn_record(conn)->messages + 1;
 	request->trace = trace_keep(queue->worker);
 	return (request);
@@ -328,10 +329,10 @@ queue_submit(struct queue *queue, struct conn *conn,
 	struct lane *lane = lane_of(queue, conn);
 	struct exec_link *link = NULL;
 	struct request *request;
-	bool called = queue->called == conn;
+	bool called = queue->called == conn && queue->call_rest > 0;
 
-	/* Only one message for each call: then it is the others' turn. */
-	queue->called = NULL;
+	if (called)
+		queue->call_rest--;
 	if (!called && lane->nfeeders > 0)
 		return (turn_away(queue, conn, message));
 	if (queue->waiting == 0)
@@ -476,6 +477,7 @@ call_feeders(struct queue *queue, struct lane *lane)
 		}
 		most--;
 		queue->called = first->conn;
+		queue->call_rest = QUEUE_CALL_RUN;
 		remove_feeder(queue, first->conn);
 		conn_resume(first->conn);
 		queue->called = NULL;
@@ -509,7 +511,7 @@ queues_pump(struct worker *worker)
 static void
 count_handling(struct counters_handler *counters, struct request *request)
 {
-	uint64_t now_us = clock_us();
+	uint64_t now_us = worker_now_us(request->queue->worker);
 
 	histogram_add(&counters->handling, now_us - request->begun_us);
 	if (request->trace != NULL)

@@ -7,7 +7,8 @@
  * requests that begin while both lanes wait, one is of the normal lane.  When a
  * lane holds as many requests as it may, or handlers' work as much memory,
  * those who bring more wait with their connection unread, or are answered busy.
- * They have their turn in the order in which they came.
+ * They have their turn in the order in which they came, with up to
+ * QUEUE_CALL_RUN messages each: replies that leave together cost much less.
  */
 #ifndef WORKER_QUEUE_H
 #define WORKER_QUEUE_H
@@ -22,7 +23,10 @@ struct proto_message;
 struct queue;
 struct worker;
 
-enum { QUEUE_HIGH_RUN = 7 };
+enum {
+	QUEUE_HIGH_RUN = 7,
+	QUEUE_CALL_RUN = 16,
+};
 
 TAILQ_HEAD(queue_list, queue);
 

@@ -25,6 +25,15 @@ void
 worker_turn(struct worker *worker)
 {
 	worker->now_ms = clock_coarse_ms();
+	worker->now_us = 0;
+}
+
+uint64_t
+worker_now_us(struct worker *worker)
+{
+	if (worker->now_us == 0)
+		worker->now_us = clock_us();
+	return (worker->now_us);
 }
 
 static void
@@ -117,10 +126,25 @@ worker_settle(struct worker *worker)
 		worker_gather(worker, NULL);
 		giver_settle(worker);
 		queues_pump(worker);
-		exec_links_flush(worker);
+		if (worker->is_flush_due)
+			exec_links_flush(worker);
 		worker_feed_starved(worker);
 	} while (worker->gathering != NULL || worker->giver.rested ||
-	    !TAILQ_EMPTY(&worker->unsent) || !TAILQ_EMPTY(&worker->roomy));
+	    worker->is_flush_due || !TAILQ_EMPTY(&worker->roomy));
+}
+
+/* Runs behind all that is ready in a turn of the loop: what became active last
+ * is run last. */
+static void
+on_flush(evutil_socket_t fd, short what, void *arg)
+{
+	struct worker *worker = arg;
+
+	(void)fd;
+	(void)what;
+	worker_turn(worker);
+	exec_links_flush(worker);
+	worker_settle(worker);
 }
 
 void
@@ -183,6 +207,7 @@ worker_init(struct worker *worker)
 	const struct heritage *heritage = worker->heritage;
 
 	tracing_init(worker);
+	event_assign(&worker->flush, worker->base, -1, 0, on_flush, worker);
 	buffer_pool_init(&worker->buffers, heritage->conf->max_buffered,
 	    worker->counters);
 	if ((worker->scratch = malloc(WORKER_SCRATCH)) == NULL ||
@@ -230,12 +255,12 @@ worker_free(struct worker *worker)
 	listeners_free(worker);
 	handlers_free(worker);
 	access_log_free(worker);
-	if (worker->conns.slabs != NULL)
-		conn_table_free(&worker->conns);
+	conn_table_free(&worker->conns);
 	buffer_pool_free(&worker->buffers);
 	output_free(&worker->output);
 	free(worker->scratch);
 	free(worker->exec_scratch);
+	event_del(&worker->flush);
 	if (worker->tick != NULL)
 		event_free(worker->tick);
 	channel_free(worker->channel);

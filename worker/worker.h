@@ -49,6 +49,8 @@ struct worker {
 	struct output output;
 	struct conn *gathering;		/* whose later replies output holds */
 	struct exec_link_list unsent;	/* links with requests of this turn */
+	struct event flush;		/* active while there are such links */
+	bool is_flush_due;		/* they are not to wait for that */
 	struct queue_list roomy;	/* queues that others have left */
 	struct conn_pending_list starved;	/* who waits for memory */
 	struct drain drain;
@@ -59,6 +61,7 @@ struct worker {
 	struct counters_worker *counters;	/* borrowed: our block's */
 	uint64_t now_ms;			/* coarse; as of this event */
 	uint64_t tick_us;			/* the last tick */
+	uint64_t now_us;			/* 0: see worker_now_us() */
 	uint8_t *scratch;			/* WORKER_SCRATCH bytes */
 	uint8_t *exec_scratch;			/* and as many for replies */
 };
@@ -68,6 +71,10 @@ int worker_main(struct heritage *);
 
 /* Read the clock: called first by every callback of the loop. */
 void worker_turn(struct worker *);
+
+/* Exact, as of when this was first asked in this event: for requests, of which
+ * many come and go at once. */
+uint64_t worker_now_us(struct worker *);
 
 /* Send what this turn has gathered: called last by every callback of the
  * loop. */

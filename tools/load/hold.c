@@ -189,9 +189,8 @@ hold_turn(struct hold *hold, int timeout_ms)
 	connect_some(hold);
 	hold_keep_pace(hold);
 	hold_begin_probes(hold);
-	if (hold->options.rate > 0)
-		timeout_ms = 1;
-	n = epoll_wait(hold->gear.epoll, events, EVENTS_MAX, timeout_ms);
+	n = epoll_wait(hold->gear.epoll, events, EVENTS_MAX,
+	    hold_pause_ms(hold, timeout_ms));
 	for (int i = 0; i < n; i++)
 		on_event(hold, &events[i]);
 	patrol(hold);

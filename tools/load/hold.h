@@ -63,6 +63,15 @@ struct hold_options {
 	 * none; or HOLD_FULL_SPEED: a new burst as soon as the last is
 	 * answered. */
 	double rate;
+	/* Each burst has its time, by the rate, and what is late is made up for:
+	 * how long it took counts from when it should have left.  Else who is
+	 * not free loses its turn. */
+	bool is_scheduled;
+	/* Of WIRE_POST; NULL: "localhost" and "/".  Of WIRE_RAW.  All
+	 * borrowed. */
+	const char *host, *path;
+	const char *raw;
+	size_t raw_len, raw_reply_len;
 	unsigned burst;			/* of ECHO, in flight each; 0: 1 */
 	unsigned pipeline_burst;	/* 0: 16 */
 	unsigned slow_burst;		/* 0: 2 */

@@ -66,6 +66,8 @@ void hold_flush_link(struct hold *, struct link *);
 bool hold_is_held_back(const struct link *);
 /* Send what is due by now. */
 void hold_keep_pace(struct hold *);
+/* How long to wait for events at most, so as to send in time. */
+int hold_pause_ms(const struct hold *, int timeout_ms);
 
 /* hold_round.c: a link has all its answers; a link ends; a turn of the loop. */
 void hold_rest(struct hold *, struct link *);

@@ -65,6 +65,23 @@ begin_deaf(struct hold *hold, struct link *link)
 	hold_issue(hold, link, hold->burst[HOLD_DEAF], LINK_NO_LIMIT);
 }
 
+/* Let a link that is free send the first burst that it owes. */
+static void
+issue_owed(struct hold *hold, struct link *link)
+{
+	const struct hold_options *options = &hold->options;
+	uint64_t due_us = link->due_us;
+
+	if (link->owed == 0)
+		return;
+	link->intended_us = due_us;
+	if (issue_burst(hold, link) == 0)
+		return;
+	link->owed--;
+	link->due_us = due_us + (uint64_t)(1e6 * hold->nturns *
+	    hold->burst[link->kind] / options->rate);
+}
+
 /* A link stands and has nothing to wait for. */
 void
 hold_begin(struct hold *hold, struct link *link)
@@ -77,6 +94,8 @@ hold_begin(struct hold *hold, struct link *link)
 	case HOLD_SLOW:
 		if (at_full_speed(hold))
 			issue_burst(hold, link);
+		else if (hold->options.is_scheduled)
+			issue_owed(hold, link);
 		return;
 	case HOLD_SPLIT:
 		begin_split(hold, link);
@@ -140,12 +159,58 @@ issue_at_rate(struct hold *hold)
 		hold->rate_issued += (uint64_t)due;
 }
 
+/* When the next burst is to leave. */
+static uint64_t
+next_due_us(const struct hold *hold)
+{
+	return (hold->rate_since_us + (uint64_t)(1e6 *
+	    (double)hold->rate_issued / hold->options.rate));
+}
+
+/* Let all links send whose time has come, or owe it. */
+static void
+issue_on_schedule(struct hold *hold)
+{
+	uint64_t now_us = clock_us(), due_us;
+	struct link *link;
+
+	while (hold->nturns > 0 && (due_us = next_due_us(hold)) <= now_us) {
+		link = &hold->links[hold->turn];
+		hold->turn = (hold->turn + hold->stride) % hold->nturns;
+		hold->rate_issued += hold->burst[link->kind];
+		if (link->owed++ == 0)
+			link->due_us = due_us;
+		issue_owed(hold, link);
+	}
+}
+
+int
+hold_pause_ms(const struct hold *hold, int timeout_ms)
+{
+	uint64_t now_us, due_us;
+
+	if (hold->options.rate <= 0)
+		return (timeout_ms);
+	if (!hold->options.is_scheduled)
+		return (1);
+	now_us = clock_us();
+	due_us = next_due_us(hold);
+	if (due_us <= now_us)
+		return (0);
+	/* The last millisecond is not slept through: to be woken takes its
+	 * time. */
+	due_us = (due_us - now_us) / 1000;
+	return (due_us < (uint64_t)timeout_ms ? (int)due_us : timeout_ms);
+}
+
 void
 hold_change_rate(struct hold *hold, double rate)
 {
 	hold->options.rate = rate;
 	hold->rate_since_us = clock_us();
 	hold->rate_issued = 0;
+	for (unsigned i = 0; i < hold->nturns; i++)
+		hold->links[i].owed = 0;
 	for (unsigned i = 0; rate < 0 && i < hold->nturns; i++)
 		issue_burst(hold, &hold->links[i]);
 }
@@ -170,10 +235,13 @@ grant(struct hold *hold, struct link *link, uint64_t bytes)
 static void
 feed_streams(struct hold *hold)
 {
-	uint64_t elapsed_us = clock_us() - hold->streamed_us;
-	uint64_t bytes = elapsed_us * hold->options.stream_bytes_s / 1000000;
+	uint64_t elapsed_us, bytes;
 
-	if (hold->first_stream == hold->nlinks || bytes < STREAM_CHUNK)
+	if (hold->first_stream == hold->nlinks)
+		return;
+	elapsed_us = clock_us() - hold->streamed_us;
+	bytes = elapsed_us * hold->options.stream_bytes_s / 1000000;
+	if (bytes < STREAM_CHUNK)
 		return;
 	hold->streamed_us += elapsed_us;
 	if (hold->is_in_round || hold->finishing)
@@ -185,7 +253,9 @@ feed_streams(struct hold *hold)
 void
 hold_keep_pace(struct hold *hold)
 {
-	if (hold->options.rate > 0)
+	if (hold->options.rate > 0 && hold->options.is_scheduled)
+		issue_on_schedule(hold);
+	else if (hold->options.rate > 0)
 		issue_at_rate(hold);
 	feed_streams(hold);
 }

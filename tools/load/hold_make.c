@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 #include <sys/epoll.h>
 
+#include <errno.h>
 #include <stdlib.h>
 #include <unistd.h>
 
@@ -58,19 +59,39 @@ make_routes(struct hold *hold)
 	hold->route[HOLD_DEAF].is_narrow = true;
 }
 
+/* Returns -1 with errno set. */
+static int
+make_forms(struct hold *hold)
+{
+	const struct hold_options *options = &hold->options;
+	struct message_form *form;
+
+	for (int kind = 0; kind < HOLD_KINDS; kind++) {
+		form = &hold->gear.form[kind];
+		message_form_init(form, options->wire, options->message_size,
+		    options->message_size_max);
+		if (kind == HOLD_SPLIT)
+			message_form_init(form, options->wire,
+			    MESSAGE_SIZE_MIN,
+			    MESSAGE_SIZE_MIN + SPLIT_SIZES - 1);
+		message_form_set_raw(form, options->raw, options->raw_len,
+		    options->raw_reply_len);
+		if (options->host == NULL || options->path == NULL ||
+		    message_form_set_target(form, options->host,
+		    options->path) == 0)
+			continue;
+		errno = EMSGSIZE;
+		return (-1);
+	}
+	return (0);
+}
+
 static int
 allocate_gear(struct hold *hold)
 {
-	const struct hold_options *options = &hold->options;
 	struct link_gear *gear = &hold->gear;
-	size_t room;
+	size_t room = message_room(&gear->form[HOLD_ECHO]);
 
-	for (int kind = 0; kind < HOLD_KINDS; kind++)
-		message_form_init(&gear->form[kind], options->wire,
-		    options->message_size, options->message_size_max);
-	room = message_room(&gear->form[HOLD_ECHO]);
-	message_form_init(&gear->form[HOLD_SPLIT], options->wire,
-	    MESSAGE_SIZE_MIN, MESSAGE_SIZE_MIN + SPLIT_SIZES - 1);
 	gear->send_size = room > LINK_SCRATCH ? room : LINK_SCRATCH;
 	gear->send_buf = malloc(gear->send_size);
 	gear->receive_buf = malloc(LINK_SCRATCH);
@@ -178,7 +199,8 @@ hold_new(const struct hold_options *options, uint32_t first_conn,
 	hold->rate_since_us = hold->streamed_us = clock_us();
 	set_defaults(hold);
 	make_routes(hold);
-	if (allocate_gear(hold) == -1 || allocate_links(hold, counts) == -1) {
+	hold->gear.epoll = -1;
+	if (make_forms(hold) == -1 || allocate_gear(hold) == -1 || allocate_links(hold, counts) == -1) {
 		hold->nlinks = 0;
 		hold_free(hold);
 		return (NULL);

@@ -188,7 +188,8 @@ advance(struct link *link, const struct link_gear *gear, size_t bytes)
 	    (len = message_length(form, id_of(link, link->sent)))) {
 		bytes -= len;
 		if (link->left_us != NULL)
-			link->left_us[link->sent % link->ring_size] = now_us;
+			link->left_us[link->sent % link->ring_size] =
+			    link->intended_us != 0 ? link->intended_us : now_us;
 		link->sent++;
 		counter_add(&gear->report->sent, 1);
 	}
@@ -226,10 +227,10 @@ link_send(struct link *link, const struct link_gear *gear)
 /* Note how long the replies took that are settled now. */
 static void
 note_latency(const struct link *link, const struct link_gear *gear,
-    uint32_t from)
+    uint32_t from, uint64_t now_us)
 {
 	struct hold_report *report = gear->report;
-	uint64_t now_us = clock_us(), took_us;
+	uint64_t took_us;
 
 	for (uint32_t i = from; i != link->replies.next; i++) {
 		took_us = now_us - link->left_us[i % link->ring_size];
@@ -240,14 +241,15 @@ note_latency(const struct link *link, const struct link_gear *gear,
 }
 
 static bool
-verify(struct link *link, const struct link_gear *gear, size_t len)
+verify(struct link *link, struct link_gear *gear, size_t len)
 {
 	const struct verifier_rule rule = {
 		.form = &gear->form[link->kind],
 		.report = gear->report,
 		.scratch = gear->reply_buf,
+		.head = &gear->head,
 	};
-	uint64_t answered = gear->report->answered;
+	uint64_t answered = gear->report->answered, now_us;
 	uint32_t next = link->replies.next;
 	bool is_framed;
 
@@ -255,14 +257,15 @@ verify(struct link *link, const struct link_gear *gear, size_t len)
 	    link->sent, gear->receive_buf, len);
 	counter_add(&gear->report->kind[link->kind].answered,
 	    gear->report->answered - answered);
+	now_us = clock_us();
 	if (link->left_us != NULL)
-		note_latency(link, gear, next);
-	link->since_ms = clock_ms();
+		note_latency(link, gear, next, now_us);
+	link->since_ms = now_us / 1000;
 	return (is_framed);
 }
 
 uint64_t *
-link_receive(struct link *link, const struct link_gear *gear)
+link_receive(struct link *link, struct link_gear *gear)
 {
 	struct hold_report *report = gear->report;
 	ssize_t n;

@@ -30,6 +30,7 @@ struct link_gear {
 	size_t send_size;
 	uint8_t *receive_buf;	/* LINK_SCRATCH bytes */
 	uint8_t *reply_buf;	/* one message */
+	struct response_head head;
 };
 
 enum link_state {
@@ -60,11 +61,16 @@ struct link {
 	 * There are never more under way. */
 	uint64_t *left_us;	/* borrowed */
 	uint32_t ring_size;
+	/* When what is issued now should have left, where that is to be known
+	 * instead; else 0. */
+	uint64_t intended_us;
 
 	/* Of hold.c. */
 	uint32_t cut;		/* where the last message was split */
 	uint32_t probed;	/* the last round that it was probed in */
 	uint32_t round;		/* and that it was done with */
+	uint32_t owed;		/* bursts that were due, and not issued yet */
+	uint64_t due_us;	/* when the first of those was */
 };
 
 /* Where to. */
@@ -96,7 +102,7 @@ void link_send(struct link *, const struct link_gear *);
 
 /* Read once, and verify.  Returns NULL, or the report's counter for the way in
  * which the connection ended; then it is still to be closed. */
-uint64_t *link_receive(struct link *, const struct link_gear *);
+uint64_t *link_receive(struct link *, struct link_gear *);
 
 /* Read no more, or read on. */
 void link_set_deaf(struct link *, const struct link_gear *, bool is_deaf);

@@ -2,9 +2,15 @@
 #include "tools/load/message.h"
 
 #include <arpa/inet.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "tools/load/wire_http.h"
+
+enum {
+	LENGTH_DIGITS = 10,
+	HEAD_END = 4,		/* CR, LF, CR, LF */
+};
 
 /* Bytes of all kinds, but for those that end a line. */
 static void
@@ -32,11 +38,44 @@ message_form_init(struct message_form *form, enum message_wire wire,
 	form->size_min = within(size_min, MESSAGE_SIZE_MIN, MESSAGE_SIZE_MAX);
 	form->size_max = within(size_max, form->size_min, MESSAGE_SIZE_MAX);
 	fill(form->filler, wire);
+	(void)message_form_set_target(form, "localhost", "/");
+}
+
+int
+message_form_set_target(struct message_form *form, const char *host,
+    const char *path)
+{
+	int n = snprintf(form->head, sizeof(form->head),
+	    "POST %s HTTP/1.1\r\nHost: %s\r\nContent-Length: ", path, host);
+
+	if (n < 0 || (size_t)n >= sizeof(form->head))
+		return (-1);
+	form->head_len = (size_t)n;
+	return (0);
+}
+
+void
+message_form_set_raw(struct message_form *form, const char *bytes, size_t len,
+    size_t reply_len)
+{
+	form->raw = bytes;
+	form->raw_len = len;
+	form->raw_reply_len = reply_len;
 }
 
 size_t
 message_room(const struct message_form *form)
 {
+	switch (form->wire) {
+	case WIRE_FRAME:
+	case WIRE_LINE:
+	case WIRE_HTTP:
+		break;
+	case WIRE_POST:
+		return (form->head_len + MESSAGE_FRAMING + form->size_max);
+	case WIRE_RAW:
+		return (form->raw_len);
+	}
 	return (form->size_max + (size_t)MESSAGE_FRAMING);
 }
 
@@ -84,6 +123,45 @@ build_payload(const struct message_form *form, uint8_t *to, size_t len,
 		n = len - at < MESSAGE_PERIOD ? len - at : MESSAGE_PERIOD;
 		memcpy(to + at, form->filler + h % MESSAGE_PERIOD, n);
 	}
+}
+
+size_t
+message_build_payload(const struct message_form *form, uint8_t *to,
+    struct message_id id)
+{
+	uint32_t h = hash(id), len = payload_size(form, h);
+
+	build_payload(form, to, len, id, h);
+	return (len);
+}
+
+/* Returns how many digits that took. */
+static size_t
+put_decimal(uint8_t *to, uint32_t value)
+{
+	uint8_t digits[LENGTH_DIGITS];
+	size_t n = 0;
+
+	do {
+		digits[n++] = (uint8_t)('0' + value % 10);
+	} while ((value /= 10) != 0);
+	for (size_t i = 0; i < n; i++)
+		to[i] = digits[n - 1 - i];
+	return (n);
+}
+
+static size_t
+build_post(const struct message_form *form, uint8_t *to, struct message_id id)
+{
+	uint32_t h = hash(id), size = payload_size(form, h);
+	size_t len = form->head_len;
+
+	memcpy(to, form->head, len);
+	len += put_decimal(to + len, size);
+	memcpy(to + len, "\r\n\r\n", HEAD_END);
+	len += HEAD_END;
+	build_payload(form, to + len, size, id, h);
+	return (len + size);
 }
 
 static bool
@@ -145,9 +223,19 @@ size_t
 message_build(const struct message_form *form, uint8_t *to,
     struct message_id id)
 {
-	if (form->wire == WIRE_HTTP)
+	switch (form->wire) {
+	case WIRE_FRAME:
+	case WIRE_LINE:
+		return (build(form, to, id, ends_with_cr(form, id)));
+	case WIRE_HTTP:
 		return (build_request(form, to, id));
-	return (build(form, to, id, ends_with_cr(form, id)));
+	case WIRE_POST:
+		return (build_post(form, to, id));
+	case WIRE_RAW:
+		break;
+	}
+	memcpy(to, form->raw, form->raw_len);
+	return (form->raw_len);
 }
 
 size_t
@@ -163,6 +251,7 @@ size_t
 message_length(const struct message_form *form, struct message_id id)
 {
 	size_t len = payload_size(form, hash(id));
+	uint8_t digits[LENGTH_DIGITS];
 	struct wire_http http;
 
 	switch (form->wire) {
@@ -170,6 +259,11 @@ message_length(const struct message_form *form, struct message_id id)
 		return (len + sizeof(uint32_t));
 	case WIRE_LINE:
 		return (len + (ends_with_cr(form, id) ? 2 : 1));
+	case WIRE_POST:
+		return (form->head_len + put_decimal(digits, (uint32_t)len) +
+		    HEAD_END + len);
+	case WIRE_RAW:
+		return (form->raw_len);
 	case WIRE_HTTP:
 		break;
 	}

@@ -15,7 +15,13 @@
 enum message_wire {
 	WIRE_FRAME,
 	WIRE_LINE,
-	WIRE_HTTP,
+	WIRE_HTTP,	/* with all that a client may do to Penstock, whose
+			 * replies are known byte for byte: wire_http.h */
+	WIRE_POST,	/* HTTP as a client mostly speaks it, with any server:
+			 * response.h */
+	WIRE_RAW,	/* the same bytes each time, and so many back: for
+			 * servers that echo nothing; of them only the number
+			 * is known */
 };
 
 enum {
@@ -23,6 +29,7 @@ enum {
 	MESSAGE_SIZE_MAX = 1 << 24,
 	MESSAGE_FRAMING = 256,	/* the wire adds less to it */
 	MESSAGE_PERIOD = 251,	/* of the filler; a prime */
+	MESSAGE_POST_HEAD = 512, /* the most that goes before that of a POST */
 };
 
 /* What messages look like. */
@@ -30,6 +37,12 @@ struct message_form {
 	enum message_wire wire;
 	uint32_t size_min, size_max;	/* of the payload */
 	uint8_t filler[2 * MESSAGE_PERIOD];
+	/* Of WIRE_POST: a request up to the number of bytes in its body. */
+	char head[MESSAGE_POST_HEAD];
+	size_t head_len;
+	/* Of WIRE_RAW; borrowed. */
+	const char *raw;
+	size_t raw_len, raw_reply_len;
 };
 
 struct message_id {
@@ -42,15 +55,27 @@ struct message_id {
 void message_form_init(struct message_form *, enum message_wire,
     uint32_t size_min, uint32_t size_max);
 
-/* The most that a message takes on the wire, in either direction. */
+/* What WIRE_POST asks for, and of whom; "/" and "localhost" until this is
+ * called.  Returns -1 if that is too long. */
+int message_form_set_target(struct message_form *, const char *host,
+    const char *path);
+/* What WIRE_RAW sends, and how many bytes come back. */
+void message_form_set_raw(struct message_form *, const char *bytes, size_t len,
+    size_t reply_len);
+
+/* The most that a message takes on the wire, in either direction; but for the
+ * head of a response to a POST. */
 size_t message_room(const struct message_form *);
 
 /* Put a message together as it is sent: some lines end with CR LF, some with
  * LF alone, and of the bodies of HTTP some come in chunks.  And as an echo of
- * it looks.  Returns its length on the wire. */
+ * it looks, where that is known.  And its payload alone.  Returns its length
+ * there. */
 size_t message_build(const struct message_form *, uint8_t *to,
     struct message_id);
 size_t message_build_reply(const struct message_form *, uint8_t *to,
+    struct message_id);
+size_t message_build_payload(const struct message_form *, uint8_t *to,
     struct message_id);
 size_t message_length(const struct message_form *, struct message_id);
 

@@ -11,8 +11,9 @@
 enum {
 	MISSING_MAX = 64,
 	HEADER_LEN = 4,
-	/* Replies that are no echo, as messages of the server's, have room. */
-	ODDITY_ROOM = 4096,
+	/* Replies that are no echo, as messages of the server's, have room; and
+	 * so have heads of HTTP. */
+	ODDITY_ROOM = 8192,
 };
 
 /*
@@ -123,6 +124,8 @@ header_of(const struct message_form *form, const uint8_t *wire, size_t len)
 	case WIRE_LINE:
 		return (0);
 	case WIRE_HTTP:
+	case WIRE_POST:
+	case WIRE_RAW:
 		break;
 	}
 	return (wire_http_head(wire, len));
@@ -139,6 +142,21 @@ is_error(const struct message_form *form, const uint8_t *wire, size_t len)
 	return (len - header > 4 && memcmp(wire + header, "ERR ", 4) == 0);
 }
 
+/* Of a POST only the body is known. */
+static bool
+is_echo(const struct check *check, struct message_id id, const uint8_t *wire,
+    size_t len, size_t header)
+{
+	const struct message_form *form = check->rule->form;
+	uint8_t *due = check->rule->scratch;
+
+	if (form->wire == WIRE_POST)
+		return (message_build_payload(form, due, id) == len - header &&
+		    memcmp(due, wire + header, len - header) == 0);
+	return (message_build_reply(form, due, id) == len &&
+	    message_is_reply(form, due, 0, wire, len));
+}
+
 static void
 judge(struct check *check, const uint8_t *wire, size_t len)
 {
@@ -149,13 +167,21 @@ judge(struct check *check, const uint8_t *wire, size_t len)
 
 	if (message_read_id(payload, len - header, &id) &&
 	    id.conn == check->conn &&
-	    message_build_reply(form, check->rule->scratch, id) == len &&
-	    message_is_reply(form, check->rule->scratch, 0, wire, len))
+	    is_echo(check, id, wire, len, header))
 		judge_out_of_turn(check, id.number);
 	else if (is_error(form, wire, len))
 		replace(check, &check->rule->report->errors);
 	else
 		replace(check, &check->rule->report->corrupted);
+}
+
+/* The reply that is due has come. */
+static void
+accept_due(struct check *check)
+{
+	check->verifier->at = 0;
+	check->verifier->next++;
+	count(&check->rule->report->answered);
 }
 
 /*
@@ -226,6 +252,8 @@ lacks(const struct check *check, const uint8_t *bytes, size_t len)
 	case WIRE_LINE:
 		return (line_lacks(oddity, bytes, len));
 	case WIRE_HTTP:
+	case WIRE_POST:
+	case WIRE_RAW:
 		break;
 	}
 	return (http_lacks(oddity));
@@ -275,12 +303,127 @@ take_due(struct check *check, const uint8_t *bytes, size_t len)
 	if (!message_is_reply(check->rule->form, due, verifier->at, bytes, n))
 		return (0);
 	verifier->at += (uint32_t)n;
-	if (verifier->at == whole) {
-		verifier->at = 0;
-		verifier->next++;
-		count(&check->rule->report->answered);
-	}
+	if (verifier->at == whole)
+		accept_due(check);
 	return (n);
+}
+
+/* Returns how many of the bytes belong to the next message, as it was due or
+ * not; 0 if that is never going to be one. */
+static size_t
+take_echo(struct check *check, const uint8_t *bytes, size_t len)
+{
+	const struct oddity *oddity = check->verifier->oddity;
+	size_t n;
+
+	if (oddity == NULL || oddity->len == 0) {
+		if ((n = take_due(check, bytes, len)) > 0)
+			return (n);
+		if (!become_odd(check))
+			return (0);
+	}
+	return (take_odd(check, bytes, len));
+}
+
+/*
+ * Responses to a POST, whose heads are whatever the server likes: they are
+ * looked at when they are whole, and kept until then.
+ */
+
+static void
+judge_response(struct check *check, const uint8_t *bytes,
+    const struct response *response)
+{
+	const struct verifier *verifier = check->verifier;
+	const uint8_t *body = bytes + response->head_len;
+	uint8_t *due = check->rule->scratch;
+
+	if (response->status < 200 || response->status > 299)
+		replace(check, &check->rule->report->errors);
+	else if (verifier->next != check->sent &&
+	    message_build_payload(check->rule->form, due,
+	    id_of(check, verifier->next)) == response->body_len &&
+	    memcmp(body, due, response->body_len) == 0)
+		accept_due(check);
+	else if (verifier->oddity != NULL || become_odd(check))
+		judge(check, bytes, response->head_len + response->body_len);
+}
+
+static bool
+keep(struct check *check, const uint8_t *bytes, size_t len)
+{
+	struct oddity *oddity;
+
+	if (check->verifier->oddity == NULL && !become_odd(check))
+		return (false);
+	oddity = check->verifier->oddity;
+	if (len > oddity->size - oddity->len)
+		return (false);
+	memcpy(oddity->bytes + oddity->len, bytes, len);
+	oddity->len += len;
+	return (true);
+}
+
+/* As take_echo(). */
+static size_t
+take_response(struct check *check, const uint8_t *bytes, size_t len)
+{
+	struct oddity *oddity = check->verifier->oddity;
+	size_t had = oddity != NULL ? oddity->len : 0;
+	const uint8_t *view = bytes;
+	struct response response;
+
+	if (had > 0) {
+		if (len > oddity->size - had)
+			len = oddity->size - had;
+		memcpy(oddity->bytes + had, bytes, len);
+		view = oddity->bytes;
+	}
+	switch (response_parse(check->rule->head, view, had + len, &response)) {
+	case RESPONSE_WHOLE:
+		judge_response(check, view, &response);
+		if (had > 0)
+			oddity->len = 0;
+		return (response.head_len + response.body_len - had);
+	case RESPONSE_MORE:
+		return (keep(check, bytes, len) ? len : 0);
+	case RESPONSE_BAD:
+		break;
+	}
+	return (0);
+}
+
+/* As take_echo(), of replies of which only the length is known. */
+static size_t
+take_raw(struct check *check, size_t len)
+{
+	struct verifier *verifier = check->verifier;
+	size_t n = check->rule->form->raw_reply_len - verifier->at;
+
+	if (verifier->next == check->sent)
+		return (0);
+	if (n > len)
+		n = len;
+	verifier->at += (uint32_t)n;
+	if (verifier->at == check->rule->form->raw_reply_len)
+		accept_due(check);
+	return (n);
+}
+
+static size_t
+take_some(struct check *check, const uint8_t *bytes, size_t len)
+{
+	switch (check->rule->form->wire) {
+	case WIRE_FRAME:
+	case WIRE_LINE:
+	case WIRE_HTTP:
+		return (take_echo(check, bytes, len));
+	case WIRE_POST:
+		return (take_response(check, bytes, len));
+	case WIRE_RAW:
+		break;
+	}
+	return (take_raw(check, len));
 }
 
 bool
@@ -291,13 +434,7 @@ verifier_take(struct verifier *verifier, const struct verifier_rule *rule,
 	size_t n;
 
 	while (len > 0) {
-		n = 0;
-		if (verifier->oddity == NULL || verifier->oddity->len == 0) {
-			n = take_due(&check, bytes, len);
-			if (n == 0 && !become_odd(&check))
-				return (false);
-		}
-		if (n == 0 && (n = take_odd(&check, bytes, len)) == 0) {
+		if ((n = take_some(&check, bytes, len)) == 0) {
 			count(&rule->report->corrupted);
 			return (false);
 		}

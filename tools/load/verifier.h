@@ -10,6 +10,7 @@
 
 #include "tools/load/hold_report.h"
 #include "tools/load/message.h"
+#include "tools/load/response.h"
 
 struct oddity;
 
@@ -24,6 +25,7 @@ struct verifier_rule {
 	const struct message_form *form;
 	struct hold_report *report;
 	uint8_t *scratch;	/* message_room() bytes */
+	struct response_head *head;	/* the last one, of WIRE_POST */
 };
 
 /*
