@@ -78,6 +78,7 @@ def main():
     args = parser.parse_args()
     if not shutil.which("valgrind"):
         raise SystemExit("valgrind is missing")
+    servers.exit_on_signals()
     build = servers.Build(args.build)
     few, many = 1600, 1600 + args.messages
     print("instructions per message, 64 bytes, one connection:")

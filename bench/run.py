@@ -242,7 +242,8 @@ def start_holder(run, who, wire, conns):
     """A new server each time: what was freed would hide what is taken."""
     processes = 8 if conns > 10000 else 1
     if who == "penstock":
-        return run.build.start_penstock(processes)
+        # Executors that are starting would count as what connections take.
+        return run.build.start_penstock(processes, handlers=())
     if who == "floor":
         return run.build.start_floor(wire, processes)
     return servers.PEERS[who][1](run.build)
@@ -341,14 +342,12 @@ def measure(run):
     floors = {wire: run.build.start_floor(wire)
               for wire in ("frame", "line", "http")}
     peers = start_peers(run)
-    try:
-        measure_exchanges(run, penstock, floors, peers)
-        measure_growth(run, penstock, floors)
-        measure_latency(run, penstock, floors)
-        measure_handlers(run, penstock)
-    finally:
-        for server in [penstock, *floors.values(), *peers]:
-            server.end()
+    measure_exchanges(run, penstock, floors, peers)
+    measure_growth(run, penstock, floors)
+    measure_latency(run, penstock, floors)
+    measure_handlers(run, penstock)
+    for server in [penstock, *floors.values(), *peers]:
+        server.end()
     measure_memory(run)
 
 
@@ -360,6 +359,7 @@ def main():
     parser.add_argument("--only", default="*", help="a pattern: frame-64-1, "
                         "growth, latency, handlers, memory, ...")
     parser.add_argument("--out", help="a file for the report")
+    servers.exit_on_signals()
     run = Run(parser.parse_args())
     if len(os.sched_getaffinity(0)) < 2:
         raise SystemExit("this needs two CPUs: one for each side")

@@ -7,6 +7,7 @@ import shutil
 import signal
 import socket
 import subprocess
+import sys
 import tempfile
 import time
 
@@ -45,12 +46,17 @@ def free_ports(n):
 
 
 def bind_to(cpu):
-    """What a child does to stay on one CPU, and to end when we do."""
+    """What a child does to stay on one CPU, and out of the way of Ctrl-C."""
     def prepare():
-        if cpu is not None:
-            os.sched_setaffinity(0, {cpu})
+        os.sched_setaffinity(0, {cpu})
         os.setpgid(0, 0)
     return prepare
+
+
+def exit_on_signals():
+    """So that what has been started is ended."""
+    for each in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+        signal.signal(each, lambda *_: sys.exit(1))
 
 
 def connect(port, patience=30):
@@ -68,15 +74,18 @@ class Server:
     """A running server.  exchanges: name of an exchange -> the words for
     penstock-bench that have it, the address among them."""
 
-    def __init__(self, name, argv, ports, cpu=SERVER_CPU, cwd=None):
+    running = []
+
+    def __init__(self, name, argv, ports, cpu=SERVER_CPU):
         self.name = name
         self.exchanges = {}
         self.conns_max = PEER_CONNS_MAX
         self.log = tempfile.TemporaryFile()
-        self.process = subprocess.Popen(argv, cwd=cwd, stdout=self.log,
+        self.process = subprocess.Popen(argv, stdout=self.log,
                                         stderr=self.log,
                                         stdin=subprocess.DEVNULL,
                                         preexec_fn=bind_to(cpu))
+        self.running.append(self)
         try:
             for port in ports:
                 connect(port).close()
@@ -94,6 +103,7 @@ class Server:
         self.exchanges[exchange] = [*words, f"{ADDRESS}:{port}"]
 
     def end(self):
+        self.running.remove(self)
         self.process.send_signal(signal.SIGTERM)
         try:
             self.process.wait(10)
@@ -115,7 +125,10 @@ class Build:
         self.has_http = self.takes_http()
 
     def close(self):
-        shutil.rmtree(self.dir)
+        """However it came to that: nothing is left."""
+        for server in list(Server.running):
+            server.end()
+        shutil.rmtree(self.dir, ignore_errors=True)
 
     def write(self, name, text):
         path = os.path.join(self.dir, name)
@@ -133,12 +146,8 @@ class Build:
                               stderr=subprocess.DEVNULL,
                               check=False).returncode == 0
 
-    def penstock_conf(self, workers, ports):
-        """ports: those of the listeners below, in their order."""
-        listeners = [("frame", "echo"), ("line", "echo"), ("frame", "module"),
-                     ("frame", "command"), ("frame", "python")]
-        if self.has_http:
-            listeners.append(("http", "echo"))
+    def penstock_conf(self, workers, listeners, ports):
+        """listeners: what they speak, and who answers."""
         echo = self.write("echo.py", PYTHON_ECHO)
         # Executors may read the build where nobody else may.
         user = 'user = "root";\n' if os.geteuid() == 0 else ""
@@ -146,35 +155,37 @@ class Build:
 {user}pid_file = "{self.dir}/penstock.pid";
 max_connections = 110000;
 log = {{ file = "{self.dir}/penstock.log"; level = "warn"; }};
-handlers = (
+"""
+        if ("frame", "module") in listeners:
+            text += f"""handlers = (
   {{ name = "module"; type = "module"; threads = 1;
     module = "{self.path}/bench/bench_module.so"; }},
   {{ name = "command"; type = "command"; pipeline = 16; processes = 1;
     command = [ "{self.path}/examples/echo_command" ]; }},
   {{ name = "python"; type = "command"; pipeline = 16; processes = 1;
     command = [ "python3", "{echo}" ]; }} );
-listeners = (
 """
-        text += ",\n".join(
+        text += "listeners = (\n" + ",\n".join(
             f'  {{ name = "l{i}"; address = "{ADDRESS}:{port}"; '
             f'protocol = "{wire}"; handler = "{handler}"; pipeline = 64; '
             "max_connections = 110000; idle_timeout = 600.0; }"
             for i, ((wire, handler), port) in enumerate(zip(listeners, ports)))
         return text + ");\n"
 
-    def start_penstock(self, workers=1, cpu=SERVER_CPU, under=()):
-        ports = free_ports(6)
-        conf = self.write("penstock.conf", self.penstock_conf(workers, ports))
-        n = 6 if self.has_http else 5
-        server = Server("penstock", [*under, self.penstock, "-c", conf],
-                        ports[:n], cpu)
-        server.speak("frame", ports[0])
-        server.speak("line", ports[1], "-w", "line")
-        server.speak("module", ports[2])
-        server.speak("command", ports[3])
-        server.speak("python", ports[4])
+    def start_penstock(self, workers=1, cpu=SERVER_CPU, under=(),
+                       handlers=("module", "command", "python")):
+        listeners = [(wire, "echo") for wire in ("frame", "line")]
         if self.has_http:
-            server.speak("http", ports[5], "-w", "http")
+            listeners.append(("http", "echo"))
+        listeners += [("frame", handler) for handler in handlers]
+        ports = free_ports(len(listeners))
+        conf = self.write("penstock.conf",
+                          self.penstock_conf(workers, listeners, ports))
+        server = Server("penstock", [*under, self.penstock, "-c", conf], ports,
+                        cpu)
+        for (wire, handler), port in zip(listeners, ports):
+            server.speak(wire if handler == "echo" else handler, port, "-w",
+                         wire)
         return server
 
     def start_floor(self, wire, processes=1, cpu=SERVER_CPU, under=()):
