@@ -72,7 +72,8 @@ map_slab(struct conn_table *table, size_t i)
 		.nfree = slab_size(table, i),
 		.first = CONN_SLAB,
 	};
-	return (table->slabs[i] = slab);
+	table->slabs[i] = slab;
+	return (slab);
 }
 
 static void
