@@ -1396,10 +1396,11 @@ START_TEST(the_configuration_that_comes_along_is_what_the_readme_says)
 	struct conf *conf = load_source("etc/penstock.conf");
 	const struct conf_listener *frames = &conf->listeners[0];
 	const struct conf_listener *lines = &conf->listeners[1];
+	const struct conf_listener *web = &conf->listeners[2];
 
 	ck_assert_str_eq(conf->log.file, "");
 	ck_assert_str_eq(conf->pid_file, "");
-	ck_assert_uint_eq(conf->nlisteners, 2);
+	ck_assert_uint_eq(conf->nlisteners, 3);
 	ck_assert_str_eq(frames->name, "frames");
 	ck_assert_str_eq(frames->addresses[0].text, "127.0.0.1:9000");
 	ck_assert_int_eq(frames->protocol, CONF_PROTOCOL_FRAME);
@@ -1408,6 +1409,10 @@ START_TEST(the_configuration_that_comes_along_is_what_the_readme_says)
 	ck_assert_str_eq(lines->addresses[0].text, "127.0.0.1:9001");
 	ck_assert_int_eq(lines->protocol, CONF_PROTOCOL_LINE);
 	ck_assert_uint_eq(lines->handler_index, 0);
+	ck_assert_str_eq(web->name, "web");
+	ck_assert_str_eq(web->addresses[0].text, "127.0.0.1:9002");
+	ck_assert_int_eq(web->protocol, CONF_PROTOCOL_HTTP);
+	ck_assert_uint_eq(web->handler_index, 0);
 	assert_reads_back(conf);
 	conf_free(conf);
 }
