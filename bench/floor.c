@@ -13,6 +13,7 @@
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
+#include <sys/wait.h>
 
 #include <netinet/in.h>
 #include <netinet/tcp.h>
@@ -392,8 +393,10 @@ int
 main(int argc, char **argv)
 {
 	struct rlimit limit;
-	int option, processes = 1;
+	int option, processes = 1, signal;
 	wire_fn *wire;
+	sigset_t set;
+	pid_t *pids;
 
 	while ((option = getopt(argc, argv, "n:")) != -1)
 		if (option != 'n' || (processes = atoi(optarg)) < 1)
@@ -407,12 +410,24 @@ main(int argc, char **argv)
 		limit.rlim_cur = limit.rlim_max;
 		setrlimit(RLIMIT_NOFILE, &limit);
 	}
+	if ((pids = calloc((size_t)processes, sizeof(*pids))) == NULL)
+		err(1, "memory");
+	sigemptyset(&set);
+	sigaddset(&set, SIGTERM);
+	sigprocmask(SIG_BLOCK, &set, NULL);
 	for (int i = 0; i < processes; i++)
-		if (fork() == 0) {
+		if ((pids[i] = fork()) == 0) {
+			sigprocmask(SIG_UNBLOCK, &set, NULL);
 			prctl(PR_SET_PDEATHSIG, SIGTERM);
 			serve(listen_on(argv[optind + 1], argv[optind + 2]),
 			    wire);
 		}
-	pause();
+	/* Last of all, so that whoever waits for us knows that all have gone. */
+	sigwait(&set, &signal);
+	for (int i = 0; i < processes; i++)
+		kill(pids[i], SIGTERM);
+	while (wait(NULL) > 0)
+		;
+	free(pids);
 	return (0);
 }
