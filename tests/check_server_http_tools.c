@@ -15,18 +15,6 @@
 #include "tests/client.h"
 #include "tests/handlers.h"
 
-static bool
-has_program(const char *name)
-{
-	char command[64];
-
-	snprintf(command, sizeof(command), "command -v %s >/dev/null", name);
-	if (system(command) == 0)
-		return (true);
-	printf("%s is not there: not tested\n", name);
-	return (false);
-}
-
 /* Begin to run a shell command, with an address of the server's in $URL. */
 static FILE *
 begin(const char *command, unsigned port)

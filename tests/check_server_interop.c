@@ -29,15 +29,6 @@ run_script(const char *interpreter, const char *arguments)
 	ck_assert_msg(pclose(from) == 0, "%s: %s", command, output);
 }
 
-static bool
-has_program(const char *name)
-{
-	char command[64];
-
-	snprintf(command, sizeof(command), "command -v %s >/dev/null", name);
-	return (system(command) == 0);
-}
-
 START_TEST(an_erlang_client_with_packet_4_is_served)
 {
 	struct server *srv;

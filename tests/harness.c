@@ -371,6 +371,18 @@ spawn(struct server *srv, const char *err, char **argv)
 	_exit(127);
 }
 
+bool
+has_program(const char *name)
+{
+	char command[64];
+
+	snprintf(command, sizeof(command), "command -v %s >/dev/null", name);
+	if (system(command) == 0)
+		return (true);
+	printf("%s is not there: not tested\n", name);
+	return (false);
+}
+
 void
 server_install(struct server *srv, const char *program)
 {

@@ -136,6 +136,9 @@ void server_configure(struct server *, const char *globals,
     const char *listeners);
 void server_write(struct server *, const char *file, const char *text);
 
+/* Whether a program of others' is installed; if it is not, that is said. */
+bool has_program(const char *name);
+
 /* Let a copy of a program, named from the top of the build, be what is started,
  * and what an upgrade finds; instead of another one, or of none. */
 void server_install(struct server *, const char *program);
