@@ -131,6 +131,7 @@ struct conf_http {
 	unsigned max_requests;		/* of one connection; 0: no limit */
 	unsigned min_body_rate;		/* bytes a second; 0: none */
 	char *server;			/* of each reply; "": no such field */
+	bool request_id;		/* stands in each reply */
 	char **fields;			/* that handlers see; as methods */
 	struct conf_route *routes;
 	size_t nroutes;			/* 0: the listener's handler has all */

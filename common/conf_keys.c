@@ -206,6 +206,8 @@ static const struct conf_key listener_keys[] = {
 	  .max = 1000000000, .initial = 500, .unit = "bytes a second" },
 	{ .name = "server", .type = CONF_FIELD,
 	  AT(conf_listener, http.server), .kinds = HTTP, .max = 128 },
+	{ .name = "request_id", .type = CONF_BOOL,
+	  AT(conf_listener, http.request_id), .kinds = HTTP, .initial = 1 },
 	{ .name = "fields", .type = CONF_TOKENS,
 	  AT(conf_listener, http.fields), .kinds = HTTP,
 	  .max = CONF_FIELDS_MAX },

@@ -537,6 +537,7 @@ START_TEST(every_key_of_http_reaches_its_field_and_reads_back)
 	ck_assert_uint_eq(http->max_requests, 1000000000);
 	ck_assert_uint_eq(http->min_body_rate, 0);
 	ck_assert_str_eq(http->server, "Penstock \"1\"");
+	ck_assert(!http->request_id);
 	ck_assert_str_eq(http->fields[0], "X-Device");
 	ck_assert_str_eq(http->fields[1], "traceparent");
 	ck_assert_ptr_null(http->fields[2]);

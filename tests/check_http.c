@@ -143,6 +143,7 @@ http_conf(void)
 		.max_headers = 20,
 		.max_target_size = 256,
 		.server = none,
+		.request_id = true,
 	});
 }
 
@@ -371,6 +372,45 @@ START_TEST(a_body_has_its_time_anew_for_as_much_as_the_rate_asks)
 END_TEST
 
 /*
+ * Ids.
+ */
+
+START_TEST(an_id_that_may_be_one_is_kept)
+{
+	static const char most[] = "0123456789012345678901234567890123456789"
+	    "!#$%&'*+-.^_`|~abcdABCD";
+	static const char more[] = "0123456789012345678901234567890123456789"
+	    "012345678901234567890123";
+	const struct {
+		const char *value;
+		const char *id;
+	} rows[] = {
+		{ "a-b.c_1", "a-b.c_1" },
+		{ "\t7  ", "7" },
+		{ most, most },
+		{ more, "" },
+		{ "", "" },
+		{ "a b", "" },
+		{ "a,b", "" },
+		{ "\"a\"", "" },
+		{ "\xe4", "" },
+	};
+	struct conf_http conf = http_conf();
+	struct http_head head;
+	char raw[256];
+
+	ck_assert_uint_eq(strlen(most), HTTP_REQUEST_ID_MAX);
+	for (size_t i = 0; i < sizeof(rows) / sizeof(*rows); i++) {
+		snprintf(raw, sizeof(raw), "GET / HTTP/1.1\r\nHost: h\r\n"
+		    "x-request-ID:%s\r\n\r\n", rows[i].value);
+		ck_assert_uint_eq(read_head(&head, raw, &conf), 0);
+		ck_assert_msg(strcmp(head.exchange.id, rows[i].id) == 0,
+		    "%s: %s", rows[i].value, head.exchange.id);
+	}
+}
+END_TEST
+
+/*
  * Replies.
  */
 
@@ -411,6 +451,7 @@ START_TEST(a_reply_has_what_its_request_asks_for)
 	struct http_exchange empty = { .status = 204 };
 	struct http_exchange word = { .status = 100 };
 	struct http_exchange odd = { .status = 299 };
+	struct http_exchange named = { .status = 204, .id = "its-id" };
 	bool is_bare;
 
 	ck_assert_str_eq(framed(&plain, 5, "", &is_bare),
@@ -434,6 +475,10 @@ START_TEST(a_reply_has_what_its_request_asks_for)
 	ck_assert_str_eq(framed(&empty, 0, "", &is_bare),
 	    "HTTP/1.1 204 No Content\r\nDate: \r\n\r\n");
 	ck_assert(is_bare);
+	ck_assert_str_eq(framed(&named, 0, "me/1", &is_bare),
+	    "HTTP/1.1 204 No Content\r\nDate: \r\nServer: me/1\r\n"
+	    "X-Request-Id: its-id\r\n\r\n");
+	strcpy(word.id, "its-id");
 	ck_assert_str_eq(framed(&word, 0, "", &is_bare),
 	    "HTTP/1.1 100 Continue\r\n\r\n");
 	ck_assert_str_eq(framed(&odd, 0, "", &is_bare),
@@ -486,6 +531,7 @@ START_TEST(the_largest_head_of_a_reply_fits)
 	memset(server, 's', sizeof(server) - 1);
 	server[sizeof(server) - 1] = '\0';
 	memset(exchange.note, 'n', sizeof(exchange.note) - 1);
+	memset(exchange.id, 'i', sizeof(exchange.id) - 1);
 	conf.http.server = server;
 	proto_http.frame(&framing, SIZE_MAX, &conf, &exchange);
 	ck_assert_uint_le(framing.head_len, PROTO_HEAD_MAX);
@@ -543,7 +589,8 @@ make_facts(bool is_logged)
 
 	conf.fields = fields;
 	ck_assert_uint_eq(read_head(&head, "GET /a?b HTTP/1.1\r\nHost: h\r\n"
-	    "X-Device: 7\r\nReferer: it\r\nUser-Agent: me\r\n\r\n", &conf),
+	    "X-Device: 7\r\nReferer: it\r\nUser-Agent: me\r\n"
+	    "X-Request-Id: my.id\r\n\r\n", &conf),
 	    0);
 	facts = http_facts_new(&head, &conf, is_logged);
 	ck_assert_ptr_nonnull(facts);
@@ -572,6 +619,7 @@ START_TEST(facts_are_sound_as_they_are_made_and_tell_the_log_the_same)
 	ck_assert(http_facts_are_sound(facts));
 	copy = copy_facts(facts);
 	ck_assert(http_facts_are_sound(copy));
+	ck_assert_str_eq(copy->exchange.id, "my.id");
 	http_facts_for_log(copy, &told);
 	expect_slice(told.method, "GET");
 	expect_slice(told.target, "/a?b");
@@ -607,6 +655,10 @@ START_TEST(other_facts_are_not)
 	EXPECT_BAD(bad->exchange.status = 600);
 	EXPECT_BAD(memset(bad->exchange.note, 'x', HTTP_NOTE_MAX));
 	EXPECT_BAD(strcpy(bad->exchange.note, "a\r\nb"));
+	EXPECT_BAD(memset(bad->exchange.id, 'x', HTTP_REQUEST_ID_MAX + 1));
+	EXPECT_BAD(strcpy(bad->exchange.id, "a b"));
+	EXPECT_BAD(strcpy(bad->exchange.id, "a\r\nb: c"));
+	EXPECT_BAD(strcpy(bad->exchange.id, "\xe4"));
 	EXPECT_BAD(bad->told.nfields = CONF_FIELDS_MAX + 1);
 	EXPECT_BAD(bad->told.nfields = CONF_FIELDS_MAX);
 	EXPECT_BAD(bad->told.nfields = UINT16_MAX);
@@ -645,6 +697,7 @@ RUN_TESTS("http",
     a_request_goes_to_the_first_route_that_fits,
     a_client_that_waits_for_a_word_gets_it_once,
     a_body_has_its_time_anew_for_as_much_as_the_rate_asks,
+    an_id_that_may_be_one_is_kept,
     a_reply_has_what_its_request_asks_for,
     trouble_is_told_in_text_or_json_with_advice,
     the_largest_head_of_a_reply_fits,

@@ -70,6 +70,7 @@ add_request(struct conn *conn, enum request_state state,
 	request->state = (uint8_t)state;
 	request->result = (uint8_t)result;
 	request->arrived_us = 1000 + len;
+	request->number = 9 + len;
 	if (len > 0)
 		fill(conn, &request->payload, len, (uint8_t)len);
 	ck_assert_int_eq(conn_add_request(conn, request), 0);
@@ -167,6 +168,7 @@ expect_same_requests(const struct conn_pending *one,
 		ck_assert_uint_eq(request->state, expected->state);
 		ck_assert_uint_eq(request->result, expected->result);
 		ck_assert_uint_eq(request->arrived_us, expected->arrived_us);
+		ck_assert_uint_eq(request->number, expected->number);
 		ck_assert_ptr_eq(request->handler, expected->handler);
 		expect_same_bytes(request->payload, expected->payload);
 		request = TAILQ_NEXT(request, of_conn);

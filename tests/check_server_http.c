@@ -5,6 +5,7 @@
  */
 #include <sys/socket.h>
 
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -133,6 +134,22 @@ START_TEST(max_requests_ends_a_connection_and_says_so)
 }
 END_TEST
 
+START_TEST(a_request_that_no_route_fits_is_one_of_max_requests)
+{
+	struct server *srv = server_start("workers = 1;",
+	    WEB("echo", "max_requests = 2; routes = ( { path = \"/x\"; "
+	    "handler = \"echo\"; } );"));
+	int fd = client_connect(WEB_PORT);
+
+	client_send_text(fd, GET N GET N GET N);
+	expect_reply(fd, 404, NULL, false);
+	expect_reply(fd, 404, NULL, true);
+	client_expect_eof(fd);
+	close(fd);
+	server_end(srv);
+}
+END_TEST
+
 START_TEST(a_client_that_asks_first_is_told_to_go_on)
 {
 	struct server *srv = server_start("workers = 1;", WEB("echo", ""));
@@ -159,6 +176,106 @@ START_TEST(the_reply_to_head_has_a_length_and_no_body)
 	ck_assert_uint_eq(reply.status, 200);
 	ck_assert_uint_eq(reply.len, 5);
 	expect_reply(fd, 200, "", false);
+	close(fd);
+	server_end(srv);
+}
+END_TEST
+
+/* The id in a reply; "" if it has none. */
+static const char *
+id_in(const struct reply *reply)
+{
+	static const char field[] = N "X-Request-Id: ";
+	static char id[128];
+	const char *at = strstr(reply->head, field);
+
+	id[0] = '\0';
+	if (at != NULL)
+		ck_assert_int_eq(sscanf(at + strlen(field), "%127[^\r]", id),
+		    1);
+	return (id);
+}
+
+static void
+ask_id(int fd, const char *request, unsigned status, const char *id)
+{
+	struct reply reply;
+
+	client_send_text(fd, request);
+	read_reply(fd, &reply, false);
+	ck_assert_uint_eq(reply.status, status);
+	ck_assert_str_eq(id_in(&reply), id);
+}
+
+static uint64_t
+conn_number(struct server *srv)
+{
+	return (log_number(server_expect(srv, "event=conn_open"), "conn"));
+}
+
+#define MY_ID	"X-Request-Id: my.id" N
+
+START_TEST(a_reply_has_the_id_of_its_request)
+{
+	struct server *srv = server_start("workers = 1;", WEB("echo",
+	    "routes = ( { path = \"/\"; handler = \"echo\"; }, "
+	    "{ path = \"/none\"; handler = \"discard\"; } ); "
+	    "max_message_size = 10;"));
+	int fd = client_connect(WEB_PORT);
+	uint64_t conn = conn_number(srv);
+	char id[64];
+
+	for (int i = 1; i <= 11; i++) {
+		snprintf(id, sizeof(id), "%" PRIu64 "-%d", conn, i);
+		ask_id(fd, GET N, 200, id);
+	}
+	ask_id(fd, GET MY_ID N, 200, "my.id");
+	snprintf(id, sizeof(id), "%" PRIu64 "-13", conn);
+	ask_id(fd, GET "X-Request-Id: a b" N N, 200, id);
+	snprintf(id, sizeof(id), "%" PRIu64 "-14", conn);
+	ask_id(fd, "GET /other HTTP/1.1" N "Host: a" N N, 404, id);
+	snprintf(id, sizeof(id), "%" PRIu64 "-15", conn);
+	ask_id(fd, "GET /none HTTP/1.1" N "Host: a" N N, 204, id);
+	ask_id(fd, "GET /other HTTP/1.1" N "Host: a" N MY_ID N, 404, "my.id");
+	/* The word to go on is no reply yet. */
+	ask_id(fd, POST MY_ID "Expect: 100-continue" N "Content-Length: 5" N N,
+	    100, "");
+	ask_id(fd, "hello", 200, "my.id");
+	ask_id(fd, POST MY_ID "Content-Length: 11" N N, 413, "my.id");
+	close(fd);
+	server_end(srv);
+}
+END_TEST
+
+START_TEST(a_refusal_has_an_id_if_there_was_a_header)
+{
+	struct server *srv = server_start("workers = 1;", WEB("echo", ""));
+	int fd = client_connect(WEB_PORT);
+	char id[64];
+
+	snprintf(id, sizeof(id), "%" PRIu64 "-1", conn_number(srv));
+	ask_id(fd, POST N, 411, id);
+	close(fd);
+	fd = client_connect(WEB_PORT);
+	ask_id(fd, POST MY_ID "Transfer-Encoding: chunked" N N "x" N, 400,
+	    "my.id");
+	close(fd);
+	fd = client_connect(WEB_PORT);
+	ask_id(fd, "nonsense" N MY_ID N, 400, "");
+	close(fd);
+	server_end(srv);
+}
+END_TEST
+
+START_TEST(without_request_id_no_reply_has_one)
+{
+	struct server *srv = server_start("workers = 1;",
+	    WEB("echo", "request_id = false;"));
+	int fd = client_connect(WEB_PORT);
+
+	ask_id(fd, GET N, 200, "");
+	ask_id(fd, GET MY_ID N, 200, "");
+	ask_id(fd, POST MY_ID N, 411, "");
 	close(fd);
 	server_end(srv);
 }
@@ -382,6 +499,7 @@ START_TEST(a_command_that_does_not_answer_has_its_client_told_504)
 	int fd = client_connect(WEB_PORT);
 
 	ask(fd, GET N, 504, "504 Gateway Timeout\n", false);
+	ask_id(fd, GET MY_ID N, 504, "my.id");
 	close(fd);
 	server_end(srv);
 }
@@ -392,11 +510,15 @@ START_TEST(a_full_queue_has_its_clients_told_503)
 	struct server *srv = start_command("\"sleep\", \"500\"",
 	    "queue = 1; overload = \"shed\";");
 	int fd = client_connect(WEB_PORT);
+	struct reply reply;
 
-	client_send_text(fd, GET N GET N GET N);
+	client_send_text(fd, GET N GET N GET MY_ID N);
 	expect_reply(fd, 200, "", false);
 	expect_reply(fd, 200, "", false);
-	expect_reply(fd, 503, "503 Service Unavailable\n", false);
+	read_reply(fd, &reply, false);
+	ck_assert_uint_eq(reply.status, 503);
+	ck_assert_str_eq(reply.body, "503 Service Unavailable\n");
+	ck_assert_str_eq(id_in(&reply), "my.id");
 	close(fd);
 	server_end(srv);
 }
@@ -646,8 +768,12 @@ RUN_TESTS("server_http",
     a_connection_stays_until_a_request_says_that_it_is_the_last,
     pipelined_requests_are_answered_in_their_order,
     max_requests_ends_a_connection_and_says_so,
+    a_request_that_no_route_fits_is_one_of_max_requests,
     a_client_that_asks_first_is_told_to_go_on,
     the_reply_to_head_has_a_length_and_no_body,
+    a_reply_has_the_id_of_its_request,
+    a_refusal_has_an_id_if_there_was_a_header,
+    without_request_id_no_reply_has_one,
     a_half_closed_client_has_its_replies,
     requests_go_by_routes,
     a_module_is_told_of_the_request_and_tells_of_the_reply,

@@ -5,6 +5,7 @@
  * another too.  check_server_handover has the many.
  */
 #include <signal.h>
+#include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
@@ -270,6 +271,55 @@ START_TEST(replies_that_wait_for_their_turn_move_too)
 }
 END_TEST
 
+static void
+expect_id(int fd, unsigned status, const char *id)
+{
+	struct reply reply;
+	char field[128];
+
+	read_reply(fd, &reply, false);
+	ck_assert_uint_eq(reply.status, status);
+	snprintf(field, sizeof(field), N "X-Request-Id: %s" N, id);
+	ck_assert_msg(strstr(reply.head, field) != NULL, "%s%s", reply.head,
+	    id);
+}
+
+/* Those of Penstock's own count on, too. */
+START_TEST(requests_keep_their_ids_when_they_move)
+{
+	struct server *srv = handlers_start(ONE_WORKER "handlers = ( "
+	    MINE " );", ROUTES(""));
+	int busy = occupy(srv, "/slow"), fd;
+	char id[64];
+	uint64_t conn;
+
+	server_mark(srv);
+	fd = client_connect(WEB_PORT);
+	conn = log_number(server_expect(srv, "event=conn_open"), "conn");
+	client_send_text(fd, "POST /slow HTTP/1.1" N "Host: a" N
+	    "X-Request-Id: one" N "Content-Length: 3" N N "abc");
+	client_send_text(fd, GET "X-Request-Id: two" N N GET N);
+	post(fd, "/slow", "four");
+	await(handler_counters(srv).waiting == 2);
+	server_mark(srv);
+	server_signal(srv, SIGHUP);
+	expect_id(fd, 200, "one");
+	expect_id(fd, 404, "two");
+	snprintf(id, sizeof(id), "%" PRIu64 "-3", conn);
+	expect_id(fd, 404, id);
+	snprintf(id, sizeof(id), "%" PRIu64 "-4", conn);
+	expect_id(fd, 200, id);
+	server_expect(srv, "event=reload_done");
+	client_send_text(fd, GET N);
+	snprintf(id, sizeof(id), "%" PRIu64 "-5", conn);
+	expect_id(fd, 404, id);
+	expect_reply(busy, 200, "busy", false);
+	close(fd);
+	close(busy);
+	server_end(srv);
+}
+END_TEST
+
 RUN_TESTS("server_http_reload",
     a_request_goes_on_at_each_of_its_bytes,
     a_client_that_was_told_to_go_on_is_not_told_again,
@@ -277,4 +327,5 @@ RUN_TESTS("server_http_reload",
     what_has_begun_is_held_against_the_new_limits,
     a_request_moves_with_what_its_handler_is_told,
     a_request_moves_to_the_handler_that_its_route_had_chosen,
-    replies_that_wait_for_their_turn_move_too)
+    replies_that_wait_for_their_turn_move_too,
+    requests_keep_their_ids_when_they_move)

@@ -204,16 +204,14 @@ START_TEST(a_sampled_request_leaves_a_span)
 }
 END_TEST
 
-/* With tracing and without. */
-START_TEST(at_level_debug_each_request_stands_in_the_log)
+/* Without tracing, with a log of level debug. */
+static struct server *
+start_at_debug(const char *globals, const char *listeners)
 {
 	struct server *srv = server_new();
-	char text[8192], words[80], *level;
-	uint64_t conn;
-	int fd;
+	char text[8192], *level;
 
-	server_configure(srv, "workers = 1;\n" TELLER, FRAMES("") ","
-	    TELLERS);
+	server_configure(srv, globals, listeners);
 	snprintf(text, sizeof(text), "%s", server_file(srv, "conf"));
 	ck_assert_ptr_nonnull(level = strstr(text, "\"info\""));
 	memmove(level + 7, level + 6, strlen(level + 6) + 1);
@@ -221,6 +219,17 @@ START_TEST(at_level_debug_each_request_stands_in_the_log)
 	server_write(srv, "conf", text);
 	server_launch(srv);
 	server_await_ready(srv);
+	return (srv);
+}
+
+START_TEST(at_level_debug_each_request_stands_in_the_log)
+{
+	struct server *srv = start_at_debug("workers = 1;\n" TELLER,
+	    FRAMES("") "," TELLERS);
+	char text[8192], words[80];
+	uint64_t conn;
+	int fd;
+
 	for (unsigned port = FRAME_PORT; port <= TELLER_PORT;
 	    port += TELLER_PORT - FRAME_PORT) {
 		server_mark(srv);
@@ -281,13 +290,13 @@ END_TEST
 
 /* A request of HTTP with these fields, and its reply. */
 static void
-ask_web(const char *fields)
+ask_web(const char *path, const char *fields)
 {
 	char text[1024];
 	int fd = client_connect(WEB_PORT);
 
-	snprintf(text, sizeof(text), "POST / HTTP/1.1\r\nHost: a\r\n"
-	    "Content-Length: 5\r\nConnection: close\r\n%s\r\nhello",
+	snprintf(text, sizeof(text), "POST %s HTTP/1.1\r\nHost: a\r\n"
+	    "Content-Length: 5\r\nConnection: close\r\n%s\r\nhello", path,
 	    fields);
 	client_send_text(fd, text);
 	read_exactly(fd, text, 15);
@@ -304,7 +313,7 @@ START_TEST(a_client_of_http_may_say_its_place_and_the_requests_id)
 	    LISTENER("web", "9004", "http", "echo", ""));
 
 	/* Whoever is before us says what is sampled. */
-	ask_web("traceparent: 00-" CLIENTS_TRACE "-00f067aa0ba902b7-01\r\n"
+	ask_web("/", "traceparent: 00-" CLIENTS_TRACE "-00f067aa0ba902b7-01\r\n"
 	    "X-Request-Id: my.request-1\r\n");
 	await(count_spans(srv, REQUESTS) == 1);
 	ck_assert_uint_eq(count_spans(srv, "\"traceId\":\"" CLIENTS_TRACE), 1);
@@ -313,17 +322,45 @@ START_TEST(a_client_of_http_may_say_its_place_and_the_requests_id)
 	ck_assert_uint_eq(count_spans(srv,
 	    "\"penstock.request\":\"my.request-1\""), 1);
 	/* An id that may not be is not kept. */
-	ask_web("traceparent: 00-" CLIENTS_TRACE "-00f067aa0ba902b7-01\r\n"
+	ask_web("/", "traceparent: 00-" CLIENTS_TRACE "-00f067aa0ba902b7-01\r\n"
 	    "X-Request-Id: a b\r\n");
 	await(count_spans(srv, REQUESTS) == 2);
 	ck_assert_uint_eq(count_spans(srv, "\"a b\""), 0);
 	/* These leave no span: not sampled, no place, two places. */
-	ask_web("traceparent: 00-" CLIENTS_TRACE "-00f067aa0ba902b7-00\r\n");
-	ask_web("traceparent: 00-" CLIENTS_TRACE "-0000000000000000-01\r\n");
-	ask_web("traceparent: 00-" CLIENTS_TRACE "-00f067aa0ba902b7-01\r\n"
+	ask_web("/", "traceparent: 00-" CLIENTS_TRACE "-00f067aa0ba902b7-00\r\n");
+	ask_web("/", "traceparent: 00-" CLIENTS_TRACE "-0000000000000000-01\r\n");
+	ask_web("/", "traceparent: 00-" CLIENTS_TRACE "-00f067aa0ba902b7-01\r\n"
 	    "traceparent: 00-" CLIENTS_TRACE "-00f067aa0ba902b7-01\r\n");
 	ck_assert(metric(srv, "penstock_worker_spans_total{slot=\"0\"}") == 2);
 	end(srv);
+}
+END_TEST
+
+/* By a handler that answers at once and by one that does not. */
+START_TEST(without_tracing_a_client_of_http_may_say_the_requests_id_too)
+{
+	struct server *srv = start_at_debug("workers = 1;\n"
+	    "handlers = ( { name = \"cat\"; type = \"command\"; "
+	    "processes = 1; command = [ \"cat\" ]; } );\n",
+	    LISTENER("web", "9004", "http", "echo", "routes = ( "
+	    "{ path = \"/\"; handler = \"echo\"; }, "
+	    "{ path = \"/later\"; handler = \"cat\"; } );"));
+	char words[80];
+	uint64_t conn;
+
+	ask_web("/", "X-Request-Id: my.request-1\r\n");
+	server_expect(srv, "event=request request=my.request-1 "
+	    "result=replied");
+	ask_web("/later", "X-Request-Id: my.request-2\r\n");
+	server_expect(srv, "event=request request=my.request-2 "
+	    "result=replied");
+	server_mark(srv);
+	ask_web("/later", "X-Request-Id: a b\r\n");
+	conn = log_number(server_expect(srv, "event=conn_open"), "conn");
+	snprintf(words, sizeof(words), "event=request request=%" PRIu64
+	    "-1 result=replied", conn);
+	server_expect(srv, words);
+	server_end(srv);
 }
 END_TEST
 
@@ -514,6 +551,7 @@ RUN_TESTS("server: tracing",
     at_level_debug_each_request_stands_in_the_log,
     a_handler_is_told_its_place_in_the_trace,
     a_client_of_http_may_say_its_place_and_the_requests_id,
+    without_tracing_a_client_of_http_may_say_the_requests_id_too,
     a_request_that_is_not_sampled_says_so_and_leaves_no_span,
     about_so_many_are_sampled_as_configured,
     without_an_endpoint_handlers_are_told_nothing_of_traces,

@@ -584,12 +584,27 @@ refuse(struct conn *conn, enum close_reason reason, enum proto_trouble trouble,
 	return (explain_in_turn(conn, trouble, text, http));
 }
 
+/* What its client calls the request stands there already; else it is that
+ * message of its connection. */
+static void
+name_request(const struct conn *conn, struct http_head *http)
+{
+	const struct conn_record *record = conn_record(conn);
+
+	if (*http->exchange.id == '\0')
+		trace_print_id(http->exchange.id, record->id,
+		    counter_get(&record->messages) + 1);
+}
+
 static int
 refuse_unparsed(struct conn *conn, enum proto_verdict verdict,
     struct http_head *http)
 {
 	const struct proto *proto = conn->listener->proto;
 
+	/* Where the header is not one, there is nothing to name. */
+	if (http != NULL && http->method.bytes != NULL)
+		name_request(conn, http);
 	if (verdict == PROTO_TOO_LARGE)
 		return (refuse(conn, CLOSE_TOO_LARGE, TROUBLE_REFUSED,
 		    proto->too_large, http));
@@ -666,19 +681,12 @@ begin_trace(struct conn *conn, const struct handler *handler,
     const struct http_head *head)
 {
 	struct trace_context parent;
-	char id[HTTP_REQUEST_ID_MAX + 1];
-	bool has_id = false, has_parent = false;
+	bool has_parent = false;
 
-	if (head != NULL && head->request_id.bytes != NULL) {
-		memcpy(id, head->request_id.bytes, head->request_id.len);
-		id[head->request_id.len] = '\0';
-		has_id = true;
-	}
 	if (head != NULL && head->traceparent.bytes != NULL)
 		has_parent = trace_context_parse(&parent,
 		    head->traceparent.bytes, head->traceparent.len);
-	trace_begin(conn, handler, has_id ? id : NULL,
-	    has_parent ? &parent : NULL);
+	trace_begin(conn, handler, has_parent ? &parent : NULL);
 }
 
 static enum answered
@@ -716,8 +724,19 @@ answer(struct conn *conn, const struct proto_message *message)
 	counter_add(&counters->messages_in, 1);
 	counter_add(&conn_record(conn)->messages, 1);
 	if (!later && trace_is_told(conn_worker(conn)))
-		trace_end(conn, result);
+		trace_end(conn, exchange_of(message->http), result);
 	return (sent == -1 ? ANSWER_FAILED : ANSWERED);
+}
+
+/* A request that no route fits. */
+static enum answered
+answer_unhandled(struct conn *conn, struct http_head *http)
+{
+	if (explain_in_turn(conn, TROUBLE_REFUSED, NULL, http) == -1)
+		return (ANSWER_FAILED);
+	/* The next one has another number. */
+	counter_add(&conn_record(conn)->messages, 1);
+	return (ANSWERED);
 }
 
 /* Do with a message, which may be no handler's matter, what is to be done. */
@@ -726,17 +745,15 @@ take_message(struct conn *conn, const struct proto_message *message,
     enum proto_verdict verdict, bool more)
 {
 	struct http_exchange *exchange;
-	enum answered answered = ANSWERED;
+	enum answered answered;
 
 	if (message->http == NULL)
 		return (answer(conn, message));
 	exchange = &message->http->exchange;
 	exchange->close |= is_last_request(conn, more);
-	if (verdict == PROTO_MESSAGE)
-		answered = answer(conn, message);
-	else if (explain_in_turn(conn, TROUBLE_REFUSED, NULL,
-	    message->http) == -1)
-		answered = ANSWER_FAILED;
+	name_request(conn, message->http);
+	answered = verdict == PROTO_MESSAGE ? answer(conn, message) :
+	    answer_unhandled(conn, message->http);
 	if (answered == ANSWERED && exchange->close && !conn->finishing) {
 		conn->finishing = true;
 		conn->reason = conn_worker(conn)->drain.closing ?

@@ -25,7 +25,7 @@
 #include "worker/proto.h"
 
 #ifndef HANDOVER_VERSION
-#define HANDOVER_VERSION 2
+#define HANDOVER_VERSION 3
 #endif
 
 enum {
@@ -96,9 +96,11 @@ enum {
 };
 
 /* A request that no executor had begun; its exchange, what its handler and the
- * access log are told of it and its payload follow.  Or a reply that waits for those before it. */
+ * access log are told of it and its payload follow.  Or a reply that waits for
+ * those before it. */
 struct handover_request {
 	uint64_t arrived_us;
+	uint64_t number;		/* as in struct request */
 	uint64_t len;			/* of the payload */
 	uint32_t told_len;
 	uint32_t logged_len;

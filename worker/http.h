@@ -17,7 +17,7 @@
 enum {
 	/* A content type, or the methods of an Allow field, with the NUL. */
 	HTTP_NOTE_MAX = 256,
-	/* Of one that a client sends; a longer one is not used. */
+	/* The id of a request; a longer one of a client's is not used. */
 	HTTP_REQUEST_ID_MAX = 63,
 	/* Occurrences, in one header, of fields that handlers see. */
 	HTTP_FIELDS_MAX = 64,
@@ -60,6 +60,9 @@ struct http_exchange {
 	bool is_trouble : 1;	/* the reply is Penstock's own, not a
 				   handler's */
 	bool close : 1;		/* the connection ends with it */
+	/* A string: the request's id, a word of HTTP, which its client may have
+	 * chosen; "" until it has one. */
+	char id[HTTP_REQUEST_ID_MAX + 1];
 	/* A string: the methods that a 405 allows, or else the content type of
 	 * the reply; "" for the usual. */
 	char note[HTTP_NOTE_MAX];
@@ -93,8 +96,6 @@ struct http_head {
 	struct http_slice agent;	/* User-Agent, for the access log */
 	struct http_slice referer;
 	struct http_slice traceparent;	/* several: one that is none */
-	struct http_slice request_id;	/* X-Request-Id; NULL: none that can be
-					   used */
 	const struct conf_route *route;	/* NULL: there are none, or none that
 					   fits: see exchange.status then */
 	enum http_body body;

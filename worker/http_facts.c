@@ -5,6 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "worker/http_head.h"
+
 static bool
 is_printable(const char *text, size_t len)
 {
@@ -139,6 +141,15 @@ http_facts_new(const struct http_head *head, const struct conf_http *conf,
 	return (facts);
 }
 
+static bool
+is_sound_id(const char id[HTTP_REQUEST_ID_MAX + 1])
+{
+	const char *end = memchr(id, '\0', HTTP_REQUEST_ID_MAX + 1);
+
+	return (end != NULL && (end == id ||
+	    http_is_token(id, (size_t)(end - id))));
+}
+
 /* The strings are as many as there have to be, and end within the bytes, of
  * which few are left. */
 static bool
@@ -162,7 +173,8 @@ http_facts_are_sound(const struct http_facts *facts)
 
 	if (exchange->status > HTTP_STATUS_MAX ||
 	    memchr(exchange->note, '\0', sizeof(exchange->note)) == NULL ||
-	    !is_printable(exchange->note, strlen(exchange->note)))
+	    !is_printable(exchange->note, strlen(exchange->note)) ||
+	    !is_sound_id(exchange->id))
 		return (false);
 	if (facts->logged_len > 0 && !are_strings((const char *)&facts->told +
 	    facts->len, facts->logged_len, 2))

@@ -383,6 +383,19 @@ read_traceparent(struct reading *reading, struct http_slice value)
 	*traceparent = value;
 }
 
+/* An id that may not be one is as good as none. */
+static void
+read_request_id(struct reading *reading, struct http_slice value)
+{
+	char *id = reading->head->exchange.id;
+
+	if (value.len > HTTP_REQUEST_ID_MAX ||
+	    !http_is_token(value.bytes, value.len))
+		return;
+	memcpy(id, value.bytes, value.len);
+	id[value.len] = '\0';
+}
+
 /* The fields that this server itself has to know. */
 static int
 read_known(struct reading *reading, struct http_slice name,
@@ -417,10 +430,8 @@ read_known(struct reading *reading, struct http_slice name,
 			read_traceparent(reading, value);
 		break;
 	case 12:
-		if (http_slice_is(name, "x-request-id") &&
-		    value.len <= HTTP_REQUEST_ID_MAX &&
-		    http_is_token(value.bytes, value.len))
-			reading->head->request_id = value;
+		if (http_slice_is(name, "x-request-id"))
+			read_request_id(reading, value);
 		break;
 	case 14:
 		if (http_slice_is(name, "content-length"))

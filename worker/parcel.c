@@ -105,6 +105,7 @@ append_request(struct parcel_bytes *store, const struct worker *worker,
 {
 	struct handover_request head = {
 		.arrived_us = request->arrived_us,
+		.number = request->number,
 		.len = length_of(request->payload),
 		.state = request->state,
 		.result = request->result,
@@ -315,6 +316,7 @@ read_request(struct reader *reader, struct conn *conn)
 		return (-1);
 	request->conn = conn;
 	request->arrived_us = head.arrived_us;
+	request->number = head.number;
 	request->state = head.state;
 	request->result = head.result;
 	find_handler(request, &head);
@@ -344,18 +346,6 @@ claim_part(struct reader *reader, const struct handover_conn *from,
 	return (0);
 }
 
-/* They are the last messages that have come. */
-static void
-number_requests(struct conn *conn)
-{
-	uint64_t number = conn_record(conn)->messages -
-	    conn->pending->nrequests;
-	struct request *request;
-
-	TAILQ_FOREACH(request, &conn->pending->requests, of_conn)
-		request->number = ++number;
-}
-
 static int
 unpack_pending(struct conn *conn, const struct handover_conn *from,
     struct reader *reader)
@@ -372,7 +362,6 @@ unpack_pending(struct conn *conn, const struct handover_conn *from,
 	for (uint32_t i = 0; i < from->nrequests; i++)
 		if (read_request(reader, conn) == -1)
 			return (-1);
-	number_requests(conn);
 	if (pending->in != NULL)
 		pending->progress = from->progress;
 	pending->taken = from->taken;

@@ -374,6 +374,10 @@ frame(struct proto_framing *framing, size_t payload_len,
 		PUT(framing, "\r\nServer: ");
 		put_text(framing, conf->http.server);
 	}
+	if (conf->http.request_id && *exchange->id != '\0') {
+		PUT(framing, "\r\nX-Request-Id: ");
+		put_text(framing, exchange->id);
+	}
 	put_body_fields(framing, payload_len, exchange);
 	if (exchange->is_trouble)
 		put_advice(framing, exchange);

@@ -52,7 +52,8 @@ struct request {
 				   PARKED, the reply
 				   when DONE; may be NULL */
 	struct trace *trace;	/* owned; NULL: tracing is off */
-	uint64_t number;	/* counts the messages of its connection */
+	uint64_t number;	/* counts the messages of its connection; of no
+				   use where there is no handler */
 	uint64_t tag;		/* names it to its executor */
 	uint64_t arrived_us;
 	uint64_t begun_us;	/* when an executor got it */

@@ -3,14 +3,13 @@
 
 #include <sys/random.h>
 
-#include <inttypes.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "common/clock.h"
 #include "common/log.h"
 #include "worker/conn_record.h"
+#include "worker/http_facts.h"
 #include "worker/worker.h"
 
 /* Enough that two workers never begin alike; who guesses them gains nothing. */
@@ -69,6 +68,30 @@ make_id(struct tracing *tracing, uint8_t *id, size_t n)
 	}
 }
 
+/* Returns where they begin, before the end. */
+static char *
+print_digits(char *end, uint64_t number)
+{
+	do {
+		*--end = (char)('0' + number % 10);
+		number /= 10;
+	} while (number > 0);
+	return (end);
+}
+
+/* Each request of HTTP comes by here, so printf(3) is not asked. */
+void
+trace_print_id(char id[SPAN_REQUEST_MAX], uint64_t conn, uint64_t number)
+{
+	char text[48], *end = text + sizeof(text), *at = end;
+
+	*--at = '\0';
+	at = print_digits(at, number);
+	*--at = '-';
+	at = print_digits(at, conn);
+	memcpy(id, at, (size_t)(end - at));
+}
+
 static void
 fill(struct span *span, const struct conn *conn, const struct handler *handler)
 {
@@ -103,7 +126,7 @@ place(struct tracing *tracing, struct trace *trace)
 
 /* Most are not sampled, and leave here again with as little as can be. */
 void
-trace_begin(struct conn *conn, const struct handler *handler, const char *id,
+trace_begin(struct conn *conn, const struct handler *handler,
     const struct trace_context *parent)
 {
 	struct tracing *tracing = &conn->listener->worker->tracing;
@@ -112,9 +135,6 @@ trace_begin(struct conn *conn, const struct handler *handler, const char *id,
 
 	trace->placed = false;
 	trace->has_parent = parent != NULL;
-	*span->request = '\0';
-	if (id != NULL)
-		snprintf(span->request, sizeof(span->request), "%s", id);
 	if (parent != NULL) {
 		memcpy(span->trace, parent->trace, sizeof(span->trace));
 		memcpy(span->parent, parent->span, sizeof(span->parent));
@@ -153,19 +173,21 @@ trace_context_of(const struct trace *trace, struct trace_context *context)
  * The end.
  */
 
-/* What has no other name is that message of its connection. */
-static const char *
-name_of(const struct trace *trace, uint64_t conn, uint64_t number,
-    char text[SPAN_REQUEST_MAX])
+static void
+name_request(char id[SPAN_REQUEST_MAX], const struct http_exchange *exchange,
+    uint64_t conn, uint64_t number)
 {
-	if (trace != NULL && *trace->span.request != '\0')
-		return (trace->span.request);
-	snprintf(text, SPAN_REQUEST_MAX, "%" PRIu64 "-%" PRIu64, conn, number);
-	return (text);
+	_Static_assert(sizeof(exchange->id) == SPAN_REQUEST_MAX, "");
+
+	if (exchange != NULL)
+		memcpy(id, exchange->id, SPAN_REQUEST_MAX);
+	else
+		trace_print_id(id, conn, number);
 }
 
 static void
-leave_span(struct worker *worker, struct trace *trace, uint64_t number,
+leave_span(struct worker *worker, struct trace *trace,
+    const struct http_exchange *exchange, uint64_t number,
     enum span_result result)
 {
 	struct tracing *tracing = &worker->tracing;
@@ -173,7 +195,7 @@ leave_span(struct worker *worker, struct trace *trace, uint64_t number,
 
 	if (!trace->sampled)
 		return;
-	(void)name_of(trace, span->conn, number, span->request);
+	name_request(span->request, exchange, span->conn, number);
 	span->ended_us = clock_us();
 	span->result = (uint8_t)result;
 	if (spans_put(tracing->ring, tracing->taken, span))
@@ -184,10 +206,11 @@ leave_span(struct worker *worker, struct trace *trace, uint64_t number,
 
 /* trace may be NULL. */
 static void
-log_request(const struct trace *trace, uint64_t conn, uint64_t number,
-    const char *listener, enum span_result result, uint64_t waited_us)
+log_request(const struct trace *trace, const struct http_exchange *exchange,
+    const struct conn *conn, uint64_t number, enum span_result result,
+    uint64_t waited_us)
 {
-	char name[SPAN_REQUEST_MAX], hex[2 * TRACE_ID_LEN + 1];
+	char id[SPAN_REQUEST_MAX], hex[2 * TRACE_ID_LEN + 1];
 	bool went_wrong = result == SPAN_TIMEOUT || result == SPAN_FAILED;
 	const char *of = NULL;
 
@@ -197,11 +220,12 @@ log_request(const struct trace *trace, uint64_t conn, uint64_t number,
 		trace_hex(hex, trace->span.trace, TRACE_ID_LEN);
 		of = hex;
 	}
+	name_request(id, exchange, conn_record(conn)->id, number);
 	/* What an executor does wrong may come by the thousand. */
 	LOG_WITH((went_wrong ? log_write_limited : log_write),
 	    went_wrong ? LOG_LEVEL_INFO : LOG_LEVEL_DEBUG, EVENT_REQUEST,
-	    F_STR("request", name_of(trace, conn, number, name)),
-	    F_U64("conn", conn), F_STR("listener", listener),
+	    F_STR("request", id), F_U64("conn", conn_record(conn)->id),
+	    F_STR("listener", conn->listener->conf->name),
 	    F_STR("result", span_result_name((uint8_t)result)),
 	    F_U64("waited_us", waited_us), F_STR("trace", of));
 }
@@ -213,31 +237,32 @@ trace_is_told(const struct worker *worker)
 }
 
 void
-trace_end(struct conn *conn, enum span_result result)
+trace_end(struct conn *conn, const struct http_exchange *exchange,
+    enum span_result result)
 {
 	struct worker *worker = conn->listener->worker;
 	struct trace *trace = worker->tracing.on ? &worker->tracing.current :
 	    NULL;
+	uint64_t number = conn_record(conn)->messages;
 
-	log_request(trace, conn_record(conn)->id, conn_record(conn)->messages,
-	    conn->listener->conf->name, result, 0);
+	log_request(trace, exchange, conn, number, result, 0);
 	if (trace != NULL)
-		leave_span(worker, trace, conn_record(conn)->messages, result);
+		leave_span(worker, trace, exchange, number, result);
 }
 
 void
 trace_end_later(struct worker *worker, struct request *request,
     enum span_result result)
 {
+	const struct http_exchange *exchange = http_exchange_of(request);
 	struct trace *trace = request->trace;
 
 	if (request->conn != NULL)
-		log_request(trace, conn_record(request->conn)->id,
-		    request->number, request->conn->listener->conf->name,
+		log_request(trace, exchange, request->conn, request->number,
 		    result, request->begun_us == 0 ? 0 :
 		    request->begun_us - request->arrived_us);
 	if (trace == NULL)
 		return;
 	trace->span.begun_us = request->begun_us;
-	leave_span(worker, trace, request->number, result);
+	leave_span(worker, trace, exchange, request->number, result);
 }

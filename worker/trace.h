@@ -5,8 +5,8 @@
  *
  * Each request has an id, which stands in the log.  With tracing on it has a
  * place in a trace as well, and if it is sampled, a span is left in our ring
- * when it is over.  Protocols that carry ids and contexts give them to
- * trace_begin(); for the others they are made here.
+ * when it is over.  Protocols that carry ids and contexts give them; for the
+ * others they are made here.
  */
 #ifndef WORKER_TRACE_H
 #define WORKER_TRACE_H
@@ -19,6 +19,7 @@
 
 struct conn;
 struct handler;
+struct http_exchange;
 struct request;
 struct worker;
 
@@ -43,11 +44,16 @@ struct tracing {
 
 void tracing_init(struct worker *);
 
+/* The id of a request that has no other: it is that message of its
+ * connection. */
+void trace_print_id(char id[SPAN_REQUEST_MAX], uint64_t conn,
+    uint64_t number);
+
 /*
- * A message has come, for a handler.  id is what its client calls it, or NULL, and parent its
- * place in the client's trace, or NULL.  Called only if tracing is on.
+ * A message has come, for a handler.  parent is its place in the client's
+ * trace, or NULL.  Called only if tracing is on.
  */
-void trace_begin(struct conn *, const struct handler *, const char *id,
+void trace_begin(struct conn *, const struct handler *,
     const struct trace_context *parent);
 
 /* What is handled now is answered later: keep its place.  NULL if tracing is
@@ -59,8 +65,9 @@ void trace_context_of(const struct trace *, struct trace_context *);
 
 /* Whether anybody is told of a request that was answered at once. */
 bool trace_is_told(const struct worker *);
-/* It is over, at once or later; the log is told as well. */
-void trace_end(struct conn *, enum span_result);
+/* It is over, at once or later; the log is told as well.  The exchange is of
+ * HTTP alone, else NULL. */
+void trace_end(struct conn *, const struct http_exchange *, enum span_result);
 void trace_end_later(struct worker *, struct request *, enum span_result);
 
 #endif

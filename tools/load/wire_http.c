@@ -4,7 +4,9 @@
 #include <stdio.h>
 #include <string.h>
 
-#define REQUEST	"POST /load HTTP/1.1\r\nHost: load\r\n"
+/* The id comes back, so that a reply is known to the byte. */
+#define ID	"X-Request-Id: load\r\n"
+#define REQUEST	"POST /load HTTP/1.1\r\nHost: load\r\n" ID
 
 void
 wire_http_request(struct wire_http *http, size_t len, bool is_chunked)
@@ -30,7 +32,7 @@ size_t
 wire_http_reply(uint8_t *to, size_t room, size_t len)
 {
 	return ((size_t)snprintf((char *)to, room, "HTTP/1.1 200 OK\r\n"
-	    "Date: Thu, 01 Jan 1970 00:00:00 GMT\r\n"
+	    "Date: Thu, 01 Jan 1970 00:00:00 GMT\r\n" ID
 	    "Content-Type: application/octet-stream\r\n"
 	    "Content-Length: %zu\r\n\r\n", len));
 }
