@@ -144,9 +144,37 @@ START_TEST(a_line_can_be_json)
 	    "\"bytes\":16,\"duration_us\":[0-9]+\\}$");
 	expect_match(line_of(lines, 0), "^\\{\"time\":\"[0-9]{4}-[0-9]{2}-[0-9]"
 	    "{2}T[0-9:]{8}Z\",\"listener\":\"web\",\"conn\":[0-9]+,"
-	    "\"peer\":\"127\\.[0-9.]+\",\"port\":[0-9]+,\"version\":\"1\\.1\","
+	    "\"peer\":\"127\\.[0-9.]+\",\"port\":[0-9]+,"
+	    "\"request\":\"[0-9]+-1\",\"version\":\"1\\.1\","
 	    "\"method\":\"GET\",\"target\":\"/x\",\"status\":204,\"bytes\":0,"
 	    "\"duration_us\":[0-9]+,\"agent\":\"\\\\\"\\\\u00e4\\\\\\\\\"\\}$");
+	server_end(srv);
+}
+END_TEST
+
+/* Whoever answers it, and when. */
+START_TEST(a_line_of_json_has_the_id_of_its_request)
+{
+	struct server *srv = handlers_start("workers = 1;\n" AS_JSON
+	    "handlers = ( " SLOW_HANDLER " );\n",
+	    WEB("slow", "request_id = false; "
+	    "routes = ( { path = \"/\"; handler = \"echo\"; }, "
+	    "{ path = \"/slow\"; handler = \"slow\"; } );"));
+	int fd = client_connect(WEB_PORT);
+	char *lines;
+
+	ask(fd, GET "X-Request-Id: one" N N, 200, "", false);
+	ask(fd, "GET /slow HTTP/1.1" N "Host: a" N "X-Request-Id: two" N N,
+	    200, "", false);
+	ask(fd, "GET /none HTTP/1.1" N "Host: a" N "X-Request-Id: three" N N,
+	    404, NULL, false);
+	ask(fd, POST "X-Request-Id: four" N N, 411, NULL, true);
+	close(fd);
+	lines = await_lines(srv, "access", 4);
+	expect_match(line_of(lines, 3), ",\"request\":\"four\",.*:411,");
+	expect_match(line_of(lines, 2), ",\"request\":\"three\",.*:404,");
+	expect_match(line_of(lines, 1), ",\"request\":\"two\",.*:200,");
+	expect_match(line_of(lines, 0), ",\"request\":\"one\",.*:200,");
 	server_end(srv);
 }
 END_TEST
@@ -346,6 +374,7 @@ RUN_TESTS("server_access_log",
     there_is_none_unless_it_is_configured,
     a_line_tells_what_was_asked_and_answered,
     a_line_can_be_json,
+    a_line_of_json_has_the_id_of_its_request,
     a_long_line_is_cut_where_it_is_long,
     slow_requests_have_their_lines_too_and_how_long_they_took,
     no_line_is_lost_over_rotations_reloads_and_upgrades,

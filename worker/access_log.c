@@ -294,6 +294,12 @@ put_count(struct access_log *log, const char *name, uint64_t number)
 	put_number(log, number);
 }
 
+static struct http_slice
+id_of(const struct http_exchange *exchange)
+{
+	return ((struct http_slice){ exchange->id, strlen(exchange->id) });
+}
+
 static void
 put_json(struct access_log *log, const struct entry *entry)
 {
@@ -308,6 +314,8 @@ put_json(struct access_log *log, const struct entry *entry)
 	put(log, ",\"peer\":\"");
 	put_address(log, record);
 	put_count(log, "\",\"port\":", record->peer_port);
+	put_member(log, ",\"request\":\"", id_of(entry->exchange),
+	    HTTP_REQUEST_ID_MAX);
 	if (facts->method.len > 0)
 		put(log, entry->exchange->is_10 ? ",\"version\":\"1.0\"" :
 		    ",\"version\":\"1.1\"");
