@@ -220,6 +220,102 @@ START_TEST(a_connection_comes_out_as_it_went_in)
 }
 END_TEST
 
+static void
+trace_first(struct conn *conn)
+{
+	struct request *request = TAILQ_FIRST(&conn->pending->requests);
+	struct trace *trace = calloc(1, sizeof(*trace));
+	struct span *span = &trace->span;
+
+	ck_assert_ptr_nonnull(trace);
+	memset(span->trace, 't', sizeof(span->trace));
+	memset(span->id, 'i', sizeof(span->id));
+	memset(span->parent, 'p', sizeof(span->parent));
+	memset(span->handling, 'h', sizeof(span->handling));
+	span->received_us = 7;
+	span->handled_us = 8;
+	trace->sampled = true;
+	request->trace = trace;
+	request->begun_us = 9;
+}
+
+START_TEST(a_request_keeps_its_place_in_its_trace)
+{
+	struct handover_conn packed;
+	struct conn *conn, *copy;
+	const struct request *request;
+	const struct span *span;
+
+	start();
+	conn = connect_loaded();
+	trace_first(conn);
+	packed = pack(conn);
+	ck_assert_uint_eq(packed.size, parcel_size(conn));
+	ck_assert_ptr_nonnull(copy = unpack(&packed));
+	expect_same(conn, copy);
+	/* Here nobody traces. */
+	request = TAILQ_FIRST(&copy->pending->requests);
+	ck_assert_ptr_null(request->trace);
+	conn_forget(copy);
+	lone.worker.tracing.on = true;
+	store.at = 0;
+	ck_assert_ptr_nonnull(copy = unpack(&packed));
+	expect_same(conn, copy);
+	request = TAILQ_FIRST(&copy->pending->requests);
+	ck_assert_ptr_nonnull(request->trace);
+	ck_assert(request->trace->sampled);
+	ck_assert(request->trace->placed);
+	ck_assert_uint_eq(request->begun_us, 9);
+	span = &request->trace->span;
+	ck_assert_mem_eq(span->trace, "tttttttttttttttt", 16);
+	ck_assert_mem_eq(span->id, "iiiiiiii", 8);
+	ck_assert_mem_eq(span->parent, "pppppppp", 8);
+	ck_assert_mem_eq(span->handling, "hhhhhhhh", 8);
+	ck_assert_uint_eq(span->received_us, 7);
+	ck_assert_uint_eq(span->handled_us, 8);
+	ck_assert_uint_eq(span->conn, conn_record(conn)->id);
+	ck_assert_ptr_null(TAILQ_NEXT(request, of_conn)->trace);
+	conn_forget(copy);
+	conn_forget(conn);
+	finish();
+}
+END_TEST
+
+START_TEST(what_is_no_place_in_a_trace_is_refused)
+{
+	static const off_t at = IN_LEN + OUT_LEN +
+	    sizeof(struct handover_request);
+	struct handover_trace good, bad;
+	struct handover_conn packed;
+	struct conn *conn;
+
+	start();
+	lone.worker.tracing.on = true;
+	conn = connect_loaded();
+	trace_first(conn);
+	packed = pack(conn);
+	ck_assert_int_eq(pread(store.fd, &good, sizeof(good), at),
+	    sizeof(good));
+#define EXPECT_BAD(change)						\
+	do {								\
+		bad = good;						\
+		change;							\
+		ck_assert_int_eq(pwrite(store.fd, &bad, sizeof(bad), at), \
+		    sizeof(bad));					\
+		expect_refusal(&packed, #change);			\
+	} while (0)
+	EXPECT_BAD(memset(bad.trace, 0, sizeof(bad.trace)));
+	EXPECT_BAD(memset(bad.id, 0, sizeof(bad.id)));
+	EXPECT_BAD(memset(bad.handling, 0, sizeof(bad.handling)));
+	EXPECT_BAD(bad.sampled = 2);
+	EXPECT_BAD(bad.received_us = UINT64_MAX);
+	EXPECT_BAD(bad.handled_us = UINT64_MAX);
+#undef EXPECT_BAD
+	conn_forget(conn);
+	finish();
+}
+END_TEST
+
 START_TEST(an_idle_connection_has_no_bytes)
 {
 	struct handover_conn packed;
@@ -449,6 +545,8 @@ END_TEST
 
 RUN_TESTS("parcel",
     a_connection_comes_out_as_it_went_in,
+    a_request_keeps_its_place_in_its_trace,
+    what_is_no_place_in_a_trace_is_refused,
     an_idle_connection_has_no_bytes,
     those_of_a_batch_stand_one_behind_the_other,
     a_part_of_the_bytes_is_refused,

@@ -18,8 +18,10 @@
 #include "common/conf_addr.h"
 #include "tests/client.h"
 #include "tests/exposition.h"
+#include "tests/handlers.h"
 #include "tests/harness.h"
 #include "tests/proc.h"
+#include "tests/web_client.h"
 #include "tools/http_client.h"
 #include "tools/json_read.h"
 
@@ -383,15 +385,15 @@ END_TEST
 
 START_TEST(about_so_many_are_sampled_as_configured)
 {
-	enum { N = 20000 };
+	enum { MANY = 20000 };
 	struct server *srv = start("workers = 1;\n" TRACED("0.1"), FRAMES(""));
 	double spans;
 
-	echo(N);
+	echo(MANY);
 	spans = metric(srv, "penstock_worker_spans_total{slot=\"0\"}") +
 	    metric(srv, "penstock_worker_spans_dropped_total{slot=\"0\"}");
 	/* More than ten times the standard deviation. */
-	ck_assert_msg(spans > N / 10 - 450 && spans < N / 10 + 450, "%f",
+	ck_assert_msg(spans > MANY / 10 - 450 && spans < MANY / 10 + 450, "%f",
 	    spans);
 	end(srv);
 }
@@ -438,16 +440,16 @@ END_TEST
 
 START_TEST(nobody_waits_for_a_collector_that_is_slow)
 {
-	enum { N = 4000 };
+	enum { MANY = 4000 };
 	struct server *srv = start("workers = 1;\n" TRACED("1.0"), FRAMES(""));
 	double kept, dropped;
 
 	set_mood(srv, "slow", true);
-	echo(N);
+	echo(MANY);
 	kept = metric(srv, "penstock_worker_spans_total{slot=\"0\"}");
 	dropped = metric(srv, "penstock_worker_spans_dropped_total"
 	    "{slot=\"0\"}");
-	ck_assert(kept + dropped == N);
+	ck_assert(kept + dropped == MANY);
 	ck_assert_msg(dropped > 0 && kept >= 1024, "kept %f, dropped %f", kept,
 	    dropped);
 	set_mood(srv, "slow", false);
@@ -546,6 +548,66 @@ START_TEST(no_span_is_missing_after_reload_upgrade_and_the_monitors_death)
 }
 END_TEST
 
+static void
+post(int fd, const char *path, const char *trace)
+{
+	char text[512];
+
+	snprintf(text, sizeof(text), "POST %s HTTP/1.1\r\nHost: a\r\n"
+	    "traceparent: 00-%s-00f067aa0ba902b7-01\r\n"
+	    "Content-Length: 5\r\n\r\nhello", path, trace);
+	client_send_text(fd, text);
+}
+
+#define OTHER_TRACE	"11111111111111111111111111111111"
+#define BUSY_TRACE	"22222222222222222222222222222222"
+
+/* One that no executor had begun, and one whose reply waits for its. */
+START_TEST(requests_that_move_keep_their_places_in_their_traces)
+{
+	static const char globals[] = "workers = 1;\nhandlers = ( "
+	    COMMAND("slow", "\"sleep\", \"700\"", "") ", "
+	    COMMAND("quick", "\"echo\"", "") " );\n" TRACED("0.0");
+	struct server *srv = handlers_new();
+	struct reply reply;
+	int busy, fd;
+
+	handlers_configure(srv, globals, WEB("slow", "routes = ( "
+	    "{ path = \"/slow\"; handler = \"slow\"; }, "
+	    "{ path = \"/quick\"; handler = \"quick\"; } );"));
+	start_collector(srv);
+	server_launch(srv);
+	server_await_ready(srv);
+	busy = client_connect(WEB_PORT);
+	post(busy, "/slow", BUSY_TRACE);
+	await(server_counters(srv).messages_in == 1);
+	fd = client_connect(WEB_PORT);
+	post(fd, "/slow", CLIENTS_TRACE);
+	post(fd, "/quick", OTHER_TRACE);
+	await(server_counters(srv).messages_in == 3);
+	ck_assert_uint_eq(handler_counters(srv).waiting, 1);
+	server_mark(srv);
+	server_signal(srv, SIGHUP);
+	read_reply(fd, &reply, false);
+	read_reply(fd, &reply, false);
+	read_reply(busy, &reply, false);
+	ck_assert_uint_gt(log_number(server_expect(srv,
+	    "event=reload_report"), "carried"), 0);
+	await(count_spans(srv, REQUESTS) == 3);
+	/* Each has its own, and that of its handling. */
+	ck_assert_uint_eq(count_spans(srv, "\"traceId\":\"" CLIENTS_TRACE), 2);
+	ck_assert_uint_eq(count_spans(srv, "\"traceId\":\"" OTHER_TRACE), 2);
+	ck_assert_uint_eq(count_spans(srv, "\"traceId\":\"" BUSY_TRACE), 2);
+	ck_assert_uint_eq(count_spans(srv,
+	    "\"parentSpanId\":\"00f067aa0ba902b7\""), 3);
+	ck_assert_uint_eq(count_spans(srv,
+	    "\"penstock.result\":\"replied\""), 3);
+	close(fd);
+	close(busy);
+	end(srv);
+}
+END_TEST
+
 RUN_TESTS("server: tracing",
     a_sampled_request_leaves_a_span,
     at_level_debug_each_request_stands_in_the_log,
@@ -560,4 +622,5 @@ RUN_TESTS("server: tracing",
     what_a_collector_refuses_is_lost_and_counted,
     a_collector_that_drips_is_given_up,
     without_a_collector_all_goes_on,
-    no_span_is_missing_after_reload_upgrade_and_the_monitors_death)
+    no_span_is_missing_after_reload_upgrade_and_the_monitors_death,
+    requests_that_move_keep_their_places_in_their_traces)

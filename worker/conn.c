@@ -1235,7 +1235,7 @@ finish_first(struct conn *conn, const struct payload *given)
 		(void)fail(conn);
 		conn->broken = true;
 	}
-	if (request->queue != NULL)
+	if (request->handler != NULL)
 		trace_end_later(conn_worker(conn), request,
 		    span_result_of(request));
 	request_free(conn_worker(conn), request);

@@ -22,6 +22,7 @@
 #include <stdint.h>
 
 #include "common/counters.h"
+#include "common/trace_context.h"
 #include "worker/proto.h"
 
 #ifndef HANDOVER_VERSION
@@ -92,15 +93,17 @@ enum {
 	HANDOVER_AT_ONCE = 1 << 0,	/* a reply that no handler was asked for,
 					   or that one gave at once */
 	HANDOVER_HTTP = 1 << 1,		/* it has a struct http_exchange */
-	HANDOVER_REQUEST_FLAGS = (1 << 2) - 1
+	HANDOVER_TRACED = 1 << 2,	/* it has a struct handover_trace */
+	HANDOVER_REQUEST_FLAGS = (1 << 3) - 1
 };
 
-/* A request that no executor had begun; its exchange, what its handler and the
- * access log are told of it and its payload follow.  Or a reply that waits for
- * those before it. */
+/* A request that no executor had begun; its place in its trace, its exchange,
+ * what its handler and the access log are told of it and its payload follow.  Or
+ * a reply that waits for those before it. */
 struct handover_request {
 	uint64_t arrived_us;
 	uint64_t number;		/* as in struct request */
+	uint64_t begun_us;		/* likewise */
 	uint64_t len;			/* of the payload */
 	uint32_t told_len;
 	uint32_t logged_len;
@@ -110,6 +113,18 @@ struct handover_request {
 	uint8_t result;			/* enum request_result */
 	uint8_t flags;
 	uint8_t pad[3];
+};
+
+/* As in struct span.  What else stands there can be told from the rest. */
+struct handover_trace {
+	uint8_t trace[TRACE_ID_LEN];
+	uint8_t id[TRACE_SPAN_LEN];
+	uint8_t parent[TRACE_SPAN_LEN];
+	uint8_t handling[TRACE_SPAN_LEN];
+	uint64_t received_us;
+	uint64_t handled_us;
+	uint8_t sampled;
+	uint8_t pad[7];
 };
 
 struct handover_batch {

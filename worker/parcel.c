@@ -40,6 +40,12 @@ length_of_http(const struct request *request)
 	    sizeof(facts->exchange) + facts->len + facts->logged_len);
 }
 
+static uint64_t
+length_of_trace(const struct request *request)
+{
+	return (request->trace == NULL ? 0 : sizeof(struct handover_trace));
+}
+
 uint64_t
 parcel_size(const struct conn *conn)
 {
@@ -52,7 +58,8 @@ parcel_size(const struct conn *conn)
 	size = length_of(pending->in) + length_of(pending->out);
 	TAILQ_FOREACH(request, &pending->requests, of_conn)
 		size += sizeof(struct handover_request) +
-		    length_of_http(request) + length_of(request->payload);
+		    length_of_trace(request) + length_of_http(request) +
+		    length_of(request->payload);
 	return (size);
 }
 
@@ -100,12 +107,24 @@ append_http(struct parcel_bytes *store, const struct request *request)
 }
 
 static int
+append_trace(struct parcel_bytes *store, const struct request *request)
+{
+	struct handover_trace trace;
+
+	if (request->trace == NULL)
+		return (0);
+	trace_pack(request->trace, &trace);
+	return (append(store, &trace, sizeof(trace)));
+}
+
+static int
 append_request(struct parcel_bytes *store, const struct worker *worker,
     const struct request *request)
 {
 	struct handover_request head = {
 		.arrived_us = request->arrived_us,
 		.number = request->number,
+		.begun_us = request->begun_us,
 		.len = length_of(request->payload),
 		.state = request->state,
 		.result = request->result,
@@ -118,10 +137,13 @@ append_request(struct parcel_bytes *store, const struct worker *worker,
 		head.told_len = (uint32_t)request->http->len;
 		head.logged_len = (uint32_t)request->http->logged_len;
 	}
+	if (request->trace != NULL)
+		head.flags |= HANDOVER_TRACED;
 	if (request->is_routed)
 		head.route = (uint16_t)(handler_number(worker,
 		    request->handler) + 1);
 	return (append(store, &head, sizeof(head)) == -1 ||
+	    append_trace(store, request) == -1 ||
 	    append_http(store, request) == -1 ? -1 :
 	    append_buffer(store, request->payload));
 }
@@ -236,6 +258,23 @@ read_buffer(struct reader *reader, struct buffer_pool *buffers,
 	return (0);
 }
 
+/* The place in its trace of a request that has its handler. */
+static int
+read_trace(struct reader *reader, struct request *request,
+    const struct handover_request *head)
+{
+	struct handover_trace trace;
+
+	if ((head->flags & HANDOVER_TRACED) == 0)
+		return (0);
+	if (read_bytes(reader, &trace, sizeof(trace)) == -1)
+		return (-1);
+	if (trace_unpack(request, &trace) == 0)
+		return (0);
+	errno = EPROTO;
+	return (-1);
+}
+
 /* What HTTP has to know of a request. */
 static int
 read_http(struct reader *reader, struct http_facts **facts,
@@ -270,7 +309,8 @@ is_sound_request(const struct handover_request *head, const struct conn *conn)
 		return (false);
 	if ((head->flags & HANDOVER_AT_ONCE) != 0)
 		return (head->state == REQUEST_DONE &&
-		    head->result == REQUEST_REPLIED);
+		    head->result == REQUEST_REPLIED &&
+		    (head->flags & HANDOVER_TRACED) == 0);
 	if (head->state == REQUEST_PARKED)
 		return (!has_exchange || head->told_len > 0);
 	return (head->state == REQUEST_DONE && head->result <= REQUEST_FAILED);
@@ -317,10 +357,12 @@ read_request(struct reader *reader, struct conn *conn)
 	request->conn = conn;
 	request->arrived_us = head.arrived_us;
 	request->number = head.number;
+	request->begun_us = head.begun_us;
 	request->state = head.state;
 	request->result = head.result;
 	find_handler(request, &head);
-	if (read_http(reader, &request->http, &head) == -1 ||
+	if (read_trace(reader, request, &head) == -1 ||
+	    read_http(reader, &request->http, &head) == -1 ||
 	    read_buffer(reader, &worker->buffers, &request->payload,
 	    head.len) == -1 ||
 	    conn_add_request(conn, request) == -1) {

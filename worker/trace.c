@@ -9,6 +9,7 @@
 #include "common/clock.h"
 #include "common/log.h"
 #include "worker/conn_record.h"
+#include "worker/handover.h"
 #include "worker/http_facts.h"
 #include "worker/worker.h"
 
@@ -106,7 +107,8 @@ fill(struct span *span, const struct conn *conn, const struct handler *handler)
 	span->listener = (uint16_t)listener->number;
 	span->handler = (uint16_t)heritage->handler_number[
 	    handler - listener->worker->handlers];
-	span->received_us = clock_us();
+	/* By the clock of begun_us, which must not be before it. */
+	span->received_us = worker_now_us(listener->worker);
 	span->begun_us = span->handled_us = 0;
 }
 
@@ -167,6 +169,73 @@ trace_context_of(const struct trace *trace, struct trace_context *context)
 	memcpy(context->trace, trace->span.trace, sizeof(context->trace));
 	memcpy(context->span, trace->span.handling, sizeof(context->span));
 	context->sampled = trace->sampled;
+}
+
+/*
+ * From one worker to another.
+ */
+
+void
+trace_pack(const struct trace *trace, struct handover_trace *to)
+{
+	const struct span *span = &trace->span;
+
+	*to = (struct handover_trace){
+		.received_us = span->received_us,
+		.handled_us = span->handled_us,
+		.sampled = trace->sampled,
+	};
+	memcpy(to->trace, span->trace, sizeof(to->trace));
+	memcpy(to->id, span->id, sizeof(to->id));
+	memcpy(to->parent, span->parent, sizeof(to->parent));
+	memcpy(to->handling, span->handling, sizeof(to->handling));
+}
+
+static bool
+is_zero(const uint8_t *id, size_t n)
+{
+	while (n > 0 && id[n - 1] == 0)
+		n--;
+	return (n == 0);
+}
+
+static bool
+is_sound(const struct handover_trace *from)
+{
+	uint64_t now_us = clock_us();
+
+	return (from->sampled <= 1 && from->received_us <= now_us &&
+	    from->handled_us <= now_us &&
+	    !is_zero(from->trace, sizeof(from->trace)) &&
+	    !is_zero(from->id, sizeof(from->id)) &&
+	    !is_zero(from->handling, sizeof(from->handling)));
+}
+
+int
+trace_unpack(struct request *request, const struct handover_trace *from)
+{
+	struct trace *trace;
+	struct span *span;
+
+	if (!is_sound(from))
+		return (-1);
+	/* As in trace_keep(). */
+	if (!request->conn->listener->worker->tracing.on ||
+	    (trace = malloc(sizeof(*trace))) == NULL)
+		return (0);
+	span = &trace->span;
+	fill(span, request->conn, request->handler);
+	memcpy(span->trace, from->trace, sizeof(span->trace));
+	memcpy(span->id, from->id, sizeof(span->id));
+	memcpy(span->parent, from->parent, sizeof(span->parent));
+	memcpy(span->handling, from->handling, sizeof(span->handling));
+	span->received_us = from->received_us;
+	span->handled_us = from->handled_us;
+	trace->sampled = from->sampled != 0;
+	trace->placed = true;
+	trace->has_parent = !is_zero(from->parent, sizeof(from->parent));
+	request->trace = trace;
+	return (0);
 }
 
 /*

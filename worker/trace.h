@@ -19,6 +19,7 @@
 
 struct conn;
 struct handler;
+struct handover_trace;
 struct http_exchange;
 struct request;
 struct worker;
@@ -62,6 +63,11 @@ struct trace *trace_keep(struct worker *);
 
 /* The context for whoever handles the request. */
 void trace_context_of(const struct trace *, struct trace_context *);
+
+/* For a request that goes to another worker, and for one that has come from
+ * there, with its handler: -1 if that is no place in a trace. */
+void trace_pack(const struct trace *, struct handover_trace *);
+int trace_unpack(struct request *, const struct handover_trace *);
 
 /* Whether anybody is told of a request that was answered at once. */
 bool trace_is_told(const struct worker *);
