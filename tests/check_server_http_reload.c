@@ -242,6 +242,28 @@ START_TEST(a_request_moves_to_the_handler_that_its_route_had_chosen)
 }
 END_TEST
 
+/* The listener's own is another one by then. */
+START_TEST(a_request_stays_with_its_handler_when_routes_come)
+{
+	struct server *srv = handlers_start(ONE_WORKER "handlers = ( "
+	    MINE " );", WEB("mine", ""));
+	int busy = occupy(srv, "/"), fd = client_connect(WEB_PORT);
+
+	post(fd, "/", "one");
+	await(handler_counters(srv).waiting == 1);
+	handlers_configure(srv, ONE_WORKER "handlers = ( " YOURS ", " MINE
+	    " );", WEB("discard", "routes = ( " ROUTE("/api", "mine") " );"));
+	server_mark(srv);
+	server_signal(srv, SIGHUP);
+	expect_reply(fd, 200, "one", false);
+	expect_reply(busy, 200, "busy", false);
+	server_expect(srv, "event=reload_done");
+	close(fd);
+	close(busy);
+	server_end(srv);
+}
+END_TEST
+
 /* Replies that were there at once wait for the one before them, and so does
  * what refuses the rest. */
 START_TEST(replies_that_wait_for_their_turn_move_too)
@@ -327,5 +349,6 @@ RUN_TESTS("server_http_reload",
     what_has_begun_is_held_against_the_new_limits,
     a_request_moves_with_what_its_handler_is_told,
     a_request_moves_to_the_handler_that_its_route_had_chosen,
+    a_request_stays_with_its_handler_when_routes_come,
     replies_that_wait_for_their_turn_move_too,
     requests_keep_their_ids_when_they_move)

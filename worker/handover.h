@@ -107,8 +107,8 @@ struct handover_request {
 	uint64_t len;			/* of the payload */
 	uint32_t told_len;
 	uint32_t logged_len;
-	uint16_t route;			/* number + 1 of the handler that a route
-					   has chosen; 0: the listener's */
+	uint16_t route;			/* HTTP: number + 1 of its handler; 0: it
+					   is for the listener's */
 	uint8_t state;			/* enum request_state */
 	uint8_t result;			/* enum request_result */
 	uint8_t flags;

@@ -316,7 +316,8 @@ is_sound_request(const struct handover_request *head, const struct conn *conn)
 	return (head->state == REQUEST_DONE && head->result <= REQUEST_FAILED);
 }
 
-/* Who is to handle a request, or has.  That of a route can be gone. */
+/* Who is to handle a request, or has.  The handler of a request of HTTP, which
+ * mostly a route has chosen, can be gone. */
 static void
 find_handler(struct request *request, const struct handover_request *head)
 {

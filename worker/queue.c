@@ -96,8 +96,8 @@ request_new(struct queue *queue, struct conn *conn,
 		return (NULL);
 	}
 	request->handler = queue->handler;
-	request->is_routed = message->http != NULL &&
-	    message->http->route != NULL;
+	/* A listener of HTTP need not have a handler of its own. */
+	request->is_routed = message->http != NULL;
 	request->queue = queue;
 	request->conn = conn;
 	request->arrived_us = worker_now_us(queue->worker);

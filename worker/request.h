@@ -59,7 +59,8 @@ struct request {
 	uint64_t begun_us;	/* when an executor got it */
 	uint8_t state;		/* enum request_state */
 	uint8_t result;		/* enum request_result, when DONE */
-	bool is_routed;		/* to its handler, whatever the listener's is */
+	bool is_routed;		/* for its handler, whatever the listener's
+				   comes to be */
 };
 
 TAILQ_HEAD(request_list, request);
