@@ -3,6 +3,7 @@
  * What handlers may use, and what becomes of everybody else when one of them is
  * slow, floods, or has more to do than there is memory for.
  */
+#include <sys/socket.h>
 #include <sys/stat.h>
 
 #include <limits.h>
@@ -412,6 +413,39 @@ START_TEST(who_is_held_back_has_the_place_of_who_leaves_at_once)
 }
 END_TEST
 
+/* Its place is taken for want of memory: it may go, but "ERR busy" would stand
+ * where it looks for its reply. */
+START_TEST(who_waits_for_a_reply_is_told_nothing_else)
+{
+	enum { N = 8, PART = 500000 };
+	struct server *srv = handlers_start(MEMORY("2097152",
+	    COMMAND("slow", "\"sleep\", \"1500\"", "")),
+	    ONE("slow", "max_message_size = 524288; pipeline = 8;") ",\n"
+	    EXTRA("max_message_size = 524288;"));
+	int fd = client_connect(FRAME_PORT), fds[N];
+	static uint8_t part[PART] = "\0\x07\xff\xff";
+	char got[64];
+	ssize_t n;
+
+	client_send_text_frame(fd, "first");
+	client_send(fd, part, 100000);
+	await(server_worker_counters(srv).buffered >= 90000);
+	for (int i = 0; i < N; i++) {
+		fds[i] = client_connect(EXTRA_PORT);
+		client_stuff(fds[i], part, sizeof(part), sizeof(part));
+	}
+	server_expect(srv, "event=memory_cap listener=one");
+	await(client_has_input(fd));
+	n = recv(fd, got, sizeof(got), 0);
+	if (n > 0)
+		ck_assert_mem_eq(got, "\0\0\0\5first", (size_t)n);
+	close(fd);
+	for (int i = 0; i < N; i++)
+		close(fds[i]);
+	server_end(srv);
+}
+END_TEST
+
 RUN_TESTS("limits of handlers",
     a_number_that_is_rounded_up_is_told,
     a_flood_on_stderr_hides_nothing_of_another_handler,
@@ -424,4 +458,5 @@ RUN_TESTS("limits of handlers",
     with_shed_big_messages_beyond_memory_are_answered_busy,
     a_reply_finds_memory_though_slow_clients_have_it,
     a_reply_too_large_is_refused_when_it_is_announced,
-    who_is_held_back_has_the_place_of_who_leaves_at_once)
+    who_is_held_back_has_the_place_of_who_leaves_at_once,
+    who_waits_for_a_reply_is_told_nothing_else)

@@ -1437,6 +1437,24 @@ conn_finish_now(struct conn *conn, enum close_reason reason)
 }
 
 void
+conn_shed(struct conn *conn)
+{
+	struct worker *worker = conn_worker(conn);
+
+	/* Its own replies come first. */
+	if (worker->gathering == conn) {
+		worker->gathering = NULL;
+		(void)output_flush(&worker->output, conn);
+	}
+	if (conn_owes(conn) || awaits(conn)) {
+		conn_cut(conn, CLOSE_MEMORY);
+		return;
+	}
+	output_tell(conn, TROUBLE_BUSY, conn->listener->proto->busy);
+	conn_finish_now(conn, CLOSE_MEMORY);
+}
+
+void
 conn_reject(struct listener *listener, int fd, const struct sockaddr *peer,
     enum reject_reason reason)
 {

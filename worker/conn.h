@@ -100,6 +100,10 @@ bool conn_finish_idle(struct conn *, enum close_reason);
  * it at once, and end. */
 void conn_finish_now(struct conn *, enum close_reason);
 
+/* The same for want of memory, which the peer is told, unless it waits for
+ * other replies. */
+void conn_shed(struct conn *);
+
 void conn_on_deadline(struct conn *);
 
 /* A request stands in the list of a connection from now on.  Returns -1 with

@@ -84,12 +84,7 @@ shed_slowest(struct worker *worker, const struct conn *but)
 	    F_U64("conn", conn_record(slowest)->id),
 	    F_STR("listener", slowest->listener->conf->name),
 	    F_U64("max_buffered", worker->buffers.limit));
-	if (conn_owes(slowest)) {
-		conn_cut(slowest, CLOSE_MEMORY);
-		return (true);
-	}
-	output_tell(slowest, TROUBLE_BUSY, slowest->listener->proto->busy);
-	conn_finish_now(slowest, CLOSE_MEMORY);
+	conn_shed(slowest);
 	return (true);
 }
 
