@@ -164,6 +164,43 @@ START_TEST(a_client_that_asks_first_is_told_to_go_on)
 }
 END_TEST
 
+/* Let so much time go by; nothing is to come in it. */
+static void
+expect_silence(int fd, uint64_t ms)
+{
+	uint64_t until_ms = clock_ms() + ms;
+
+	while (clock_ms() < until_ms) {
+		ck_assert(!client_has_input(fd));
+		await_pause();
+	}
+}
+
+START_TEST(an_empty_line_begins_no_request)
+{
+	struct server *srv = server_start("workers = 1;",
+	    WEB("echo", "read_timeout = 0.2;"));
+	int fd = client_connect(WEB_PORT);
+
+	/* In one piece with what it follows, alone, and in two pieces. */
+	ask(fd, GET N N, 200, "", false);
+	expect_silence(fd, 500);
+	ask(fd, POST "Content-Length: 1" N N "x", 200, "x", false);
+	client_send_text(fd, N);
+	expect_silence(fd, 500);
+	ask(fd, GET N, 200, "", false);
+	client_send_text(fd, "\r");
+	client_send_text(fd, "\n");
+	expect_silence(fd, 500);
+	/* The second one is one too many, whenever it comes. */
+	client_send_text(fd, N);
+	expect_reply(fd, 400, NULL, true);
+	client_expect_eof(fd);
+	close(fd);
+	server_end(srv);
+}
+END_TEST
+
 START_TEST(the_reply_to_head_has_a_length_and_no_body)
 {
 	struct server *srv = server_start("workers = 1;", WEB("echo", ""));
@@ -378,8 +415,9 @@ start_module(const char *more)
 	return (start_with(handler, ""));
 }
 
+/* A command, and keys of its listener. */
 static struct server *
-start_command(const char *args, const char *more)
+start_command_with(const char *args, const char *more, const char *listener)
 {
 	char handler[2048];
 
@@ -387,7 +425,13 @@ start_command(const char *args, const char *more)
 	    "processes = 1; command = [ \"python3\", "
 	    "\"%s/tests/command_misbehave.py\", %s ]; %s",
 	    place("TOP_SRCDIR"), args, more);
-	return (start_with(handler, ""));
+	return (start_with(handler, listener));
+}
+
+static struct server *
+start_command(const char *args, const char *more)
+{
+	return (start_command_with(args, more, ""));
 }
 
 /* POST a text with two occurrences of a field that handlers see. */
@@ -577,6 +621,28 @@ START_TEST(the_last_request_is_answered_by_a_slow_handler_too)
 }
 END_TEST
 
+START_TEST(an_empty_line_behind_a_slow_request_does_not_cut_it)
+{
+	struct server *srv = start_command_with("\"sleep\", \"600\"", "",
+	    "read_timeout = 0.2;");
+	int fd = client_connect(WEB_PORT);
+
+	ask(fd, GET N N, 200, "", false);
+	client_send_text(fd, GET N);
+	expect_silence(fd, 50);
+	client_send_text(fd, N);
+	expect_reply(fd, 200, "", false);
+	/* The reply is the last one of a drain all the same. */
+	client_send_text(fd, GET N N);
+	server_signal(srv, SIGTERM);
+	expect_reply(fd, 200, "", true);
+	client_expect_eof(fd);
+	close(fd);
+	server_await_exit(srv, 0);
+	server_end(srv);
+}
+END_TEST
+
 START_TEST(a_drain_waits_for_slow_handlers_and_says_close)
 {
 	struct server *srv = start_command("\"sleep\", \"300\"", "");
@@ -739,7 +805,7 @@ START_TEST(a_drain_says_close_in_the_last_reply)
 	expect_reply(fd, 200, "", true);
 	client_expect_eof(fd);
 	close(fd);
-	ask(other, GET N, 200, "", true);
+	ask(other, GET N N, 200, "", true);
 	client_expect_eof(other);
 	close(other);
 	server_await_exit(srv, 0);
@@ -770,6 +836,7 @@ RUN_TESTS("server_http",
     max_requests_ends_a_connection_and_says_so,
     a_request_that_no_route_fits_is_one_of_max_requests,
     a_client_that_asks_first_is_told_to_go_on,
+    an_empty_line_begins_no_request,
     the_reply_to_head_has_a_length_and_no_body,
     a_reply_has_the_id_of_its_request,
     a_refusal_has_an_id_if_there_was_a_header,
@@ -783,6 +850,7 @@ RUN_TESTS("server_http",
     a_full_queue_has_its_clients_told_503,
     requests_that_wait_for_room_are_all_answered,
     the_last_request_is_answered_by_a_slow_handler_too,
+    an_empty_line_behind_a_slow_request_does_not_cut_it,
     a_drain_waits_for_slow_handlers_and_says_close,
     an_early_reply_reaches_a_client_that_is_still_sending,
     a_client_over_the_limit_is_answered_503,

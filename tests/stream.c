@@ -159,10 +159,22 @@ parse_one(struct stream *stream, uint8_t *bytes, size_t len)
 	must(is_within(message.payload, message.len, bytes, message.consumed));
 	note_exchange(stream, message.http);
 	found_add(&stream->found, message.payload, message.len);
-	stream->found.consumed += message.consumed;
+	stream->found.consumed += stream->skipped + message.consumed;
+	stream->skipped = 0;
 	stream->progress = (struct proto_progress){ .scanned = 0 };
 	stream->found.verdict = PROTO_MORE;
 	return (message.consumed);
+}
+
+/* Skip what belongs to no message.  Returns the number of bytes. */
+static size_t
+skip(struct stream *stream, const uint8_t *bytes, size_t len)
+{
+	size_t n = proto_skip(stream->proto, bytes, len, &stream->progress);
+
+	must(n <= len);
+	stream->skipped += n;
+	return (n);
 }
 
 /* Bytes of a size of their own, so that a sanitizer sees who reads beyond. */
@@ -189,9 +201,12 @@ stream_feed(struct stream *stream, const uint8_t *bytes, size_t len)
 		return;
 	input = join(stream->kept, stream->kept_len, bytes, len);
 	len += stream->kept_len;
-	while (used < len && !stream->found.close &&
-	    (more = parse_one(stream, input + used, len - used)) > 0)
+	do {
+		used += skip(stream, input + used, len - used);
+		more = used == len ? 0 :
+		    parse_one(stream, input + used, len - used);
 		used += more;
+	} while (more > 0 && !stream->found.close);
 	free(stream->kept);
 	stream->kept_len = len - used;
 	stream->kept = join(NULL, 0, input + used, stream->kept_len);

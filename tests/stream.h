@@ -36,6 +36,7 @@ struct stream {
 	uint8_t *kept;			/* the unfinished message */
 	size_t kept_len;
 	struct proto_progress progress;
+	size_t skipped;			/* before it */
 	struct found found;
 };
 

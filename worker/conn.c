@@ -762,6 +762,16 @@ take_message(struct conn *conn, const struct proto_message *message,
 	return (answered);
 }
 
+/* Skip what belongs to no message, from a place in the input on.  Returns where
+ * the next one begins. */
+static size_t
+skip_from(const struct conn *conn, const struct input *input, size_t at,
+    struct proto_progress *progress)
+{
+	return (at + proto_skip(conn->listener->proto, input->bytes + at,
+	    input->len - at, progress));
+}
+
 /*
  * Handle the whole messages at the head of the input, up to one that has to
  * wait or ends the connection.  Returns the number of bytes used up, or -1 with
@@ -778,8 +788,9 @@ handle_messages(struct conn *conn, struct input *input)
 		.http = listener->proto->has_exchange ? &http : NULL,
 	};
 	enum proto_verdict verdict;
+	struct proto_progress next;
 	enum answered answered;
-	size_t used = 0;
+	size_t used = skip_from(conn, input, 0, &input->progress), end;
 
 	while (used < input->len && may_handle(conn)) {
 		verdict = listener->proto->parse(input->bytes + used,
@@ -797,14 +808,16 @@ handle_messages(struct conn *conn, struct input *input)
 				return (-1);
 			break;
 		}
+		next = (struct proto_progress){ .scanned = 0 };
+		end = skip_from(conn, input, used + found.consumed, &next);
 		answered = take_message(conn, &found, verdict,
-		    used + found.consumed < input->len);
+		    end < input->len);
 		if (answered == ANSWER_FAILED)
 			return (-1);
 		if (answered == ANSWER_LATER)
 			break;
-		input->progress = (struct proto_progress){ .scanned = 0 };
-		used += found.consumed;
+		input->progress = next;
+		used = end;
 	}
 	return ((ssize_t)used);
 }
@@ -835,6 +848,7 @@ handle_input(struct conn *conn, struct input *input)
 
 	if ((used = handle_messages(conn, input)) == -1)
 		return (-1);
+	conn->past_empty_line = input->progress.past_empty_line;
 	is_timed_anew = input->progress.is_timed_anew;
 	input->progress.is_timed_anew = false;
 	left = input->len - (size_t)used;
@@ -893,7 +907,10 @@ read_input(struct conn *conn, struct input *input)
 	bool in_scratch = in == NULL || fits_scratch(conn);
 	ssize_t n;
 
-	*input = (struct input){ .bytes = worker->scratch };
+	*input = (struct input){
+		.bytes = worker->scratch,
+		.progress = { .past_empty_line = conn->past_empty_line },
+	};
 	if (in != NULL)
 		input->progress = conn->pending->progress;
 	if (in != NULL && in_scratch)

@@ -179,42 +179,23 @@ skip_plain(const uint8_t *bytes, size_t at, size_t len,
 	return (at);
 }
 
-/* An empty line before the request, which some clients send, is not its. */
-static size_t
-skip_empty_line(const uint8_t *bytes, size_t len)
-{
-	if (len > 0 && bytes[0] == '\r')
-		return (len > 1 && bytes[1] == '\n' ? 2 : 1);
-	return (0);
-}
-
 size_t
 http_head_find(const uint8_t *bytes, size_t len, const struct conf_http *conf,
     size_t *scanned, unsigned *status)
 {
-	size_t skip = skip_empty_line(bytes, len), at = *scanned;
-	bool is_first_line;
+	size_t at = *scanned;
+	bool is_first_line = memchr(bytes, '\n', at) == NULL;
 
 	*status = 0;
-	if (skip == 1) {
-		*status = len > 1 ? HTTP_400 : 0;
-		return (0);
-	}
-	if (at < skip)
-		at = skip;
-	bytes += skip;
-	len -= skip;
-	at -= skip;
-	is_first_line = memchr(bytes, '\n', at) == NULL;
 	while (*status == 0 && at < len) {
 		*status = check_byte(bytes, at, conf, &is_first_line);
 		at++;
 		if (*status == 0 && at >= 4 && bytes[at - 1] == '\n' &&
 		    memcmp(bytes + at - 4, "\r\n\r\n", 4) == 0)
-			return (skip + at);
+			return (at);
 		at = skip_plain(bytes, at, len, conf, is_first_line);
 	}
-	*scanned = skip + at;
+	*scanned = at;
 	return (0);
 }
 
@@ -708,15 +689,13 @@ unsigned
 http_head_parse(struct http_head *head, const uint8_t *bytes, size_t len,
     const struct conf_http *conf)
 {
-	size_t skip = skip_empty_line(bytes, len);
 	struct reading reading;
 	llhttp_errno_t error;
 	unsigned status;
 
 	begin(&reading, head, conf);
-	read_line(head, bytes + skip);
-	error = llhttp_execute(&reading.parser, (const char *)bytes + skip,
-	    len - skip);
+	read_line(head, bytes);
+	error = llhttp_execute(&reading.parser, (const char *)bytes, len);
 	if (is_unknown_method(&reading.parser, error))
 		status = HTTP_501;
 	else if (error != HPE_PAUSED)

@@ -58,6 +58,7 @@ struct proto_progress {
 				   the rest was set */
 	uint8_t phase;		/* enum http_phase */
 	bool told_continue : 1;	/* the peer has had a word */
+	bool past_empty_line : 1; /* one before the message has been skipped */
 	bool is_timed_anew : 1;	/* the rest may take read_timeout from now on;
 				   who reads this sets it false */
 };
@@ -94,6 +95,12 @@ struct proto {
 	    const struct conf_listener *, struct proto_progress *,
 	    struct proto_message *);
 
+	/* How many bytes at the head belong to no message, and are not to be
+	 * shown to parse().  They are no beginning of one, so nobody waits for
+	 * its rest.  NULL: none ever. */
+	size_t (*skip)(const uint8_t *bytes, size_t len,
+	    struct proto_progress *);
+
 	/* Whether parse() can go on from a progress that another worker had
 	 * come to with so many bytes, all of which it had scanned at most.
 	 * NULL: from any. */
@@ -129,6 +136,10 @@ extern const struct proto proto_http;
 extern const struct proto proto_line;
 
 const struct proto *proto_find(enum conf_protocol);
+
+/* What is to be skipped before the next call of parse(). */
+size_t proto_skip(const struct proto *, const uint8_t *bytes, size_t len,
+    struct proto_progress *);
 
 /* Whether what another worker says of an unfinished message can be so. */
 bool proto_can_resume(const struct proto *, const struct proto_progress *,

@@ -144,6 +144,19 @@ give(const uint8_t *bytes, const struct proto_progress *progress,
 	    PROTO_ANSWERED);
 }
 
+/* An empty line before a request, which some clients send behind a body, is not
+ * its.  Of a second one, the request line is what is wrong. */
+static size_t
+skip(const uint8_t *bytes, size_t len, struct proto_progress *progress)
+{
+	if (progress->phase != HTTP_PHASE_HEADER || progress->scanned > 1 ||
+	    progress->past_empty_line || len < 2 ||
+	    memcmp(bytes, "\r\n", 2) != 0)
+		return (0);
+	*progress = (struct proto_progress){ .past_empty_line = true };
+	return (2);
+}
+
 static enum proto_verdict
 parse(uint8_t *bytes, size_t len, const struct conf_listener *conf,
     struct proto_progress *progress, struct proto_message *message)
@@ -391,6 +404,7 @@ frame(struct proto_framing *framing, size_t payload_len,
 const struct proto proto_http = {
 	.name = "http",
 	.parse = parse,
+	.skip = skip,
 	.can_resume = can_resume,
 	.frame = frame,
 	.explain = explain,
