@@ -337,6 +337,12 @@ const struct http_row http_table[] = {
 	BAD(417, POST "Expect: x" N "Content-Length: 2" N N),
 	BAD(417, POST "Expect:" N "Content-Length: 2" N N),
 	BAD(417, GET H "Expect: 200-ok" N N),
+	BAD(417, POST "Expect: x" N "Expect: 100-continue" N
+	    "Content-Length: 2" N N),
+	BAD(417, POST "Expect: 100-continue" N "Expect: x" N
+	    "Content-Length: 2" N N),
+	GOOD(POST "Expect: 100-continue" N "Expect: 100-continue" N
+	    "Content-Length: 2" N N "ab", "ab"),
 	BAD(413, POST "Expect: 100-continue" N "Content-Length: 65" N N),
 
 	/* Requests inside of others. */

@@ -220,6 +220,7 @@ struct reading {
 	bool says_close;
 	bool says_keep_alive;
 	bool has_expect;
+	bool expects_more;		/* than we know of */
 };
 
 static int
@@ -350,7 +351,7 @@ static void
 read_expect(struct reading *reading, struct http_slice value)
 {
 	reading->has_expect = true;
-	reading->head->expects = http_slice_is(value, "100-continue");
+	reading->expects_more |= !http_slice_is(value, "100-continue");
 }
 
 /* There is to be one: W3C Trace Context, 4.3. */
@@ -619,13 +620,10 @@ check_fields(const struct reading *reading)
 static unsigned
 check_expectation(struct reading *reading)
 {
-	struct http_head *head = reading->head;
-
-	if (head->exchange.is_10)
-		head->expects = false;
-	else if (reading->has_expect && !head->expects)
-		return (HTTP_417);
-	return (0);
+	if (reading->head->exchange.is_10)
+		return (0);
+	reading->head->expects = reading->has_expect;
+	return (reading->expects_more ? HTTP_417 : 0);
 }
 
 /* Requests that nobody here could do: the others are the handlers' matter. */
