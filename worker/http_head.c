@@ -378,6 +378,14 @@ read_request_id(struct reading *reading, struct http_slice value)
 	id[value.len] = '\0';
 }
 
+/* Whether it is a host, with a port or without. */
+static bool
+is_authority(struct http_slice slice)
+{
+	return (slice.len > 0 && *slice.bytes != ':' &&
+	    all_are(slice.bytes, slice.len, IS_HOST));
+}
+
 /* The fields that this server itself has to know. */
 static int
 read_known(struct reading *reading, struct http_slice name,
@@ -388,8 +396,8 @@ read_known(struct reading *reading, struct http_slice name,
 		if (!http_slice_is(name, "host"))
 			break;
 		reading->nhosts++;
-		reading->is_host_good = all_are(value.bytes, value.len,
-		    IS_HOST);
+		/* Where there is no host to name, it is to be empty. */
+		reading->is_host_good = value.len == 0 || is_authority(value);
 		break;
 	case 6:
 		if (http_slice_is(name, "accept"))
@@ -538,7 +546,7 @@ skip_authority(struct http_slice *rest)
 	while (len < rest->len && rest->bytes[len] != '/' &&
 	    rest->bytes[len] != '?')
 		len++;
-	if (len == 0 || !all_are(rest->bytes, len, IS_HOST))
+	if (!is_authority((struct http_slice){ rest->bytes, len }))
 		return (false);
 	rest->bytes += len;
 	rest->len -= len;
