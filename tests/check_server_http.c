@@ -179,19 +179,19 @@ expect_silence(int fd, uint64_t ms)
 START_TEST(an_empty_line_begins_no_request)
 {
 	struct server *srv = server_start("workers = 1;",
-	    WEB("echo", "read_timeout = 0.2;"));
+	    WEB("echo", "read_timeout = 0.4;"));
 	int fd = client_connect(WEB_PORT);
 
 	/* In one piece with what it follows, alone, and in two pieces. */
 	ask(fd, GET N N, 200, "", false);
-	expect_silence(fd, 500);
+	expect_silence(fd, 700);
 	ask(fd, POST "Content-Length: 1" N N "x", 200, "x", false);
 	client_send_text(fd, N);
-	expect_silence(fd, 500);
+	expect_silence(fd, 700);
 	ask(fd, GET N, 200, "", false);
 	client_send_text(fd, "\r");
 	client_send_text(fd, "\n");
-	expect_silence(fd, 500);
+	expect_silence(fd, 700);
 	/* The second one is one too many, whenever it comes. */
 	client_send_text(fd, N);
 	expect_reply(fd, 400, NULL, true);
@@ -623,8 +623,8 @@ END_TEST
 
 START_TEST(an_empty_line_behind_a_slow_request_does_not_cut_it)
 {
-	struct server *srv = start_command_with("\"sleep\", \"600\"", "",
-	    "read_timeout = 0.2;");
+	struct server *srv = start_command_with("\"sleep\", \"900\"", "",
+	    "read_timeout = 0.4;");
 	int fd = client_connect(WEB_PORT);
 
 	ask(fd, GET N N, 200, "", false);
@@ -639,6 +639,31 @@ START_TEST(an_empty_line_behind_a_slow_request_does_not_cut_it)
 	client_expect_eof(fd);
 	close(fd);
 	server_await_exit(srv, 0);
+	server_end(srv);
+}
+END_TEST
+
+START_TEST(a_client_whose_word_has_to_wait_is_not_late)
+{
+	struct server *srv = start_command_with("\"sleep\", \"900\"", "",
+	    "read_timeout = 0.4;");
+	int fd = client_connect(WEB_PORT);
+
+	client_send_text(fd, GET N);
+	client_send_text(fd, POST "Expect: 100-continue" N
+	    "Content-Length: 2" N N);
+	expect_reply(fd, 200, "", false);
+	client_expect_text(fd, "HTTP/1.1 100 Continue" N N);
+	ask(fd, "ab", 200, "ab", false);
+	/* But it is when it has had it, and does not go on. */
+	client_send_text(fd, GET N POST "Expect: 100-continue" N
+	    "Content-Length: 2" N N);
+	expect_reply(fd, 200, "", false);
+	client_expect_text(fd, "HTTP/1.1 100 Continue" N N);
+	client_send_text(fd, "a");
+	expect_reply(fd, 408, NULL, true);
+	client_expect_eof(fd);
+	close(fd);
 	server_end(srv);
 }
 END_TEST
@@ -851,6 +876,7 @@ RUN_TESTS("server_http",
     requests_that_wait_for_room_are_all_answered,
     the_last_request_is_answered_by_a_slow_handler_too,
     an_empty_line_behind_a_slow_request_does_not_cut_it,
+    a_client_whose_word_has_to_wait_is_not_late,
     a_drain_waits_for_slow_handlers_and_says_close,
     an_early_reply_reaches_a_client_that_is_still_sending,
     a_client_over_the_limit_is_answered_503,

@@ -387,18 +387,33 @@ begin_waiting(struct conn *conn)
 	return (CONN_WAIT);
 }
 
-/* What the connection waits for from its peer. */
+/* Whether the word that the peer waits for, before it sends the rest of its
+ * message, still waits itself for the replies before it. */
+static bool
+owes_continue(const struct conn *conn)
+{
+	const struct http_exchange *exchange;
+
+	if (!in_mid_message(conn) || !awaits(conn))
+		return (false);
+	exchange = http_exchange_of(TAILQ_LAST(&conn->pending->requests,
+	    request_list));
+	return (exchange != NULL && exchange->status == HTTP_CONTINUE);
+}
+
+/* What the connection waits for, when it is not to be written to. */
+static enum deadline_kind
+reading_deadline(const struct conn *conn)
+{
+	if (in_mid_message(conn) && !owes_continue(conn))
+		return (DEADLINE_READ);
+	return (awaits(conn) ? DEADLINE_REPLY : DEADLINE_IDLE);
+}
+
 static void
 set_reading_deadline(struct conn *conn)
 {
-	uint64_t now_ms = conn_worker(conn)->now_ms;
-
-	if (in_mid_message(conn))
-		deadline_set(conn, DEADLINE_READ, now_ms);
-	else if (awaits(conn))
-		deadline_set(conn, DEADLINE_REPLY, now_ms);
-	else
-		deadline_set(conn, DEADLINE_IDLE, now_ms);
+	deadline_set(conn, reading_deadline(conn), conn_worker(conn)->now_ms);
 }
 
 /* One whose peer always has more to say would never come to rest: it reads no
@@ -1371,20 +1386,11 @@ readmit_requests(struct conn *conn)
 	finish_done(conn);
 }
 
-static enum deadline_kind
-deadline_of(const struct conn *conn)
-{
-	if (conn_owes(conn))
-		return (DEADLINE_WRITE);
-	if (in_mid_message(conn))
-		return (DEADLINE_READ);
-	return (awaits(conn) ? DEADLINE_REPLY : DEADLINE_IDLE);
-}
-
 static enum conn_next
 wake(struct conn *conn, enum deadline_kind was, uint64_t since_ms)
 {
-	enum deadline_kind kind = deadline_of(conn);
+	enum deadline_kind kind = conn_owes(conn) ? DEADLINE_WRITE :
+	    reading_deadline(conn);
 
 	if (watch(conn, conn_owes(conn) ? EV_WRITE : EV_READ) == -1) {
 		errno = ENOMEM;
