@@ -26,7 +26,7 @@
 #include "worker/proto.h"
 
 #ifndef HANDOVER_VERSION
-#define HANDOVER_VERSION 3
+#define HANDOVER_VERSION 4
 #endif
 
 enum {
