@@ -4,6 +4,7 @@
 #include <sys/wait.h>
 
 #include <errno.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -74,6 +75,19 @@ child_tell(struct child *child, enum ctl_type type, const void *payload, int fd)
 	/* Of one that has died we hear soon enough. */
 	if (errno != EPIPE && errno != ECONNRESET)
 		child_disown(child, strerror(errno));
+}
+
+void
+child_hint(struct child *child, enum ctl_type type, const void *payload)
+{
+	struct pollfd room = { .events = POLLOUT };
+
+	if (child->channel == NULL)
+		return;
+	room.fd = channel_fd(child->channel);
+	/* So it polls while no more than a quarter of it is full. */
+	if (poll(&room, 1, 0) == 1 && (room.revents & POLLOUT) != 0)
+		child_tell(child, type, payload, -1);
 }
 
 /*

@@ -138,17 +138,19 @@ disown(struct monitor_child *monitor, const char *why)
 	kill_it(monitor);
 }
 
-/* Which worker has the connection, they know themselves. */
+/* Which worker has the connection, they know themselves.  Orders come as fast as
+ * an operator's script makes them; a worker that is slow is not to die of
+ * them. */
 static void
 ask_workers(struct master *master, const struct ctl_conn *order)
 {
 	struct child *child;
 
-	LOG(INFO, CLOSE_ORDERED, F_U64("conn", order->id));
+	LOG_CLIENT(INFO, CLOSE_ORDERED, F_U64("conn", order->id));
 	TAILQ_FOREACH(child, &master->children, link)
 		if (child->state == CHILD_SERVING ||
 		    child->state == CHILD_DRAINING)
-			child_tell(child, CTL_CLOSE, order, -1);
+			child_hint(child, CTL_CLOSE, order);
 }
 
 static void

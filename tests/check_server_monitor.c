@@ -677,6 +677,46 @@ START_TEST(a_connection_is_closed_by_order_on_the_unix_socket_alone)
 }
 END_TEST
 
+START_TEST(orders_to_close_harm_no_worker_that_is_slow)
+{
+	enum { ORDERS = 1000 };
+	struct server *srv = server_start("workers = 1;\n"
+	    "watchdog_timeout = 0;\n" MONITOR, FRAMES(""));
+	int fd = client_connect(FRAME_PORT);
+	pid_t worker = server_worker(srv, 0);
+	struct json_value *whole;
+	struct reply reply;
+	char order[64];
+
+	client_echo(fd, "hello");
+	reply = ask("GET /connections");
+	whole = json_read(reply.body, strlen(reply.body));
+	snprintf(order, sizeof(order), "POST /connections/%s/close",
+	    json_text(json_get(json_get(whole, "connections")->first, "id")));
+	json_free(whole);
+	reply_free(&reply);
+	ck_assert_int_eq(kill(worker, SIGSTOP), 0);
+	for (int i = 0; i < ORDERS; i++) {
+		reply = ask_on_path(srv, order);
+		ck_assert_int_eq(reply.code, 202);
+		reply_free(&reply);
+	}
+	/* What may not get lost still finds room. */
+	server_signal(srv, SIGUSR1);
+	server_expect(srv, "event=reopen");
+	ck_assert_int_eq(kill(worker, SIGCONT), 0);
+	client_expect_eof(fd);
+	close(fd);
+	fd = client_connect(FRAME_PORT);
+	client_echo(fd, "hello");
+	close(fd);
+	ck_assert_int_eq(server_worker(srv, 0), worker);
+	ck_assert_uint_eq(server_count(srv, "event=worker_disowned"), 0);
+	ck_assert_uint_lt(server_count(srv, "event=close_ordered"), ORDERS);
+	server_end(srv);
+}
+END_TEST
+
 /*
  * Abuse.
  */
@@ -892,6 +932,7 @@ RUN_TESTS("server: monitor",
     a_default_address_that_is_taken_costs_the_monitor_alone,
     without_its_master_a_monitor_ends,
     a_connection_is_closed_by_order_on_the_unix_socket_alone,
+    orders_to_close_harm_no_worker_that_is_slow,
     garbage_is_refused_and_harms_nobody,
     clients_that_say_nothing_keep_nobody_out,
     a_client_that_drips_is_let_go,
