@@ -130,13 +130,20 @@ const struct family worker_families[] = {
 };
 
 /*
- * Sums.  The structs consist of uint64_t alone.
+ * Sums.  The structs consist of uint64_t alone.  What is summed up may rise
+ * meanwhile: each word is read once.
  */
 
 _Static_assert(sizeof(struct counters_listener) % sizeof(uint64_t) == 0 &&
     sizeof(struct counters_handler) % sizeof(uint64_t) == 0 &&
     sizeof(struct counters_worker) % sizeof(uint64_t) == 0,
     "counters are words");
+
+enum {
+	WORDS_MAX = sizeof(union { struct counters_listener listener;
+	    struct counters_handler handler; struct counters_worker worker; }) /
+	    sizeof(uint64_t),
+};
 
 void
 families_add(void *sum, const void *from, size_t size)
@@ -152,14 +159,15 @@ void
 families_fold(const struct family *families, void *sum, const void *from,
     size_t size)
 {
-	uint64_t *to, most, value;
+	uint64_t words[WORDS_MAX] = { 0 }, *to, most, value;
 
-	families_add(sum, from, size);
+	families_add(words, from, size);
+	families_add(sum, words, size);
 	for (; families->member != NULL; families++) {
 		if (families->kind != FAMILY_PEAK)
 			continue;
 		to = (uint64_t *)(void *)((char *)sum + families->offset);
-		value = counter_get(family_value(families, from));
+		value = *family_value(families, words);
 		most = *to - value;
 		*to = most > value ? most : value;
 	}

@@ -312,7 +312,7 @@ put_workers(const struct text *text)
 			continue;
 		fprintf(text->out, "penstock_worker_age_seconds"
 		    "{slot=\"%u\"} ", i);
-		put_seconds(text->out, (view->now_ms - worker->born_ms) * 1000);
+		put_seconds(text->out, view_us_since(view, worker->born_ms));
 	}
 }
 
@@ -466,16 +466,14 @@ static void
 put_silence(const struct text *text)
 {
 	const struct view *view = text->view;
-	uint64_t beat_ms;
 
 	head(text, "penstock_worker_silence_seconds", "gauge",
 	    "Since the event loop of the slot has turned.");
 	for (unsigned i = 0; i < view->now.slots; i++) {
-		beat_ms = view->worker[i].beat_ms;
 		fprintf(text->out, "penstock_worker_silence_seconds"
 		    "{slot=\"%u\"} ", i);
-		put_seconds(text->out, beat_ms > view->now_ms ? 0 :
-		    (view->now_ms - beat_ms) * 1000);
+		put_seconds(text->out,
+		    view_us_since(view, view->worker[i].beat_ms));
 	}
 }
 

@@ -113,7 +113,6 @@ put_slot(struct json *json, const struct view *view, unsigned slot)
 	const struct status_process *worker = view_worker(view, slot);
 	const struct status_counts *counts =
 	    &view->heritage->status.map->counts;
-	uint64_t beat_ms = view->worker[slot].beat_ms;
 
 	json_open(json, NULL, '{');
 	json_number(json, "slot", slot);
@@ -122,9 +121,9 @@ put_slot(struct json *json, const struct view *view, unsigned slot)
 	json_number(json, "generation",
 	    worker != NULL ? worker->generation : 0);
 	json_seconds(json, "age_seconds", worker != NULL ?
-	    (view->now_ms - worker->born_ms) * 1000 : 0);
-	json_seconds(json, "silence_seconds", beat_ms > view->now_ms ? 0 :
-	    (view->now_ms - beat_ms) * 1000);
+	    view_us_since(view, worker->born_ms) : 0);
+	json_seconds(json, "silence_seconds",
+	    view_us_since(view, view->worker[slot].beat_ms));
 	json_open(json, "restarts", '{');
 	for (uint32_t i = 0; i < STATUS_CAUSES; i++)
 		json_number(json, status_cause_name(i),

@@ -10,6 +10,8 @@
 #include <arpa/inet.h>
 #include <check.h>
 #include <inttypes.h>
+#include <pthread.h>
+#include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -17,6 +19,7 @@
 
 #include "common/clock.h"
 #include "monitor/connections.h"
+#include "monitor/families.h"
 #include "monitor/metrics.h"
 #include "monitor/status_page.h"
 #include "monitor/view.h"
@@ -220,6 +223,71 @@ START_TEST(peaks_are_the_highest_of_a_slot_and_added_up_over_slots)
 	block_of(1, 0)->worker.lag_peak_us = 250000;
 	block_of(1, 1)->worker.lag_peak_us = 1500000;
 	expect_value("penstock_worker_loop_lag_peak_seconds{slot=\"1\"}", 1.5);
+	end();
+}
+END_TEST
+
+static bool enough;
+
+static void *
+raise_peak(void *arg)
+{
+	uint64_t *peak = arg;
+
+	while (!__atomic_load_n(&enough, __ATOMIC_RELAXED))
+		counter_add(peak, 1);
+	return (NULL);
+}
+
+START_TEST(a_peak_that_rises_while_it_is_read_is_told_once)
+{
+	struct counters_listener *live, sum;
+	uint64_t *peak;
+	pthread_t riser;
+
+	start();
+	live = &block_of(0, 0)->listener[LINES];
+	peak = &live->peak;
+	ck_assert_int_eq(pthread_create(&riser, NULL, raise_peak, peak), 0);
+	while (counter_get(peak) == 0)
+		sched_yield();
+	for (int i = 0; i < 1000000; i++) {
+		sum = (struct counters_listener){ .active = 0 };
+		families_fold(listener_families, &sum, live, sizeof(sum));
+		ck_assert_uint_le(sum.peak, counter_get(peak));
+	}
+	__atomic_store_n(&enough, true, __ATOMIC_RELAXED);
+	ck_assert_int_eq(pthread_join(riser, NULL), 0);
+	end();
+}
+END_TEST
+
+START_TEST(what_came_after_the_look_is_of_no_age)
+{
+	struct status_now now;
+	struct view *view;
+	struct json_value *page;
+	char *text;
+	size_t size;
+	FILE *out;
+
+	start();
+	block_of(0, 0)->worker.beat_ms = clock_ms() + 60000;
+	ck_assert(status_get_now(&heritage.status, &now));
+	now.process[0].born_ms = clock_ms() + 60000;
+	status_set_now(&heritage.status, &now);
+	expect_value("penstock_worker_age_seconds{slot=\"0\"}", 0);
+	expect_value("penstock_worker_silence_seconds{slot=\"0\"}", 0);
+	ck_assert_ptr_nonnull(view = view_new(&heritage));
+	out = open_memstream(&text, &size);
+	status_page_print(out, view);
+	fclose(out);
+	ck_assert_ptr_nonnull(page = json_read(text, size));
+	ck_assert(json_double(json_get(json_get(page, "slots")->first,
+	    "age_seconds")) == 0);
+	json_free(page);
+	free(text);
+	free(view);
 	end();
 }
 END_TEST
@@ -721,6 +789,8 @@ RUN_TESTS("metrics",
     the_check_of_the_text_finds_mistakes,
     counters_are_summed_up_over_slots_and_blocks,
     peaks_are_the_highest_of_a_slot_and_added_up_over_slots,
+    a_peak_that_rises_while_it_is_read_is_told_once,
+    what_came_after_the_look_is_of_no_age,
     a_histogram_counts_what_is_not_above_each_bound,
     what_was_never_used_is_not_looked_at,
     handlers_on_the_loop_are_not_told_of,
