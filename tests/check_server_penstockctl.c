@@ -281,34 +281,150 @@ run(const char *program, const char *argument)
 	_exit(127);
 }
 
-/* A monitor that lies: "penstockctl stop" is not to end whatever it names. */
+/* A monitor that lies: it answers with what the file "answer" has, and from the
+ * second time on with what "later" has, if that is there. */
+static pid_t
+start_liar(struct server *srv, const char *answer, const char *later)
+{
+	char script[1024];
+	pid_t liar;
+
+	snprintf(script, sizeof(script), "import os, socket\n"
+	    "d = '%s/'\n"
+	    "s = socket.socket(socket.AF_UNIX)\n"
+	    "s.bind(d + 'binding')\n"
+	    "s.listen()\n"
+	    "os.rename(d + 'binding', d + 'liar')\n"
+	    "name = 'answer'\n"
+	    "while True:\n"
+	    "  c = s.accept()[0]\n"
+	    "  c.recv(9999)\n"
+	    "  c.sendall(open(d + name, 'rb').read())\n"
+	    "  c.close()\n"
+	    "  if os.path.exists(d + 'later'): name = 'later'\n", srv->dir);
+	server_write(srv, "answer", answer);
+	if (later != NULL)
+		server_write(srv, "later", later);
+	server_write(srv, "liar.py", script);
+	liar = run("python3", server_path(srv, "liar.py"));
+	await(server_has_file(srv, "liar"));
+	return (liar);
+}
+
+static void
+end_process(pid_t pid)
+{
+	kill(pid, SIGKILL);
+	waitpid(pid, NULL, 0);
+}
+
+static void
+expect_of_liar(const struct server *srv, const char *arguments, int status,
+    const char *words)
+{
+	char line[256];
+
+	snprintf(line, sizeof(line), "-a unix:%s/liar %s", srv->dir,
+	    arguments);
+	expect(srv, line, status, words);
+}
+
+#define OK "HTTP/1.1 200 OK\r\n"
+
+/* "penstockctl stop" is not to end whatever it names. */
 START_TEST(no_process_but_a_master_is_signalled)
 {
 	struct server *srv = server_start("workers = 1;\n" MONITOR,
 	    FRAMES(""));
-	char script[1024], order[256];
 	pid_t victim = run("sleep", "1000"), liar;
+	char answer[256];
 
-	snprintf(script, sizeof(script), "import socket\n"
-	    "s = socket.socket(socket.AF_UNIX)\n"
-	    "s.bind('%s/liar')\n"
-	    "s.listen()\n"
-	    "while True:\n"
-	    "  c = s.accept()[0]\n"
-	    "  c.recv(9999)\n"
-	    "  c.sendall(b'HTTP/1.1 200 OK\\r\\n\\r\\n{\"server\":"
-	    "{\"pid\":%d}}')\n"
-	    "  c.close()\n", srv->dir, (int)victim);
-	server_write(srv, "liar.py", script);
-	liar = run("python3", server_path(srv, "liar.py"));
-	await(server_has_file(srv, "liar"));
-	snprintf(order, sizeof(order), "-a unix:%s/liar stop", srv->dir);
-	await(ctl(srv, order) == 4 && strstr(said, "names no master"));
+	snprintf(answer, sizeof(answer), OK "\r\n{\"server\":{\"pid\":%d}}",
+	    (int)victim);
+	liar = start_liar(srv, answer, NULL);
+	expect_of_liar(srv, "stop", 4, "names no master");
 	ck_assert_int_eq(waitpid(victim, NULL, WNOHANG), 0);
-	kill(liar, SIGKILL);
-	kill(victim, SIGKILL);
-	waitpid(liar, NULL, 0);
-	waitpid(victim, NULL, 0);
+	end_process(liar);
+	end_process(victim);
+	server_end(srv);
+}
+END_TEST
+
+static void
+expect_no_controls(void)
+{
+	for (const char *at = said; *at != '\0'; at++) {
+		ck_assert_msg((unsigned char)*at >= ' ' || *at == '\n',
+		    "%s", said);
+		ck_assert_msg(*at != 0x7f, "%s", said);
+	}
+	ck_assert_msg(strstr(said, "\xc2\x9b") == NULL, "%s", said);
+	ck_assert_msg(strstr(said, "\x9b!") == NULL, "%s", said);
+}
+
+START_TEST(no_text_of_the_server_s_is_an_order_to_the_terminal)
+{
+#define ODD "\\u001b[2J\\u009b2J\x7f\xc2\x9b\x9b!\\u00e9\xc3\xa9"
+	static const char page[] = OK "\r\n{\"server\":{\"version\":\"" ODD "\","
+	    "\"state\":\"" ODD "\",\"not_ready_for\":\"" ODD "\","
+	    "\"pid\":\"" ODD "\"},\"configuration\":{\"file\":\"" ODD "\","
+	    "\"hash\":\"" ODD "\"},\"slots\":[{\"slot\":\"" ODD "\","
+	    "\"wanted\":true}],\"listeners\":[{\"name\":\"" ODD "\","
+	    "\"configured\":true}],\"handlers\":[{\"name\":\"" ODD "\"}],"
+	    "\"reports\":[{\"order\":\"" ODD "\",\"why\":\"" ODD "\"}],"
+	    "\"connections\":[{\"peer\":\"" ODD "\"}]}";
+	struct server *srv = server_new();
+	pid_t liar;
+
+	server_configure(srv, MONITOR, FRAMES(""));
+	liar = start_liar(srv, page, NULL);
+	expect_of_liar(srv, "status", 0, "penstock ?[2J?");
+	ck_assert_ptr_nonnull(strstr(said, "!\xc3\xa9\xc3\xa9"));
+	expect_no_controls();
+	expect_of_liar(srv, "connections", 0, "?[2J?");
+	expect_no_controls();
+	expect_of_liar(srv, "-n 1 top", 0, "?[2J?");
+	expect_no_controls();
+	server_write(srv, "answer", "HTTP/1.1 500 No\r\n\r\n"
+	    "\033[2J\x7f\xc2\x9b!\n");
+	expect_of_liar(srv, "status", 1, "/status: ?[2J");
+	expect_no_controls();
+	end_process(liar);
+	server_end(srv);
+}
+END_TEST
+
+START_TEST(an_answer_that_is_cut_off_is_none)
+{
+	struct server *srv = server_new();
+	pid_t liar;
+
+	server_configure(srv, MONITOR, FRAMES(""));
+	liar = start_liar(srv, OK "content-length: 3\r\n\r\n{}", NULL);
+	expect_of_liar(srv, "-j status", 4, "no server answers");
+	server_write(srv, "answer", OK "Content-Length: -2\r\n\r\n{}");
+	expect_of_liar(srv, "-j status", 4, "no server answers");
+	server_write(srv, "answer", OK "Content-Length: 2\r\n\r\n{}");
+	expect_of_liar(srv, "-j status", 0, "{}");
+	end_process(liar);
+	server_end(srv);
+}
+END_TEST
+
+START_TEST(numbers_that_are_too_large_break_nothing)
+{
+#define PAGE(clock, messages) OK "\r\n{\"clock_seconds\":" clock ","	\
+	"\"slots\":[{\"slot\":0,\"pid\":1,\"wanted\":true,"		\
+	"\"age_seconds\":1e999,\"listeners\":{\"messages_in\":"	\
+	messages "}}],\"reports\":[{\"begun\":99999999999999999999}]}"
+	struct server *srv = server_new();
+	pid_t liar;
+
+	server_configure(srv, MONITOR, FRAMES(""));
+	liar = start_liar(srv, PAGE("1", "1"), PAGE("2", "1e999"));
+	expect_of_liar(srv, "-d 0.1 -n 3 top", 0, "SLOT");
+	expect_of_liar(srv, "status", 0, "SLOT");
+	end_process(liar);
 	server_end(srv);
 }
 END_TEST
@@ -324,4 +440,7 @@ RUN_TESTS("server: penstockctl",
     a_stop_is_awaited,
     connections_are_closed_by_their_id,
     mistakes_are_told,
-    no_process_but_a_master_is_signalled)
+    no_process_but_a_master_is_signalled,
+    no_text_of_the_server_s_is_an_order_to_the_terminal,
+    an_answer_that_is_cut_off_is_none,
+    numbers_that_are_too_large_break_nothing)

@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "common/conf_addr.h"
+#include "tools/printable.h"
 
 static int
 complain(int status, const char *what, const char *why)
@@ -105,11 +106,8 @@ ask(const struct contact *contact, const char *path, struct http_reply *reply,
 static int
 tell_refusal(const char *path, const struct http_reply *reply)
 {
-	size_t len = strcspn(reply->body, "\r\n");
-
-	fprintf(stderr, "penstockctl: %s: %.*s\n", path, (int)len,
-	    reply->body);
-	return (CONTACT_FAILED);
+	reply->body[strcspn(reply->body, "\r\n")] = '\0';
+	return (complain(CONTACT_FAILED, path, printable(reply->body)));
 }
 
 int
@@ -126,6 +124,16 @@ contact_get(const struct contact *contact, const char *path,
 	return (CONTACT_FAILED);
 }
 
+static void
+make_printable(struct json_value *value)
+{
+	for (; value != NULL; value = value->next) {
+		if (value->text != NULL)
+			printable(value->text);
+		make_printable(value->first);
+	}
+}
+
 int
 contact_get_json(const struct contact *contact, const char *path,
     struct json_value **value, bool quiet)
@@ -138,6 +146,8 @@ contact_get_json(const struct contact *contact, const char *path,
 		return (status);
 	*value = json_read(reply.body, reply.len);
 	http_reply_free(&reply);
+	if (*value != NULL && !contact->verbatim)
+		make_printable(*value);
 	if (*value != NULL)
 		return (CONTACT_FINE);
 	return (quiet ? CONTACT_FAILED :

@@ -26,6 +26,7 @@ struct contact {
 	struct conf_address parsed[2];
 	const struct conf_address *addresses;
 	size_t n;
+	bool verbatim;			/* JSON is not for a terminal */
 };
 
 /* Find the monitor by an address, or else by a configuration.  Returns an exit
@@ -36,7 +37,8 @@ void contact_close(struct contact *);
 /* GET a page.  Returns an exit status; what is wrong is told, unless quiet. */
 int contact_get(const struct contact *, const char *path, struct http_reply *,
     bool quiet);
-/* The same of JSON; *value is to be freed. */
+/* The same of JSON; *value is to be freed.  Its strings are printable(), unless
+ * they are wanted verbatim. */
 int contact_get_json(const struct contact *, const char *path,
     struct json_value **value, bool quiet);
 

@@ -5,6 +5,7 @@
 
 #include <errno.h>
 #include <poll.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -116,19 +117,41 @@ read_reply(int fd, struct http_reply *reply, uint64_t until_ms)
 	return (0);
 }
 
+/* Whether the body is as long as the head says, if it says so: the connection
+ * may have ended early. */
+static bool
+is_whole(const struct http_reply *reply)
+{
+	static const char name[] = "\r\nContent-Length:";
+	const char *length = strcasestr(reply->text, name);
+	unsigned long long len;
+	char *end;
+
+	if (length == NULL || length >= reply->body)
+		return (true);
+	length += sizeof(name) - 1;
+	length += strspn(length, " \t");
+	errno = 0;
+	len = strtoull(length, &end, 10);
+	return (*length >= '0' && *length <= '9' && errno == 0 &&
+	    *end == '\r' && len == reply->len);
+}
+
 static int
 parse(struct http_reply *reply)
 {
 	char *body = strstr(reply->text, "\r\n\r\n");
 
+	errno = EPROTO;
 	if (body == NULL || sscanf(reply->text, "HTTP/1.%*1[01] %3d ",
-	    &reply->code) != 1) {
-		errno = EPROTO;
+	    &reply->code) != 1)
 		return (-1);
-	}
 	reply->body = body + 4;
 	reply->len -= (size_t)(reply->body - reply->text);
-	return (0);
+	if (is_whole(reply))
+		return (0);
+	errno = EPROTO;
+	return (-1);
 }
 
 int

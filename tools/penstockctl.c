@@ -520,6 +520,7 @@ run(struct request *request, const struct command *command)
 	int status = contact_open(&request->contact, request->address,
 	    request->conf_path);
 
+	request->contact.verbatim = request->json;
 	if (status == CONTACT_FINE)
 		status = command->run(request);
 	contact_close(&request->contact);

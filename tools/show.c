@@ -12,7 +12,7 @@
 const char *
 show_time(char text[SHOW_MAX], double seconds)
 {
-	uint64_t s = seconds > 0 ? (uint64_t)seconds : 0;
+	uint64_t s = seconds > 0 && seconds < 1e18 ? (uint64_t)seconds : 0;
 
 	if (s < 60)
 		snprintf(text, SHOW_MAX, "%" PRIu64 " s", s);
@@ -103,9 +103,8 @@ clock_text(char text[SHOW_MAX], const struct json_value *seconds)
 	time_t t = (time_t)json_u64(seconds);
 	struct tm tm;
 
-	if (t == 0)
+	if (t == 0 || localtime_r(&t, &tm) == NULL)
 		return ("never");
-	localtime_r(&t, &tm);
 	strftime(text, SHOW_MAX, "%Y-%m-%d %H:%M:%S", &tm);
 	return (text);
 }
@@ -118,16 +117,6 @@ sum_members(const struct json_value *object)
 	JSON_EACH(member, object)
 		sum += json_u64(member);
 	return (sum);
-}
-
-/* A string of the server's: no byte of it is to reach the terminal as an
- * order. */
-static void
-put_text(FILE *out, const char *text)
-{
-	for (; *text != '\0'; text++)
-		putc((unsigned char)*text < ' ' || *text == 0x7f ? '?' : *text,
-		    out);
 }
 
 /*
@@ -164,11 +153,7 @@ show_report(FILE *out, const struct json_value *report)
 	    json_text(json_get(report, "generation")),
 	    show_duration(took,
 	    json_double(json_get(report, "duration_seconds"))));
-	if (*why != '\0') {
-		fputs("\n  ", out);
-		put_text(out, why);
-	}
-	putc('\n', out);
+	fprintf(out, *why != '\0' ? "\n  %s\n" : "%s\n", why);
 	if (json_u64(json_get(report, "held")) > 0)
 		put_fates(out, report);
 }
@@ -196,9 +181,8 @@ put_server(FILE *out, const struct json_value *status)
 	else
 		fprintf(out, "not ready: %s\n",
 		    json_text(json_get(server, "not_ready_for")));
-	fputs("configuration ", out);
-	put_text(out, json_text(json_get(conf, "file")));
-	fprintf(out, ", read %s, hash %s\n",
+	fprintf(out, "configuration %s, read %s, hash %s\n",
+	    json_text(json_get(conf, "file")),
 	    clock_text(text, json_get(conf, "loaded")),
 	    json_text(json_get(conf, "hash")));
 }

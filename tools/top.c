@@ -5,6 +5,7 @@
 
 #include <langinfo.h>
 #include <locale.h>
+#include <math.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
@@ -134,10 +135,13 @@ rate(const struct top *top, const struct json_value *now,
 {
 	double change = json_double(json_get(now, name)) -
 	    json_double(json_get(before, name));
+	double a_second = change / top->seconds;
 
-	if (before == NULL || top->seconds <= 0 || change < 0)
+	/* A number of JSON can be too large for a double. */
+	if (before == NULL || top->seconds <= 0 || change < 0 ||
+	    !isfinite(a_second))
 		return (0);
-	return (change / top->seconds);
+	return (a_second);
 }
 
 static const struct json_value *
