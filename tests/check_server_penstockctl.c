@@ -394,6 +394,33 @@ START_TEST(no_text_of_the_server_s_is_an_order_to_the_terminal)
 }
 END_TEST
 
+/* The second server has the first one's pid, as in a container, or its own. */
+static void
+expect_another(const char *order, int started, int pid)
+{
+	struct server *srv = server_start("workers = 1;\n" MONITOR,
+	    FRAMES(""));
+	char answer[256], later[256];
+	pid_t liar;
+
+	snprintf(answer, sizeof(answer), OK "\r\n{\"server\":{\"pid\":%d,"
+	    "\"started\":1000}}", (int)srv->master);
+	snprintf(later, sizeof(later), OK "\r\n{\"server\":{\"pid\":%d,"
+	    "\"started\":%d}}", pid == 0 ? (int)srv->master : pid, started);
+	liar = start_liar(srv, answer, later);
+	expect_of_liar(srv, order, 1, "another server");
+	end_process(liar);
+	server_end(srv);
+}
+
+START_TEST(no_other_server_is_waited_for)
+{
+	expect_another("reload --wait", 1001, 0);
+	expect_another("reload --wait", 1000, 1);
+	expect_another("upgrade --wait", 1001, 1);
+}
+END_TEST
+
 START_TEST(an_answer_that_is_cut_off_is_none)
 {
 	struct server *srv = server_new();
@@ -442,5 +469,6 @@ RUN_TESTS("server: penstockctl",
     mistakes_are_told,
     no_process_but_a_master_is_signalled,
     no_text_of_the_server_s_is_an_order_to_the_terminal,
+    no_other_server_is_waited_for,
     an_answer_that_is_cut_off_is_none,
     numbers_that_are_too_large_break_nothing)

@@ -125,8 +125,15 @@ struct order {
 	const char *name;
 	int signal;
 	pid_t pid;			/* of the master that it was given to */
+	uint64_t started;		/* that one */
 	double given;			/* on the server's clock */
 };
+
+static uint64_t
+when_started(const struct json_value *status)
+{
+	return (json_u64(json_get(json_get(status, "server"), "started")));
+}
 
 /* Send the signal to the master. */
 static int
@@ -140,6 +147,7 @@ give(const struct request *request, struct order *order)
 		return (result);
 	order->given = json_double(json_get(status, "clock_seconds"));
 	order->pid = contact_master(status);
+	order->started = when_started(status);
 	json_free(status);
 	if (order->pid == 0)
 		return (complain(CONTACT_NOT_RUNNING, request->contact.source,
@@ -244,11 +252,25 @@ look_for_end(const struct vigil *vigil, const struct json_value *status)
 	return (-1);
 }
 
+/* Over an upgrade, a server keeps both. */
+static bool
+is_of_another(const struct json_value *status, const struct order *order)
+{
+	uint64_t pid = json_u64(json_get(json_get(status, "server"), "pid"));
+
+	/* A monitor whose master has told it nothing yet names none. */
+	return (pid != 0 && (pid != (uint64_t)order->pid ||
+	    when_started(status) != order->started));
+}
+
 static int
 look(struct vigil *vigil, const struct json_value *status)
 {
 	int result = -1;
 
+	if (is_of_another(status, vigil->order))
+		return (complain(CONTACT_FAILED, vigil->order->name,
+		    "another server answers there now"));
 	if (vigil->number == 0)
 		result = look_for_report(vigil, status);
 	if (vigil->number != 0)
