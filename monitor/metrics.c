@@ -335,12 +335,11 @@ put_other_deaths(const struct text *text)
 	    (int64_t)counter_get(&counts->monitor_deaths));
 }
 
-/* Processes of one role, and slot or handler, as one. */
-struct group {
-	char labels[128];
-	unsigned processes;
-	unsigned fds_known;
-	struct process_stat sum;
+/* A process that is there. */
+struct reading {
+	char group[128];	/* its labels, but for the pid */
+	int32_t pid;
+	struct process_stat stat;
 };
 
 static void
@@ -361,79 +360,105 @@ name_group(const struct view *view, const struct status_process *process,
 		snprintf(labels, 128, "role=\"%s\"", role);
 }
 
-static void
-add_process(struct group *groups, size_t *n, const struct view *view,
-    const struct status_process *process)
+static size_t
+read_processes(struct reading *readings, const struct view *view)
 {
-	struct process_stat stat;
-	char labels[128];
-	size_t i;
+	const struct status_process *process;
+	size_t n = 0;
 
-	if (!process_stat_read(&stat, process->pid))
-		return;
-	name_group(view, process, labels);
-	for (i = 0; i < *n; i++)
-		if (strcmp(groups[i].labels, labels) == 0)
-			break;
-	if (i == *n)
-		memcpy(groups[(*n)++].labels, labels, sizeof(labels));
-	groups[i].processes++;
-	groups[i].fds_known += stat.fds_known;
-	groups[i].sum.cpu_us += stat.cpu_us;
-	groups[i].sum.resident_bytes += stat.resident_bytes;
-	groups[i].sum.threads += stat.threads;
-	groups[i].sum.fds += stat.fds;
+	for (uint32_t i = 0; i < view->now.processes; i++) {
+		process = &view->now.process[i];
+		if (!process_stat_read(&readings[n].stat, process->pid))
+			continue;
+		name_group(view, process, readings[n].group);
+		readings[n++].pid = process->pid;
+	}
+	return (n);
 }
 
 static void
-put_process_numbers(const struct text *text, const struct group *groups,
+put_name(FILE *out, const char *name, const struct reading *reading)
+{
+	fprintf(out, "%s{%s,pid=\"%" PRId32 "\"} ", name, reading->group,
+	    reading->pid);
+}
+
+/* Each process is a series of its own: a counter of several would go back when
+ * one of them ends. */
+static void
+put_process_numbers(const struct text *text, const struct reading *readings,
     size_t n)
 {
 	FILE *out = text->out;
 
-	head(text, "process_cpu_seconds", "counter",
-	    "Processor time, of the processes that now are.");
+	head(text, "process_cpu_seconds", "counter", "Processor time.");
 	for (size_t i = 0; i < n; i++) {
-		fprintf(out, "process_cpu_seconds_total{%s} ",
-		    groups[i].labels);
-		put_seconds(out, groups[i].sum.cpu_us);
+		put_name(out, "process_cpu_seconds_total", &readings[i]);
+		put_seconds(out, readings[i].stat.cpu_us);
 	}
 	head(text, "process_resident_memory_bytes", "gauge",
 	    "Memory that is in use, shared pages included.");
-	for (size_t i = 0; i < n; i++)
-		fprintf(out, "process_resident_memory_bytes{%s} %" PRIu64 "\n",
-		    groups[i].labels, groups[i].sum.resident_bytes);
+	for (size_t i = 0; i < n; i++) {
+		put_name(out, "process_resident_memory_bytes", &readings[i]);
+		put_value(out, readings[i].stat.resident_bytes, 1);
+	}
 	head(text, "process_threads", "gauge", "Threads.");
-	for (size_t i = 0; i < n; i++)
-		fprintf(out, "process_threads{%s} %" PRIu64 "\n",
-		    groups[i].labels, groups[i].sum.threads);
+	for (size_t i = 0; i < n; i++) {
+		put_name(out, "process_threads", &readings[i]);
+		put_value(out, readings[i].stat.threads, 1);
+	}
 	head(text, "process_open_fds", "gauge",
 	    "Open descriptors, where the monitor may look.");
-	for (size_t i = 0; i < n; i++)
-		if (groups[i].fds_known == groups[i].processes)
-			fprintf(out, "process_open_fds{%s} %" PRIu64 "\n",
-			    groups[i].labels, groups[i].sum.fds);
+	for (size_t i = 0; i < n; i++) {
+		if (!readings[i].stat.fds_known)
+			continue;
+		put_name(out, "process_open_fds", &readings[i]);
+		put_value(out, readings[i].stat.fds, 1);
+	}
+}
+
+static bool
+are_alike(const struct reading *a, const struct reading *b)
+{
+	return (strcmp(a->group, b->group) == 0);
+}
+
+/* Of each group, how many there are. */
+static void
+count_processes(const struct text *text, const struct reading *readings,
+    size_t n)
+{
+	size_t first, count;
+
 	head(text, "penstock_processes", "gauge",
 	    "Processes of the server, by role.");
-	for (size_t i = 0; i < n; i++)
-		fprintf(out, "penstock_processes{%s} %u\n", groups[i].labels,
-		    groups[i].processes);
+	for (size_t i = 0; i < n; i++) {
+		first = 0;
+		while (!are_alike(&readings[first], &readings[i]))
+			first++;
+		if (first < i)
+			continue;
+		count = 0;
+		for (size_t k = i; k < n; k++)
+			count += are_alike(&readings[k], &readings[i]);
+		fprintf(text->out, "penstock_processes{%s} %zu\n",
+		    readings[i].group, count);
+	}
 }
 
 static void
 put_processes(const struct text *text)
 {
-	const struct view *view = text->view;
-	struct group *groups;
-	size_t n = 0;
+	struct reading *readings;
+	size_t n;
 
-	groups = calloc(view->now.processes + 1, sizeof(*groups));
-	if (groups == NULL)
+	readings = calloc(text->view->now.processes + 1, sizeof(*readings));
+	if (readings == NULL)
 		return;
-	for (uint32_t i = 0; i < view->now.processes; i++)
-		add_process(groups, &n, view, &view->now.process[i]);
-	put_process_numbers(text, groups, n);
-	free(groups);
+	n = read_processes(readings, text->view);
+	put_process_numbers(text, readings, n);
+	count_processes(text, readings, n);
+	free(readings);
 }
 
 /*

@@ -6,12 +6,14 @@
  */
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 
 #include <arpa/inet.h>
 #include <check.h>
 #include <inttypes.h>
 #include <pthread.h>
 #include <sched.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -388,6 +390,45 @@ START_TEST(deaths_are_counted_by_slot_and_cause)
 	    "cause=\"hung\"}", 2);
 	expect_value("penstock_worker_restarts_total{slot=\"0\","
 	    "cause=\"hung\"}", 0);
+	end();
+}
+END_TEST
+
+/* What a counter of several had would go back when one of them ends. */
+START_TEST(each_process_is_a_series_of_its_own)
+{
+	struct status_now now;
+	char sample[160], *text;
+	pid_t pid;
+
+	start();
+	ck_assert_int_ne(pid = fork(), -1);
+	if (pid == 0)
+		for (;;)
+			pause();
+	ck_assert(status_get_now(&heritage.status, &now));
+	now.process[now.processes] = now.process[now.processes - 1];
+	now.process[now.processes++].pid = pid;
+	status_set_now(&heritage.status, &now);
+	expect_value("penstock_processes{role=\"executor\","
+	    "handler=\"upper\"}", 2);
+	expect_value("penstock_processes{role=\"worker\",slot=\"1\","
+	    "generation=\"3\"}", 1);
+	text = print_metrics(false);
+	snprintf(sample, sizeof(sample), "process_threads{role=\"executor\","
+	    "handler=\"upper\",pid=\"%d\"}", (int)pid);
+	ck_assert(exposition_value(text, sample) == 1);
+	snprintf(sample, sizeof(sample), "process_cpu_seconds_total"
+	    "{role=\"executor\",handler=\"upper\",pid=\"%d\"}",
+	    (int)getpid());
+	ck_assert(exposition_value(text, sample) >= 0);
+	snprintf(sample, sizeof(sample), "process_resident_memory_bytes"
+	    "{role=\"worker\",slot=\"1\",generation=\"3\",pid=\"%d\"}",
+	    (int)getpid());
+	ck_assert(exposition_value(text, sample) > 0);
+	free(text);
+	kill(pid, SIGKILL);
+	ck_assert_int_eq(waitpid(pid, NULL, 0), pid);
 	end();
 }
 END_TEST
@@ -796,6 +837,7 @@ RUN_TESTS("metrics",
     handlers_on_the_loop_are_not_told_of,
     reports_are_counted_by_order_and_result,
     deaths_are_counted_by_slot_and_cause,
+    each_process_is_a_series_of_its_own,
     openmetrics_is_for_those_who_ask_for_it,
     the_server_is_ready_when_every_slot_has_a_worker,
     a_status_that_is_never_whole_is_not_believed,
