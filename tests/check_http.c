@@ -578,6 +578,16 @@ START_TEST(no_other_progress_than_a_possible_one_is_gone_on_from)
 }
 END_TEST
 
+static void *
+get_room(size_t size)
+{
+	void *room = malloc(size);
+
+	ck_assert_ptr_nonnull(room);
+	return (room);
+}
+
+/* In memory that ends with them. */
 static struct http_facts *
 make_facts(bool is_logged)
 {
@@ -592,8 +602,8 @@ make_facts(bool is_logged)
 	    "X-Device: 7\r\nReferer: it\r\nUser-Agent: me\r\n"
 	    "X-Request-Id: my.id\r\n\r\n", &conf),
 	    0);
-	facts = http_facts_new(&head, &conf, is_logged);
-	ck_assert_ptr_nonnull(facts);
+	facts = http_facts_fill(get_room(http_facts_size(&head, &conf,
+	    is_logged)), &head, &conf, is_logged);
 	return (facts);
 }
 
@@ -603,16 +613,15 @@ copy_facts(const struct http_facts *facts)
 {
 	struct http_facts *copy;
 
-	copy = http_facts_of_size(&facts->exchange, facts->len,
+	copy = http_facts_lay(get_room(http_facts_size_of(facts->len,
+	    facts->logged_len)), &facts->exchange, facts->len,
 	    facts->logged_len);
-	ck_assert_ptr_nonnull(copy);
 	memcpy(&copy->told, &facts->told, facts->len + facts->logged_len);
 	return (copy);
 }
 
 START_TEST(facts_are_sound_as_they_are_made_and_tell_the_log_the_same)
 {
-	static const struct http_exchange exchange = { .status = 100 };
 	struct http_facts *facts = make_facts(true), *copy;
 	struct access_facts told;
 
@@ -633,8 +642,39 @@ START_TEST(facts_are_sound_as_they_are_made_and_tell_the_log_the_same)
 	expect_slice(told.target, "/a?b");
 	expect_slice(told.agent, "");
 	free(facts);
-	ck_assert_ptr_nonnull(facts = http_facts_of(&exchange));
+}
+END_TEST
+
+START_TEST(of_a_request_that_is_answered_there_is_only_what_is_logged)
+{
+	enum { LONG = 5000 };
+	static char text[LONG];
+	struct http_slice slice = { text, LONG };
+	struct http_head head = {
+		.exchange = { .status = 404 }, .method = { "GET", 3 },
+		.target = slice, .path = slice, .query = slice,
+		.referer = slice, .agent = slice,
+	};
+	size_t size = http_facts_size(&head, NULL, true);
+	struct access_facts told;
+	struct http_facts *facts;
+
+	memset(text, 'x', LONG);
+	ck_assert_uint_lt(size, ACCESS_LOG_TARGET_MAX +
+	    2 * ACCESS_LOG_VALUE_MAX + sizeof(*facts) + 64);
+	facts = http_facts_fill(get_room(size), &head, NULL, true);
 	ck_assert(http_facts_are_sound(facts));
+	http_facts_for_log(facts, &told);
+	expect_slice(told.method, "GET");
+	ck_assert_uint_eq(told.target.len, ACCESS_LOG_TARGET_MAX);
+	ck_assert_uint_eq(told.referer.len, ACCESS_LOG_VALUE_MAX);
+	ck_assert_uint_eq(told.agent.len, ACCESS_LOG_VALUE_MAX);
+	free(facts);
+	size = http_facts_size(&head, NULL, false);
+	ck_assert_uint_eq(size, sizeof(*facts));
+	facts = http_facts_fill(get_room(size), &head, NULL, false);
+	ck_assert(http_facts_are_sound(facts));
+	ck_assert_uint_eq(facts->exchange.status, 404);
 	http_facts_for_log(facts, &told);
 	expect_slice(told.method, "");
 	free(facts);
@@ -703,5 +743,6 @@ RUN_TESTS("http",
     the_largest_head_of_a_reply_fits,
     no_other_progress_than_a_possible_one_is_gone_on_from,
     facts_are_sound_as_they_are_made_and_tell_the_log_the_same,
+    of_a_request_that_is_answered_there_is_only_what_is_logged,
     other_facts_are_not,
     the_date_is_one_of_http)

@@ -3,6 +3,7 @@
  * The access log: a line for each request, whatever it contains and whoever
  * answers it, over rotations, reloads and upgrades, and when nobody reads it.
  */
+#include <sys/socket.h>
 #include <sys/stat.h>
 
 #include <fcntl.h>
@@ -233,6 +234,60 @@ START_TEST(slow_requests_have_their_lines_too_and_how_long_they_took)
 }
 END_TEST
 
+/* A request whose replies the others have to wait for, and those, of which each
+ * has more to tell than its line does. */
+static size_t
+put_refused(char *to, unsigned n, size_t len)
+{
+	char *at = stpcpy(to, GET N);
+
+	while (n-- > 0) {
+		at = stpcpy(at, "GET /no/");
+		memset(at, 't', len);
+		at = stpcpy(at + len, " HTTP/1.1" N "Host: a" N
+		    "User-Agent: ");
+		memset(at, 'u', len);
+		at = stpcpy(at + len, N N);
+	}
+	return ((size_t)(at - to));
+}
+
+START_TEST(what_is_kept_for_lines_is_bounded_with_all_that_is_kept)
+{
+	enum { EACH = 15, LONG = 7000, CROWD = 20 };
+	static char text[EACH * (2 * LONG + 256)];
+	struct server *srv = handlers_start("workers = 1;\n"
+	    "max_buffered = 262144;\n" TO("access")
+	    "handlers = ( " COMMAND("mine", "\"sleep\", \"500\"", "") " );",
+	    WEB("mine", "pipeline = 16; max_message_size = 16384; "
+	    "routes = ( { path = \"/\"; handler = \"mine\"; } );"));
+	size_t len = put_refused(text, EACH, LONG);
+	int fds[CROWD], fd = client_connect(WEB_PORT);
+
+	client_send(fd, text, len);
+	expect_reply(fd, 200, "", false);
+	for (int i = 0; i < EACH; i++)
+		expect_reply(fd, 404, NULL, false);
+	/* All that their lines need, and not much more. */
+	ck_assert_uint_gt(server_worker_counters(srv).buffered_peak,
+	    EACH * 3000);
+	ck_assert_uint_lt(server_worker_counters(srv).buffered_peak,
+	    EACH * 8000);
+	close(fd);
+	/* Those for whom there is no room have to go. */
+	for (int i = 0; i < CROWD; i++) {
+		fds[i] = client_connect(WEB_PORT);
+		(void)!send(fds[i], text, len, MSG_NOSIGNAL);
+	}
+	await(server_closed(srv, CLOSE_MEMORY) > 0);
+	ck_assert_uint_le(server_worker_counters(srv).buffered_peak, 262144);
+	for (int i = 0; i < CROWD; i++)
+		close(fds[i]);
+	await(server_worker_counters(srv).buffered == 0);
+	server_end(srv);
+}
+END_TEST
+
 static void
 rotate(struct server *srv, unsigned number)
 {
@@ -377,6 +432,7 @@ RUN_TESTS("server_access_log",
     a_line_of_json_has_the_id_of_its_request,
     a_long_line_is_cut_where_it_is_long,
     slow_requests_have_their_lines_too_and_how_long_they_took,
+    what_is_kept_for_lines_is_bounded_with_all_that_is_kept,
     no_line_is_lost_over_rotations_reloads_and_upgrades,
     a_file_that_does_not_open_refuses_a_reload,
     what_a_pipe_does_not_take_is_lost_and_told)

@@ -17,6 +17,7 @@
 #include "tests/handlers.h"
 #include "tests/harness.h"
 #include "tests/proc.h"
+#include "tests/web_client.h"
 #include "tests/wire.h"
 
 /*
@@ -320,6 +321,39 @@ START_TEST(with_shed_big_messages_beyond_memory_are_answered_busy)
 }
 END_TEST
 
+/* It waits with its message, and may be all that there is of it. */
+START_TEST(what_a_handler_is_told_of_http_has_its_share_of_memory_too)
+{
+	enum { REQUESTS = 12, LONG = 7000 };
+	struct server *srv = handlers_start(MEMORY("1048576",
+	    COMMAND("work", "\"sleep\", \"100\"", "overload = \"shed\";")),
+	    WEB("work", "pipeline = 16; max_message_size = 65536;"));
+	int fd = client_connect(WEB_PORT);
+	char target[LONG + 1] = "";
+	struct reply reply;
+	unsigned busy = 0;
+
+	memset(target, 't', LONG);
+	for (int i = 0; i < REQUESTS; i++) {
+		client_send_text(fd, "GET /");
+		client_send_text(fd, target);
+		client_send_text(fd, " HTTP/1.1" N "Host: a" N N);
+	}
+	for (int i = 0; i < REQUESTS; i++) {
+		read_reply(fd, &reply, false);
+		ck_assert(reply.status == 200 || (i > 1 &&
+		    reply.status == 503));
+		busy += reply.status == 503;
+	}
+	ck_assert_uint_gt(busy, 0);
+	ck_assert_uint_eq(handler_counters(srv).shed, busy);
+	ck_assert_ptr_null(server_log(srv, "event=memory_cap"));
+	await(server_worker_counters(srv).buffered == 0);
+	close(fd);
+	server_end(srv);
+}
+END_TEST
+
 /* The executor would have been taken for one that talks nonsense. */
 START_TEST(a_reply_finds_memory_though_slow_clients_have_it)
 {
@@ -456,6 +490,7 @@ RUN_TESTS("limits of handlers",
     with_wait_big_messages_wait_for_memory_and_none_is_lost,
     many_clients_messages_wait_for_memory_and_none_is_lost,
     with_shed_big_messages_beyond_memory_are_answered_busy,
+    what_a_handler_is_told_of_http_has_its_share_of_memory_too,
     a_reply_finds_memory_though_slow_clients_have_it,
     a_reply_too_large_is_refused_when_it_is_announced,
     who_is_held_back_has_the_place_of_who_leaves_at_once,

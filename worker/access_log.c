@@ -21,10 +21,6 @@
 #include "worker/worker.h"
 
 enum {
-	/* Bytes of a line that what a client says may take, escapes
-	 * included. */
-	TARGET_MAX = 2048,
-	VALUE_MAX = 512,
 	/* A full disk stays full for a while. */
 	TELL_EVERY_MS = 10000,
 };
@@ -238,7 +234,7 @@ put_quoted(struct access_log *log, struct http_slice value)
 	put(log, " \"");
 	if (value.len == 0)
 		put(log, "-");
-	put_value(log, value, VALUE_MAX);
+	put_value(log, value, ACCESS_LOG_VALUE_MAX);
 	put(log, "\"");
 }
 
@@ -255,9 +251,9 @@ put_text(struct access_log *log, const struct entry *entry)
 	if (facts->method.len == 0) {
 		put(log, "-");
 	} else {
-		put_value(log, facts->method, VALUE_MAX);
+		put_value(log, facts->method, ACCESS_LOG_VALUE_MAX);
 		put(log, facts->target.len == 0 ? " -" : " ");
-		put_value(log, facts->target, TARGET_MAX);
+		put_value(log, facts->target, ACCESS_LOG_TARGET_MAX);
 		put(log, entry->exchange->is_10 ? " HTTP/1.0" : " HTTP/1.1");
 	}
 	put(log, "\" ");
@@ -319,13 +315,14 @@ put_json(struct access_log *log, const struct entry *entry)
 	if (facts->method.len > 0)
 		put(log, entry->exchange->is_10 ? ",\"version\":\"1.0\"" :
 		    ",\"version\":\"1.1\"");
-	put_member(log, ",\"method\":\"", facts->method, VALUE_MAX);
-	put_member(log, ",\"target\":\"", facts->target, TARGET_MAX);
+	put_member(log, ",\"method\":\"", facts->method, ACCESS_LOG_VALUE_MAX);
+	put_member(log, ",\"target\":\"", facts->target, ACCESS_LOG_TARGET_MAX);
 	put_count(log, ",\"status\":", entry->status);
 	put_count(log, ",\"bytes\":", entry->body_len);
 	put_count(log, ",\"duration_us\":", entry->duration_us);
-	put_member(log, ",\"referer\":\"", facts->referer, VALUE_MAX);
-	put_member(log, ",\"agent\":\"", facts->agent, VALUE_MAX);
+	put_member(log, ",\"referer\":\"", facts->referer,
+	    ACCESS_LOG_VALUE_MAX);
+	put_member(log, ",\"agent\":\"", facts->agent, ACCESS_LOG_VALUE_MAX);
 	put(log, "}\n");
 }
 

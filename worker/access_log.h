@@ -23,6 +23,10 @@ enum {
 	ACCESS_LOG_SIZE = 65536,	/* bytes of lines in memory */
 	/* A line is never longer: what PIPE_BUF promises to write whole. */
 	ACCESS_LOG_LINE_MAX = 4096,
+	/* Bytes of it that what a client says may take, escapes included; of
+	 * the target, and of anything else. */
+	ACCESS_LOG_TARGET_MAX = 2048,
+	ACCESS_LOG_VALUE_MAX = 512,
 };
 
 /* What a line tells of a request that its reply need not know. */

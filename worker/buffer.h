@@ -36,7 +36,7 @@ struct buffer {
 	size_t cap;
 	size_t len;			/* bytes[0, len) are in use */
 	enum buffer_use use;
-	uint8_t bytes[];
+	_Alignas(max_align_t) uint8_t bytes[];	/* for any object */
 };
 
 struct buffer_pool {

@@ -516,7 +516,23 @@ log_head(const struct conn *conn, const struct http_head *http, size_t len)
 		}, len);
 }
 
-/* A request of which nothing is left to do but to reply. */
+/* Keep what is needed yet of a request that has its reply. */
+static int
+keep_facts(struct conn *conn, struct request *request,
+    const struct http_head *http)
+{
+	bool is_logged = conn_worker(conn)->access_log != NULL;
+
+	if (conn_reserve(conn, &request->facts,
+	    http_facts_size(http, NULL, is_logged)) == -1)
+		return (-1);
+	request->http = http_facts_fill(request->facts->bytes, http, NULL,
+	    is_logged);
+	return (0);
+}
+
+/* A request of which nothing is left to do but to reply.  NULL with errno
+ * set. */
 static struct request *
 make_done(struct conn *conn, const struct http_head *http)
 {
@@ -529,12 +545,7 @@ make_done(struct conn *conn, const struct http_head *http)
 	if (http == NULL)
 		return (request);
 	request->arrived_us = clock_us();
-	if (conn_worker(conn)->access_log != NULL)
-		request->http = http_facts_new(http,
-		    &conn->listener->conf->http, true);
-	else
-		request->http = http_facts_of(&http->exchange);
-	if (request->http != NULL)
+	if (keep_facts(conn, request, http) == 0)
 		return (request);
 	free(request);
 	return (NULL);

@@ -2,7 +2,6 @@
 #include "worker/http_facts.h"
 
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "worker/http_head.h"
@@ -59,6 +58,27 @@ put_field(char *to, size_t at, const struct http_head *head,
 	return (end);
 }
 
+/* Of a value, as much as the access log can write. */
+static struct http_slice
+cut(struct http_slice slice, size_t max)
+{
+	if (slice.len > max)
+		slice.len = max;
+	return (slice);
+}
+
+/* What the access log writes of that which handlers are told. */
+static size_t
+put_brief(char *to, const struct http_head *head)
+{
+	size_t at;
+
+	at = put(to, 0, cut(head->method, ACCESS_LOG_VALUE_MAX));
+	at = put(to, at, cut(head->target, ACCESS_LOG_TARGET_MAX));
+	at = put(to, at, slice_of(""));		/* path */
+	return (put(to, at, slice_of("")));	/* query */
+}
+
 /* Returns the number of bytes. */
 static size_t
 put_all(char *to, const struct http_head *head, const struct conf_http *conf,
@@ -66,11 +86,13 @@ put_all(char *to, const struct http_head *head, const struct conf_http *conf,
 {
 	size_t at = 0, end;
 
+	*nfields = 0;
+	if (conf == NULL)
+		return (put_brief(to, head));
 	at = put(to, at, head->method);
 	at = put(to, at, head->target);
 	at = put(to, at, head->path);
 	at = put(to, at, head->query);
-	*nfields = 0;
 	for (unsigned i = 0; conf->fields != NULL && conf->fields[i] != NULL;
 	    i++) {
 		if ((end = put_field(to, at, head, conf, i)) == 0)
@@ -84,7 +106,8 @@ put_all(char *to, const struct http_head *head, const struct conf_http *conf,
 static size_t
 put_logged(char *to, const struct http_head *head)
 {
-	return (put(to, put(to, 0, head->referer), head->agent));
+	return (put(to, put(to, 0, cut(head->referer, ACCESS_LOG_VALUE_MAX)),
+	    cut(head->agent, ACCESS_LOG_VALUE_MAX)));
 }
 
 static size_t
@@ -93,14 +116,43 @@ align(size_t len)
 	return ((len + EXEC_HTTP_ALIGN - 1) & ~(size_t)(EXEC_HTTP_ALIGN - 1));
 }
 
+/* The bytes of what is told, and logged. */
+static void
+measure(const struct http_head *head, const struct conf_http *conf,
+    bool is_logged, size_t *len, size_t *logged_len)
+{
+	unsigned nfields;
+
+	*len = *logged_len = 0;
+	if (conf != NULL || is_logged)
+		*len = align(sizeof(struct exec_http) +
+		    put_all(NULL, head, conf, &nfields));
+	if (is_logged)
+		*logged_len = put_logged(NULL, head);
+}
+
+size_t
+http_facts_size_of(size_t len, size_t logged_len)
+{
+	return (sizeof(struct http_facts) + len + logged_len);
+}
+
+size_t
+http_facts_size(const struct http_head *head, const struct conf_http *conf,
+    bool is_logged)
+{
+	size_t len, logged_len;
+
+	measure(head, conf, is_logged, &len, &logged_len);
+	return (http_facts_size_of(len, logged_len));
+}
+
 struct http_facts *
-http_facts_of_size(const struct http_exchange *exchange, size_t len,
+http_facts_lay(void *room, const struct http_exchange *exchange, size_t len,
     size_t logged_len)
 {
-	struct http_facts *facts;
+	struct http_facts *facts = room;
 
-	if ((facts = malloc(sizeof(*facts) + len + logged_len)) == NULL)
-		return (NULL);
 	facts->exchange = *exchange;
 	facts->len = len;
 	facts->logged_len = logged_len;
@@ -108,32 +160,24 @@ http_facts_of_size(const struct http_exchange *exchange, size_t len,
 }
 
 struct http_facts *
-http_facts_of(const struct http_exchange *exchange)
-{
-	return (http_facts_of_size(exchange, 0, 0));
-}
-
-struct http_facts *
-http_facts_new(const struct http_head *head, const struct conf_http *conf,
-    bool is_logged)
+http_facts_fill(void *room, const struct http_head *head,
+    const struct conf_http *conf, bool is_logged)
 {
 	struct http_facts *facts;
 	unsigned nfields;
-	size_t len, logged_len = 0;
+	size_t len, logged_len;
 	char *strings;
 
-	len = align(sizeof(facts->told) + put_all(NULL, head, conf, &nfields));
-	if (is_logged)
-		logged_len = put_logged(NULL, head);
-	facts = http_facts_of_size(&head->exchange, len, logged_len);
-	if (facts == NULL)
-		return (NULL);
+	measure(head, conf, is_logged, &len, &logged_len);
+	facts = http_facts_lay(room, &head->exchange, len, logged_len);
+	if (len == 0)
+		return (facts);
 	strings = (char *)(&facts->told + 1);
 	memset(strings, 0, len - sizeof(facts->told));
 	put_all(strings, head, conf, &nfields);
 	facts->told = (struct exec_http){
 		.nfields = (uint16_t)nfields,
-		.has_query = head->query.bytes != NULL,
+		.has_query = conf != NULL && head->query.bytes != NULL,
 		.is_10 = head->exchange.is_10,
 	};
 	if (is_logged)

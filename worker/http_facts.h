@@ -18,7 +18,8 @@ enum {
 	HTTP_JSON_PER_BYTE = 6,
 };
 
-/* In one piece of memory, for free(3). */
+/* In one piece of memory, which its owner has reserved: what clients make us
+ * keep counts against max_buffered. */
 struct http_facts {
 	struct http_exchange exchange;
 	size_t len;		/* of what is told; 0: nothing */
@@ -27,14 +28,21 @@ struct http_facts {
 	struct exec_http told;	/* with its strings */
 };
 
-/* With what handlers are told: any of them, as the request can come to another
- * one.  NULL with errno set. */
-struct http_facts *http_facts_new(const struct http_head *,
+/*
+ * The memory that the facts of a request take, and the facts there.  With what
+ * handlers are told: any of them, as the request can come to another one.  The
+ * configuration is NULL if none is told any more, and the reply only waits for
+ * its turn: then there is no more than the access log writes, if it is logged.
+ */
+size_t http_facts_size(const struct http_head *, const struct conf_http *,
+    bool is_logged);
+struct http_facts *http_facts_fill(void *room, const struct http_head *,
     const struct conf_http *, bool is_logged);
-/* For a reply that only waits for its turn. */
-struct http_facts *http_facts_of(const struct http_exchange *);
-/* With room for bytes that are told, and logged. */
-struct http_facts *http_facts_of_size(const struct http_exchange *,
+
+/* The same for so many bytes that are told, and logged, which are still to be
+ * put there. */
+size_t http_facts_size_of(size_t len, size_t logged_len);
+struct http_facts *http_facts_lay(void *room, const struct http_exchange *,
     size_t len, size_t logged_len);
 
 /* What the access log tells of the request; arrived_us is left alone. */

@@ -278,20 +278,23 @@ read_trace(struct reader *reader, struct request *request,
 
 /* What HTTP has to know of a request. */
 static int
-read_http(struct reader *reader, struct http_facts **facts,
-    const struct handover_request *head)
+read_http(struct reader *reader, struct buffer_pool *buffers,
+    struct request *request, const struct handover_request *head)
 {
+	size_t len = (size_t)head->told_len + head->logged_len;
 	struct http_exchange exchange;
 
 	if ((head->flags & HANDOVER_HTTP) == 0)
 		return (0);
 	if (read_bytes(reader, &exchange, sizeof(exchange)) == -1 ||
-	    (*facts = http_facts_of_size(&exchange, head->told_len,
-	    head->logged_len)) == NULL ||
-	    read_bytes(reader, &(*facts)->told, (uint64_t)head->told_len +
-	    head->logged_len) == -1)
+	    buffer_reserve(buffers, &request->facts,
+	    http_facts_size_of(head->told_len, head->logged_len)) == -1)
 		return (-1);
-	if (http_facts_are_sound(*facts))
+	request->http = http_facts_lay(request->facts->bytes, &exchange,
+	    head->told_len, head->logged_len);
+	if (read_bytes(reader, &request->http->told, len) == -1)
+		return (-1);
+	if (http_facts_are_sound(request->http))
 		return (0);
 	errno = EPROTO;
 	return (-1);
@@ -364,7 +367,7 @@ read_request(struct reader *reader, struct conn *conn)
 	request->result = head.result;
 	find_handler(request, &head);
 	if (read_trace(reader, request, &head) == -1 ||
-	    read_http(reader, &request->http, &head) == -1 ||
+	    read_http(reader, &worker->buffers, request, &head) == -1 ||
 	    read_buffer(reader, &worker->buffers, &request->payload,
 	    head.len) == -1 ||
 	    conn_add_request(conn, request) == -1) {

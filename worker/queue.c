@@ -89,12 +89,6 @@ request_new(struct queue *queue, struct conn *conn,
 
 	if ((request = calloc(1, sizeof(*request))) == NULL)
 		return (NULL);
-	if (message->http != NULL && (request->http = http_facts_new(
-	    message->http, &conn->listener->conf->http,
-	    queue->worker->access_log != NULL)) == NULL) {
-		free(request);
-		return (NULL);
-	}
 	request->handler = queue->handler;
 	/* A listener of HTTP need not have a handler of its own. */
 	request->is_routed = message->http != NULL;
@@ -110,7 +104,7 @@ void
 request_free(struct worker *worker, struct request *request)
 {
 	buffer_release(&worker->buffers, &request->payload);
-	free(request->http);
+	buffer_release(&worker->buffers, &request->facts);
 	free(request->trace);
 	free(request);
 }
@@ -200,6 +194,7 @@ queue_readmit(struct queue *queue, struct request *request)
 	request->queue = queue;
 	request->state = REQUEST_WAITING;
 	buffer_use(&queue->worker->buffers, request->payload, BUFFER_WORK);
+	buffer_use(&queue->worker->buffers, request->facts, BUFFER_WORK);
 	count_waiting(queue, lane, 1);
 }
 
@@ -248,6 +243,31 @@ queue_reserve(struct queue *queue, struct conn *conn, struct buffer **buffer,
 	return (buffer_reserve(&worker->buffers, buffer, room));
 }
 
+/* The bytes that are kept of a message beside its payload. */
+static size_t
+facts_size(const struct queue *queue, const struct conn *conn,
+    const struct proto_message *message)
+{
+	return (message->http == NULL ? 0 : http_facts_size(message->http,
+	    &conn->listener->conf->http, queue->worker->access_log != NULL));
+}
+
+static int
+keep_facts(struct queue *queue, struct request *request,
+    const struct proto_message *message, size_t size)
+{
+	struct conn *conn = request->conn;
+
+	if (message->http == NULL)
+		return (0);
+	if (queue_reserve(queue, conn, &request->facts, size) == -1)
+		return (-1);
+	buffer_use(&queue->worker->buffers, request->facts, BUFFER_WORK);
+	request->http = http_facts_fill(request->facts->bytes, message->http,
+	    &conn->listener->conf->http, queue->worker->access_log != NULL);
+	return (0);
+}
+
 static int
 enqueue(struct queue *queue, struct request *request,
     const struct payload *message)
@@ -287,9 +307,9 @@ shed(struct queue *queue)
 	return (HANDLER_BUSY);
 }
 
+/* A message that takes so many bytes in all. */
 static enum handler_verdict
-turn_away(struct queue *queue, struct conn *conn,
-    const struct proto_message *message)
+turn_away(struct queue *queue, struct conn *conn, size_t len)
 {
 	struct lane *lane = lane_of(queue, conn);
 	struct conn_pending *pending;
@@ -298,7 +318,7 @@ turn_away(struct queue *queue, struct conn *conn,
 	    (pending = conn_pending(conn)) == NULL)
 		return (shed(queue));
 	pending->feeds = queue;
-	pending->feed_len = message->len;
+	pending->feed_len = len;
 	pending->conn = conn;
 	TAILQ_INSERT_TAIL(&lane->feeders, pending, held);
 	lane->nfeeders++;
@@ -330,20 +350,23 @@ queue_submit(struct queue *queue, struct conn *conn,
 	struct exec_link *link = NULL;
 	struct request *request;
 	bool called = queue->called == conn && queue->call_rest > 0;
+	size_t facts_len = facts_size(queue, conn, message);
+	size_t len = facts_len + message->len;
 
 	if (called)
 		queue->call_rest--;
 	if (!called && lane->nfeeders > 0)
-		return (turn_away(queue, conn, message));
+		return (turn_away(queue, conn, len));
 	if (queue->waiting == 0)
 		link = find_room(queue);
-	if (!has_room(queue, lane, link, message->len))
-		return (turn_away(queue, conn, message));
+	if (!has_room(queue, lane, link, len))
+		return (turn_away(queue, conn, len));
 	if ((request = request_new(queue, conn, message)) == NULL)
 		return (shed(queue));
-	if (take_in(queue, link, request, &payload) == -1) {
+	if (keep_facts(queue, request, message, facts_len) == -1 ||
+	    take_in(queue, link, request, &payload) == -1) {
 		request_free(queue->worker, request);
-		return (turn_away(queue, conn, message));
+		return (turn_away(queue, conn, len));
 	}
 	if (conn_add_request(conn, request) == -1) {
 		request_abandon(request);

@@ -47,7 +47,8 @@ struct request {
 					   before it */
 	struct queue *queue;	/* borrowed, of the handler; NULL if none has
 				   let it in */
-	struct http_facts *http;	/* owned; NULL but of HTTP */
+	struct http_facts *http;	/* in facts; NULL but of HTTP */
+	struct buffer *facts;	/* owned; never moves; may be NULL */
 	struct buffer *payload;	/* owned; the message while WAITING or
 				   PARKED, the reply
 				   when DONE; may be NULL */
