@@ -451,12 +451,12 @@ END_TEST
  * where it looks for its reply. */
 START_TEST(who_waits_for_a_reply_is_told_nothing_else)
 {
-	enum { N = 8, PART = 500000 };
+	enum { OTHERS = 8, PART = 500000 };
 	struct server *srv = handlers_start(MEMORY("2097152",
 	    COMMAND("slow", "\"sleep\", \"1500\"", "")),
 	    ONE("slow", "max_message_size = 524288; pipeline = 8;") ",\n"
 	    EXTRA("max_message_size = 524288;"));
-	int fd = client_connect(FRAME_PORT), fds[N];
+	int fd = client_connect(FRAME_PORT), fds[OTHERS];
 	static uint8_t part[PART] = "\0\x07\xff\xff";
 	char got[64];
 	ssize_t n;
@@ -464,7 +464,7 @@ START_TEST(who_waits_for_a_reply_is_told_nothing_else)
 	client_send_text_frame(fd, "first");
 	client_send(fd, part, 100000);
 	await(server_worker_counters(srv).buffered >= 90000);
-	for (int i = 0; i < N; i++) {
+	for (int i = 0; i < OTHERS; i++) {
 		fds[i] = client_connect(EXTRA_PORT);
 		client_stuff(fds[i], part, sizeof(part), sizeof(part));
 	}
@@ -474,7 +474,7 @@ START_TEST(who_waits_for_a_reply_is_told_nothing_else)
 	if (n > 0)
 		ck_assert_mem_eq(got, "\0\0\0\5first", (size_t)n);
 	close(fd);
-	for (int i = 0; i < N; i++)
+	for (int i = 0; i < OTHERS; i++)
 		close(fds[i]);
 	server_end(srv);
 }

@@ -53,6 +53,7 @@ START_TEST(a_request_goes_on_at_each_of_its_bytes)
 			fds[cut] = client_connect(WEB_PORT);
 			client_send(fds[cut], requests[i], cut);
 		}
+		await(server_counters(srv).active == len - 1);
 		reload(srv, (unsigned)len - 1);
 		for (size_t cut = 1; cut < len; cut++) {
 			client_send_text(fds[cut], requests[i] + cut);
