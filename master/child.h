@@ -85,8 +85,8 @@ void child_kill(struct child *, int signal, enum status_cause cause);
 /* Send it a message; a child that does not read is disowned. */
 void child_tell(struct child *, enum ctl_type, const void *payload, int fd);
 
-/* Send it what may get lost: that is left out while the child does not read, and
- * never takes the room of what may not. */
+/* Send it what may get lost: that is left out while the child does not read,
+ * and never takes the room of what may not. */
 void child_hint(struct child *, enum ctl_type, const void *payload);
 
 /* Give a child the log as it is now. */

@@ -138,8 +138,8 @@ disown(struct monitor_child *monitor, const char *why)
 	kill_it(monitor);
 }
 
-/* Which worker has the connection, they know themselves.  Orders come as fast as
- * an operator's script makes them; a worker that is slow is not to die of
+/* Which worker has the connection, they know themselves.  Orders come as fast
+ * as an operator's script makes them; a worker that is slow is not to die of
  * them. */
 static void
 ask_workers(struct master *master, const struct ctl_conn *order)

@@ -365,7 +365,8 @@ expect_no_controls(void)
 START_TEST(no_text_of_the_server_s_is_an_order_to_the_terminal)
 {
 #define ODD "\\u001b[2J\\u009b2J\x7f\xc2\x9b\x9b!\\u00e9\xc3\xa9"
-	static const char page[] = OK "\r\n{\"server\":{\"version\":\"" ODD "\","
+	static const char page[] = OK "\r\n"
+	    "{\"server\":{\"version\":\"" ODD "\","
 	    "\"state\":\"" ODD "\",\"not_ready_for\":\"" ODD "\","
 	    "\"pid\":\"" ODD "\"},\"configuration\":{\"file\":\"" ODD "\","
 	    "\"hash\":\"" ODD "\"},\"slots\":[{\"slot\":\"" ODD "\","
