@@ -7,7 +7,6 @@
 #include <event2/buffer.h>
 #include <event2/bufferevent.h>
 #include <stdlib.h>
-#include <unistd.h>
 
 #include "common/clock.h"
 
@@ -21,7 +20,6 @@ struct guard {
 	struct bufferevent *bev;
 	uint64_t deadline_ms;
 	bool answered;			/* one request at least */
-	bool ended;			/* evhttp is about to hear of it */
 };
 
 /* One address. */
@@ -64,12 +62,13 @@ guard_free(struct front *front, struct guard *guard)
 	free(guard);
 }
 
-/* evhttp sees the end of the connection, and lets it go. */
+/* evhttp is told of the end of the connection, and closes it.  It would not see
+ * that for itself while it does not read. */
 static void
-guard_end(struct guard *guard)
+guard_end(struct front *front, struct guard *guard)
 {
-	guard->ended = true;
-	shutdown(bufferevent_getfd(guard->bev), SHUT_RDWR);
+	bufferevent_trigger_event(guard->bev, BEV_EVENT_EOF, 0);
+	guard_free(front, guard);
 }
 
 static struct guard *
@@ -89,12 +88,18 @@ end_slowest(struct front *front)
 	struct guard *guard, *slowest = NULL;
 
 	TAILQ_FOREACH(guard, &front->guards, link)
-		if (!guard->ended && bufferevent_getfd(guard->bev) != -1 &&
-		    (slowest == NULL ||
-		    guard->deadline_ms < slowest->deadline_ms))
+		if (slowest == NULL ||
+		    guard->deadline_ms < slowest->deadline_ms)
 			slowest = guard;
 	if (slowest != NULL)
-		guard_end(slowest);
+		guard_end(front, slowest);
+}
+
+static bool
+is_over(const struct guard *guard, uint64_t now_ms)
+{
+	return (now_ms >= guard->deadline_ms || evbuffer_get_length(
+	    bufferevent_get_input(guard->bev)) > FRONT_INPUT_MAX);
 }
 
 void
@@ -107,8 +112,8 @@ front_sweep(struct front *front)
 		next = TAILQ_NEXT(guard, link);
 		if (is_gone(guard))
 			guard_free(front, guard);
-		else if (!guard->ended && now_ms >= guard->deadline_ms)
-			guard_end(guard);
+		else if (is_over(guard, now_ms))
+			guard_end(front, guard);
 	}
 }
 
@@ -154,6 +159,11 @@ on_request(struct evhttp_request *request, void *arg)
 	}
 	entrance->front->answer(request, entrance->trusted,
 	    entrance->front->arg);
+	/* evhttp would read on while it waits for the reply to be taken.  When
+	 * it is, evhttp turns to what it has read, and then reads again.  (With
+	 * a high watermark the loop spins on a line that has no end.) */
+	if (guard != NULL)
+		bufferevent_disable(guard->bev, EV_READ);
 }
 
 static bool
@@ -253,7 +263,7 @@ front_is_quiet(const struct front *front)
 	const struct guard *guard;
 
 	TAILQ_FOREACH(guard, &front->guards, link)
-		if (!guard->ended && (!guard->answered || unsent(guard) > 0))
+		if (!guard->answered || unsent(guard) > 0)
 			return (false);
 	return (true);
 }

@@ -3,10 +3,10 @@
  * The front: HTTP by libevent's evhttp, and what evhttp lacks.
  *
  * evhttp bounds neither how many connections there are nor how long one may
- * take: its time-outs begin anew with every byte.  So the front keeps a guard
- * for each connection, with a deadline for the first request and one for each
- * that follows, and when there are too many it ends the one that has kept
- * everybody waiting the longest.
+ * take, as its time-outs begin anew with every byte, nor what it reads ahead.
+ * So the front keeps a guard for each connection, with a deadline for the first
+ * request and one for each that follows, and when there are too many it ends
+ * the one that has kept everybody waiting the longest.
  */
 #ifndef MONITOR_FRONT_H
 #define MONITOR_FRONT_H
@@ -29,6 +29,9 @@ enum {
 	FRONT_NEXT_MS = 120000,
 	FRONT_HEADERS_MAX = 8192,
 	FRONT_BODY_MAX = 1024,
+	/* Read and not looked at: more than a request may have and what one
+	 * read brings.  A line of a chunk's size would have no end. */
+	FRONT_INPUT_MAX = 32768,
 };
 
 /* Answer a request.  trusted says that it came through a unix socket. */

@@ -795,6 +795,72 @@ START_TEST(clients_that_say_nothing_keep_nobody_out)
 }
 END_TEST
 
+START_TEST(a_client_whose_line_has_no_end_is_let_go)
+{
+	enum { MANY = 64 << 20 };
+	static char zeros[65536];
+	struct server *srv = server_start("workers = 1;\n" MONITOR,
+	    FRAMES(""));
+	int fd = client_connect(MONITOR_PORT);
+	uint64_t begun = clock_ms();
+
+	memset(zeros, '0', sizeof(zeros));
+	client_send_text(fd, "POST / HTTP/1.1\r\nHost: test\r\n"
+	    "Transfer-Encoding: chunked\r\n\r\n");
+	/* The size of a chunk. */
+	ck_assert_uint_lt(client_stuff(fd, zeros, sizeof(zeros), MANY), MANY);
+	(void)client_read_to_end(fd);
+	/* Long before the time for a request is up. */
+	ck_assert_uint_lt(clock_ms() - begun, 9000);
+	close(fd);
+	expect_code("GET /healthz", 200);
+	server_end(srv);
+}
+END_TEST
+
+#define HEALTH_GET "GET /healthz HTTP/1.1\r\nHost: test\r\n\r\n"
+
+START_TEST(requests_behind_a_reply_that_is_not_taken_wait_in_the_kernel)
+{
+	enum { MANY = 64 << 20 };
+	static const char get[] = "GET /metrics HTTP/1.1\r\nHost: a\r\n\r\n";
+	static char block[1000 * (sizeof(get) - 1)];
+	struct server *srv = server_start("workers = 1;\n" MONITOR,
+	    FRAMES(""));
+	int fd = client_connect_small(MONITOR_PORT, 2048);
+
+	for (size_t i = 0; i < sizeof(block); i++)
+		block[i] = get[i % (sizeof(get) - 1)];
+	ck_assert_uint_lt(client_stuff(fd, block, sizeof(block), MANY), MANY);
+	ck_assert_uint_lt(proc_pss_anon(monitor_of(srv)), 16 << 20);
+	expect_code("GET /healthz", 200);
+	close(fd);
+	server_end(srv);
+}
+END_TEST
+
+START_TEST(more_requests_at_once_than_it_reads_at_once_are_answered)
+{
+	enum { N = 2000 };
+	struct server *srv = server_start("workers = 1;\n" MONITOR,
+	    FRAMES(""));
+	int fd = client_connect(MONITOR_PORT);
+	unsigned answered = 0;
+	struct reply reply;
+
+	for (int i = 0; i < N; i++)
+		client_send_text(fd, HEALTH_GET);
+	send_request(fd, "GET /healthz", "");
+	reply = read_reply(fd);
+	for (const char *at = reply.text;
+	    (at = strstr(at, "HTTP/1.1 200 OK\r\n")) != NULL; at++)
+		answered++;
+	ck_assert_uint_eq(answered, N + 1);
+	reply_free(&reply);
+	server_end(srv);
+}
+END_TEST
+
 START_TEST(a_client_that_drips_is_let_go)
 {
 	struct server *srv = server_start("workers = 1;\n" MONITOR,
@@ -935,6 +1001,9 @@ RUN_TESTS("server: monitor",
     orders_to_close_harm_no_worker_that_is_slow,
     garbage_is_refused_and_harms_nobody,
     clients_that_say_nothing_keep_nobody_out,
+    a_client_whose_line_has_no_end_is_let_go,
+    requests_behind_a_reply_that_is_not_taken_wait_in_the_kernel,
+    more_requests_at_once_than_it_reads_at_once_are_answered,
     a_client_that_drips_is_let_go,
     two_hundred_scrapes_at_a_time_are_answered,
     scrapes_among_ten_thousand_connections_cost_the_workers_nothing)
