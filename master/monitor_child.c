@@ -1,9 +1,6 @@
 /* SPDX-License-Identifier: ISC */
 #include "master/monitor_child.h"
 
-#include <sys/stat.h>
-#include <sys/un.h>
-
 #include <errno.h>
 #include <signal.h>
 #include <stdio.h>
@@ -23,8 +20,6 @@
 enum {
 	/* Who reads metrics is few. */
 	BACKLOG = 128,
-	/* Orders are taken from who may open it: the master's user and group. */
-	PATH_MODE = 0660,
 };
 
 /*
@@ -66,24 +61,6 @@ is_default(const struct conf *conf)
 	return (true);
 }
 
-/* Nobody can connect before it listens. */
-static int
-restrict_paths(const struct conf *conf, char why[SOCKETS_WHY_MAX])
-{
-	for (size_t i = 0; i < conf->monitor.naddresses; i++) {
-		const struct sockaddr_un *un =
-		    (const void *)&conf->monitor.addresses[i].addr;
-
-		if (!conf->monitor.enabled || un->sun_family != AF_UNIX ||
-		    chmod(un->sun_path, PATH_MODE) == 0)
-			continue;
-		snprintf(why, SOCKETS_WHY_MAX, "monitor: %s: %s",
-		    un->sun_path, strerror(errno));
-		return (-1);
-	}
-	return (0);
-}
-
 int
 monitor_child_prepare(struct master *master, const struct conf *conf,
     char why[SOCKETS_WHY_MAX])
@@ -92,9 +69,10 @@ monitor_child_prepare(struct master *master, const struct conf *conf,
 	struct view view;
 
 	monitor->muted = false;
+	monitor->sockets.is_private = true;
 	if (sockets_prepare(&monitor->sockets, look(&view, conf, false), 1,
 	    why) == 0)
-		return (restrict_paths(conf, why));
+		return (0);
 	if (!is_default(conf))
 		return (-1);
 	LOG(WARN, MONITOR_FAILED, F_STR("error", why),

@@ -22,6 +22,10 @@
 enum {
 	/* Bytes that the kernel holds unsent for a connection. */
 	NOTSENT_MAX = 131072,
+	/* Who may connect is a matter of the directory's mode, as it is known.
+	 * Orders are taken from who may open a private path. */
+	PATH_MODE = 0666,
+	PATH_MODE_PRIVATE = 0660,
 };
 
 struct socket_group {
@@ -117,12 +121,23 @@ is_stale(const struct socket_group *group)
 	return (stale);
 }
 
+/* The file has its mode from the beginning, and nobody can put another one in
+ * its place before it is set. */
 static int
-bind_path(const struct socket_group *group, int fd)
+bind_with_mode(const struct socket_group *group, int fd, mode_t mode)
 {
-	const struct sockaddr *addr = (const struct sockaddr *)&group->addr;
+	mode_t before = umask(0777 & ~mode);
+	int bound;
 
-	if (bind(fd, addr, group->len) == 0)
+	bound = bind(fd, (const struct sockaddr *)&group->addr, group->len);
+	umask(before);
+	return (bound);
+}
+
+static int
+bind_path(const struct socket_group *group, int fd, mode_t mode)
+{
+	if (bind_with_mode(group, fd, mode) == 0)
 		return (0);
 	if (errno != EADDRINUSE)
 		return (-1);
@@ -131,11 +146,11 @@ bind_path(const struct socket_group *group, int fd)
 		return (-1);
 	}
 	unlink(path_of(group));
-	return (bind(fd, addr, group->len));
+	return (bind_with_mode(group, fd, mode));
 }
 
 static int
-open_path(struct socket_group *group)
+open_path(struct socket_group *group, mode_t mode)
 {
 	struct stat st;
 	int fd, saved;
@@ -143,9 +158,7 @@ open_path(struct socket_group *group)
 	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
 	if (fd == -1)
 		return (-1);
-	/* Who may connect is a matter of the directory's mode, as it is
-	 * known. */
-	if (bind_path(group, fd) == -1 || chmod(path_of(group), 0666) == -1 ||
+	if (bind_path(group, fd, mode) == -1 ||
 	    lstat(path_of(group), &st) == -1) {
 		saved = errno;
 		close(fd);
@@ -207,13 +220,15 @@ open_more(const struct sockets *sockets, struct socket_group *group,
     unsigned slots)
 {
 	unsigned wanted = is_path(group) ? 1 : slots;
+	mode_t mode = sockets->is_private ? PATH_MODE_PRIVATE : PATH_MODE;
 	int fd;
 
 	if (group->nfds == 0 && !is_path(group) &&
 	    !have_port(sockets, group) && check_unused(group) == -1)
 		return (-1);
 	while (group->nfds < wanted) {
-		fd = is_path(group) ? open_path(group) : open_tcp(group, true);
+		fd = is_path(group) ? open_path(group, mode) :
+		    open_tcp(group, true);
 		if (fd == -1)
 			return (-1);
 		group->fds[group->nfds++] = fd;

@@ -28,6 +28,7 @@ struct state;
 struct sockets {
 	struct socket_group **groups;	/* one for each address */
 	size_t n;
+	bool is_private;	/* paths are for our own user and group */
 };
 
 /* Open what the configuration needs and is not there.  Returns -1 with errno

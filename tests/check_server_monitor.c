@@ -4,10 +4,12 @@
  * that nobody else sees anything of those who ask it.
  */
 #include <sys/socket.h>
+#include <sys/stat.h>
 
 #include <netinet/in.h>
 
 #include <errno.h>
+#include <fcntl.h>
 #include <inttypes.h>
 #include <poll.h>
 #include <stdio.h>
@@ -621,6 +623,54 @@ START_TEST(a_default_address_that_is_taken_costs_the_monitor_alone)
 }
 END_TEST
 
+static unsigned
+mode_of(const struct server *srv, const char *file)
+{
+	struct stat st;
+
+	ck_assert_int_eq(stat(server_path(srv, file), &st), 0);
+	return (st.st_mode & 07777);
+}
+
+/* Reload, and wait for the monitor that comes with it. */
+static void
+reload_with_monitor(struct server *srv)
+{
+	pid_t before = monitor_of(srv);
+
+	server_reload(srv);
+	await(monitor_of(srv) != before);
+	expect_code("GET /healthz", 200);
+}
+
+START_TEST(a_reload_lets_the_path_of_a_socket_that_listens_be)
+{
+	struct server *srv = server_start("workers = 1;\n" MONITOR,
+	    FRAMES(""));
+	char path[128];
+	int fd;
+
+	snprintf(path, sizeof(path), "%s", server_path(srv, "m"));
+	ck_assert_uint_eq(mode_of(srv, "m"), 0660);
+	ck_assert_int_eq(chmod(path, 0600), 0);
+	reload_with_monitor(srv);
+	ck_assert_uint_eq(mode_of(srv, "m"), 0600);
+	/* One that is gone takes no reload with it. */
+	ck_assert_int_eq(unlink(path), 0);
+	reload_with_monitor(srv);
+	/* What somebody else has put there is none of ours. */
+	fd = open(server_path(srv, "other"), O_WRONLY | O_CREAT | O_CLOEXEC,
+	    0600);
+	ck_assert_int_ne(fd, -1);
+	close(fd);
+	ck_assert_int_eq(symlink("other", path), 0);
+	reload_with_monitor(srv);
+	ck_assert_uint_eq(mode_of(srv, "other"), 0600);
+	ck_assert_int_eq(unlink(path), 0);
+	server_end(srv);
+}
+END_TEST
+
 START_TEST(without_its_master_a_monitor_ends)
 {
 	struct server *srv = server_start("workers = 1; drain_timeout = 0;\n"
@@ -996,6 +1046,7 @@ RUN_TESTS("server: monitor",
     a_reload_moves_the_monitor_or_ends_it,
     an_address_that_is_taken_refuses_a_start_and_a_reload,
     a_default_address_that_is_taken_costs_the_monitor_alone,
+    a_reload_lets_the_path_of_a_socket_that_listens_be,
     without_its_master_a_monitor_ends,
     a_connection_is_closed_by_order_on_the_unix_socket_alone,
     orders_to_close_harm_no_worker_that_is_slow,
