@@ -65,13 +65,28 @@ add_header(const struct exchange *exchange, const char *name,
 	    name, value);
 }
 
+/* HEAD gets the header that GET would; evhttp would send the body too. */
+static struct evbuffer *
+measure(const struct exchange *exchange, struct evbuffer *body)
+{
+	char length[24];
+
+	if (evhttp_request_get_command(exchange->request) != EVHTTP_REQ_HEAD)
+		return (body);
+	snprintf(length, sizeof(length), "%zu",
+	    body == NULL ? 0 : evbuffer_get_length(body));
+	add_header(exchange, "Content-Length", length);
+	return (NULL);
+}
+
 static void
 send_bytes(const struct exchange *exchange, int code, const char *type,
     struct evbuffer *body)
 {
 	add_header(exchange, "Content-Type", type);
 	add_header(exchange, "Cache-Control", "no-store");
-	evhttp_send_reply(exchange->request, code, phrase(code), body);
+	evhttp_send_reply(exchange->request, code, phrase(code),
+	    measure(exchange, body));
 }
 
 static void

@@ -187,6 +187,42 @@ START_TEST(each_page_is_answered)
 }
 END_TEST
 
+/* What follows the next header in the text. */
+static const char *
+after_header(const char *text)
+{
+	const char *end = strstr(text, "\r\n\r\n");
+
+	ck_assert_msg(end != NULL, "no header: %s", text);
+	return (end + 4);
+}
+
+START_TEST(a_head_gets_the_header_alone)
+{
+	struct server *srv = server_start("workers = 1;\n" MONITOR,
+	    FRAMES(""));
+	int fd = client_connect(MONITOR_PORT);
+	const char *second, *third, *length;
+	struct reply reply;
+
+	client_send_text(fd, "HEAD /metrics HTTP/1.1\r\nHost: test\r\n\r\n"
+	    "HEAD /nothing HTTP/1.1\r\nHost: test\r\n\r\n");
+	send_request(fd, "GET /healthz", "");
+	reply = read_reply(fd);
+	ck_assert_int_eq(reply.code, 200);
+	second = after_header(reply.text);
+	ck_assert_int_eq(strncmp(second, "HTTP/1.1 404 ", 13), 0);
+	length = strstr(reply.text, "\r\nContent-Length: ");
+	ck_assert(length != NULL && length < second);
+	ck_assert_int_gt(atoi(length + 18), 1000);
+	third = after_header(second);
+	ck_assert_int_eq(strncmp(third, "HTTP/1.1 200 ", 13), 0);
+	ck_assert_str_eq(after_header(third), "ok\n");
+	reply_free(&reply);
+	server_end(srv);
+}
+END_TEST
+
 START_TEST(the_metrics_are_what_prometheus_reads)
 {
 	struct server *srv = server_start("workers = 2;\n" MONITOR,
@@ -1032,6 +1068,7 @@ END_TEST
 
 RUN_TESTS("server: monitor",
     each_page_is_answered,
+    a_head_gets_the_header_alone,
     the_metrics_are_what_prometheus_reads,
     promtool_has_nothing_to_say,
     connections_tell_who_is_there,
