@@ -6,6 +6,7 @@
 
 #include <event2/buffer.h>
 #include <event2/bufferevent.h>
+#include <event2/listener.h>
 #include <stdlib.h>
 
 #include "common/clock.h"
@@ -36,6 +37,7 @@ struct front {
 	size_t n;
 	TAILQ_HEAD(, guard) guards;
 	size_t nguards;
+	size_t naccepted;		/* in this turn of the loop */
 	front_answer_fn answer;
 	void *arg;
 };
@@ -102,12 +104,26 @@ is_over(const struct guard *guard, uint64_t now_ms)
 	    bufferevent_get_input(guard->bev)) > FRONT_INPUT_MAX);
 }
 
+/* Without a bound libevent accepts until the queue is empty, and those who come
+ * without pause hold up all else. */
+static void
+listen_again(struct front *front)
+{
+	for (size_t i = 0; i < front->n; i++)
+		if (front->entrances[i].bound != NULL)
+			evconnlistener_enable(evhttp_bound_socket_get_listener(
+			    front->entrances[i].bound));
+}
+
 void
 front_sweep(struct front *front)
 {
 	uint64_t now_ms = clock_ms();
 	struct guard *guard, *next;
 
+	if (front->naccepted >= FRONT_ACCEPTS_MAX)
+		listen_again(front);
+	front->naccepted = 0;
 	for (guard = TAILQ_FIRST(&front->guards); guard != NULL; guard = next) {
 		next = TAILQ_NEXT(guard, link);
 		if (is_gone(guard))
@@ -129,6 +145,9 @@ on_accept(struct event_base *base, void *arg)
 	struct front *front = entrance->front;
 	struct guard *guard;
 
+	if (++front->naccepted >= FRONT_ACCEPTS_MAX)
+		evconnlistener_disable(evhttp_bound_socket_get_listener(
+		    entrance->bound));
 	if ((guard = calloc(1, sizeof(*guard))) == NULL)
 		return (NULL);
 	if ((guard->bev = bufferevent_socket_new(base, -1, 0)) == NULL) {

@@ -23,6 +23,8 @@ struct front;
 
 enum {
 	FRONT_CONNECTIONS_MAX = 128,
+	/* In one turn of the loop. */
+	FRONT_ACCEPTS_MAX = 32,
 	/* For the first request to be there, and from each request to the end
 	 * of the next one. */
 	FRONT_FIRST_MS = 10000,

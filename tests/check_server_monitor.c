@@ -5,6 +5,7 @@
  */
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 
 #include <netinet/in.h>
 
@@ -881,6 +882,54 @@ START_TEST(clients_that_say_nothing_keep_nobody_out)
 }
 END_TEST
 
+/* A process that connects again and again for a while, and says nothing. */
+static pid_t
+begin_flood(const struct server *srv)
+{
+	enum { HELD = 500, FOR_MS = 2000 };
+	uint64_t until = clock_ms() + FOR_MS;
+	int fds[HELD], first = 0;
+	char address[128];
+	pid_t pid;
+
+	snprintf(address, sizeof(address), "unix:%s", server_path(srv, "m"));
+	ck_assert_int_ne(pid = fork(), -1);
+	if (pid != 0)
+		return (pid);
+	memset(fds, -1, sizeof(fds));
+	for (; clock_ms() < until; first = (first + 1) % HELD) {
+		if (fds[first] != -1)
+			close(fds[first]);
+		fds[first] = client_try_text(address);
+	}
+	_exit(0);
+}
+
+START_TEST(a_flood_of_clients_makes_no_flood_of_descriptors)
+{
+	enum { N = 4 };
+	struct server *srv = server_start("workers = 1;\n" MONITOR,
+	    FRAMES(""));
+	pid_t pid = monitor_of(srv), children[N];
+	size_t most = 0, now;
+	unsigned alive = N;
+
+	for (int i = 0; i < N; i++)
+		children[i] = begin_flood(srv);
+	while (alive > 0) {
+		now = proc_fds(pid, NULL, 0);
+		most = now > most ? now : most;
+		if (waitpid(children[alive - 1], NULL, WNOHANG) != 0)
+			alive--;
+	}
+	/* Its own, and 128 connections. */
+	ck_assert_uint_lt(most, 128 + 40);
+	expect_code("GET /healthz", 200);
+	ck_assert_int_eq(monitor_of(srv), pid);
+	server_end(srv);
+}
+END_TEST
+
 START_TEST(a_client_whose_line_has_no_end_is_let_go)
 {
 	enum { MANY = 64 << 20 };
@@ -1089,6 +1138,7 @@ RUN_TESTS("server: monitor",
     orders_to_close_harm_no_worker_that_is_slow,
     garbage_is_refused_and_harms_nobody,
     clients_that_say_nothing_keep_nobody_out,
+    a_flood_of_clients_makes_no_flood_of_descriptors,
     a_client_whose_line_has_no_end_is_let_go,
     requests_behind_a_reply_that_is_not_taken_wait_in_the_kernel,
     more_requests_at_once_than_it_reads_at_once_are_answered,
