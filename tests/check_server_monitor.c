@@ -336,6 +336,8 @@ START_TEST(totals_are_what_clients_counted_over_reloads_and_a_crash)
 		}
 		conns += CONNS;
 		messages += CONNS * MESSAGES;
+		/* What was sent is counted a moment later. */
+		await(server_counters(srv).bytes_out == messages * 9);
 		if (round % 2 == 0)
 			server_reload(srv);
 		else {

@@ -144,6 +144,8 @@ START_TEST(its_totals_are_those_of_the_clients)
 	await_more(load);
 	answered = stop_load(load);
 	/* With nothing under way, so that all is known of what was. */
+	await(server_counters(srv).messages_out == answered);
+	await(server_counters(srv).active == 0);
 	worker = server_worker(srv, 0);
 	ck_assert_int_eq(kill(worker, SIGKILL), 0);
 	server_await_successor(srv, 0, worker);
