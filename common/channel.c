@@ -10,6 +10,8 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "common/fd.h"
+
 enum {
 	/* Messages handled in one turn of the loop, so that a child that never
 	 * stops talking cannot keep its master from everything else. */
@@ -32,25 +34,6 @@ channel_pair(int fds[2])
 {
 	return (socketpair(AF_UNIX,
 	    SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, fds));
-}
-
-/* The descriptors that came with a message; more than we asked for are cut off
- * by the kernel, which closes them. */
-static void
-take_fds(struct msghdr *hdr, struct ctl *msg)
-{
-	struct cmsghdr *cmsg;
-	size_t n;
-
-	for (cmsg = CMSG_FIRSTHDR(hdr); cmsg != NULL;
-	    cmsg = CMSG_NXTHDR(hdr, cmsg)) {
-		if (cmsg->cmsg_level != SOL_SOCKET ||
-		    cmsg->cmsg_type != SCM_RIGHTS)
-			continue;
-		n = (cmsg->cmsg_len - CMSG_LEN(0)) / sizeof(int);
-		if (n <= CTL_FDS_MAX)
-			memcpy(msg->fd, CMSG_DATA(cmsg), n * sizeof(int));
-	}
 }
 
 static ssize_t
@@ -80,7 +63,7 @@ receive(int fd, struct ctl *msg)
 	} while (n == -1 && errno == EINTR);
 	/* Also those of an empty message. */
 	if (n >= 0)
-		take_fds(&hdr, msg);
+		(void)fd_take_rights(&hdr, msg->fd, CTL_FDS_MAX);
 	return (n);
 }
 

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: ISC */
 #include "common/ctl.h"
 
+#include "common/log.h"
+
 static const struct {
 	const char *name;
 	enum ctl_sender sender;
@@ -40,4 +42,16 @@ ctl_check(const struct ctl *msg, size_t n, enum ctl_sender sender)
 	    n != sizeof(msg->header) + msg->header.length)
 		return ("of the wrong length");
 	return (NULL);
+}
+
+bool
+ctl_use_log(struct ctl *msg)
+{
+	log_configure((enum log_level)msg->log.level,
+	    (enum log_format)msg->log.format);
+	if (msg->fd[0] == -1)
+		return (false);
+	log_use(msg->fd[0]);
+	msg->fd[0] = -1;
+	return (true);
 }

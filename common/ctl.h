@@ -165,6 +165,10 @@ struct ctl {
 size_t ctl_length(enum ctl_type);
 const char *ctl_name(unsigned type);
 
+/* Obey a LOG, and take its descriptor.  Returns false if that did not arrive:
+ * then the log goes on to be written to the one of before. */
+bool ctl_use_log(struct ctl *);
+
 /*
  * Check the first n bytes of a received message, which is to come from sender.
  * Returns NULL, or what is wrong with it.

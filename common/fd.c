@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <limits.h>
 #include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
 
 void
@@ -53,4 +54,24 @@ fd_close_all_but(int *keep, size_t nkeep)
 		next = (unsigned)keep[i] + 1;
 	}
 	close_range(next, UINT_MAX, 0);
+}
+
+size_t
+fd_take_rights(struct msghdr *hdr, int *fds, size_t max)
+{
+	struct cmsghdr *cmsg;
+	size_t taken = 0, n;
+
+	for (cmsg = CMSG_FIRSTHDR(hdr); cmsg != NULL;
+	    cmsg = CMSG_NXTHDR(hdr, cmsg)) {
+		if (cmsg->cmsg_level != SOL_SOCKET ||
+		    cmsg->cmsg_type != SCM_RIGHTS)
+			continue;
+		n = (cmsg->cmsg_len - CMSG_LEN(0)) / sizeof(int);
+		if (n > max - taken)
+			n = max - taken;
+		memcpy(fds + taken, CMSG_DATA(cmsg), n * sizeof(int));
+		taken += n;
+	}
+	return (taken);
 }

@@ -5,6 +5,8 @@
 #ifndef COMMON_FD_H
 #define COMMON_FD_H
 
+#include <sys/socket.h>
+
 #include <stddef.h>
 
 /*
@@ -19,5 +21,10 @@ void fd_redirect_to_null(int fd);
 /* Close every descriptor above 2 that is not in keep[].  keep[] is sorted in
  * place; entries below 0 are passed over. */
 void fd_close_all_but(int *keep, size_t nkeep);
+
+/* The descriptors that came with a message, at most max of them.  More than
+ * msg_controllen has room for are cut off by the kernel, which closes them.
+ * Returns how many they are. */
+size_t fd_take_rights(struct msghdr *, int *fds, size_t max);
 
 #endif

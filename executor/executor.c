@@ -38,16 +38,6 @@ struct executor {
  */
 
 static void
-use_log(struct ctl *msg)
-{
-	log_configure((enum log_level)msg->log.level,
-	    (enum log_format)msg->log.format);
-	if (msg->fd[0] != -1)
-		log_use(msg->fd[0]);
-	msg->fd[0] = -1;
-}
-
-static void
 on_message(struct ctl *msg, void *arg)
 {
 	(void)arg;
@@ -56,7 +46,7 @@ on_message(struct ctl *msg, void *arg)
 		/* Nothing can be released that threads are using. */
 		_exit(EXIT_SUCCESS);
 	case CTL_LOG:
-		use_log(msg);
+		(void)ctl_use_log(msg);
 		return;
 	case CTL_START:		/* we serve from READY on */
 	case CTL_DRAIN:		/* our worker drains, and then hangs up */

@@ -43,16 +43,6 @@ struct monitor {
  */
 
 static void
-use_log(struct ctl *msg)
-{
-	log_configure((enum log_level)msg->log.level,
-	    (enum log_format)msg->log.format);
-	if (msg->fd[0] != -1)
-		log_use(msg->fd[0]);
-	msg->fd[0] = -1;
-}
-
-static void
 leave(struct monitor *monitor)
 {
 	if (monitor->leave_ms != 0)
@@ -70,7 +60,7 @@ on_message(struct ctl *msg, void *arg)
 	if (msg->header.type == CTL_STOP)
 		leave(monitor);
 	else if (msg->header.type == CTL_LOG)
-		use_log(msg);
+		(void)ctl_use_log(msg);
 }
 
 static void

@@ -11,6 +11,7 @@
 #include <check.h>
 #include <fcntl.h>
 #include <stdbool.h>
+#include <string.h>
 #include <unistd.h>
 
 #include "tests/harness.h"
@@ -266,6 +267,45 @@ START_TEST(one_to_keep_that_is_not_open_does_no_harm)
 }
 END_TEST
 
+/*
+ * Those that come with a message.
+ */
+
+START_TEST(descriptors_of_a_message_are_taken_as_far_as_there_is_room)
+{
+	enum { SENT = 3 };
+	union {
+		struct cmsghdr align;
+		char space[CMSG_SPACE(SENT * sizeof(int))];
+	} control = { .space = { 0 } };
+	struct msghdr hdr = {
+		.msg_control = &control,
+		.msg_controllen = sizeof(control),
+	};
+	struct cmsghdr *cmsg = CMSG_FIRSTHDR(&hdr);
+	const int sent[SENT] = { 7, 8, 9 };
+	int taken[SENT + 1] = { -1, -1, -1, -1 };
+
+	cmsg->cmsg_level = SOL_SOCKET;
+	cmsg->cmsg_type = SCM_RIGHTS;
+	cmsg->cmsg_len = CMSG_LEN(sizeof(sent));
+	memcpy(CMSG_DATA(cmsg), sent, sizeof(sent));
+	ck_assert_uint_eq(fd_take_rights(&hdr, taken, SENT - 1), SENT - 1);
+	ck_assert_int_eq(taken[0], 7);
+	ck_assert_int_eq(taken[1], 8);
+	ck_assert_int_eq(taken[2], -1);
+	ck_assert_uint_eq(fd_take_rights(&hdr, taken, SENT + 1), SENT);
+	ck_assert_int_eq(taken[2], 9);
+	ck_assert_int_eq(taken[3], -1);
+
+	/* Who sent it is none. */
+	cmsg->cmsg_type = SCM_CREDENTIALS;
+	ck_assert_uint_eq(fd_take_rights(&hdr, taken, SENT), 0);
+	hdr.msg_controllen = 0;
+	ck_assert_uint_eq(fd_take_rights(&hdr, taken, SENT), 0);
+}
+END_TEST
+
 RUN_TESTS("fd",
     closed_standard_descriptors_are_opened_on_dev_null,
     open_standard_descriptors_stay_as_they_are,
@@ -274,4 +314,5 @@ RUN_TESTS("fd",
     those_to_keep_are_kept_in_whatever_order_they_come,
     those_to_keep_may_be_none_standard_or_named_twice,
     the_lowest_and_the_highest_can_be_kept,
-    one_to_keep_that_is_not_open_does_no_harm)
+    one_to_keep_that_is_not_open_does_no_harm,
+    descriptors_of_a_message_are_taken_as_far_as_there_is_room)

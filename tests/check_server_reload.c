@@ -20,22 +20,6 @@
 
 #define TWO	"workers = 2;"
 
-/* Clients that connect, exchange five messages and close, as fast as they
- * can. */
-static struct hold_process *
-start_churn(unsigned clients)
-{
-	struct hold_options options = load_on(FRAME_PORT);
-	struct hold_process *load;
-
-	options.connections = clients;
-	options.churn = 5;
-	options.rate = HOLD_FULL_SPEED;
-	load = hold_start(&options);
-	await(hold_peek(load)->finished > clients);
-	return (load);
-}
-
 /* Let so many more clients come and go. */
 static void
 await_more(struct hold_process *load, uint64_t clients)

@@ -89,20 +89,6 @@ expect_refusal(struct server *srv, const pid_t workers[2], const char *why)
 	expect_service();
 }
 
-static struct hold_process *
-start_churn(unsigned clients)
-{
-	struct hold_options options = load_on(FRAME_PORT);
-	struct hold_process *load;
-
-	options.connections = clients;
-	options.churn = 5;
-	options.rate = HOLD_FULL_SPEED;
-	load = hold_start(&options);
-	await(hold_peek(load)->finished > clients);
-	return (load);
-}
-
 /*
  * What is kept.
  */

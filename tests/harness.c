@@ -1043,6 +1043,20 @@ load_on(unsigned port)
 	return (options);
 }
 
+struct hold_process *
+start_churn(unsigned clients)
+{
+	struct hold_options options = load_on(FRAME_PORT);
+	struct hold_process *load;
+
+	options.connections = clients;
+	options.churn = 5;
+	options.rate = HOLD_FULL_SPEED;
+	load = hold_start(&options);
+	await(hold_peek(load)->finished > clients);
+	return (load);
+}
+
 void
 expect_unharmed(const struct hold_report *report)
 {

@@ -237,6 +237,10 @@ uint64_t server_worker_pss(struct server *);
  * many sizes; SLOW ones to the slow port of that protocol. */
 struct hold_options load_on(unsigned port);
 
+/* Clients that connect to FRAME_PORT, exchange five messages and close, as fast
+ * as they can. */
+struct hold_process *start_churn(unsigned clients);
+
 /* Every connect was taken, every message came back, once and in its turn. */
 void expect_unharmed(const struct hold_report *);
 void print_report(const char *title, const struct hold_report *);

@@ -16,6 +16,7 @@
 #include <unistd.h>
 
 #include "common/clock.h"
+#include "common/digits.h"
 #include "common/log.h"
 #include "worker/conn_record.h"
 #include "worker/worker.h"
@@ -139,14 +140,10 @@ put(struct access_log *log, const char *text)
 static void
 put_number(struct access_log *log, uint64_t number)
 {
-	char digits[24];
-	size_t at = sizeof(digits);
+	char digits[DIGITS_MAX], *end = digits + sizeof(digits);
+	const char *at = digits_put(end, number);
 
-	do {
-		digits[--at] = (char)('0' + number % 10);
-		number /= 10;
-	} while (number > 0);
-	put_bytes(log, digits + at, sizeof(digits) - at);
+	put_bytes(log, at, (size_t)(end - at));
 }
 
 /* What a client said, with all escaped that could end it or do something to a

@@ -416,19 +416,18 @@ set_reading_deadline(struct conn *conn)
 	deadline_set(conn, reading_deadline(conn), conn_worker(conn)->now_ms);
 }
 
-/* One whose peer always has more to say would never come to rest: it reads no
- * more before the giver has had its chance, at the end of this event. */
+/* One whose peer always has more to say would never come to rest: now that it
+ * has, as settle() has told the giver, it reads no more before that has had its
+ * chance, at the end of this event. */
 static bool
 leave_to_giver(struct conn *conn)
 {
-	struct giver *giver = &conn_worker(conn)->giver;
+	const struct giver *giver = &conn_worker(conn)->giver;
 
-	if (!giver_wants(giver, conn) || !giver_has_room(giver) ||
-	    !conn_at_rest(conn))
+	if (!giver_wants(giver, conn) || !giver_has_room(giver))
 		return (false);
 	if (in_mid_message(conn))
 		conn->pending->unhandled = true;
-	giver_on_rest(giver);
 	/* If it has to stay, it goes on. */
 	event_active(&conn->event, EV_READ, 0);
 	return (true);

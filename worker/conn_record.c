@@ -151,13 +151,6 @@ conn_count_open(struct conn *conn)
 	count_active(conn);
 }
 
-static void
-count_inactive(struct conn *conn)
-{
-	counter_sub(&conn->listener->counters->active, 1);
-	counter_sub(&conn->listener->worker->counters->active, 1);
-}
-
 void
 conn_count_offer(struct conn *conn)
 {
@@ -173,7 +166,8 @@ conn_count_return(struct conn *conn)
 void
 conn_count_gone(struct conn *conn)
 {
-	count_inactive(conn);
+	counter_sub(&conn->listener->counters->active, 1);
+	counter_sub(&conn->listener->worker->counters->active, 1);
 }
 
 void
@@ -187,7 +181,7 @@ void
 conn_count_close(struct conn *conn)
 {
 	counter_add(&conn->listener->counters->closed[conn->reason], 1);
-	count_inactive(conn);
+	conn_count_gone(conn);
 }
 
 void

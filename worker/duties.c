@@ -11,19 +11,6 @@
 #include "worker/worker.h"
 
 static void
-use_log(struct ctl *msg)
-{
-	log_configure((enum log_level)msg->log.level,
-	    (enum log_format)msg->log.format);
-	if (msg->fd[0] != -1)
-		log_use(msg->fd[0]);
-	else
-		LOG(WARN, REOPEN_FAILED, F_STR("error",
-		    "its descriptor did not arrive"));
-	msg->fd[0] = -1;
-}
-
-static void
 add_executor(struct worker *worker, struct ctl *msg)
 {
 	const struct ctl_executor *executor = &msg->executor;
@@ -87,7 +74,9 @@ worker_dispatch(struct worker *worker, struct ctl *msg)
 		event_base_loopbreak(worker->base);
 		return;
 	case CTL_LOG:
-		use_log(msg);
+		if (!ctl_use_log(msg))
+			LOG(WARN, REOPEN_FAILED, F_STR("error",
+			    "its descriptor did not arrive"));
 		return;
 	case CTL_EXECUTOR:
 		add_executor(worker, msg);

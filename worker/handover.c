@@ -7,6 +7,8 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "common/fd.h"
+
 union control {
 	struct cmsghdr align;
 	char space[CMSG_SPACE(HANDOVER_FDS_MAX * sizeof(int))];
@@ -63,25 +65,6 @@ handover_send(int link, struct handover_message *msg, enum handover_type type,
 	return (n == -1 ? -1 : 0);
 }
 
-static void
-take_fds(struct msghdr *hdr, struct handover_fds *fds)
-{
-	struct cmsghdr *cmsg;
-	size_t n;
-
-	for (cmsg = CMSG_FIRSTHDR(hdr); cmsg != NULL;
-	    cmsg = CMSG_NXTHDR(hdr, cmsg)) {
-		if (cmsg->cmsg_level != SOL_SOCKET ||
-		    cmsg->cmsg_type != SCM_RIGHTS)
-			continue;
-		n = (cmsg->cmsg_len - CMSG_LEN(0)) / sizeof(int);
-		if (n > HANDOVER_FDS_MAX - fds->n)
-			n = HANDOVER_FDS_MAX - fds->n;
-		memcpy(fds->fd + fds->n, CMSG_DATA(cmsg), n * sizeof(int));
-		fds->n += n;
-	}
-}
-
 static ssize_t
 receive(int link, struct handover_message *msg, struct handover_fds *fds)
 {
@@ -109,7 +92,7 @@ receive(int link, struct handover_message *msg, struct handover_fds *fds)
 	} while (n == -1 && errno == EINTR);
 	/* Also those of an empty message. */
 	if (n >= 0)
-		take_fds(&hdr, fds);
+		fds->n = fd_take_rights(&hdr, fds->fd, HANDOVER_FDS_MAX);
 	return (n);
 }
 

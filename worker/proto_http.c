@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "common/digits.h"
 #include "worker/handler.h"
 #include "worker/http_chunks.h"
 #include "worker/http_date.h"
@@ -312,14 +313,10 @@ put_text(struct proto_framing *framing, const char *text)
 static void
 put_number(struct proto_framing *framing, size_t number)
 {
-	char digits[24];
-	size_t at = sizeof(digits);
+	char digits[DIGITS_MAX], *end = digits + sizeof(digits);
+	const char *at = digits_put(end, number);
 
-	do {
-		digits[--at] = (char)('0' + number % 10);
-		number /= 10;
-	} while (number > 0);
-	put(framing, digits + at, sizeof(digits) - at);
+	put(framing, at, (size_t)(end - at));
 }
 
 static void

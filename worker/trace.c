@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "common/clock.h"
+#include "common/digits.h"
 #include "common/log.h"
 #include "worker/conn_record.h"
 #include "worker/handover.h"
@@ -69,17 +70,6 @@ make_id(struct tracing *tracing, uint8_t *id, size_t n)
 	}
 }
 
-/* Returns where they begin, before the end. */
-static char *
-print_digits(char *end, uint64_t number)
-{
-	do {
-		*--end = (char)('0' + number % 10);
-		number /= 10;
-	} while (number > 0);
-	return (end);
-}
-
 /* Each request of HTTP comes by here, so printf(3) is not asked. */
 void
 trace_print_id(char id[SPAN_REQUEST_MAX], uint64_t conn, uint64_t number)
@@ -87,9 +77,9 @@ trace_print_id(char id[SPAN_REQUEST_MAX], uint64_t conn, uint64_t number)
 	char text[48], *end = text + sizeof(text), *at = end;
 
 	*--at = '\0';
-	at = print_digits(at, number);
+	at = digits_put(at, number);
 	*--at = '-';
-	at = print_digits(at, conn);
+	at = digits_put(at, conn);
 	memcpy(id, at, (size_t)(end - at));
 }
 
