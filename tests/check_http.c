@@ -129,10 +129,6 @@ START_TEST(a_request_is_the_same_in_pieces_of_every_length)
 }
 END_TEST
 
-/*
- * What a header tells.
- */
-
 static struct conf_http
 http_conf(void)
 {
@@ -146,6 +142,38 @@ http_conf(void)
 		.request_id = true,
 	});
 }
+
+/* Bytes are looked at several at a time where they can be. */
+START_TEST(a_byte_is_judged_alike_wherever_it_stands)
+{
+	static const char before[] = "GET / HTTP/1.1\r\nHost: h\r\nA:";
+	enum { BEFORE = sizeof(before) - 1, VALUE = 32 };
+	struct conf_http conf = http_conf();
+	uint8_t raw[BEFORE + VALUE + 4];
+
+	memcpy(raw, before, BEFORE);
+	for (size_t at = BEFORE; at < BEFORE + VALUE; at++)
+		for (unsigned byte = 0; byte < 256; byte++) {
+			size_t scanned = 0, len;
+			bool is_bad = (byte < ' ' && byte != '\t') ||
+			    byte == 127;
+			unsigned status;
+
+			memset(raw + BEFORE, 0xa0, VALUE);
+			memcpy(raw + BEFORE + VALUE, "\r\n\r\n", 4);
+			raw[at] = (uint8_t)byte;
+			len = http_head_find(raw, sizeof(raw), &conf, &scanned,
+			    &status);
+			ck_assert_msg(status == (is_bad ? HTTP_400 : 0),
+			    "%u at %zu: %u", byte, at, status);
+			ck_assert_uint_eq(len, is_bad ? 0 : sizeof(raw));
+		}
+}
+END_TEST
+
+/*
+ * What a header tells.
+ */
 
 static unsigned
 read_head(struct http_head *head, const char *raw, const struct conf_http *conf)
@@ -728,6 +756,7 @@ START_TEST(the_date_is_one_of_http)
 END_TEST
 
 RUN_TESTS("http",
+    a_byte_is_judged_alike_wherever_it_stands,
     every_request_of_the_table_is_taken_for_what_it_is,
     a_request_is_the_same_split_at_every_byte,
     a_request_is_the_same_in_pieces_of_every_length,

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: ISC */
 #include "worker/http_head.h"
 
+#include <endian.h>
 #include <llhttp.h>
-
 #include <string.h>
+#include <strings.h>
 
 #include "worker/http_route.h"
 
@@ -68,27 +69,11 @@ http_is_token(const char *bytes, size_t len)
 	return (len > 0 && all_are(bytes, len, IS_TOKEN));
 }
 
-static char
-lower(char c)
-{
-	return (c >= 'A' && c <= 'Z' ? (char)(c - 'A' + 'a') : c);
-}
-
-static bool
-same_word(struct http_slice slice, const char *word, size_t len)
-{
-	if (slice.len != len)
-		return (false);
-	for (size_t i = 0; i < len; i++)
-		if (lower(slice.bytes[i]) != lower(word[i]))
-			return (false);
-	return (true);
-}
-
 bool
-http_slice_is(struct http_slice slice, const char *lower_case)
+http_slice_is(struct http_slice slice, const char *word)
 {
-	return (same_word(slice, lower_case, strlen(lower_case)));
+	return (slice.len == strlen(word) &&
+	    strncasecmp(slice.bytes, word, slice.len) == 0);
 }
 
 /*
@@ -155,15 +140,46 @@ check_byte(const uint8_t *bytes, size_t at, const struct conf_http *conf,
 	return (check_size(conf, at + 1, *is_first_line));
 }
 
-/* Whether a byte needs more than a look at its size. */
-static bool
-is_plain(const uint8_t *bytes, size_t at)
+/* Eight bytes at once, each the same. */
+#define EIGHT(byte)	(UINT64_C(0x0101010101010101) * (byte))
+
+/* Which of eight bytes is the first one below 32, or 127; or 8.  A byte is below
+ * n if taking n from it sets its top bit, which it did not have itself; what that
+ * borrows from those behind is of no matter. */
+static size_t
+find_control(const uint8_t *bytes)
 {
-	return ((kinds[bytes[at]] & IS_CONTROL) == 0 && at > 0 &&
-	    (kinds[bytes[at - 1]] & IS_CONTROL) == 0);
+	uint64_t eight, deleted, found;
+
+	memcpy(&eight, bytes, sizeof(eight));
+	eight = le64toh(eight);
+	deleted = eight ^ EIGHT(127);
+	found = (((eight - EIGHT(32)) & ~eight) |
+	    ((deleted - EIGHT(1)) & ~deleted)) & EIGHT(128);
+	return (found == 0 ? 8 : (size_t)__builtin_ctzll(found) / 8);
 }
 
-/* Skip bytes that nothing can be wrong with. */
+/* Skip to the next byte of control. */
+static size_t
+skip_text(const uint8_t *bytes, size_t at, size_t len)
+{
+	for (size_t n = 8; n == 8 && at + 8 <= len; at += n)
+		n = find_control(bytes + at);
+	while (at < len && (kinds[bytes[at]] & IS_CONTROL) == 0)
+		at++;
+	return (at);
+}
+
+/* Whether a line ends there, and the next one begins with the name of a field. */
+static bool
+is_next_field(const uint8_t *bytes, size_t at, size_t len)
+{
+	return (at + 2 < len && bytes[at] == '\r' && bytes[at + 1] == '\n' &&
+	    (kinds[bytes[at + 2]] & IS_TOKEN) != 0);
+}
+
+/* Skip, behind one that is none of control, the bytes that check_byte() has
+ * nothing against. */
 static size_t
 skip_plain(const uint8_t *bytes, size_t at, size_t len,
     const struct conf_http *conf, bool is_first_line)
@@ -174,8 +190,11 @@ skip_plain(const uint8_t *bytes, size_t at, size_t len,
 		limit = conf->max_target_size;
 	if (len > limit)
 		len = limit;
-	while (at < len && is_plain(bytes, at))
-		at++;
+	if ((kinds[bytes[at - 1]] & IS_CONTROL) != 0)
+		return (at);
+	at = skip_text(bytes, at, len);
+	while (!is_first_line && is_next_field(bytes, at, len))
+		at = skip_text(bytes, at + 3, len);
 	return (at);
 }
 
@@ -446,7 +465,7 @@ keep_wanted(struct reading *reading, struct http_slice name,
 	struct http_head *head = reading->head;
 
 	for (unsigned i = 0; wanted != NULL && wanted[i] != NULL; i++) {
-		if (!same_word(name, wanted[i], strlen(wanted[i])))
+		if (!http_slice_is(name, wanted[i]))
 			continue;
 		if (head->nfields == HTTP_FIELDS_MAX)
 			return (refuse(reading, HTTP_431));

@@ -29,6 +29,6 @@ unsigned http_head_parse(struct http_head *, const uint8_t *bytes, size_t len,
 
 /* Helpers for who reads fields elsewhere: trailers. */
 bool http_is_token(const char *bytes, size_t len);
-bool http_slice_is(struct http_slice, const char *lower_case);
+bool http_slice_is(struct http_slice, const char *word);	/* in any case */
 
 #endif
