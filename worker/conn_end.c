@@ -1,0 +1,160 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * Endings from outside the connection's own course.
+ */
+#include "worker/conn_internal.h"
+
+#include <assert.h>
+
+#include "common/log.h"
+#include "worker/conn_record.h"
+
+static void
+end(struct conn *conn, enum close_reason reason)
+{
+	if (conn_finish(conn, reason) == CONN_DONE)
+		conn_free(conn);
+}
+
+bool
+conn_finish_idle(struct conn *conn, enum close_reason reason)
+{
+	assert(conn->state == CONN_READING && !conn_in_mid_message(conn));
+	if (conn_has_unread(conn)) {
+		deadline_set(conn, DEADLINE_IDLE, conn_worker(conn)->now_ms);
+		return (false);
+	}
+	end(conn, reason);
+	return (true);
+}
+
+void
+conn_finish_now(struct conn *conn, enum close_reason reason)
+{
+	struct worker *worker = conn_worker(conn);
+
+	if (conn->state == CONN_CLOSING)
+		return;
+	if (worker->gathering == conn) {
+		worker->gathering = NULL;
+		(void)output_flush(&worker->output, conn);
+	}
+	conn_abandon_requests(conn);
+	if (conn_owes(conn)) {
+		conn_cut(conn, reason);
+		return;
+	}
+	end(conn, reason);
+}
+
+void
+conn_shed(struct conn *conn)
+{
+	struct worker *worker = conn_worker(conn);
+
+	/* Its own replies come first. */
+	if (worker->gathering == conn) {
+		worker->gathering = NULL;
+		(void)output_flush(&worker->output, conn);
+	}
+	if (conn_owes(conn) || conn_awaits(conn)) {
+		conn_cut(conn, CLOSE_MEMORY);
+		return;
+	}
+	output_tell(conn, TROUBLE_BUSY, conn->listener->proto->busy);
+	conn_finish_now(conn, CLOSE_MEMORY);
+}
+
+void
+conn_reject(struct listener *listener, int fd, const struct sockaddr *peer,
+    enum reject_reason reason)
+{
+	struct conn *conn;
+	char text[CONN_PEER_MAX];
+
+	counter_add(&listener->counters->rejected[reason], 1);
+	if ((conn = conn_make(listener, fd, peer)) == NULL)
+		return;
+	conn->rejected = true;
+	LOG_CLIENT(WARN, CONN_REJECTED,
+	    F_STR("listener", listener->conf->name),
+	    F_STR("peer", conn_peer(conn, text)),
+	    F_STR("reason", reject_reason_name(reason)));
+	output_tell(conn, TROUBLE_BUSY, listener->proto->busy);
+	end(conn, CLOSE_EOF);
+}
+
+static void
+end_idle(struct conn *conn)
+{
+	if (conn_has_unread(conn))
+		deadline_set(conn, DEADLINE_IDLE, conn_worker(conn)->now_ms);
+	else if (conn_unsent(conn) > 0)
+		/* It is idle because it takes nothing. */
+		conn_cut(conn, CLOSE_WRITE_TIMEOUT);
+	else
+		conn_cut(conn, CLOSE_IDLE);
+}
+
+static void
+log_late(const struct conn *conn)
+{
+	struct http_head http = { .exchange = { .close = true } };
+	struct payload payload;
+
+	payload = proto_explain(conn->listener->proto, TROUBLE_LATE, NULL,
+	    &http.exchange);
+	conn_log_head(conn, &http, payload.len);
+}
+
+/* A message has taken too long to come: where the protocol has words for that,
+ * the peer is told, unless it waits for other replies. */
+static void
+end_late(struct conn *conn)
+{
+	if (conn->listener->proto->explain == NULL || conn_awaits(conn) ||
+	    conn_owes(conn)) {
+		conn_cut(conn, CLOSE_READ_TIMEOUT);
+		return;
+	}
+	log_late(conn);
+	output_tell(conn, TROUBLE_LATE, NULL);
+	conn_finish_now(conn, CLOSE_READ_TIMEOUT);
+}
+
+/* The kernel may have no room for more, and its peer still take what is
+ * there. */
+static void
+end_unless_taking(struct conn *conn)
+{
+	const struct conn_pending *pending = conn->pending;
+
+	if (pending->unsent + pending->taken <
+	    conn_unsent(conn) + CONN_WRITE_PROGRESS)
+		conn_cut(conn, CLOSE_WRITE_TIMEOUT);
+	else
+		conn_set_write_deadline(conn);
+}
+
+void
+conn_on_deadline(struct conn *conn)
+{
+	switch ((enum deadline_kind)conn->deadline) {
+	case DEADLINE_IDLE:
+		end_idle(conn);
+		return;
+	case DEADLINE_READ:
+		end_late(conn);
+		return;
+	case DEADLINE_WRITE:
+		end_unless_taking(conn);
+		return;
+	case DEADLINE_LINGER:
+		conn_free(conn);
+		return;
+	case DEADLINE_REPLY:
+	case DEADLINE_NONE:
+	case DEADLINE_KINDS:
+		break;
+	}
+}

@@ -1,0 +1,124 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * What the files of a connection share, and nobody else is to know: conn.c has
+ * its life, its states and how it changes hands, conn_read.c what comes in,
+ * conn_reply.c what goes out, and conn_end.c the endings that others cause.
+ */
+#ifndef WORKER_CONN_INTERNAL_H
+#define WORKER_CONN_INTERNAL_H
+
+#include "worker/conn.h"
+#include "worker/worker.h"
+
+/* What a state function says of what comes next. */
+enum conn_next {
+	CONN_AGAIN,		/* the state has changed: run it */
+	CONN_WAIT,		/* for the event that is set */
+	CONN_DONE,		/* it is over, for conn->reason */
+};
+
+static inline struct worker *
+conn_worker(const struct conn *conn)
+{
+	return (conn->listener->worker);
+}
+
+static inline bool
+conn_in_mid_message(const struct conn *conn)
+{
+	return (conn->pending != NULL && conn->pending->in != NULL);
+}
+
+/* Whether a handler owes us replies. */
+static inline bool
+conn_awaits(const struct conn *conn)
+{
+	return (conn->pending != NULL && conn->pending->nrequests > 0);
+}
+
+/* Whether the next message could be handled now.  One that is to change hands
+ * has its last replies awaited, and begins nothing new. */
+static inline bool
+conn_may_handle(const struct conn *conn)
+{
+	const struct conn_pending *pending = conn->pending;
+
+	return (!conn->finishing && (pending == NULL || (pending->out == NULL &&
+	    pending->feeds == NULL && !pending->starved &&
+	    pending->nrequests < conn->listener->conf->pipeline &&
+	    (pending->nrequests == 0 ||
+	    !giver_wants(&conn_worker(conn)->giver, conn)))));
+}
+
+/* NULL unless the protocol is HTTP. */
+static inline struct http_exchange *
+conn_exchange(struct http_head *http)
+{
+	return (http != NULL ? &http->exchange : NULL);
+}
+
+/*
+ * conn.c
+ */
+
+/* A connection in the table with its event set up and its record filled. */
+struct conn *conn_make(struct listener *, int fd, const struct sockaddr *peer);
+
+/* Whether the kernel has bytes of the peer's for us. */
+bool conn_has_unread(const struct conn *);
+/* The bytes that the kernel has of us and the peer has not taken. */
+size_t conn_unsent(const struct conn *);
+
+/* The first of the requests, which is not its connection's any more. */
+struct request *conn_take_request(struct conn *);
+/* Nobody waits for the replies any more. */
+void conn_abandon_requests(struct conn *);
+/* The input has to wait for memory before it grows. */
+void conn_starve(struct conn *);
+
+void conn_set_write_deadline(struct conn *);
+void conn_set_reading_deadline(struct conn *);
+
+/* Something failed on the way to or from the peer: for which reason the
+ * connection ends, by errno. */
+enum conn_next conn_fail(struct conn *);
+/* No more is to be read: what is owed goes first, if anything. */
+enum conn_next conn_finish(struct conn *, enum close_reason);
+/* Send the replies of this turn; what then is to become of the connection. */
+enum conn_next conn_settle(struct conn *);
+
+/*
+ * conn_read.c
+ */
+
+/* Read what there is, and have its messages handled. */
+enum conn_next conn_read_messages(struct conn *);
+
+/*
+ * conn_reply.c; those that return an int return -1 with errno set.
+ */
+
+/* Send a reply that is there at once, behind those that are still awaited. */
+int conn_reply(struct conn *, struct http_head *, const struct payload *);
+/* The same about trouble; text is as for proto_explain(). */
+int conn_explain(struct conn *, enum proto_trouble, const char *text,
+    struct http_head *);
+/* What a handler's client is told of trouble; an empty text closes instead. */
+int conn_reply_text(struct conn *, const char *text, struct http_head *);
+/* A request of HTTP has a reply, though its handler has none. */
+int conn_reply_silence(struct conn *, struct http_head *);
+/* The word that a peer waits for before it sends the body of its request. */
+int conn_say_continue(struct conn *);
+
+/* Send the replies of the first requests that are done. */
+void conn_finish_done(struct conn *);
+
+/* Whether a worker that drains may end a connection with what is said next, as
+ * the peer has not said more. */
+bool conn_is_last_of_drain(const struct conn *);
+
+/* Tell the access log of a request as it has just been read, and of the length
+ * of its reply. */
+void conn_log_head(const struct conn *, const struct http_head *, size_t len);
+
+#endif

@@ -1,0 +1,318 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * What goes out: replies in the order of their requests.
+ */
+#include "worker/conn_internal.h"
+
+#include <stdlib.h>
+
+#include "common/clock.h"
+#include "worker/access_log.h"
+#include "worker/conn_record.h"
+#include "worker/http_facts.h"
+
+static const struct payload no_payload = { .bytes = (const uint8_t *)"" };
+
+/*
+ * Replies that are there at once.
+ */
+
+/* Tell the access log of a reply that goes out. */
+static void
+log_access(const struct conn *conn, const struct http_exchange *exchange,
+    const struct access_facts *facts, size_t len)
+{
+	if (exchange->status != HTTP_CONTINUE)
+		access_log_add(conn_worker(conn)->access_log, conn, exchange,
+		    facts, len);
+}
+
+void
+conn_log_head(const struct conn *conn, const struct http_head *http, size_t len)
+{
+	if (conn_worker(conn)->access_log != NULL && http != NULL)
+		log_access(conn, &http->exchange, &(struct access_facts){
+		    .method = http->method,
+		    .target = http->target,
+		    .referer = http->referer,
+		    .agent = http->agent,
+		    .arrived_us = clock_us(),
+		}, len);
+}
+
+/* Keep what is needed yet of a request that has its reply. */
+static int
+keep_facts(struct conn *conn, struct request *request,
+    const struct http_head *http)
+{
+	bool is_logged = conn_worker(conn)->access_log != NULL;
+
+	if (conn_reserve(conn, &request->facts,
+	    http_facts_size(http, NULL, is_logged)) == -1)
+		return (-1);
+	request->http = http_facts_fill(request->facts->bytes, http, NULL,
+	    is_logged);
+	return (0);
+}
+
+/* A request of which nothing is left to do but to reply.  NULL with errno
+ * set. */
+static struct request *
+make_done(struct conn *conn, const struct http_head *http)
+{
+	struct request *request;
+
+	if ((request = calloc(1, sizeof(*request))) == NULL)
+		return (NULL);
+	request->conn = conn;
+	request->state = REQUEST_DONE;
+	if (http == NULL)
+		return (request);
+	request->arrived_us = clock_us();
+	if (keep_facts(conn, request, http) == 0)
+		return (request);
+	free(request);
+	return (NULL);
+}
+
+int
+conn_reply(struct conn *conn, struct http_head *http,
+    const struct payload *reply)
+{
+	struct worker *worker = conn_worker(conn);
+	struct request *request;
+
+	if (!conn_awaits(conn)) {
+		conn_log_head(conn, http, reply->len);
+		return (output_reply(&worker->output, conn, conn_exchange(http),
+		    reply));
+	}
+	if ((request = make_done(conn, http)) == NULL)
+		return (-1);
+	if (conn_reserve(conn, &request->payload, reply->len) == -1) {
+		request_free(worker, request);
+		return (-1);
+	}
+	buffer_append(request->payload, reply->bytes, reply->len);
+	return (conn_add_request(conn, request));
+}
+
+int
+conn_explain(struct conn *conn, enum proto_trouble trouble,
+    const char *text, struct http_head *http)
+{
+	struct payload payload;
+
+	payload = proto_explain(conn->listener->proto, trouble, text,
+	    conn_exchange(http));
+	return (conn_reply(conn, http, &payload));
+}
+
+int
+conn_reply_text(struct conn *conn, const char *text, struct http_head *http)
+{
+	if (*text != '\0')
+		return (conn_explain(conn, TROUBLE_BUSY, text, http));
+	conn->finishing = true;
+	conn->reason = CLOSE_HANDLER;
+	return (0);
+}
+
+int
+conn_reply_silence(struct conn *conn, struct http_head *http)
+{
+	http->exchange.status = HTTP_NO_CONTENT;
+	return (conn_reply(conn, http, &no_payload));
+}
+
+int
+conn_say_continue(struct conn *conn)
+{
+	struct http_head http = { .exchange = { .status = HTTP_CONTINUE } };
+
+	return (conn_reply(conn, &http, &no_payload));
+}
+
+bool
+conn_is_last_of_drain(const struct conn *conn)
+{
+	return (conn_worker(conn)->drain.closing && !conn_has_unread(conn));
+}
+
+/*
+ * Replies that come later.
+ */
+
+/* Send the reply of a request whose turn it is. */
+static int
+send_now(struct conn *conn, const struct request *request,
+    const struct payload *reply)
+{
+	struct access_facts facts = { .arrived_us = request->arrived_us };
+
+	if (conn_worker(conn)->access_log != NULL && request->http != NULL) {
+		http_facts_for_log(request->http, &facts);
+		log_access(conn, &request->http->exchange, &facts, reply->len);
+	}
+	return (output_reply(&conn_worker(conn)->output, conn,
+	    http_exchange_of(request), reply));
+}
+
+/* As conn_reply_text(), but for one whose turn it is. */
+static int
+send_text(struct conn *conn, enum proto_trouble trouble, const char *text,
+    const struct request *request)
+{
+	struct payload payload;
+
+	if (*text != '\0') {
+		payload = proto_explain(conn->listener->proto, trouble, text,
+		    http_exchange_of(request));
+		return (send_now(conn, request, &payload));
+	}
+	conn->finishing = true;
+	conn->reason = CLOSE_HANDLER;
+	return (0);
+}
+
+static int
+send_silence(struct conn *conn, const struct request *request)
+{
+	if (request->http == NULL)
+		return (0);
+	request->http->exchange.status = HTTP_NO_CONTENT;
+	return (send_now(conn, request, &no_payload));
+}
+
+/* Send the reply of the first request, which is done. */
+static int
+send_reply(struct conn *conn, const struct request *request,
+    const struct payload *reply)
+{
+	const struct conf_handler *conf = NULL;
+
+	if (request->handler != NULL)
+		conf = request->handler->conf;
+	switch ((enum request_result)request->result) {
+	case REQUEST_REPLIED:
+		/* Those that were there at once are counted already. */
+		if (request->handler != NULL)
+			counter_add(&conn->listener->counters->messages_out,
+			    1);
+		return (send_now(conn, request, reply));
+	case REQUEST_SILENT:
+		return (send_silence(conn, request));
+	case REQUEST_BUSY:
+		return (send_text(conn, TROUBLE_BUSY, conf->busy, request));
+	case REQUEST_TIMEOUT:
+		return (send_text(conn, TROUBLE_TIMEOUT, conf->timeout,
+		    request));
+	case REQUEST_FAILED:
+		return (send_text(conn, TROUBLE_FAILED, conf->failed,
+		    request));
+	}
+	return (0);
+}
+
+/* Before the reply of a request that is no longer in the list: HTTP tells in it
+ * that nothing will follow. */
+static void
+announce_end(struct conn *conn, const struct request *request)
+{
+	struct http_exchange *exchange = http_exchange_of(request);
+
+	if (exchange == NULL || exchange->status == HTTP_CONTINUE ||
+	    exchange->close || conn->finishing || conn_awaits(conn) ||
+	    conn_in_mid_message(conn) || !conn_is_last_of_drain(conn))
+		return;
+	exchange->close = true;
+	conn->finishing = true;
+	conn->reason = CLOSE_DRAIN;
+}
+
+static enum span_result
+span_result_of(const struct request *request)
+{
+	switch ((enum request_result)request->result) {
+	case REQUEST_REPLIED:
+		break;
+	case REQUEST_SILENT:
+		return (SPAN_SILENT);
+	case REQUEST_BUSY:
+		return (SPAN_BUSY);
+	case REQUEST_TIMEOUT:
+		return (SPAN_TIMEOUT);
+	case REQUEST_FAILED:
+		return (SPAN_FAILED);
+	}
+	return (SPAN_REPLIED);
+}
+
+/* The first request is done: send its reply, which stands in its own buffer
+ * unless it is given. */
+static void
+finish_first(struct conn *conn, const struct payload *given)
+{
+	struct request *request = conn_take_request(conn);
+	const struct buffer *kept = request->payload;
+	struct payload reply = no_payload;
+
+	if (given != NULL)
+		reply = *given;
+	else if (kept != NULL)
+		reply = (struct payload){ kept->bytes, kept->len };
+	announce_end(conn, request);
+	if (!conn->broken && send_reply(conn, request, &reply) == -1) {
+		(void)conn_fail(conn);
+		conn->broken = true;
+	}
+	if (request->handler != NULL)
+		trace_end_later(conn_worker(conn), request,
+		    span_result_of(request));
+	request_free(conn_worker(conn), request);
+}
+
+/* The first request may have been all that others waited for. */
+void
+conn_finish_done(struct conn *conn)
+{
+	struct request *first;
+
+	while ((first = TAILQ_FIRST(&conn->pending->requests)) != NULL &&
+	    first->state == REQUEST_DONE)
+		finish_first(conn, NULL);
+	/* A reply that was "close" ends the others' wait. */
+	if (conn->finishing && conn->reason == CLOSE_HANDLER)
+		conn_abandon_requests(conn);
+}
+
+/* Keep a reply that others have to leave before. */
+static void
+keep_reply(struct request *request, const struct payload *reply)
+{
+	if (reply == NULL || reply->len == 0)
+		return;
+	if (conn_reserve(request->conn, &request->payload, reply->len) == -1) {
+		request->result = REQUEST_FAILED;
+		return;
+	}
+	buffer_use(&conn_worker(request->conn)->buffers, request->payload,
+	    BUFFER_WORK);
+	buffer_append(request->payload, reply->bytes, reply->len);
+}
+
+void
+conn_on_reply(struct request *request, enum request_result result,
+    const struct payload *reply)
+{
+	struct conn *conn = request->conn;
+
+	request->state = REQUEST_DONE;
+	request->result = (uint8_t)result;
+	if (request != TAILQ_FIRST(&conn->pending->requests)) {
+		keep_reply(request, reply);
+		return;
+	}
+	finish_first(conn, reply);
+	conn_finish_done(conn);
+}
