@@ -135,6 +135,18 @@ take_escape(struct reader *reader, char **to)
 	return (true);
 }
 
+/* How long the string is up to its closing quote: what it means is never
+ * longer. */
+static size_t
+written_len(const struct reader *reader)
+{
+	const char *at = reader->at;
+
+	while (at < reader->end && *at != '"')
+		at += *at == '\\' && at + 1 < reader->end ? 2 : 1;
+	return ((size_t)(at - reader->at));
+}
+
 /* The caller frees it. */
 static char *
 take_string(struct reader *reader)
@@ -143,7 +155,7 @@ take_string(struct reader *reader)
 	bool fine = true;
 
 	if (!take(reader, '"') ||
-	    (text = malloc((size_t)(reader->end - reader->at) + 1)) == NULL)
+	    (text = malloc(written_len(reader) + 1)) == NULL)
 		return (NULL);
 	to = text;
 	while (fine && reader->at < reader->end && *reader->at != '"') {
@@ -157,8 +169,7 @@ take_string(struct reader *reader)
 		free(text);
 		return (NULL);
 	}
-	/* It had room for all that is left of the text. */
-	return (realloc(text, (size_t)(to - text)));
+	return (text);
 }
 
 /*
