@@ -365,6 +365,10 @@ START_TEST(requests_go_by_routes)
 	    "Expect: 100-continue" N N, 404, NULL, true);
 	client_expect_eof(fd);
 	close(fd);
+	/* There is nothing wrong with what it said. */
+	await(server_closed(srv, CLOSE_DONE) == 1);
+	ck_assert_uint_eq(server_closed(srv, CLOSE_MALFORMED), 0);
+	ck_assert_ptr_null(server_log(srv, "event=conn_error"));
 	server_end(srv);
 }
 END_TEST

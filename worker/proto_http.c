@@ -71,9 +71,14 @@ begin_body(const uint8_t *bytes, const struct conf_listener *conf,
 		progress->phase = HTTP_PHASE_CHUNK;
 		break;
 	}
-	/* Who asks whether to send it is told that it is in vain. */
-	if (head->expects && head->body != HTTP_BODY_NONE)
-		return (head->exchange.status);
+	/* Who asks whether to send it is told that it is in vain, and may send it
+	 * all the same: nothing behind this is read. */
+	if (head->expects && head->exchange.status != 0 &&
+	    head->body != HTTP_BODY_NONE) {
+		progress->phase = HTTP_PHASE_WHOLE;
+		progress->body_len = 0;
+		head->exchange.close = true;
+	}
 	return (0);
 }
 
