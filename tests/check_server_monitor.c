@@ -120,6 +120,17 @@ readiness_is(int code, const char *words)
 	return (is);
 }
 
+/* Whether what is asked for says this somewhere. */
+static bool
+page_says(const char *request, const char *words)
+{
+	struct reply reply = ask(request);
+	bool says = strstr(reply.body, words) != NULL;
+
+	reply_free(&reply);
+	return (says);
+}
+
 static double
 metric(const char *sample)
 {
@@ -280,6 +291,9 @@ START_TEST(connections_tell_who_is_there)
 	client_echo(other, "hello");
 	client_echo_line(fd, "hello");
 	client_echo_line(fd, "again");
+	/* What was sent is counted a moment later. */
+	await(page_says("GET /connections?listener=lines",
+	    "\"bytes_out\":12"));
 	reply = ask("GET /connections?listener=lines&sort=messages");
 	ck_assert_ptr_nonnull(whole = json_read(reply.body,
 	    strlen(reply.body)));
