@@ -448,12 +448,13 @@ framed(const struct http_exchange *exchange, size_t payload_len,
 {
 	static char text[PROTO_HEAD_MAX + 1];
 	struct conf_listener conf = { .http = http_conf() };
-	struct proto_framing framing = { .is_bare = false };
+	uint8_t head[PROTO_HEAD_MAX];
+	struct proto_framing framing = { .head = head };
 	char name[64];
 
 	snprintf(name, sizeof(name), "%s", server);
 	conf.http.server = name;
-	memset(framing.head, 0xff, sizeof(framing.head));
+	memset(head, 0xff, sizeof(head));
 	proto_http.frame(&framing, payload_len, &conf, exchange);
 	ck_assert_uint_eq(framing.tail_len, 0);
 	memcpy(text, framing.head, framing.head_len);
@@ -553,7 +554,8 @@ START_TEST(the_largest_head_of_a_reply_fits)
 	struct http_exchange exchange = { .status = 405, .close = true,
 	    .is_trouble = true };
 	struct conf_listener conf = { .http = http_conf() };
-	struct proto_framing framing;
+	uint8_t head[PROTO_HEAD_MAX];
+	struct proto_framing framing = { .head = head };
 	char server[129];
 
 	memset(server, 's', sizeof(server) - 1);

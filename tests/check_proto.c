@@ -247,6 +247,7 @@ END_TEST
 START_TEST(a_reply_in_a_frame_is_read_back_as_it_was)
 {
 	static const size_t lens[] = { 1, 255, 256, 65535, 65536, 16777216 };
+	uint8_t head[PROTO_HEAD_MAX];
 	struct proto_framing framing;
 	struct conf_listener conf;
 	struct proto_progress progress;
@@ -256,6 +257,7 @@ START_TEST(a_reply_in_a_frame_is_read_back_as_it_was)
 
 	for (size_t i = 0; i < sizeof(lens) / sizeof(*lens); i++) {
 		memset(&framing, 0xff, sizeof(framing));
+		framing.head = head;
 		conf.max_message_size = lens[i];
 		proto_frame.frame(&framing, lens[i], &conf, NULL);
 		len = framing.head_len + lens[i] + framing.tail_len;
@@ -393,9 +395,11 @@ END_TEST
 
 START_TEST(a_reply_in_a_line_ends_with_lf)
 {
+	uint8_t head[PROTO_HEAD_MAX];
 	struct proto_framing framing;
 
 	memset(&framing, 0xff, sizeof(framing));
+	framing.head = head;
 	proto_line.frame(&framing, 5, NULL, NULL);
 	ck_assert_uint_eq(framing.head_len, 0);
 	ck_assert_uint_eq(framing.tail_len, 1);

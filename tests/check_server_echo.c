@@ -10,6 +10,7 @@
 
 #include "tests/client.h"
 #include "tests/harness.h"
+#include "worker/output.h"
 
 enum { LIMIT = 1024 * 1024 };	/* max_message_size as it is by default */
 
@@ -137,6 +138,29 @@ await_read(struct server *srv, uint64_t bytes)
 {
 	await(server_counters(srv).bytes_in == bytes);
 }
+
+/* Replies are gathered as far as there is room, with a large one behind. */
+START_TEST(a_small_message_and_a_large_one_come_back_at_every_size_of_both)
+{
+	struct server *srv = server_start("workers = 1;", FRAMES(""));
+	uint8_t *payload = make_payload(OUTPUT_SIZE), *frames = malloc(
+	    2 * OUTPUT_SIZE);
+	int fd = client_connect(FRAME_PORT);
+	size_t n;
+
+	for (size_t size = OUTPUT_SIZE - PROTO_HEAD_MAX - 64;
+	    size < OUTPUT_SIZE; size += size % 64 < 8 ? 1 : 7)
+		for (size_t small = 1; small <= 41; small += 20) {
+			n = frame_put(frames, payload, small);
+			n += frame_put(frames + n, payload, size);
+			client_exchange(fd, frames, n, frames, n);
+		}
+	close(fd);
+	free(payload);
+	free(frames);
+	server_end(srv);
+}
+END_TEST
 
 START_TEST(messages_that_drip_in_byte_by_byte_come_back)
 {
@@ -307,6 +331,7 @@ RUN_TESTS("echo",
     every_size_from_none_to_the_limit_comes_back_as_a_line,
     all_bytes_there_are_come_back,
     pipelined_messages_come_back_in_their_order,
+    a_small_message_and_a_large_one_come_back_at_every_size_of_both,
     messages_that_drip_in_byte_by_byte_come_back,
     a_stream_cut_in_two_anywhere_gives_the_same_replies,
     a_line_loses_its_cr_and_may_be_empty,

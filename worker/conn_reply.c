@@ -27,17 +27,25 @@ log_access(const struct conn *conn, const struct http_exchange *exchange,
 		    facts, len);
 }
 
+static void
+log_head(const struct conn *conn, const struct http_head *http, size_t len)
+{
+	const struct access_facts facts = {
+		.method = http->method,
+		.target = http->target,
+		.referer = http->referer,
+		.agent = http->agent,
+		.arrived_us = clock_us(),
+	};
+
+	log_access(conn, &http->exchange, &facts, len);
+}
+
 void
 conn_log_head(const struct conn *conn, const struct http_head *http, size_t len)
 {
 	if (conn_worker(conn)->access_log != NULL && http != NULL)
-		log_access(conn, &http->exchange, &(struct access_facts){
-		    .method = http->method,
-		    .target = http->target,
-		    .referer = http->referer,
-		    .agent = http->agent,
-		    .arrived_us = clock_us(),
-		}, len);
+		log_head(conn, http, len);
 }
 
 /* Keep what is needed yet of a request that has its reply. */

@@ -14,6 +14,8 @@
 enum {
 	/* What is gathered, then head, payload and tail of one more reply. */
 	PARTS_MAX = 4,
+	/* Of a reply that is gathered. */
+	OUTPUT_PAYLOAD_MAX = OUTPUT_SIZE - PROTO_HEAD_MAX - PROTO_TAIL_MAX,
 };
 
 int
@@ -107,38 +109,53 @@ output_flush(struct output *output, struct conn *conn)
 	return (write_parts(conn, &part, 1));
 }
 
+/* Send a reply that is not copied, behind what is gathered. */
+static int
+write_reply(struct output *output, struct conn *conn,
+    const struct http_exchange *exchange, const struct payload *payload)
+{
+	const struct listener *listener = conn->listener;
+	uint8_t head[PROTO_HEAD_MAX];
+	struct proto_framing framing = { .head = head };
+	struct iovec parts[PARTS_MAX];
+	size_t nparts = 0;
+
+	listener->proto->frame(&framing, payload->len, listener->conf,
+	    exchange);
+	parts[nparts++] = (struct iovec){ output->bytes, output->len };
+	parts[nparts++] = (struct iovec){ framing.head, framing.head_len };
+	if (!framing.is_bare)
+		parts[nparts++] = (struct iovec){
+		    (void *)(uintptr_t)payload->bytes, payload->len };
+	parts[nparts++] = (struct iovec){ framing.tail, framing.tail_len };
+	output->len = 0;
+	return (write_parts(conn, parts, nparts));
+}
+
 int
 output_reply(struct output *output, struct conn *conn,
     const struct http_exchange *exchange, const struct payload *payload)
 {
 	const struct listener *listener = conn->listener;
 	struct proto_framing framing;
-	struct iovec parts[PARTS_MAX];
-	size_t nparts = 0, len, body_len;
 
 	if (payload->len == 0 && !listener->proto->empty)
 		return (0);
+	if (payload->len > OUTPUT_PAYLOAD_MAX)
+		return (write_reply(output, conn, exchange, payload));
+	if (OUTPUT_PAYLOAD_MAX - payload->len < output->len &&
+	    output_flush(output, conn) == -1)
+		return (-1);
+	framing.head = output->bytes + output->len;
 	framing.is_bare = false;
 	listener->proto->frame(&framing, payload->len, listener->conf,
 	    exchange);
-	body_len = framing.is_bare ? 0 : payload->len;
-	len = framing.head_len + body_len + framing.tail_len;
-	if (len <= OUTPUT_SIZE) {
-		if (OUTPUT_SIZE - output->len < len &&
-		    output_flush(output, conn) == -1)
-			return (-1);
-		gather(output, framing.head, framing.head_len);
-		gather(output, payload->bytes, body_len);
+	output->len += framing.head_len;
+	if (!framing.is_bare)
+		gather(output, payload->bytes, payload->len);
+	if (framing.tail_len > 0)
 		gather(output, framing.tail, framing.tail_len);
-		return (0);
-	}
-	parts[nparts++] = (struct iovec){ output->bytes, output->len };
-	parts[nparts++] = (struct iovec){ framing.head, framing.head_len };
-	parts[nparts++] = (struct iovec){
-	    (void *)(uintptr_t)payload->bytes, body_len };
-	parts[nparts++] = (struct iovec){ framing.tail, framing.tail_len };
-	output->len = 0;
-	return (write_parts(conn, parts, nparts));
+	return (0);
 }
 
 ssize_t
@@ -160,7 +177,8 @@ output_tell(struct conn *conn, enum proto_trouble trouble, const char *text)
 {
 	const struct listener *listener = conn->listener;
 	struct http_exchange exchange = { .close = true };
-	struct proto_framing framing;
+	uint8_t head[PROTO_HEAD_MAX];
+	struct proto_framing framing = { .head = head };
 	struct payload payload;
 	struct iovec parts[3];
 

@@ -19,7 +19,7 @@ struct conn;
 
 enum {
 	/* Bytes gathered before they are written: as many as one read brings.
-	 * A reply that is larger is not copied, but written from where it
+	 * A reply that would not fit is not copied, but written from where it
 	 * is. */
 	OUTPUT_SIZE = 65536,
 };
@@ -35,8 +35,9 @@ void output_free(struct output *);
 
 /*
  * Send a reply; the exchange is of HTTP alone, else NULL.  After this the
- * payload is no longer needed.  Returns -1 with errno set when the connection cannot go on: ENOBUFS or ENOMEM when there is
- * no room to keep what its peer does not take, else the error of its socket.
+ * payload is no longer needed.  Returns -1 with errno set when the connection
+ * cannot go on: ENOBUFS or ENOMEM when there is no room to keep what its peer
+ * does not take, else the error of its socket.
  */
 int output_reply(struct output *, struct conn *,
     const struct http_exchange *, const struct payload *);

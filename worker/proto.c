@@ -20,13 +20,6 @@ proto_find(enum conf_protocol protocol)
 	return (NULL);
 }
 
-size_t
-proto_skip(const struct proto *proto, const uint8_t *bytes, size_t len,
-    struct proto_progress *progress)
-{
-	return (proto->skip != NULL ? proto->skip(bytes, len, progress) : 0);
-}
-
 bool
 proto_can_resume(const struct proto *proto,
     const struct proto_progress *progress, size_t len)

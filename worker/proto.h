@@ -65,7 +65,7 @@ struct proto_progress {
 
 /* What a protocol puts around a payload. */
 struct proto_framing {
-	uint8_t head[PROTO_HEAD_MAX];
+	uint8_t *head;		/* the caller's, with room for PROTO_HEAD_MAX */
 	uint8_t tail[PROTO_TAIL_MAX];
 	size_t head_len;
 	size_t tail_len;
@@ -138,8 +138,12 @@ extern const struct proto proto_line;
 const struct proto *proto_find(enum conf_protocol);
 
 /* What is to be skipped before the next call of parse(). */
-size_t proto_skip(const struct proto *, const uint8_t *bytes, size_t len,
-    struct proto_progress *);
+static inline size_t
+proto_skip(const struct proto *proto, const uint8_t *bytes, size_t len,
+    struct proto_progress *progress)
+{
+	return (proto->skip != NULL ? proto->skip(bytes, len, progress) : 0);
+}
 
 /* Whether what another worker says of an unfinished message can be so. */
 bool proto_can_resume(const struct proto *, const struct proto_progress *,
