@@ -354,8 +354,8 @@ def measure(run):
 def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--build", default=".", help="where it was built")
-    parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--seconds", type=float, default=2)
+    parser.add_argument("--rounds", type=int, default=15)
+    parser.add_argument("--seconds", type=float, default=1)
     parser.add_argument("--only", default="*", help="a pattern: frame-64-1, "
                         "growth, latency, handlers, memory, ...")
     parser.add_argument("--out", help="a file for the report")
