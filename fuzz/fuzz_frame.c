@@ -37,7 +37,8 @@ find_frames(struct found *found, const uint8_t *bytes, size_t len,
 static void
 try_reply(size_t payload_len)
 {
-	struct proto_framing framing;
+	uint8_t head[PROTO_HEAD_MAX];
+	struct proto_framing framing = { .head = head };
 	struct conf_listener conf = { .max_message_size = payload_len };
 	struct proto_progress progress = { .scanned = 0 };
 	struct proto_message message;

@@ -3,7 +3,7 @@
  * Holds worker/deadline.c to worker/deadline.h, without a worker's loop.
  *
  * conn_on_deadline() and conn_record() are the test's own, so that
- * worker/conn.c and worker/conn_record.c stay out of this program.
+ * worker/conn_end.c and worker/conn_record.c stay out of this program.
  */
 #include "worker/deadline.h"
 

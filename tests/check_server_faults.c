@@ -136,8 +136,13 @@ expect_service(struct server *srv, struct hold_process *load, uint32_t on)
 	await(clients_cut(load) == server_closed(srv, CLOSE_MEMORY));
 	ck_assert_uint_le(server_closed(srv, CLOSE_MEMORY), DEAFS);
 	report = hold_peek(load);
-	ck_assert_uint_eq(report->refused + report->hung +
-	    report->doubled + report->reordered + report->corrupted, 0);
+	ck_assert_uint_eq(report->refused + report->hung + report->unframed +
+	    report->doubled + report->reordered + report->corrupted +
+	    report->errors + report->crashed, 0);
+	if (report->is_done)
+		return;
+	ck_assert_uint_eq(report->kind[HOLD_ECHO].open, ECHOES);
+	ck_assert_uint_eq(report->kind[HOLD_SPLIT].open, SPLITS);
 }
 
 static void
@@ -284,6 +289,8 @@ die_amid(enum fault fault)
 	options.reconnect = true;
 	load = hold_start(&options);
 	while (faults->injected[fault] < DEATHS) {
+		uint32_t before = faults->injected[fault];
+
 		await(hold_peek(load)->open == ECHOES);
 		await(server_counters(srv).active == ECHOES);
 		server_mark(srv);
@@ -295,6 +302,8 @@ die_amid(enum fault fault)
 		    server_log(srv, "event=reload_refused") != NULL);
 		set_faults(faults, 0, 1, 0);
 		await(server_children(srv) == 2);
+		await(server_count(srv, "event=worker_died signal=9") ==
+		    faults->injected[fault] - before);
 		/* Its clients may have to be told yet. */
 		await(clients_cut(load) == server_closed(srv, CLOSE_LOST));
 	}

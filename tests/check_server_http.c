@@ -365,8 +365,18 @@ START_TEST(requests_go_by_routes)
 	    "Expect: 100-continue" N N, 404, NULL, true);
 	client_expect_eof(fd);
 	close(fd);
+	/* Whatever it would send, and whether it waits or not: what follows is
+	 * no request. */
+	fd = client_connect(WEB_PORT);
+	ask(fd, "GET /d/x HTTP/1.1" N "Host: a" N N "PATCH /e HTTP/1.1" N
+	    "Host: a" N "Transfer-Encoding: chunked" N
+	    "Expect: 100-continue" N N "21" N "GET /d/x HTTP/1.1" N
+	    "Host: a" N N "12345" N "0" N N, 204, "", false);
+	expect_reply(fd, 405, NULL, true);
+	client_expect_eof(fd);
+	close(fd);
 	/* There is nothing wrong with what it said. */
-	await(server_closed(srv, CLOSE_DONE) == 1);
+	await(server_closed(srv, CLOSE_DONE) == 2);
 	ck_assert_uint_eq(server_closed(srv, CLOSE_MALFORMED), 0);
 	ck_assert_ptr_null(server_log(srv, "event=conn_error"));
 	server_end(srv);

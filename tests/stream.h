@@ -2,7 +2,7 @@
 /*
  * A stream of bytes that comes in pieces, and what a protocol finds in it.
  *
- * Runs in unit tests and fuzz targets.  Does with a parser what worker/conn.c
+ * Runs in unit tests and fuzz targets.  Does with a parser what worker/conn_read.c
  * does: looks again from the head of what is unfinished, with what scanned was
  * left at, and goes no further once a verdict has ended the stream.  Aborts
  * when the parser breaks a promise of worker/proto.h.

@@ -21,7 +21,8 @@ struct reply {
 	char body[4096];	/* a string */
 };
 
-/* Read one, and nothing of the next. */
+/* Read one, and nothing of the next; of one to HEAD no body, which a caller may
+ * want of others too. */
 void read_reply(int fd, struct reply *, bool is_head);
 
 /* The next one is this; any body where that is NULL. */

@@ -8,7 +8,6 @@
 
 #include "common/clock.h"
 #include "worker/access_log.h"
-#include "worker/conn_record.h"
 #include "worker/http_facts.h"
 
 static const struct payload no_payload = { .bytes = (const uint8_t *)"" };
