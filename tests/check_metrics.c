@@ -245,6 +245,7 @@ START_TEST(a_peak_that_rises_while_it_is_read_is_told_once)
 {
 	struct counters_listener *live, sum;
 	uint64_t *peak;
+	unsigned told_more = 0;
 	pthread_t riser;
 
 	start();
@@ -253,13 +254,16 @@ START_TEST(a_peak_that_rises_while_it_is_read_is_told_once)
 	ck_assert_int_eq(pthread_create(&riser, NULL, raise_peak, peak), 0);
 	while (counter_get(peak) == 0)
 		sched_yield();
+	/* An assertion writes to Check; under valgrind, who writes gives the
+	 * turn to the other, and gets it back late. */
 	for (int i = 0; i < 20000; i++) {
 		sum = (struct counters_listener){ .active = 0 };
 		families_fold(listener_families, &sum, live, sizeof(sum));
-		ck_assert_uint_le(sum.peak, counter_get(peak));
+		told_more += sum.peak > counter_get(peak);
 	}
 	__atomic_store_n(&enough, true, __ATOMIC_RELAXED);
 	ck_assert_int_eq(pthread_join(riser, NULL), 0);
+	ck_assert_uint_eq(told_more, 0);
 	end();
 }
 END_TEST
