@@ -29,3 +29,9 @@ clock_us(void)
 {
 	return (read_us(CLOCK_MONOTONIC));
 }
+
+uint64_t
+clock_us_between(uint64_t then_ms, uint64_t now_ms)
+{
+	return (then_ms > now_ms ? 0 : (now_ms - then_ms) * 1000);
+}

@@ -17,4 +17,8 @@ uint64_t clock_coarse_ms(void);
 uint64_t clock_ms(void);
 uint64_t clock_us(void);
 
+/* Microseconds from then_ms to now_ms.  Processes read their clocks at times of
+ * their own, and go on meanwhile: what came after now is of no age. */
+uint64_t clock_us_between(uint64_t then_ms, uint64_t now_ms);
+
 #endif

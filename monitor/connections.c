@@ -7,6 +7,7 @@
 #include <string.h>
 #include <sys/socket.h>
 
+#include "common/clock.h"
 #include "common/counters.h"
 #include "monitor/json.h"
 
@@ -252,13 +253,6 @@ put_peer(struct json *json, const struct conn_record *record)
 	json_string(json, "peer", text);
 }
 
-/* The worker's clock may be a few milliseconds before ours, or behind. */
-static uint64_t
-since_us(uint64_t now_ms, uint64_t then_ms)
-{
-	return (now_ms > then_ms ? (now_ms - then_ms) * 1000 : 0);
-}
-
 static void
 put_conn(struct json *json, const struct heritage *heritage,
     const struct found *found, uint64_t now_ms)
@@ -273,8 +267,10 @@ put_conn(struct json *json, const struct heritage *heritage,
 	    heritage->listener_names[record->listener] : "unknown");
 	json_number(json, "slot", found->slot);
 	json_string(json, "state", state_name(record->state));
-	json_seconds(json, "age_seconds", since_us(now_ms, record->opened_ms));
-	json_seconds(json, "idle_seconds", since_us(now_ms, record->since_ms));
+	json_seconds(json, "age_seconds",
+	    clock_us_between(record->opened_ms, now_ms));
+	json_seconds(json, "idle_seconds",
+	    clock_us_between(record->since_ms, now_ms));
 	json_number(json, "messages", record->messages);
 	json_number(json, "bytes_in", record->bytes_in);
 	json_number(json, "bytes_out", record->bytes_out);

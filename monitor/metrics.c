@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "common/clock.h"
 #include "monitor/accept_queue.h"
 #include "monitor/families.h"
 #include "monitor/process_stat.h"
@@ -312,7 +313,8 @@ put_workers(const struct text *text)
 			continue;
 		fprintf(text->out, "penstock_worker_age_seconds"
 		    "{slot=\"%u\"} ", i);
-		put_seconds(text->out, view_us_since(view, worker->born_ms));
+		put_seconds(text->out,
+		    clock_us_between(worker->born_ms, view->now_ms));
 	}
 }
 
@@ -498,7 +500,7 @@ put_silence(const struct text *text)
 		fprintf(text->out, "penstock_worker_silence_seconds"
 		    "{slot=\"%u\"} ", i);
 		put_seconds(text->out,
-		    view_us_since(view, view->worker[i].beat_ms));
+		    clock_us_between(view->worker[i].beat_ms, view->now_ms));
 	}
 }
 

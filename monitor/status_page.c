@@ -4,6 +4,7 @@
 #include <inttypes.h>
 #include <string.h>
 
+#include "common/clock.h"
 #include "monitor/accept_queue.h"
 #include "monitor/families.h"
 #include "monitor/json.h"
@@ -121,9 +122,9 @@ put_slot(struct json *json, const struct view *view, unsigned slot)
 	json_number(json, "generation",
 	    worker != NULL ? worker->generation : 0);
 	json_seconds(json, "age_seconds", worker != NULL ?
-	    view_us_since(view, worker->born_ms) : 0);
+	    clock_us_between(worker->born_ms, view->now_ms) : 0);
 	json_seconds(json, "silence_seconds",
-	    view_us_since(view, view->worker[slot].beat_ms));
+	    clock_us_between(view->worker[slot].beat_ms, view->now_ms));
 	json_open(json, "restarts", '{');
 	for (uint32_t i = 0; i < STATUS_CAUSES; i++)
 		json_number(json, status_cause_name(i),

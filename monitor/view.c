@@ -104,12 +104,6 @@ view_worker(const struct view *view, unsigned slot)
 	return (NULL);
 }
 
-uint64_t
-view_us_since(const struct view *view, uint64_t then_ms)
-{
-	return (then_ms > view->now_ms ? 0 : (view->now_ms - then_ms) * 1000);
-}
-
 bool
 view_is_ready(const struct view *view, char *why, size_t size)
 {

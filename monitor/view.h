@@ -33,10 +33,6 @@ bool view_tells_handler(const struct view *, size_t number);
 /* The worker that serves in a slot, or NULL. */
 const struct status_process *view_worker(const struct view *, unsigned slot);
 
-/* For how long something has been so.  The processes go on meanwhile: what came
- * after the look has been so for no time. */
-uint64_t view_us_since(const struct view *, uint64_t then_ms);
-
 /* Whether all is as it should be: every slot has a worker, and the server does
  * not stop.  If not, why tells. */
 bool view_is_ready(const struct view *, char *why, size_t size);

@@ -354,8 +354,8 @@ conn_set_reading_deadline(struct conn *conn)
 }
 
 /* One whose peer always has more to say would never come to rest: now that it
- * has, as conn_settle() has told the giver, it reads no more before that has had
- * its chance, at the end of this event. */
+ * has, as conn_settle() has told the giver, it reads no more before that has
+ * had its chance, at the end of this event. */
 static bool
 leave_to_giver(struct conn *conn)
 {
@@ -410,8 +410,7 @@ begin_closing(struct conn *conn)
 enum conn_next
 conn_finish(struct conn *conn, enum close_reason reason)
 {
-	conn->finishing = true;
-	conn->reason = (uint8_t)reason;
+	conn_end_after_replies(conn, reason);
 	if (conn_in_mid_message(conn))
 		buffer_release(&conn_worker(conn)->buffers, &conn->pending->in);
 	return (conn_owes(conn) ? begin_writing(conn) : begin_closing(conn));

@@ -50,6 +50,15 @@ conn_may_handle(const struct conn *conn)
 	    !giver_wants(&conn_worker(conn)->giver, conn)))));
 }
 
+/* Nothing more of the peer's is handled; when all that is owed has been taken,
+ * the connection ends. */
+static inline void
+conn_end_after_replies(struct conn *conn, enum close_reason reason)
+{
+	conn->finishing = true;
+	conn->reason = (uint8_t)reason;
+}
+
 /* NULL unless the protocol is HTTP. */
 static inline struct http_exchange *
 conn_exchange(struct http_head *http)

@@ -27,8 +27,7 @@ static int
 refuse(struct conn *conn, enum close_reason reason, enum proto_trouble trouble,
     const char *text, struct http_head *http)
 {
-	conn->finishing = true;
-	conn->reason = (uint8_t)reason;
+	conn_end_after_replies(conn, reason);
 	conn_log_error(conn, reason);
 	return (conn_explain(conn, trouble, text, http));
 }
@@ -178,11 +177,9 @@ take_message(struct conn *conn, const struct proto_message *message,
 	name_request(conn, message->http);
 	answered = verdict == PROTO_MESSAGE ? answer(conn, message) :
 	    answer_unhandled(conn, message->http);
-	if (answered == ANSWERED && exchange->close && !conn->finishing) {
-		conn->finishing = true;
-		conn->reason = conn_worker(conn)->drain.closing ?
-		    CLOSE_DRAIN : CLOSE_DONE;
-	}
+	if (answered == ANSWERED && exchange->close && !conn->finishing)
+		conn_end_after_replies(conn, conn_worker(conn)->drain.closing ?
+		    CLOSE_DRAIN : CLOSE_DONE);
 	return (answered);
 }
 
@@ -384,8 +381,8 @@ static enum conn_next
 at_eof(struct conn *conn)
 {
 	conn->eof = true;
-	conn->finishing = true;
-	conn->reason = conn_in_mid_message(conn) ? CLOSE_ABORTED : CLOSE_EOF;
+	conn_end_after_replies(conn, conn_in_mid_message(conn) ?
+	    CLOSE_ABORTED : CLOSE_EOF);
 	return (conn_settle(conn));
 }
 

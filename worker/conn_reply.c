@@ -120,8 +120,7 @@ conn_reply_text(struct conn *conn, const char *text, struct http_head *http)
 {
 	if (*text != '\0')
 		return (conn_explain(conn, TROUBLE_BUSY, text, http));
-	conn->finishing = true;
-	conn->reason = CLOSE_HANDLER;
+	conn_end_after_replies(conn, CLOSE_HANDLER);
 	return (0);
 }
 
@@ -177,8 +176,7 @@ send_text(struct conn *conn, enum proto_trouble trouble, const char *text,
 		    http_exchange_of(request));
 		return (send_now(conn, request, &payload));
 	}
-	conn->finishing = true;
-	conn->reason = CLOSE_HANDLER;
+	conn_end_after_replies(conn, CLOSE_HANDLER);
 	return (0);
 }
 
@@ -233,8 +231,7 @@ announce_end(struct conn *conn, const struct request *request)
 	    conn_in_mid_message(conn) || !conn_is_last_of_drain(conn))
 		return;
 	exchange->close = true;
-	conn->finishing = true;
-	conn->reason = CLOSE_DRAIN;
+	conn_end_after_replies(conn, CLOSE_DRAIN);
 }
 
 static enum span_result
