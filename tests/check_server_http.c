@@ -606,6 +606,15 @@ START_TEST(requests_that_wait_for_room_are_all_answered)
 }
 END_TEST
 
+/* The reply to a slow request comes, then the word for which the body of the
+ * next one waits. */
+static void
+expect_reply_and_word(int fd)
+{
+	expect_reply(fd, 200, "", false);
+	client_expect_text(fd, "HTTP/1.1 100 Continue" N N);
+}
+
 START_TEST(the_last_request_is_answered_by_a_slow_handler_too)
 {
 	struct server *srv = start_command("\"sleep\", \"50\"", "");
@@ -627,8 +636,7 @@ START_TEST(the_last_request_is_answered_by_a_slow_handler_too)
 	fd = client_connect(WEB_PORT);
 	client_send_text(fd, GET N POST "Expect: 100-continue" N
 	    "Content-Length: 2" N N);
-	expect_reply(fd, 200, "", false);
-	client_expect_text(fd, "HTTP/1.1 100 Continue" N N);
+	expect_reply_and_word(fd);
 	ask(fd, "ab", 200, "ab", false);
 	close(fd);
 	server_end(srv);
@@ -666,14 +674,12 @@ START_TEST(a_client_whose_word_has_to_wait_is_not_late)
 	client_send_text(fd, GET N);
 	client_send_text(fd, POST "Expect: 100-continue" N
 	    "Content-Length: 2" N N);
-	expect_reply(fd, 200, "", false);
-	client_expect_text(fd, "HTTP/1.1 100 Continue" N N);
+	expect_reply_and_word(fd);
 	ask(fd, "ab", 200, "ab", false);
 	/* But it is when it has had it, and does not go on. */
 	client_send_text(fd, GET N POST "Expect: 100-continue" N
 	    "Content-Length: 2" N N);
-	expect_reply(fd, 200, "", false);
-	client_expect_text(fd, "HTTP/1.1 100 Continue" N N);
+	expect_reply_and_word(fd);
 	client_send_text(fd, "a");
 	expect_reply(fd, 408, NULL, true);
 	client_expect_eof(fd);
