@@ -441,6 +441,8 @@ child_disown(struct child *child, const char *why)
 {
 	if (child->state == CHILD_ENDING)
 		return;
+	if (*child->why == '\0')
+		snprintf(child->why, sizeof(child->why), "%s", why);
 	child_log(LOG_LEVEL_ERROR, EVENT_WORKER_DISOWNED, child, "error", why);
 	child_kill(child, SIGKILL, STATUS_DISOWNED);
 }

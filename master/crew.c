@@ -638,6 +638,18 @@ watch_leaving(struct executor *executor, uint64_t now_ms)
 	executor->patience_ms = now_ms + LEAVE_MS;
 }
 
+void
+crews_hurry(struct master *master, uint64_t ms)
+{
+	struct executor *executor;
+
+	TAILQ_FOREACH(executor, &master->leaving, link) {
+		end_group(executor, SIGTERM);
+		executor->asked = true;
+		executor->patience_ms = clock_ms() + ms;
+	}
+}
+
 static void
 hire_again(struct child *worker, unsigned handler, uint64_t now_ms)
 {

@@ -91,6 +91,9 @@ void crew_disown(struct child *, const struct ctl_disown *);
 /* If the process is an executor, bury it, and return true. */
 bool crew_reap(struct master *, pid_t, int status);
 
+/* Ask those that are to leave at once, and let them have so long. */
+void crews_hurry(struct master *, uint64_t ms);
+
 /* Called with the master's tick. */
 void crews_watch(struct master *);
 

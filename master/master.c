@@ -43,6 +43,19 @@ master_show(struct master *master)
 	publish_now(master);
 }
 
+/* No new connections, and no new workers. */
+static void
+close_for_good(struct master *master)
+{
+	master->state = MASTER_STOPPING;
+	/* Nobody is to queue for a server that goes. */
+	sockets_close(&master->sockets);
+	for (size_t i = 0; i < master->nslots; i++) {
+		master->slots[i].serving = NULL;
+		master->slots[i].again_ms = 0;
+	}
+}
+
 static void
 begin_stop(struct master *master, const char *mode)
 {
@@ -50,15 +63,9 @@ begin_stop(struct master *master, const char *mode)
 	upgrade_abort(master, "the server stops");
 	reload_abort(master, "the server stops");
 	probation_end(master);
-	master->state = MASTER_STOPPING;
 	master->resuming = false;
 	notify_stopping();
-	/* Nobody is to queue for a server that goes. */
-	sockets_close(&master->sockets);
-	for (size_t i = 0; i < master->nslots; i++) {
-		master->slots[i].serving = NULL;
-		master->slots[i].again_ms = 0;
-	}
+	close_for_good(master);
 	master_show(master);
 }
 
@@ -119,12 +126,13 @@ master_reopen(struct master *master)
 void
 master_on_ready(struct master *master)
 {
+	char why[320];
+
 	if (master->state == MASTER_STARTING) {
-		if (pidfile_write(&master->pidfile) == -1) {
-			LOG(ERROR, START_FAILED,
-			    F_STR("pid_file", master->pidfile.path),
-			    F_ERRNO(errno));
-			master_on_failure(master);
+		if (pidfile_publish(&master->pidfile) == -1) {
+			snprintf(why, sizeof(why), "pid file %s: %s",
+			    master->pidfile.path, strerror(errno));
+			master_on_failure(master, why);
 			return;
 		}
 		master->state = MASTER_RUNNING;
@@ -138,14 +146,22 @@ master_on_ready(struct master *master)
 }
 
 void
-master_on_failure(struct master *master)
+master_on_failure(struct master *master, const char *why)
 {
 	struct child *child;
 
+	LOG(ERROR, START_FAILED, F_STR("error", why));
+	if (!log_is_stderr())
+		fprintf(stderr, "penstock: cannot start: %s\n", why);
 	master->exit_status = EXIT_FAILED;
-	master->state = MASTER_STOPPING;
-	TAILQ_FOREACH(child, &master->children, link)
+	close_for_good(master);
+	/* The caller waits for our end, and no client for a reply. */
+	TAILQ_FOREACH(child, &master->children, link) {
 		child_stop(child);
+		child->patience_ms = clock_ms() + MASTER_FAIL_MS;
+		crew_dismiss(child);
+	}
+	crews_hurry(master, MASTER_FAIL_MS);
 	master_on_departure(master);
 }
 
@@ -253,20 +269,24 @@ start_log(const struct conf *conf)
 static int
 claim_pidfile(struct master *master, const struct conf *conf)
 {
-	char why[64];
-	pid_t owner = 0;
+	char why[64] = "another process has it";
+	pid_t owner;
 
-	if (pidfile_init(&master->pidfile, conf->pid_file, &owner) == 0)
+	if (pidfile_claim(&master->pidfile, conf->pid_file, &owner) == 0)
 		return (0);
-	snprintf(why, sizeof(why), "process %ld has it", (long)owner);
-	return (fail(conf->pid_file,
-	    errno == EEXIST ? why : strerror(errno)));
+	if (owner > 0)
+		snprintf(why, sizeof(why), "process %ld has it", (long)owner);
+	else if (errno != EEXIST)
+		snprintf(why, sizeof(why), "%s", strerror(errno));
+	LOG(ERROR, START_FAILED, F_STR("pid_file", conf->pid_file),
+	    F_STR("error", why));
+	return (fail(conf->pid_file, why));
 }
 
 static int
 serve_on(struct master *master)
 {
-	if (master->state != MASTER_STOPPING || !TAILQ_EMPTY(&master->children))
+	if (!master_is_over(master))
 		event_base_dispatch(master->base);
 	LOG(INFO, STOPPED, F_I64("status", master->exit_status));
 	return (master->exit_status);

@@ -30,6 +30,8 @@ enum {
 	/* A child that was told to exit, or has said that it will, has so
 	 * long. */
 	MASTER_EXIT_MS = 2000,
+	/* The same when the start has failed. */
+	MASTER_FAIL_MS = 500,
 };
 
 enum master_state {
@@ -92,8 +94,8 @@ void master_reopen(struct master *);
 
 /* The new generation holds: all of its workers accept. */
 void master_on_ready(struct master *);
-/* The first start has failed. */
-void master_on_failure(struct master *);
+/* The first start has failed: all processes are to end. */
+void master_on_failure(struct master *, const char *why);
 /* A child is gone; perhaps it was the last one. */
 void master_on_departure(struct master *);
 

@@ -7,6 +7,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -41,20 +42,43 @@ pidfile_owner(const char *path)
 	return (pid);
 }
 
-int
-pidfile_init(struct pidfile *pidfile, const char *path, pid_t *owner)
+/* Whether the file at a path is the one that is open. */
+static bool
+is_at(const char *path, int fd)
 {
-	*pidfile = (struct pidfile){ .fd = -1 };
-	if (*path == '\0')
-		return (0);
-	if ((*owner = pidfile_owner(path)) == -1)
-		return (-1);
-	if (*owner > 0) {
-		errno = EEXIST;
-		return (-1);
+	struct stat there, ours;
+
+	return (lstat(path, &there) == 0 && fstat(fd, &ours) == 0 &&
+	    there.st_ino == ours.st_ino && there.st_dev == ours.st_dev);
+}
+
+/* Returns -1 with errno set: EEXIST, and *owner, if another process has it
+ * locked. */
+static int
+lock_draft(const char *draft, pid_t *owner)
+{
+	int fd, saved;
+
+	for (;;) {
+		fd = open(draft, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW |
+		    O_NONBLOCK, 0644);
+		if (fd == -1)
+			return (-1);
+		if (flock(fd, LOCK_EX | LOCK_NB) == -1)
+			break;
+		if (is_at(draft, fd))
+			return (fd);
+		/* Its owner has published or removed it just now. */
+		close(fd);
 	}
-	pidfile->path = strdup(path);
-	return (pidfile->path == NULL ? -1 : 0);
+	saved = errno;
+	if (saved == EWOULDBLOCK) {
+		*owner = read_pid(fd);
+		saved = EEXIST;
+	}
+	close(fd);
+	errno = saved;
+	return (-1);
 }
 
 static int
@@ -63,63 +87,64 @@ write_pid(int fd)
 	char text[32];
 	int len = snprintf(text, sizeof(text), "%ld\n", (long)getpid());
 
+	if (ftruncate(fd, 0) == -1)
+		return (-1);
 	if (write(fd, text, (size_t)len) == len)
 		return (0);
 	return (-1);
 }
 
 int
-pidfile_write(struct pidfile *pidfile)
+pidfile_claim(struct pidfile *pidfile, const char *path, pid_t *owner)
 {
-	char *draft;
 	int saved;
 
-	if (pidfile->path == NULL || pidfile->fd != -1)
+	*pidfile = (struct pidfile){ .fd = -1 };
+	*owner = 0;
+	if (*path == '\0')
 		return (0);
-	/* Made under another name, so that nobody meets it half-done. */
-	if (asprintf(&draft, "%s.%ld", pidfile->path, (long)getpid()) == -1)
+	if ((pidfile->path = strdup(path)) == NULL ||
+	    asprintf(&pidfile->draft, "%s.starting", path) == -1) {
+		pidfile->draft = NULL;
 		return (-1);
-	pidfile->fd = open(draft, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC |
-	    O_NOFOLLOW, 0644);
-	if (pidfile->fd == -1)
-		goto fail;
-	if (flock(pidfile->fd, LOCK_EX | LOCK_NB) == -1 ||
-	    write_pid(pidfile->fd) == -1 ||
-	    rename(draft, pidfile->path) == -1)
-		goto fail;
-	free(draft);
-	return (0);
-fail:
-	saved = errno;
-	if (pidfile->fd != -1) {
-		unlink(draft);
-		close(pidfile->fd);
-		pidfile->fd = -1;
 	}
-	free(draft);
+	if ((pidfile->fd = lock_draft(pidfile->draft, owner)) == -1)
+		return (-1);
+	/* With the draft locked, nobody else can get to its place. */
+	if ((*owner = pidfile_owner(path)) > 0)
+		errno = EEXIST;
+	else if (*owner == 0 && write_pid(pidfile->fd) == 0)
+		return (0);
+	saved = errno;
+	pidfile_remove(pidfile);
 	errno = saved;
 	return (-1);
 }
 
-/* Whether the file at the path is the one that we wrote. */
-static int
-is_ours(const struct pidfile *pidfile)
+int
+pidfile_publish(struct pidfile *pidfile)
 {
-	struct stat there, ours;
-
-	return (stat(pidfile->path, &there) == 0 &&
-	    fstat(pidfile->fd, &ours) == 0 &&
-	    there.st_ino == ours.st_ino && there.st_dev == ours.st_dev);
+	if (pidfile->draft == NULL)
+		return (0);
+	if (rename(pidfile->draft, pidfile->path) == -1)
+		return (-1);
+	free(pidfile->draft);
+	pidfile->draft = NULL;
+	return (0);
 }
 
 void
 pidfile_remove(struct pidfile *pidfile)
 {
+	const char *path = pidfile->draft != NULL ? pidfile->draft :
+	    pidfile->path;
+
 	if (pidfile->fd != -1) {
-		if (is_ours(pidfile))
-			unlink(pidfile->path);
+		if (is_at(path, pidfile->fd))
+			unlink(path);
 		close(pidfile->fd);
 	}
 	free(pidfile->path);
+	free(pidfile->draft);
 	*pidfile = (struct pidfile){ .fd = -1 };
 }

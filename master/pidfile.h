@@ -4,7 +4,10 @@
  *
  * The master holds a lock on it (flock(2)) as long as it lives, so that a file
  * whose owner is gone is known as stale whoever has its pid now.  It appears,
- * whole and locked, when all workers accept.
+ * whole and locked, when all workers accept.  Until then it is a draft beside
+ * its place, "<path>.starting", written and locked before anything else is
+ * done: of two masters that start with one path, the second one finds the lock
+ * of the first, and a place that cannot be written to is known at once.
  */
 #ifndef MASTER_PIDFILE_H
 #define MASTER_PIDFILE_H
@@ -13,17 +16,19 @@
 
 struct pidfile {
 	char *path;		/* NULL: there is none */
-	int fd;
+	char *draft;		/* NULL: it is in its place */
+	int fd;			/* locked */
 };
 
-/* Remember the path.  Returns -1 with errno set; EEXIST, and *owner, if a live
- * process has the file. */
-int pidfile_init(struct pidfile *, const char *path, pid_t *owner);
+/* Write and lock the draft.  Returns -1 with errno set; EEXIST, and *owner (0:
+ * not known), if a live process has the file or its draft. */
+int pidfile_claim(struct pidfile *, const char *path, pid_t *owner);
 
-/* Write the file.  Returns -1 with errno set. */
-int pidfile_write(struct pidfile *);
+/* Move the draft to its place.  Returns -1 with errno set; it can be tried
+ * again. */
+int pidfile_publish(struct pidfile *);
 
-/* Remove it if it is there and ours. */
+/* Remove the file, or its draft, if it is there and ours. */
 void pidfile_remove(struct pidfile *);
 
 /* The live process that has the file at path; 0 if there is none, -1 with errno

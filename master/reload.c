@@ -72,10 +72,7 @@ refuse(struct master *master, const char *why)
 	discard(master);
 	forget_back(&master->reload);
 	if (master->state == MASTER_STARTING) {
-		LOG(ERROR, START_FAILED, F_STR("error", why));
-		if (!log_is_stderr())
-			fprintf(stderr, "penstock: cannot start: %s\n", why);
-		master_on_failure(master);
+		master_on_failure(master, why);
 		return;
 	}
 	LOG(ERROR, RELOAD_REFUSED, F_STR("kind", status_kind_name(kind)),
@@ -379,7 +376,8 @@ void
 reload_order(struct master *master)
 {
 	LOG(INFO, RELOAD, F_STR("file", master->conf_path));
-	if (master->state == MASTER_STOPPING && master->running == NULL) {
+	if (master->state == MASTER_STOPPING &&
+	    (master->running == NULL || master->exit_status != 0)) {
 		LOG(ERROR, RELOAD_REFUSED, F_STR("error",
 		    "the server stops before it has started"));
 		return;

@@ -17,6 +17,7 @@
 
 #include "common/conf_addr.h"
 #include "common/log.h"
+#include "master/address_lock.h"
 #include "master/state.h"
 
 enum {
@@ -36,6 +37,8 @@ struct socket_group {
 	unsigned nfds;
 	unsigned nlistening;		/* the first; the rest is prepared */
 	ino_t inode;			/* of the path, to remove no other */
+	int lock;			/* see address_lock.h; -1 */
+	pid_t rival;			/* has the lock; 0 */
 };
 
 static bool
@@ -215,6 +218,14 @@ have_port(const struct sockets *sockets, const struct socket_group *group)
 	return (false);
 }
 
+static void
+unlock(struct socket_group *group)
+{
+	if (group->lock != -1)
+		close(group->lock);
+	group->lock = -1;
+}
+
 static int
 open_more(const struct sockets *sockets, struct socket_group *group,
     unsigned slots)
@@ -223,6 +234,9 @@ open_more(const struct sockets *sockets, struct socket_group *group,
 	mode_t mode = sockets->is_private ? PATH_MODE_PRIVATE : PATH_MODE;
 	int fd;
 
+	if (group->nfds == 0 && group->lock == -1 &&
+	    (group->lock = address_lock(&group->addr, &group->rival)) == -1)
+		return (-1);
 	if (group->nfds == 0 && !is_path(group) &&
 	    !have_port(sockets, group) && check_unused(group) == -1)
 		return (-1);
@@ -252,6 +266,7 @@ add_group(struct sockets *sockets, const struct conf_address *address)
 	}
 	group->addr = address->addr;
 	group->len = address->len;
+	group->lock = -1;
 	groups[sockets->n++] = group;
 	return (group);
 }
@@ -272,6 +287,7 @@ drop_group(struct sockets *sockets, size_t i)
 	struct socket_group *group = sockets->groups[i];
 
 	close_from(group, 0);
+	unlock(group);
 	free(group->text);
 	free(group);
 	sockets->groups[i] = sockets->groups[--sockets->n];
@@ -296,6 +312,20 @@ is_dispensable(const struct conf_address *address, int why)
 	return (address->from_wildcard &&
 	    address->addr.ss_family == AF_INET6 &&
 	    (why == EAFNOSUPPORT || why == EADDRNOTAVAIL));
+}
+
+static void
+explain(const struct sockets *sockets, const struct conf_listener *listener,
+    const struct conf_address *address, char why[SOCKETS_WHY_MAX])
+{
+	const struct socket_group *group = find_group(sockets, address);
+	char rival[64] = "";
+
+	if (group != NULL && group->rival > 0)
+		snprintf(rival, sizeof(rival), ": process %ld is about to use "
+		    "it", (long)group->rival);
+	snprintf(why, SOCKETS_WHY_MAX, "listener %s cannot have address %s: "
+	    "%s%s", listener->name, address->text, strerror(errno), rival);
 }
 
 static int
@@ -327,9 +357,7 @@ sockets_prepare(struct sockets *sockets, const struct conf *conf,
 			if (prepare_address(sockets, address, slots) == 0)
 				continue;
 			saved = errno;
-			snprintf(why, SOCKETS_WHY_MAX,
-			    "listener %s cannot have address %s: %s",
-			    listener->name, address->text, strerror(saved));
+			explain(sockets, listener, address, why);
 			sockets_undo(sockets);
 			errno = saved;
 			return (-1);
@@ -391,6 +419,8 @@ commit_group(struct socket_group *group, const struct conf_listener *conf)
 	if (group->nlistening == 0 && group->nfds > 0)
 		LOG(INFO, LISTEN, F_STR("address", group->text),
 		    F_STR("listener", conf->name));
+	/* From here on the kernel finds that it is in use. */
+	unlock(group);
 	/* Those that listened before get the options and backlog of now. */
 	for (unsigned i = 0; i < group->nlistening; i++) {
 		set_options(group, group->fds[i], conf);

@@ -10,6 +10,8 @@
  *
  * Changes are made in two steps.  What sockets_prepare() opens is bound but not
  * listening, and undone without a trace; sockets_commit() then makes it hold.
+ * The kernel sees no conflict between sockets that do not listen yet, so that an
+ * address is locked from the first step to the second (address_lock.h).
  */
 #ifndef MASTER_SOCKET_H
 #define MASTER_SOCKET_H

@@ -46,8 +46,17 @@ static void
 start_with_ours(void)
 {
 	start();
-	ck_assert_int_eq(pidfile_init(&ours, path, &owner), 0);
-	ck_assert_int_eq(pidfile_write(&ours), 0);
+	ck_assert_int_eq(pidfile_claim(&ours, path, &owner), 0);
+	ck_assert_int_eq(pidfile_publish(&ours), 0);
+}
+
+static const char *
+draft_path(void)
+{
+	static char draft[160];
+
+	snprintf(draft, sizeof(draft), "%s.starting", path);
+	return (draft);
 }
 
 static bool
@@ -102,8 +111,8 @@ be_other(int from_test, int to_test)
 	pid_t unused;
 	char byte = 'x';
 
-	if (pidfile_init(&file, path, &unused) == -1 ||
-	    pidfile_write(&file) == -1 || write(to_test, &byte, 1) != 1)
+	if (pidfile_claim(&file, path, &unused) == -1 ||
+	    pidfile_publish(&file) == -1 || write(to_test, &byte, 1) != 1)
 		_exit(1);
 	_exit(read(from_test, &byte, 1) == 0 ? 0 : 1);
 }
@@ -148,11 +157,11 @@ other_end(struct other *other)
 START_TEST(the_file_appears_when_it_is_written_and_not_before)
 {
 	start();
-	ck_assert_int_eq(pidfile_init(&ours, path, &owner), 0);
+	ck_assert_int_eq(pidfile_claim(&ours, path, &owner), 0);
 	ck_assert_int_eq(owner, 0);
 	ck_assert(!exists());
 	ck_assert_int_eq(pidfile_owner(path), 0);
-	ck_assert_int_eq(pidfile_write(&ours), 0);
+	ck_assert_int_eq(pidfile_publish(&ours), 0);
 	expect_own_text();
 	pidfile_remove(&ours);
 	ck_assert(!exists());
@@ -197,9 +206,9 @@ END_TEST
 START_TEST(without_a_path_there_is_no_file_and_no_error)
 {
 	start();
-	ck_assert_int_eq(pidfile_init(&ours, "", &owner), 0);
+	ck_assert_int_eq(pidfile_claim(&ours, "", &owner), 0);
 	ck_assert_ptr_null(ours.path);
-	ck_assert_int_eq(pidfile_write(&ours), 0);
+	ck_assert_int_eq(pidfile_publish(&ours), 0);
 	ck_assert_int_eq(ours.fd, -1);
 	finish();
 }
@@ -211,7 +220,7 @@ START_TEST(writing_it_once_more_changes_nothing)
 
 	start_with_ours();
 	ck_assert_int_eq(stat(path, &before), 0);
-	ck_assert_int_eq(pidfile_write(&ours), 0);
+	ck_assert_int_eq(pidfile_publish(&ours), 0);
 	ck_assert_int_eq(stat(path, &after), 0);
 	ck_assert_uint_eq(after.st_ino, before.st_ino);
 	ck_assert_int_eq(pidfile_owner(path), getpid());
@@ -222,7 +231,7 @@ END_TEST
 START_TEST(what_was_never_written_is_not_removed)
 {
 	start();
-	ck_assert_int_eq(pidfile_init(&ours, path, &owner), 0);
+	ck_assert_int_eq(pidfile_claim(&ours, path, &owner), 0);
 	write_file("somebody's\n");
 	pidfile_remove(&ours);
 	expect_text("somebody's\n");
@@ -265,7 +274,7 @@ START_TEST(a_live_owner_prevents_another_one)
 
 	start();
 	other = other_start();
-	ck_assert_int_eq(pidfile_init(&ours, path, &owner), -1);
+	ck_assert_int_eq(pidfile_claim(&ours, path, &owner), -1);
 	ck_assert_int_eq(errno, EEXIST);
 	ck_assert_int_eq(owner, other.pid);
 	pidfile_remove(&ours);
@@ -284,8 +293,8 @@ START_TEST(a_file_whose_owner_is_gone_is_stale)
 	other_end(&other);
 	ck_assert(exists());
 	ck_assert_int_eq(pidfile_owner(path), 0);
-	ck_assert_int_eq(pidfile_init(&ours, path, &owner), 0);
-	ck_assert_int_eq(pidfile_write(&ours), 0);
+	ck_assert_int_eq(pidfile_claim(&ours, path, &owner), 0);
+	ck_assert_int_eq(pidfile_publish(&ours), 0);
 	expect_own_text();
 	ck_assert_int_eq(pidfile_owner(path), getpid());
 	finish();
@@ -300,7 +309,7 @@ START_TEST(a_stale_file_stays_stale_when_its_pid_lives_again)
 	snprintf(text, sizeof(text), "%d\n", (int)getppid());
 	write_file(text);
 	ck_assert_int_eq(pidfile_owner(path), 0);
-	ck_assert_int_eq(pidfile_init(&ours, path, &owner), 0);
+	ck_assert_int_eq(pidfile_claim(&ours, path, &owner), 0);
 	finish();
 }
 END_TEST
@@ -334,7 +343,7 @@ START_TEST(a_file_that_cannot_be_read_is_an_error)
 	ck_assert_int_eq(symlink("pid", path), 0);
 	ck_assert_int_eq(pidfile_owner(path), -1);
 	ck_assert_int_eq(errno, ELOOP);
-	ck_assert_int_eq(pidfile_init(&ours, path, &owner), -1);
+	ck_assert_int_eq(pidfile_claim(&ours, path, &owner), -1);
 	ck_assert_int_eq(errno, ELOOP);
 	finish();
 }
@@ -353,13 +362,11 @@ START_TEST(a_file_that_cannot_be_written_is_an_error)
 {
 	start();
 	ck_assert_int_eq(rmdir(dir), 0);
-	ck_assert_int_eq(pidfile_init(&ours, path, &owner), 0);
-	ck_assert_int_eq(pidfile_write(&ours), -1);
+	ck_assert_int_eq(pidfile_claim(&ours, path, &owner), -1);
 	ck_assert_int_eq(errno, ENOENT);
+	ck_assert_int_eq(owner, 0);
+	pidfile_remove(&ours);
 	ck_assert_int_eq(mkdir(dir, 0700), 0);
-	/* And can be tried again. */
-	ck_assert_int_eq(pidfile_write(&ours), 0);
-	expect_own_text();
 	finish();
 }
 END_TEST
@@ -367,31 +374,66 @@ END_TEST
 START_TEST(a_file_that_fails_half_way_leaves_nothing)
 {
 	start();
-	ck_assert_int_eq(pidfile_init(&ours, path, &owner), 0);
+	ck_assert_int_eq(pidfile_claim(&ours, path, &owner), 0);
 	/* Nothing can be renamed to a directory's name. */
 	ck_assert_int_eq(mkdir(path, 0700), 0);
-	ck_assert_int_eq(pidfile_write(&ours), -1);
+	ck_assert_int_eq(pidfile_publish(&ours), -1);
 	ck_assert_int_eq(errno, EISDIR);
-	ck_assert_int_eq(ours.fd, -1);
 	ck_assert_int_eq(rmdir(path), 0);
+	/* It can be tried again. */
+	ck_assert_int_eq(pidfile_publish(&ours), 0);
+	expect_own_text();
+	pidfile_remove(&ours);
+	ck_assert(!exists());
+	finish();
+}
+END_TEST
+
+START_TEST(a_draft_prevents_another_one)
+{
+	struct pidfile other;
+
+	start();
+	ck_assert_int_eq(pidfile_claim(&ours, path, &owner), 0);
+	ck_assert(!exists());
+	ck_assert_int_eq(pidfile_claim(&other, path, &owner), -1);
+	ck_assert_int_eq(errno, EEXIST);
+	ck_assert_int_eq(owner, getpid());
+	pidfile_remove(&other);
+	/* Which has not removed what is not its own. */
+	ck_assert_int_eq(pidfile_publish(&ours), 0);
+	expect_own_text();
+	finish();
+}
+END_TEST
+
+START_TEST(a_draft_whose_owner_is_gone_is_taken)
+{
+	FILE *to;
+
+	start();
+	ck_assert_ptr_nonnull(to = fopen(draft_path(), "we"));
+	ck_assert_int_ge(fputs("1234567890\n", to), 0);
+	ck_assert_int_eq(fclose(to), 0);
+	ck_assert_int_eq(pidfile_claim(&ours, path, &owner), 0);
+	ck_assert_int_eq(pidfile_publish(&ours), 0);
+	expect_own_text();
 	finish();
 }
 END_TEST
 
 START_TEST(a_link_that_waits_under_the_drafts_name_is_not_followed)
 {
-	char draft[160], target[160];
+	char target[160];
 	struct stat st;
 
 	start();
-	snprintf(draft, sizeof(draft), "%s.%d", path, (int)getpid());
 	snprintf(target, sizeof(target), "%s/target", dir);
-	ck_assert_int_eq(symlink(target, draft), 0);
-	ck_assert_int_eq(pidfile_init(&ours, path, &owner), 0);
-	ck_assert_int_eq(pidfile_write(&ours), -1);
+	ck_assert_int_eq(symlink(target, draft_path()), 0);
+	ck_assert_int_eq(pidfile_claim(&ours, path, &owner), -1);
 	ck_assert_int_eq(errno, ELOOP);
 	ck_assert_int_eq(lstat(target, &st), -1);
-	unlink(draft);
+	unlink(draft_path());
 	finish();
 }
 END_TEST
@@ -413,4 +455,6 @@ RUN_TESTS("pidfile",
     a_fifo_in_its_place_does_not_make_us_wait,
     a_file_that_cannot_be_written_is_an_error,
     a_file_that_fails_half_way_leaves_nothing,
+    a_draft_prevents_another_one,
+    a_draft_whose_owner_is_gone_is_taken,
     a_link_that_waits_under_the_drafts_name_is_not_followed)

@@ -8,6 +8,7 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
+#include <sys/wait.h>
 
 #include <netinet/in.h>
 #include <netinet/tcp.h>
@@ -24,6 +25,7 @@
 
 #include "common/conf_addr.h"
 #include "common/log.h"
+#include "master/address_lock.h"
 #include "tests/harness.h"
 
 enum {
@@ -303,7 +305,7 @@ START_TEST(what_is_prepared_is_undone_without_a_trace)
 	add_path();
 	before = count_fds();
 	prepare(SLOTS);
-	ck_assert_uint_eq(count_fds(), before + 2 * SLOTS + 1);
+	ck_assert_uint_eq(count_fds(), before + 2 * SLOTS + 1 + 3);
 	sockets_undo(&sockets);
 	ck_assert_uint_eq(count_fds(), before);
 	ck_assert_uint_eq(sockets.n, 0);
@@ -343,7 +345,7 @@ START_TEST(what_is_undone_leaves_what_is_committed_as_it_was)
 	client = connect_or_fail();
 	add_port(OTHER_PORT);
 	prepare(SLOTS);
-	ck_assert_uint_eq(count_fds(), before + 1 + 2 + SLOTS);
+	ck_assert_uint_eq(count_fds(), before + 1 + 2 + SLOTS + 1);
 	sockets_undo(&sockets);
 	ck_assert_uint_eq(count_fds(), before + 1);
 	expect_no_connect(&addresses[1]);
@@ -645,6 +647,113 @@ START_TEST(an_address_that_somebody_took_meanwhile_is_told)
 	ck_assert_uint_eq(sockets.n, 0);
 	close(other);
 	open_all(2);
+	finish();
+}
+END_TEST
+
+/*
+ * Locks.
+ */
+
+/* Prepare the same once more, as another master would. */
+static void
+expect_rival(void)
+{
+	struct sockets rival = { .groups = NULL };
+	char text[64];
+
+	ck_assert_int_eq(sockets_prepare(&rival, &conf, 1, why), -1);
+	ck_assert_int_eq(errno, EADDRINUSE);
+	snprintf(text, sizeof(text), "process %d is about to use it",
+	    (int)getpid());
+	ck_assert_msg(strstr(why, text) != NULL, "%s", why);
+	ck_assert_uint_eq(rival.n, 0);
+	sockets_close(&rival);
+}
+
+START_TEST(what_is_prepared_can_not_be_prepared_by_another_master)
+{
+	char plain[sizeof(path)];
+
+	start();
+	for (int i = 0; i < 2; i++) {
+		prepare(2);
+		expect_rival();
+		begin_listening();
+		expect_rival();
+		sockets_undo(&sockets);
+		forget_addresses();
+		add_path();
+	}
+	/* A path can be written in many ways. */
+	prepare(1);
+	forget_addresses();
+	strcpy(plain, path);
+	snprintf(path, sizeof(path), "%s/..%s/sock", dir, strrchr(dir, '/'));
+	add_path();
+	expect_rival();
+	strcpy(path, plain);
+	sockets_undo(&sockets);
+	finish();
+}
+END_TEST
+
+START_TEST(a_lock_ends_when_the_address_is_listened_on)
+{
+	struct sockets rival = { .groups = NULL };
+	unsigned before;
+
+	start();
+	before = count_fds();
+	open_all(2);
+	ck_assert_uint_eq(count_fds(), before + 2);
+	ck_assert_int_eq(sockets_prepare(&rival, &conf, 1, why), -1);
+	ck_assert_int_eq(errno, EADDRINUSE);
+	finish();
+	sockets_close(&rival);
+}
+END_TEST
+
+/* A process of another user's that has the lock.  Ends when its pipe is
+ * closed. */
+static void __attribute__((noreturn))
+hold_lock_as_nobody(int from_test, int to_test)
+{
+	pid_t rival;
+	char byte = 0;
+
+	if (setuid(65534) == -1 ||
+	    address_lock(&addresses[0].addr, &rival) == -1 ||
+	    write(to_test, &byte, 1) != 1)
+		_exit(1);
+	_exit(read(from_test, &byte, 1) == 0 ? 0 : 1);
+}
+
+START_TEST(a_lock_of_another_user_s_keeps_nobody_from_an_address)
+{
+	int to[2], from[2], status;
+	pid_t holder;
+	char byte;
+
+	if (geteuid() != 0)
+		return;
+	start();
+	ck_assert_int_eq(pipe2(to, O_CLOEXEC), 0);
+	ck_assert_int_eq(pipe2(from, O_CLOEXEC), 0);
+	ck_assert_int_ne(holder = fork(), -1);
+	if (holder == 0) {
+		close(to[1]);
+		hold_lock_as_nobody(to[0], from[1]);
+	}
+	close(to[0]);
+	close(from[1]);
+	ck_assert_int_eq(read(from[0], &byte, 1), 1);
+	open_all(2);
+	close(connect_or_fail());
+	close(from[0]);
+	close(to[1]);
+	ck_assert_int_eq(waitpid(holder, &status, 0), holder);
+	ck_assert_int_eq(status, 0);
 	finish();
 }
 END_TEST
@@ -1265,6 +1374,9 @@ RUN_TESTS("socket",
     what_listens_and_is_not_committed_can_be_undone,
     what_listens_and_is_undone_leaves_what_is_committed_as_it_was,
     an_address_that_somebody_took_meanwhile_is_told,
+    what_is_prepared_can_not_be_prepared_by_another_master,
+    a_lock_ends_when_the_address_is_listened_on,
+    a_lock_of_another_user_s_keeps_nobody_from_an_address,
     every_slot_listens_on_every_address,
     an_address_that_has_left_the_configuration_is_closed,
     an_address_that_stays_keeps_its_queue,
