@@ -125,7 +125,7 @@ static const struct conf_key access_log_keys[] = {
 /* The limits are those of the kernel. */
 static const struct conf_key keepalive_keys[] = {
 	{ .name = "idle", .type = CONF_UINT, AT(conf_keepalive, idle_s),
-	  .max = 32767, .initial = 30, .unit = "seconds" },
+	  .max = 32767, .unit = "seconds" },
 	{ .name = "interval", .type = CONF_UINT,
 	  AT(conf_keepalive, interval_s),
 	  .min = 1, .max = 32767, .initial = 10, .unit = "seconds" },

@@ -456,7 +456,7 @@ START_TEST(a_file_with_nothing_but_a_listener_has_every_default)
 	ck_assert_uint_eq(a->write_timeout_ms, 10000);
 	ck_assert_int_eq(a->on_limit, CONF_ON_LIMIT_REJECT);
 	ck_assert(a->nodelay);
-	ck_assert_uint_eq(a->keepalive.idle_s, 30);
+	ck_assert_uint_eq(a->keepalive.idle_s, 0);
 	ck_assert_uint_eq(a->keepalive.interval_s, 10);
 	ck_assert_uint_eq(a->keepalive.count, 3);
 	ck_assert_uint_eq(a->defer_accept_s, 0);
@@ -514,7 +514,7 @@ START_TEST(every_key_of_a_listener_reaches_its_field)
 	ck_assert_uint_eq(a->write_timeout_ms, 0);
 	ck_assert_int_eq(a->on_limit, CONF_ON_LIMIT_WAIT);
 	ck_assert(!a->nodelay);
-	ck_assert_uint_eq(a->keepalive.idle_s, 0);
+	ck_assert_uint_eq(a->keepalive.idle_s, 31);
 	ck_assert_uint_eq(a->keepalive.interval_s, 32767);
 	ck_assert_uint_eq(a->keepalive.count, 127);
 	ck_assert_uint_eq(a->defer_accept_s, 3600);

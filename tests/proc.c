@@ -265,3 +265,30 @@ proc_tcp_sockets(uint32_t address, unsigned port, unsigned state)
 	fclose(table);
 	return (n);
 }
+
+size_t
+proc_tcp_timers(uint32_t address, unsigned port, unsigned kind,
+    unsigned *due_s, size_t max)
+{
+	unsigned found_address, found_port, state, found_kind, ticks;
+	unsigned ticks_per_s = (unsigned)sysconf(_SC_CLK_TCK);
+	char line[512];
+	size_t n = 0;
+	FILE *table;
+
+	if ((table = fopen("/proc/net/tcp", "re")) == NULL)
+		return (0);
+	while (fgets(line, sizeof(line), table) != NULL) {
+		if (sscanf(line, " %*d: %x:%x %*x:%*x %x %*x:%*x %x:%x",
+		    &found_address, &found_port, &state, &found_kind,
+		    &ticks) != 5)
+			continue;
+		if (state != PROC_TCP_ESTABLISHED || found_kind != kind ||
+		    ntohl(found_address) != address || found_port != port)
+			continue;
+		if (n++ < max)
+			due_s[n - 1] = ticks / ticks_per_s;
+	}
+	fclose(table);
+	return (n);
+}

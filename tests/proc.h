@@ -23,6 +23,12 @@ enum {
 	PROC_TCP_LISTEN = 10,
 };
 
+/* And timers of a socket. */
+enum {
+	PROC_TIMER_UNACKED = 1,
+	PROC_TIMER_KEEPALIVE = 2,
+};
+
 struct proc_fd {
 	int number;
 	char target[128];	/* as ls -l shows it: "socket:[123]" */
@@ -60,5 +66,10 @@ uint64_t proc_cpu_ms(pid_t);
 /* IPv4 sockets in one state with this local address (0.0.0.0: any) and port
  * (0: any), both in host order. */
 unsigned proc_tcp_sockets(uint32_t address, unsigned port, unsigned state);
+
+/* Established ones whose timer of one kind runs: in how many seconds it is due.
+ * At most max are told; returns how many there are in all. */
+size_t proc_tcp_timers(uint32_t address, unsigned port, unsigned kind,
+    unsigned *due_s, size_t max);
 
 #endif

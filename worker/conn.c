@@ -11,6 +11,7 @@
 
 #include "worker/conn_record.h"
 #include "worker/http_facts.h"
+#include "worker/keepalive.h"
 #include "worker/queue.h"
 
 static void conn_on_event(evutil_socket_t, short, void *);
@@ -99,6 +100,7 @@ conn_new(struct listener *listener, int fd, const struct sockaddr *peer)
 
 	if ((conn = conn_make(listener, fd, peer)) == NULL)
 		return (NULL);
+	keepalive_spread(conn);
 	deadline_set(conn, DEADLINE_IDLE, listener->worker->now_ms);
 	conn_count_open(conn);
 	conn_log_open(conn);

@@ -8,6 +8,7 @@
 
 #include "common/log.h"
 #include "worker/conn_record.h"
+#include "worker/keepalive.h"
 #include "worker/parcel.h"
 #include "worker/worker.h"
 
@@ -50,10 +51,12 @@ wake_all(struct taker *taker)
 
 	taker->answer.number = 0;
 	taker->nadopted = 0;
-	for (unsigned i = 0; i < n; i++)
+	for (unsigned i = 0; i < n; i++) {
+		keepalive_renew(taker->adopted[i]);
 		conn_wake(taker->adopted[i],
 		    (enum deadline_kind)taker->was[i],
 		    conn_record(taker->adopted[i])->since_ms);
+	}
 	handlers_pump(worker);
 }
 
