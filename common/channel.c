@@ -1,11 +1,15 @@
 /* SPDX-License-Identifier: ISC */
 #include "common/channel.h"
 
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <sys/uio.h>
 
+#include <linux/sockios.h>
+
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -16,6 +20,20 @@ enum {
 	/* Messages handled in one turn of the loop, so that a child that never
 	 * stops talking cannot keep its master from everything else. */
 	MESSAGES_PER_TURN = 16,
+	/* Messages that are kept for a peer that has not read for long, or for
+	 * a kernel that is short of memory. */
+	KEPT_MAX = 16,
+	/* Bytes on their way to a peer, as the kernel counts them with its own,
+	 * from which on no descriptor is sent: about 40 messages.  Descriptors
+	 * on their way count against the user's limit. */
+	UNREAD_MAX = 32768,
+	/* How often a message that has to leave now is tried again. */
+	LINGER_STEP_MS = 10,
+};
+
+struct kept {
+	size_t len;
+	uint8_t bytes[offsetof(struct ctl, fd)];
 };
 
 struct channel {
@@ -27,6 +45,8 @@ struct channel {
 	int spare;			/* a place for a descriptor to arrive
 					   at if no other is left; or -1 */
 	bool *freed;			/* set while a callback runs */
+	struct kept kept[KEPT_MAX];	/* a ring */
+	unsigned first, nkept;
 };
 
 int
@@ -54,12 +74,19 @@ receive(int fd, struct ctl *msg)
 		/* Not CMSG_SPACE(): its padding is room for one more. */
 		.msg_controllen = CMSG_LEN(CTL_FDS_MAX * sizeof(int)),
 	};
+	bool reset = false;
 	ssize_t n;
 
 	for (size_t i = 0; i < CTL_FDS_MAX; i++)
 		msg->fd[i] = -1;
 	do {
 		n = recvmsg(fd, &hdr, MSG_CMSG_CLOEXEC | MSG_TRUNC);
+		/* A peer that left something of ours unread is reported before
+		 * the last messages that it sent: unix(7). */
+		if (n == -1 && errno == ECONNRESET && !reset) {
+			reset = true;
+			errno = EINTR;
+		}
 	} while (n == -1 && errno == EINTR);
 	/* Also those of an empty message. */
 	if (n >= 0)
@@ -201,29 +228,40 @@ channel_fd(const struct channel *channel)
 	return (channel->fd);
 }
 
-int
-channel_send(struct channel *channel, enum ctl_type type, uint64_t generation,
-    const void *payload, int pass_fd)
+/*
+ * Sending.
+ */
+
+/* Whether a call has failed only because the peer has not read yet, or because
+ * the kernel lacks something at the moment. */
+static bool
+is_short(int why)
+{
+	switch (why) {
+	case EAGAIN:
+	case ENOBUFS:
+	case ENOMEM:
+	case ETOOMANYREFS:
+	case EMFILE:
+	case ENFILE:
+		return (true);
+	default:
+		return (false);
+	}
+}
+
+static int
+transmit(int fd, const struct kept *message, int pass_fd)
 {
 	union {
 		struct cmsghdr align;
 		char space[CMSG_SPACE(sizeof(int))];
 	} control = { .space = { 0 } };
-	struct ctl_header header = {
-		.version = CTL_VERSION,
-		.type = (uint16_t)type,
-		.length = (uint32_t)ctl_length(type),
-		.generation = generation,
+	struct iovec iov = {
+		.iov_base = (void *)(uintptr_t)message->bytes,
+		.iov_len = message->len,
 	};
-	struct iovec iov[2] = {
-		{ .iov_base = &header, .iov_len = sizeof(header) },
-		{ .iov_base = (void *)(uintptr_t)payload,
-		  .iov_len = header.length },
-	};
-	struct msghdr hdr = {
-		.msg_iov = iov,
-		.msg_iovlen = header.length > 0 ? 2 : 1,
-	};
+	struct msghdr hdr = { .msg_iov = &iov, .msg_iovlen = 1 };
 	struct cmsghdr *cmsg;
 	ssize_t n;
 
@@ -237,7 +275,85 @@ channel_send(struct channel *channel, enum ctl_type type, uint64_t generation,
 		memcpy(CMSG_DATA(cmsg), &pass_fd, sizeof(int));
 	}
 	do {
-		n = sendmsg(channel->fd, &hdr, MSG_NOSIGNAL | MSG_DONTWAIT);
+		n = sendmsg(fd, &hdr, MSG_NOSIGNAL | MSG_DONTWAIT);
 	} while (n == -1 && errno == EINTR);
+	if (n == -1 && is_short(errno))
+		errno = EAGAIN;
 	return (n == -1 ? -1 : 0);
+}
+
+static void
+put_together(struct kept *message, enum ctl_type type, uint64_t generation,
+    const void *payload)
+{
+	struct ctl_header header = {
+		.version = CTL_VERSION,
+		.type = (uint16_t)type,
+		.length = (uint32_t)ctl_length(type),
+		.generation = generation,
+	};
+
+	memcpy(message->bytes, &header, sizeof(header));
+	if (header.length > 0)
+		memcpy(message->bytes + offsetof(struct ctl, failed), payload,
+		    header.length);
+	message->len = sizeof(header) + header.length;
+}
+
+bool
+channel_has_unsent(const struct channel *channel)
+{
+	return (channel->nkept > 0);
+}
+
+bool
+channel_has_room(const struct channel *channel)
+{
+	int unread = 0;
+
+	return (channel->nkept == 0 &&
+	    ioctl(channel->fd, SIOCOUTQ, &unread) == 0 && unread < UNREAD_MAX);
+}
+
+int
+channel_flush(struct channel *channel)
+{
+	while (channel->nkept > 0) {
+		if (transmit(channel->fd, &channel->kept[channel->first],
+		    -1) == -1)
+			return (-1);
+		channel->first = (channel->first + 1) % KEPT_MAX;
+		channel->nkept--;
+	}
+	return (0);
+}
+
+void
+channel_linger(struct channel *channel, unsigned ms)
+{
+	for (unsigned waited = 0; waited < ms; waited += LINGER_STEP_MS) {
+		if (channel_flush(channel) == 0 || errno != EAGAIN)
+			return;
+		(void)poll(NULL, 0, LINGER_STEP_MS);
+	}
+}
+
+int
+channel_send(struct channel *channel, enum ctl_type type, uint64_t generation,
+    const void *payload, int pass_fd)
+{
+	struct kept message;
+
+	put_together(&message, type, generation, payload);
+	if (pass_fd != -1 && !channel_has_room(channel)) {
+		errno = EAGAIN;
+		return (-1);
+	}
+	if (channel_flush(channel) == 0 &&
+	    transmit(channel->fd, &message, pass_fd) == 0)
+		return (0);
+	if (errno != EAGAIN || pass_fd != -1 || channel->nkept == KEPT_MAX)
+		return (-1);
+	channel->kept[(channel->first + channel->nkept++) % KEPT_MAX] = message;
+	return (0);
 }

@@ -43,10 +43,30 @@ void channel_catch_up(struct channel *);
 
 /*
  * Send one message with its payload (NULL where the type has none) and a copy
- * of pass_fd (-1: none).  Never blocks.  Returns -1 with errno set: EAGAIN when
- * the other end has not read for long.
+ * of pass_fd (-1: none).  Never blocks.
+ *
+ * While the other end has not read for long, or the kernel is short of memory or
+ * descriptors, a message without a descriptor is kept, in its order, and sent
+ * by channel_flush().  A message with a descriptor is not kept: the sender tries
+ * again later.
+ *
+ * Returns -1 with errno set: EAGAIN for a descriptor that cannot be sent now, or
+ * for a message when no more are kept.
  */
 int channel_send(struct channel *, enum ctl_type, uint64_t generation,
     const void *payload, int pass_fd);
+
+/* Send what was kept.  Called with the tick of each process.  Returns -1 with
+ * errno set: EAGAIN if a part is still kept. */
+int channel_flush(struct channel *);
+bool channel_has_unsent(const struct channel *);
+
+/* Whether a descriptor would be sent now, as far as the other end is
+ * concerned. */
+bool channel_has_room(const struct channel *);
+
+/* Send what was kept, and wait for at most that many milliseconds until this is
+ * possible: for a process that serves nobody. */
+void channel_linger(struct channel *, unsigned ms);
 
 #endif

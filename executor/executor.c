@@ -22,6 +22,11 @@
 #include "executor/module.h"
 #include "executor/pool.h"
 
+enum {
+	/* How long READY or FAILED may take to be sent. */
+	LINGER_MS = 1000,
+};
+
 struct executor {
 	const struct heritage *heritage;
 	struct event_base *base;
@@ -85,8 +90,12 @@ static int
 report(struct executor *executor, enum ctl_type type,
     const struct ctl_failed *failed)
 {
-	return (channel_send(executor->channel, type,
-	    executor->heritage->generation, failed, -1));
+	if (channel_send(executor->channel, type,
+	    executor->heritage->generation, failed, -1) == -1)
+		return (-1);
+	/* Nobody is served yet who would have to wait meanwhile. */
+	channel_linger(executor->channel, LINGER_MS);
+	return (channel_has_unsent(executor->channel) ? -1 : 0);
 }
 
 /*

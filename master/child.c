@@ -66,15 +66,50 @@ listen_to(struct child *child, int fd)
 	return (child->channel == NULL ? -1 : 0);
 }
 
-void
-child_tell(struct child *child, enum ctl_type type, const void *payload, int fd)
+static int
+say(struct child *child, enum ctl_type type, const void *payload, int fd)
 {
 	if (child->channel == NULL || channel_send(child->channel, type,
 	    child->generation->number, payload, fd) == 0)
-		return;
+		return (0);
+	if (fd != -1 && errno == EAGAIN)
+		return (-1);
 	/* Of one that has died we hear soon enough. */
 	if (errno != EPIPE && errno != ECONNRESET)
-		child_disown(child, strerror(errno));
+		child_disown(child, errno == EAGAIN ?
+		    "it does not read its orders" : strerror(errno));
+	return (0);
+}
+
+void
+child_tell(struct child *child, enum ctl_type type, const void *payload)
+{
+	(void)say(child, type, payload, -1);
+}
+
+int
+child_pass(struct child *child, enum ctl_type type, const void *payload, int fd)
+{
+	return (say(child, type, payload, fd));
+}
+
+bool
+child_has_room(const struct child *child)
+{
+	return (child->channel == NULL || channel_has_room(child->channel));
+}
+
+bool
+children_have_unsent(const struct master *master)
+{
+	const struct child *child;
+
+	TAILQ_FOREACH(child, &master->children, link)
+		if ((child->channel != NULL &&
+		    channel_has_unsent(child->channel)) ||
+		    crew_is_waiting(child))
+			return (true);
+	return (false);
 }
 
 void
@@ -87,7 +122,7 @@ child_hint(struct child *child, enum ctl_type type, const void *payload)
 	room.fd = channel_fd(child->channel);
 	/* So it polls while no more than a quarter of it is full. */
 	if (poll(&room, 1, 0) == 1 && (room.revents & POLLOUT) != 0)
-		child_tell(child, type, payload, -1);
+		child_tell(child, type, payload);
 }
 
 /*
@@ -387,7 +422,7 @@ void
 child_start(struct child *child)
 {
 	child->state = CHILD_SERVING;
-	child_tell(child, CTL_START, NULL, -1);
+	child_tell(child, CTL_START, NULL);
 }
 
 void
@@ -410,7 +445,7 @@ child_drain(struct child *child, enum ctl_drain_mode mode)
 	child->given = (struct ctl_given){ .left = UINT64_MAX };
 	child->patience_ms = clock_ms() + conf->drain_timeout_ms + 1000;
 	child->patience_for = "end of the drain";
-	child_tell(child, CTL_DRAIN, &order, -1);
+	child_tell(child, CTL_DRAIN, &order);
 }
 
 void
@@ -421,7 +456,7 @@ child_stop(struct child *child)
 		child->patience_ms = clock_ms() + MASTER_EXIT_MS;
 		child->patience_for = "exit after STOP";
 	}
-	child_tell(child, CTL_STOP, NULL, -1);
+	child_tell(child, CTL_STOP, NULL);
 }
 
 void
@@ -456,7 +491,7 @@ child_use_log(struct child *child)
 		.format = conf->format,
 	};
 
-	child_tell(child, CTL_LOG, &order, log_fd());
+	child->log_due = child_pass(child, CTL_LOG, &order, log_fd()) == -1;
 }
 
 void
@@ -464,10 +499,32 @@ child_reopen_access_log(struct child *child)
 {
 	int fd;
 
+	/* A name that cannot be opened now is not tried again: the worker goes
+	 * on in the file that it has. */
+	child->access_log_due = false;
 	if ((fd = open_access_log(child->generation)) == -1)
 		return;
-	child_tell(child, CTL_ACCESS_LOG, NULL, fd);
+	child->access_log_due = child_pass(child, CTL_ACCESS_LOG, NULL,
+	    fd) == -1;
 	close(fd);
+}
+
+void
+children_tick(struct master *master)
+{
+	struct child *child;
+
+	TAILQ_FOREACH(child, &master->children, link) {
+		if (child->channel == NULL)
+			continue;
+		(void)channel_flush(child->channel);
+		if (!child_has_room(child))
+			continue;
+		if (child->log_due)
+			child_use_log(child);
+		if (child->access_log_due)
+			child_reopen_access_log(child);
+	}
 }
 
 /*

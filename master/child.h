@@ -50,8 +50,11 @@ struct child {
 	unsigned passing;		/* GIVEs that it has not answered */
 	uint64_t again_ms;		/* when it gets another link; 0: no
 					   need */
+	bool unlinked;			/* that will be the first one */
 	struct ctl_given given;		/* all its answers, added up */
 	struct ctl_drained drained;	/* what it said at its end */
+	bool log_due;			/* LOG could not be sent yet, */
+	bool access_log_due;		/* nor ACCESS_LOG */
 	bool was_killed;		/* by us, and why: */
 	enum status_cause cause;
 };
@@ -82,16 +85,36 @@ void child_disown(struct child *, const char *why);
  * down to. */
 void child_kill(struct child *, int signal, enum status_cause cause);
 
-/* Send it a message; a child that does not read is disowned. */
-void child_tell(struct child *, enum ctl_type, const void *payload, int fd);
+/*
+ * Send it a message.  While the child does not read or the kernel is short of
+ * something, a few messages are kept and sent later; a child that has not read
+ * even those is disowned.
+ */
+void child_tell(struct child *, enum ctl_type, const void *payload);
+
+/* Send it a message with a copy of a descriptor.  Returns -1 if that cannot be
+ * done now: the caller tries again later. */
+int child_pass(struct child *, enum ctl_type, const void *payload, int fd);
+
+/* Whether a child that reads its orders could be passed a descriptor. */
+bool child_has_room(const struct child *);
+
+/* Send what could not be sent before; called with the master's tick. */
+void children_tick(struct master *);
+
+/* Whether there is an order, START, DRAIN or an executor for example, that could
+ * not be sent yet. */
+bool children_have_unsent(const struct master *);
 
 /* Send it what may get lost: that is left out while the child does not read,
  * and never takes the room of what may not. */
 void child_hint(struct child *, enum ctl_type, const void *payload);
 
-/* Give a child the log as it is now. */
+/* Give a child the log as it is now.  A child that has not read its orders gets
+ * one LOG later, however many were due meanwhile. */
 void child_use_log(struct child *);
-/* Have it go on in the access log that stands under that name now. */
+/* Have it go on in the access log that stands under that name now; the same
+ * applies. */
 void child_reopen_access_log(struct child *);
 
 /* Bury the children that have died, and tell slot_on_death(). */

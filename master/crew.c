@@ -106,10 +106,13 @@ pass_on(struct executor *executor)
 	if (executor->word != NULL)
 		event_free(executor->word);
 	executor->word = NULL;
+	executor->is_ready = true;
+	/* If its worker cannot get it now, watch_starting() tries again. */
+	if (child_pass(worker, CTL_EXECUTOR, &order, executor->work) == -1)
+		return;
 	executor->state = EXECUTOR_SERVING;
 	executor->patience_ms = 0;
 	log_executor(LOG_LEVEL_INFO, EVENT_EXECUTOR_READY, executor, "", NULL);
-	child_tell(worker, CTL_EXECUTOR, &order, executor->work);
 	close(executor->work);
 	executor->work = -1;
 	if (worker->crew.awaited > 0 && --worker->crew.awaited == 0)
@@ -591,6 +594,17 @@ crew_reap(struct master *master, pid_t pid, int status)
 	return (true);
 }
 
+bool
+crew_is_waiting(const struct child *worker)
+{
+	const struct executor *executor;
+
+	TAILQ_FOREACH(executor, &worker->crew.members, link)
+		if (executor->state == EXECUTOR_STARTING && executor->is_ready)
+			return (true);
+	return (false);
+}
+
 void
 crew_disown(struct child *worker, const struct ctl_disown *order)
 {
@@ -615,8 +629,13 @@ crew_disown(struct child *worker, const struct ctl_disown *order)
 static void
 watch_starting(struct executor *executor, uint64_t now_ms)
 {
-	if (executor->state != EXECUTOR_STARTING ||
-	    now_ms < executor->patience_ms)
+	if (executor->state != EXECUTOR_STARTING)
+		return;
+	if (executor->is_ready) {
+		pass_on(executor);
+		return;
+	}
+	if (now_ms < executor->patience_ms)
 		return;
 	if (!is_module(executor) && !executor->conf->ready) {
 		pass_on(executor);

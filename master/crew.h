@@ -48,6 +48,7 @@ struct executor {
 	struct stderr_line errors;
 	uint64_t born_ms;
 	uint64_t patience_ms;
+	bool is_ready;			/* its worker gets it when it can */
 	bool asked;			/* SIGTERM has been sent */
 	bool disowned;			/* why is its worker's word */
 	char why[240];			/* what it said went wrong */
@@ -81,6 +82,9 @@ int crew_start(struct child *);
  * Returns -1 with errno set. */
 int crew_adopt(struct master *, struct child *worker,
     const struct state_executor *, struct generation *, bool heard);
+
+/* Whether an executor is ready that its worker could not be passed yet. */
+bool crew_is_waiting(const struct child *);
 
 /* The worker is gone. */
 void crew_dismiss(struct child *);

@@ -192,6 +192,7 @@ on_tick(evutil_socket_t fd, short what, void *arg)
 	(void)fd;
 	(void)what;
 	watchdog_run(master);
+	children_tick(master);
 	crews_watch(master);
 	slots_revive(master);
 	probation_run(master);

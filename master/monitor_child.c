@@ -176,15 +176,20 @@ listen_to(struct master *master, int fd)
 	return (master->watcher.channel == NULL ? -1 : 0);
 }
 
-static void
+/* Returns -1 if a descriptor cannot be sent now. */
+static int
 tell(struct monitor_child *monitor, enum ctl_type type, const void *payload,
     int fd)
 {
 	if (monitor->channel == NULL || channel_send(monitor->channel, type,
 	    monitor->generation, payload, fd) == 0)
-		return;
+		return (0);
+	if (fd != -1 && errno == EAGAIN)
+		return (-1);
 	if (errno != EPIPE && errno != ECONNRESET)
-		disown(monitor, strerror(errno));
+		disown(monitor, errno == EAGAIN ?
+		    "it does not read its orders" : strerror(errno));
+	return (0);
 }
 
 void
@@ -196,7 +201,8 @@ monitor_child_use_log(struct master *master)
 		.format = conf->format,
 	};
 
-	tell(&master->watcher, CTL_LOG, &order, log_fd());
+	master->watcher.log_due = tell(&master->watcher, CTL_LOG, &order,
+	    log_fd()) == -1;
 }
 
 /*
@@ -325,6 +331,7 @@ start(struct master *master)
 	monitor->again_ms = 0;
 	monitor->leaving = false;
 	monitor->due = false;
+	monitor->log_due = false;
 	if (spawn(master) == 0) {
 		LOG(INFO, MONITOR_START, F_I64("child", monitor->pid));
 		return;
@@ -363,7 +370,7 @@ monitor_child_stop(struct master *master)
 		return;
 	monitor->leaving = true;
 	monitor->patience_ms = clock_ms() + MASTER_EXIT_MS;
-	tell(monitor, CTL_STOP, NULL, -1);
+	(void)tell(monitor, CTL_STOP, NULL, -1);
 }
 
 static void
@@ -422,6 +429,11 @@ monitor_child_watch(struct master *master)
 	struct monitor_child *monitor = &master->watcher;
 	uint64_t now_ms = clock_ms();
 
+	if (monitor->channel != NULL) {
+		(void)channel_flush(monitor->channel);
+		if (monitor->log_due)
+			monitor_child_use_log(master);
+	}
 	if (is_hung(master, now_ms)) {
 		LOG(ERROR, MONITOR_HUNG, F_I64("child", monitor->pid),
 		    F_STR("signal", "SIGABRT"));

@@ -38,6 +38,7 @@ struct monitor_child {
 	uint64_t again_ms;		/* when to try again; 0: at once */
 	uint64_t beat_ms;		/* when its loop last turned */
 	uint64_t patience_ms;		/* when it is killed; 0: never */
+	bool log_due;			/* LOG could not be sent yet */
 };
 
 /* Bind what the configuration wants of it, in the two steps of a reload: as

@@ -118,31 +118,50 @@ account(struct succession_report *report, const struct child *child,
  * Links.
  */
 
-void
-succession_connect(struct child *giver, struct child *taker, uint64_t quota)
-{
-	struct ctl_give order = { .quota = quota };
-	int fds[2];
-
-	giver->again_ms = 0;
-	if (channel_pair(fds) == -1) {
-		giver->again_ms = clock_ms() + SUCCESSION_RETRY_MS;
-		child_log(LOG_LEVEL_WARN, EVENT_HANDOVER_BROKEN, giver,
-		    "error", strerror(errno));
-		return;
-	}
-	giver->passing++;
-	child_tell(taker, CTL_TAKE, NULL, fds[0]);
-	child_tell(giver, CTL_GIVE, &order, fds[1]);
-	close(fds[0]);
-	close(fds[1]);
-}
-
 /* One that was released, as it speaks another version, hears no orders. */
 static bool
 can_give(const struct child *child)
 {
 	return (child->state == CHILD_DRAINING && child->channel != NULL);
+}
+
+/* Both get the link, or the giver none: without a giver the taker sees the end of
+ * the link.  Returns -1 with errno set. */
+static int
+link_workers(struct child *giver, struct child *taker, uint64_t quota)
+{
+	struct ctl_give order = { .quota = quota };
+	int fds[2], linked = -1;
+
+	errno = EAGAIN;
+	if (!child_has_room(taker) || !child_has_room(giver))
+		return (-1);
+	if (channel_pair(fds) == -1)
+		return (-1);
+	if (child_pass(taker, CTL_TAKE, NULL, fds[0]) == 0 &&
+	    child_pass(giver, CTL_GIVE, &order, fds[1]) == 0)
+		linked = 0;
+	close(fds[0]);
+	close(fds[1]);
+	return (linked);
+}
+
+void
+succession_connect(struct child *giver, struct child *taker, uint64_t quota)
+{
+	giver->again_ms = 0;
+	giver->unlinked = false;
+	if (link_workers(giver, taker, quota) == 0) {
+		giver->passing++;
+		return;
+	}
+	if (errno != EAGAIN)
+		child_log(LOG_LEVEL_WARN, EVENT_HANDOVER_BROKEN, giver,
+		    "error", strerror(errno));
+	/* A reload is not done before its workers could begin to give. */
+	giver->unlinked = can_give(giver);
+	giver->again_ms = clock_ms() + (errno == EAGAIN ? MASTER_TICK_MS :
+	    SUCCESSION_RETRY_MS);
 }
 
 /* The worker that has the place of another one now; NULL if there is none. */
@@ -196,7 +215,7 @@ succession_is_passing(const struct master *master)
 	const struct child *child;
 
 	TAILQ_FOREACH(child, &master->children, link)
-		if (child->passing > 0)
+		if (child->passing > 0 || (child->unlinked && can_give(child)))
 			return (true);
 	return (false);
 }
@@ -208,7 +227,9 @@ succession_is_leaving(const struct master *master)
 
 	TAILQ_FOREACH(child, &master->children, link)
 		if (child->generation != master->running &&
-		    (child->passing > 0 || child->given.left == 0 ||
+		    (child->passing > 0 ||
+		    (child->unlinked && can_give(child)) ||
+		    child->given.left == 0 ||
 		    child->state == CHILD_ENDING))
 			return (true);
 	return (false);

@@ -563,7 +563,8 @@ upgrade_run(struct master *master)
 		}
 	} else if (upgrade->passed)
 		take_leave(master);
-	else if (upgrade->ordered && reload_may_begin(master))
+	else if (upgrade->ordered && reload_may_begin(master) &&
+	    !children_have_unsent(master))
 		begin(master);
 }
 

@@ -121,6 +121,7 @@ on_tick(evutil_socket_t fd, short what, void *arg)
 	(void)fd;
 	(void)what;
 	beat(monitor);
+	(void)channel_flush(monitor->channel);
 	exporter_tick(monitor->exporter);
 	log_flush_suppressed();
 }

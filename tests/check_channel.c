@@ -563,6 +563,74 @@ START_TEST(to_say_something_to_nobody_is_an_error_and_no_signal)
 }
 END_TEST
 
+START_TEST(messages_before_a_reset_are_heard)
+{
+	start(CTL_FROM_CHILD);
+	say(CTL_READY, NULL);
+	say(CTL_DRAINED, &(struct ctl_drained){ .finished = 3 });
+	/* Theirs is never read, so ours meets ECONNRESET. */
+	ck_assert_int_eq(channel_send(ours, CTL_STOP, GENERATION, NULL, -1),
+	    0);
+	channel_free(theirs);
+	theirs = NULL;
+	run();
+	ck_assert_uint_eq(nheard, 2);
+	ck_assert_uint_eq(heard[1].drained.finished, 3);
+	ck_assert_uint_eq(nends, 1);
+	ck_assert_ptr_null(end_why);
+	finish();
+}
+END_TEST
+
+START_TEST(messages_that_cannot_be_sent_are_kept_in_their_order)
+{
+	struct ctl_drain order = { .timeout_ms = 0 };
+	struct ctl msg;
+	uint32_t sent = 0, got = 0;
+
+	start_raw(CTL_FROM_CHILD);
+	while (channel_send(ours, CTL_DRAIN, GENERATION, &order, -1) == 0)
+		order.timeout_ms = ++sent;
+	ck_assert(channel_has_unsent(ours));
+	ck_assert_int_eq(channel_flush(ours), -1);
+	ck_assert_int_eq(errno, EAGAIN);
+	do {
+		while (recv(raw, &msg, sizeof(msg), MSG_DONTWAIT) > 0) {
+			ck_assert_uint_eq(msg.header.type, CTL_DRAIN);
+			ck_assert_uint_eq(msg.drain.timeout_ms, got++);
+		}
+	} while (channel_flush(ours) == -1 || got < sent);
+	ck_assert(!channel_has_unsent(ours));
+	ck_assert_int_eq(recv(raw, &msg, sizeof(msg), MSG_DONTWAIT), -1);
+	finish();
+}
+END_TEST
+
+START_TEST(few_descriptors_are_on_their_way_to_who_does_not_read)
+{
+	struct ctl_log log = { .level = 1 };
+	int fd = open_any();
+	unsigned sent = 0;
+
+	start(CTL_FROM_MASTER);
+	while (channel_send(theirs, CTL_LOG, GENERATION, &log, fd) == 0)
+		ck_assert_uint_lt(++sent, 100);
+	ck_assert_int_eq(errno, EAGAIN);
+	ck_assert_uint_gt(sent, 4);
+	ck_assert(!channel_has_room(theirs));
+	/* What needs no descriptor is still sent. */
+	say(CTL_STOP, NULL);
+	ck_assert(!channel_has_unsent(theirs));
+	run();
+	ck_assert_uint_eq(nheard, sent + 1);
+	ck_assert(channel_has_room(theirs));
+	ck_assert_int_eq(channel_send(theirs, CTL_LOG, GENERATION, &log, fd),
+	    0);
+	close(fd);
+	finish();
+}
+END_TEST
+
 START_TEST(to_talk_to_who_does_not_read_never_waits)
 {
 	unsigned sent = 0;
@@ -855,6 +923,9 @@ RUN_TESTS("channel",
     what_has_come_can_be_heard_without_the_loop,
     what_was_said_before_the_end_is_heard_before_it,
     an_end_with_unread_messages_is_an_end_like_any_other,
+    messages_before_a_reset_are_heard,
+    messages_that_cannot_be_sent_are_kept_in_their_order,
+    few_descriptors_are_on_their_way_to_who_does_not_read,
     to_say_something_to_nobody_is_an_error_and_no_signal,
     to_talk_to_who_does_not_read_never_waits,
     a_channel_may_be_freed_by_a_message,

@@ -39,7 +39,9 @@ static const char *const names[FAULTS] = {
 	"send: EAGAIN", "send: ENOBUFS", "send: ETOOMANYREFS",
 	"receive: EAGAIN", "receive: ENOMEM", "receive: MSG_CTRUNC",
 	"memfd_create", "short read or write", "write: ENOSPC", "malloc",
-	"accept", "dup", "death when sent", "death when received"
+	"accept", "dup", "death when sent", "death when received",
+	"an order of the master", "malloc in the master",
+	"descriptors of the master", "fork"
 };
 
 static char library[PATH_MAX], control[PATH_MAX];
@@ -267,6 +269,35 @@ START_TEST(memory_that_fails_always)
 }
 END_TEST
 
+START_TEST(a_shortage_while_the_master_sends_orders_kills_no_worker)
+{
+	reload_amid(1U << FAULT_TELL, 2);
+}
+END_TEST
+
+START_TEST(orders_that_fail_are_sent_when_the_shortage_is_over)
+{
+	struct faults *faults;
+	struct server *srv = start("workers = 2;" GLOBALS, &faults);
+	struct hold_process *load = start_load(srv);
+	enum { AFEW = 40 };
+
+	/* START, DRAIN, TAKE, GIVE and LOG of the first tries. */
+	set_faults(faults, 1U << FAULT_TELL, 1, AFEW);
+	server_mark(srv);
+	server_signal(srv, SIGHUP);
+	server_expect(srv, "event=reload_done");
+	server_expect(srv, "event=reload_report");
+	ck_assert_uint_eq(faults->injected[FAULT_TELL], AFEW);
+	await(server_children(srv) == 2);
+	verify(srv, load, 0);
+	expect_unharmed(hold_stop(load));
+	hold_drop(load);
+	server_end(srv);
+	munmap(faults, sizeof(*faults));
+}
+END_TEST
+
 START_TEST(all_of_it_together)
 {
 	reload_amid((1U << FAULT_ACCEPT) - 1, 5);
@@ -369,7 +400,10 @@ run_all(void)
 		descriptors_that_do_not_arrive, no_descriptor_ever_arrives,
 		no_place_for_bytes, no_memfd_at_all,
 		bytes_that_come_and_go_in_pieces, memory_that_fails,
-		memory_that_fails_always, all_of_it_together,
+		memory_that_fails_always,
+		a_shortage_while_the_master_sends_orders_kills_no_worker,
+		orders_that_fail_are_sent_when_the_shortage_is_over,
+		all_of_it_together,
 		workers_that_die_when_they_have_sent,
 		workers_that_die_when_they_have_received,
 		newcomers_while_descriptors_run_out,

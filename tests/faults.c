@@ -34,11 +34,15 @@ void setproctitle(const char *, ...) __attribute__((format(printf, 1, 2)));
 
 static struct faults *faults;		/* NULL: there are to be none */
 static bool is_worker, is_ready;
+static pid_t master;			/* 0: this is not the master */
 static uint32_t drawn;
 static bool is_link[DESCRIPTORS];	/* between two workers */
 
 static struct {
 	ssize_t (*sendmsg)(int, const struct msghdr *, int);
+	int (*socketpair)(int, int, int, int *);
+	int (*pipe2)(int *, int);
+	pid_t (*fork)(void);
 	ssize_t (*recvmsg)(int, struct msghdr *, int);
 	ssize_t (*pwrite)(int, const void *, size_t, off_t);
 	ssize_t (*pread)(int, void *, size_t, off_t);
@@ -60,6 +64,9 @@ static void
 find_all(void)
 {
 	*(void **)&real.sendmsg = find("sendmsg");
+	*(void **)&real.socketpair = find("socketpair");
+	*(void **)&real.pipe2 = find("pipe2");
+	*(void **)&real.fork = find("fork");
 	*(void **)&real.recvmsg = find("recvmsg");
 	*(void **)&real.pwrite = find("pwrite64");
 	*(void **)&real.pread = find("pread64");
@@ -89,29 +96,40 @@ set_up(void)
 }
 
 static bool
-take_one(void)
+take_one(uint32_t *from)
 {
-	uint32_t left = __atomic_load_n(&faults->left, __ATOMIC_RELAXED);
+	uint32_t left = __atomic_load_n(from, __ATOMIC_RELAXED);
 
 	while (left > 0)
-		if (__atomic_compare_exchange_n(&faults->left, &left, left - 1,
+		if (__atomic_compare_exchange_n(from, &left, left - 1,
 		    false, __ATOMIC_RELAXED, __ATOMIC_RELAXED))
 			return (true);
 	return (false);
+}
+
+/* Whether this process is one whose calls may fail in this way now.  A child of
+ * the master is no master. */
+static bool
+may_have(enum fault fault)
+{
+	return (fault < FAULT_TELL ? is_ready :
+	    master != 0 && getpid() == master);
 }
 
 /* Whether a call is to fail in this way. */
 static bool
 strikes(enum fault fault)
 {
-	if (faults == NULL || !is_ready ||
+	if (faults == NULL ||
 	    (__atomic_load_n(&faults->on, __ATOMIC_RELAXED) &
-	    (1U << fault)) == 0)
+	    (1U << fault)) == 0 || !may_have(fault) ||
+	    take_one(&faults->spared))
 		return (false);
 	if (drawn == 0)
 		drawn = faults->seed + (uint32_t)getpid();
 	drawn = drawn * 1664525 + 1013904223;
-	if ((drawn >> 8) % faults->one_in != 0 || !take_one())
+	if ((drawn >> 8) % faults->one_in != 0 ||
+	    !take_one(&faults->left))
 		return (false);
 	__atomic_fetch_add(&faults->injected[fault], 1, __ATOMIC_RELAXED);
 	return (true);
@@ -141,6 +159,7 @@ setproctitle(const char *fmt, ...)
 	vsnprintf(title, sizeof(title), fmt, args);
 	va_end(args);
 	is_worker = strstr(title, " worker ") != NULL;
+	master = strstr(title, " master ") != NULL ? getpid() : 0;
 	/* A "-" says that nothing goes before it. */
 	real.setproctitle("-%s", title + (*title == '-'));
 }
@@ -188,11 +207,23 @@ die_by(enum fault fault)
 		kill(getpid(), SIGKILL);
 }
 
+static bool
+cannot_tell(int fd)
+{
+	static const int why[] = { EAGAIN, ENOBUFS, ENOMEM, ETOOMANYREFS };
+	static unsigned n;
+
+	return (may_have(FAULT_TELL) && is_seqpacket(fd) &&
+	    fails(FAULT_TELL, why[n++ % 4]));
+}
+
 ssize_t
 sendmsg(int fd, const struct msghdr *hdr, int flags)
 {
 	ssize_t n;
 
+	if (cannot_tell(fd))
+		return (-1);
 	if (is_a_link(fd) && (fails(FAULT_SEND_AGAIN, EAGAIN) ||
 	    fails(FAULT_SEND_NOBUFS, ENOBUFS) ||
 	    fails(FAULT_SEND_REFS, ETOOMANYREFS)))
@@ -261,7 +292,8 @@ recvmsg(int fd, struct msghdr *hdr, int flags)
 int
 memfd_create(const char *name, unsigned flags)
 {
-	return (fails(FAULT_MEMFD, EMFILE) ? -1 :
+	return (fails(FAULT_MEMFD, EMFILE) ||
+	    fails(FAULT_MASTER_FDS, EMFILE) ? -1 :
 	    real.memfd_create(name, flags));
 }
 
@@ -292,6 +324,25 @@ pread64(int fd, void *bytes, size_t len, off_t at)
  */
 
 int
+socketpair(int domain, int type, int protocol, int fds[2])
+{
+	return (fails(FAULT_MASTER_FDS, EMFILE) ? -1 :
+	    real.socketpair(domain, type, protocol, fds));
+}
+
+int
+pipe2(int fds[2], int flags)
+{
+	return (fails(FAULT_MASTER_FDS, EMFILE) ? -1 : real.pipe2(fds, flags));
+}
+
+pid_t
+fork(void)
+{
+	return (fails(FAULT_FORK, EAGAIN) ? -1 : real.fork());
+}
+
+int
 accept4(int fd, struct sockaddr *peer, socklen_t *len, int flags)
 {
 	return (fails(FAULT_ACCEPT, EMFILE) ? -1 :
@@ -312,21 +363,27 @@ fcntl64(int fd, int order, ...)
 	return (real.fcntl(fd, order, arg));
 }
 
+static bool
+lacks_memory(void)
+{
+	return (fails(FAULT_MALLOC, ENOMEM) ||
+	    fails(FAULT_MASTER_MALLOC, ENOMEM));
+}
+
 void *
 malloc(size_t size)
 {
-	return (fails(FAULT_MALLOC, ENOMEM) ? NULL : __libc_malloc(size));
+	return (lacks_memory() ? NULL : __libc_malloc(size));
 }
 
 void *
 calloc(size_t n, size_t size)
 {
-	return (fails(FAULT_MALLOC, ENOMEM) ? NULL : __libc_calloc(n, size));
+	return (lacks_memory() ? NULL : __libc_calloc(n, size));
 }
 
 void *
 realloc(void *old, size_t size)
 {
-	return (fails(FAULT_MALLOC, ENOMEM) ? NULL :
-	    __libc_realloc(old, size));
+	return (lacks_memory() ? NULL : __libc_realloc(old, size));
 }

@@ -5,8 +5,8 @@
  * its workers fail.
  *
  * What fails, and how often, stands in a file that the test and all processes
- * of the server map; the file that FAULTS_ENV names.  Faults begin when a
- * worker is READY, and those of a link between two workers spare every other
+ * of the server map; the file that FAULTS_ENV names.  A worker's faults begin
+ * when it is READY, and those of a link between two workers spare every other
  * socket.
  */
 #ifndef TESTS_FAULTS_H
@@ -33,6 +33,12 @@ enum fault {
 	FAULT_DUP,		/* fcntl(F_DUPFD): EMFILE */
 	FAULT_DIE_SENT,		/* sendmsg(link): done, and killed */
 	FAULT_DIE_RECEIVED,	/* recvmsg(link): done, and killed */
+	/* Of the master: */
+	FAULT_TELL,		/* sendmsg(channel): EAGAIN, ENOBUFS, ENOMEM and
+				   ETOOMANYREFS in turn */
+	FAULT_MASTER_MALLOC,	/* malloc() and its like: ENOMEM */
+	FAULT_MASTER_FDS,	/* socketpair(), pipe2(), memfd_create(): EMFILE */
+	FAULT_FORK,		/* fork(): EAGAIN */
 	FAULTS
 };
 
@@ -40,6 +46,7 @@ struct faults {
 	uint32_t on;			/* a bit for each */
 	uint32_t one_in;		/* calls of which one fails; 1: all */
 	uint32_t seed;
+	uint32_t spared;		/* calls that do not fail before that */
 	uint32_t left;			/* faults to come, at most */
 	uint32_t injected[FAULTS];	/* how often each was had */
 };

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: ISC */
 #include "worker/giver.h"
 
+#include <sys/resource.h>
+
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -121,8 +123,8 @@ pack_all(struct worker *worker, struct packing *packing)
 	size_t nkinds = gives_all(giver) ? sizeof(kinds) / sizeof(*kinds) : 1;
 	uint64_t most = wanted(giver);
 
-	if (most > HANDOVER_CONNS_MAX)
-		most = HANDOVER_CONNS_MAX;
+	if (most > giver->batch_conns)
+		most = giver->batch_conns;
 	for (size_t i = 0; i < worker->nlisteners; i++) {
 		struct listener *listener = &worker->listeners[i];
 
@@ -530,13 +532,38 @@ giver_tick(struct worker *worker)
 	giver->rested = true;
 }
 
+/*
+ * The descriptors that a user has on their way are limited by RLIMIT_NOFILE, over
+ * all its processes: unix(7).  All workers that give at once take half of it; the
+ * rest is for the master's messages and for other programs of the user.
+ */
+static void
+divide(struct giver *giver, unsigned workers)
+{
+	uint64_t share = HANDOVER_FDS_MAX * GIVER_WINDOW;
+	struct rlimit limit;
+
+	if (getrlimit(RLIMIT_NOFILE, &limit) == 0 &&
+	    limit.rlim_cur / 2 / workers < share)
+		share = limit.rlim_cur / 2 / workers;
+	if (share < GIVER_SHARE_MIN)
+		share = GIVER_SHARE_MIN;
+	giver->window = (unsigned)(share / GIVER_SHARE_MIN);
+	if (giver->window > GIVER_WINDOW)
+		giver->window = GIVER_WINDOW;
+	/* With each batch a memfd goes. */
+	giver->batch_conns = (unsigned)(share / giver->window) - 1;
+}
+
 int
 giver_init(struct worker *worker)
 {
-	worker->giver.next = -1;
-	worker->giver.batches = calloc(GIVER_WINDOW,
-	    sizeof(*worker->giver.batches));
-	return (worker->giver.batches == NULL ? -1 : 0);
+	struct giver *giver = &worker->giver;
+
+	giver->next = -1;
+	divide(giver, worker->heritage->slots);
+	giver->batches = calloc(GIVER_WINDOW, sizeof(*giver->batches));
+	return (giver->batches == NULL ? -1 : 0);
 }
 
 void

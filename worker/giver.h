@@ -27,6 +27,9 @@ enum {
 	 * that nobody is long without an owner, nor near the most descriptors
 	 * that an unprivileged process may have on their way: unix(7). */
 	GIVER_WINDOW = 4,
+	/* Descriptors that a worker may have on their way, however many workers
+	 * there are; and those of a batch that is worth its message. */
+	GIVER_SHARE_MIN = 8,
 	/* A batch is complete with so many bytes. */
 	GIVER_BATCH_BYTES = 1048576,
 	/* When what stayed is offered again. */
@@ -54,6 +57,8 @@ struct giver {
 	struct ctl_give next_order;
 	uint8_t protocol[COUNTERS_LISTENERS];	/* as in the HELLO */
 	struct giver_batch *batches;	/* GIVER_WINDOW, owned */
+	unsigned window;		/* of these used at a time */
+	unsigned batch_conns;		/* connections of a batch, at most */
 	unsigned unanswered;		/* of these in use */
 	uint64_t numbered;		/* batches so far */
 	uint64_t ordered_ms;
@@ -97,7 +102,7 @@ static inline bool
 giver_has_room(const struct giver *giver)
 {
 	return (!giver->blocked && giver->next == -1 &&
-	    giver->unanswered < GIVER_WINDOW);
+	    giver->unanswered < giver->window);
 }
 
 /* How many connections are between this worker and the taker. */

@@ -19,6 +19,8 @@ enum {
 	/* Buffers from here on are mapped one by one, so that their memory goes
 	 * back to the system when they are freed: mallopt(3). */
 	MMAP_FROM = 131072,
+	/* A worker that has failed waits for at most so long to say so. */
+	WORKER_LINGER_MS = 1000,
 };
 
 void
@@ -83,6 +85,16 @@ beat(struct worker *worker)
 	counter_set(&counters->beat_ms, now_us / 1000);
 }
 
+/* A master that does not read just now is to hear it all the same; one that never
+ * does ends us. */
+static void
+leave_if_said(struct worker *worker)
+{
+	if (worker->is_leaving && (channel_flush(worker->channel) == 0 ||
+	    errno != EAGAIN))
+		event_base_loopbreak(worker->base);
+}
+
 static void
 on_tick(evutil_socket_t fd, short what, void *arg)
 {
@@ -103,6 +115,8 @@ on_tick(evutil_socket_t fd, short what, void *arg)
 	worker_settle(worker);
 	access_log_tick(worker->access_log, worker->now_ms);
 	log_flush_suppressed();
+	(void)channel_flush(worker->channel);
+	leave_if_said(worker);
 }
 
 void
@@ -163,7 +177,8 @@ worker_leave(struct worker *worker, const struct ctl_drained *report)
 	/* If the master is gone, so is who would read it. */
 	(void)channel_send(worker->channel, CTL_DRAINED,
 	    worker->heritage->generation, report, -1);
-	event_base_loopbreak(worker->base);
+	worker->is_leaving = true;
+	leave_if_said(worker);
 }
 
 static int
@@ -276,6 +291,7 @@ report_failure(struct worker *worker, const char *what)
 	    strerror(errno));
 	(void)channel_send(worker->channel, CTL_FAILED,
 	    worker->heritage->generation, &failed, -1);
+	channel_linger(worker->channel, WORKER_LINGER_MS);
 	return (EXIT_FAILURE);
 }
 

@@ -53,6 +53,7 @@ struct worker {
 	bool is_flush_due;		/* they are not to wait for that */
 	struct queue_list roomy;	/* queues that others have left */
 	struct conn_pending_list starved;	/* who waits for memory */
+	bool is_leaving;		/* the last message may be unsent */
 	struct drain drain;
 	struct giver giver;
 	struct taker_list takers;
