@@ -127,7 +127,16 @@ struct counters_handler {
 	uint64_t failed;	/* the executor died or gave up */
 	struct histogram wait;	/* in the queue, of those that had to */
 	struct histogram handling;
+	/* Four that earlier programs leave at 0, where they have padding. */
+	uint64_t used;		/* executors that ended and had had a message */
+	uint64_t crashes;	/* of these: with a message that was not
+				   answered */
+	uint64_t slowed;	/* times that a connection was slowed for it */
+	uint64_t offenders;	/* connections that were, for the first time */
 } __attribute__((aligned(64)));
+
+_Static_assert(sizeof(struct counters_handler) == 576,
+    "the layout is that of earlier programs");
 
 struct counters_block {
 	struct counters_worker worker;

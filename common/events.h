@@ -73,6 +73,7 @@
 	E(CONN_CLOSE,		"conn_close")				\
 	E(CONN_REJECTED,	"conn_rejected")			\
 	E(CONN_ERROR,		"conn_error")				\
+	E(CONN_SLOWED,		"conn_slowed")				\
 	E(REQUEST,		"request")				\
 	E(ACCEPT_PAUSED,	"accept_paused")			\
 	E(MEMORY_CAP,		"memory_cap")				\

@@ -132,15 +132,17 @@ save_shortages(struct state *state, const struct child *child)
 {
 	const struct shortage *shortage = child->crew.shortage;
 	struct state_shortage *saved;
+	unsigned missing;
 
 	for (unsigned i = 0; i < CONF_HANDLERS_MAX; i++) {
-		if (shortage[i].missing == 0 && shortage[i].young_deaths == 0)
+		missing = crew_missing(child, i);
+		if (missing == 0 && shortage[i].young_deaths == 0)
 			continue;
 		if ((saved = state_add_shortage(state)) == NULL)
 			return (-1);
 		saved->worker = (unsigned)child->pid;
 		saved->handler = i;
-		saved->missing = shortage[i].missing;
+		saved->missing = missing;
 		saved->young_deaths = shortage[i].young_deaths;
 		saved->again_ms = shortage[i].again_ms;
 	}
@@ -450,13 +452,12 @@ finish_processes(const struct adoption *adoption, struct master *master,
 			return (-1);
 	for (size_t i = 0; i < state->nshortages; i++) {
 		const struct state_shortage *saved = &state->shortages[i];
+		struct shortage *shortage = &find_child(master,
+		    saved->worker)->crew.shortage[saved->handler];
 
-		find_child(master, saved->worker)->crew
-		    .shortage[saved->handler] = (struct shortage){
-			.missing = saved->missing,
-			.young_deaths = saved->young_deaths,
-			.again_ms = saved->again_ms,
-		};
+		shortage->missing = saved->missing;
+		shortage->young_deaths = saved->young_deaths;
+		shortage->again_ms = saved->again_ms;
 	}
 	for (size_t i = 0; i < state->nexecutors; i++) {
 		const struct state_executor *saved = &state->executors[i];

@@ -298,8 +298,8 @@ child_new(struct master *master, struct slot *slot,
 	child->master = master;
 	child->slot = slot;
 	child->generation = generation_hold(generation);
-	TAILQ_INIT(&child->crew.members);
 	child->block = (unsigned)block;
+	crew_init(child);
 	child->born_ms = clock_ms();
 	child->patience_ms = child->born_ms + MASTER_READY_MS;
 	child->patience_for = "READY";
@@ -376,9 +376,9 @@ child_adopt(struct master *master, const struct state_child *saved,
 	child->slot = &master->slots[saved->slot];
 	child->pid = (pid_t)saved->pid;
 	child->generation = generation_hold(generation);
-	TAILQ_INIT(&child->crew.members);
-	child->crew.awaited = saved->awaited;
 	child->block = saved->block;
+	crew_init(child);
+	child->crew.awaited = saved->awaited;
 	child->state = (enum child_state)saved->state;
 	child->given.left = UINT64_MAX;
 	child->born_ms = saved->born_ms;

@@ -28,9 +28,13 @@ enum {
 	READY_MS = 60000,
 	/* After the end of its input, and after SIGTERM. */
 	LEAVE_MS = 1000,
+	/* Its worker has so long to say that it died. */
+	WORD_MS = 500,
 };
 
 static void executor_free(struct executor *);
+static void see_off(struct executor *);
+static void hire_again(struct child *, unsigned, uint64_t);
 
 static bool
 is_module(const struct executor *executor)
@@ -88,6 +92,10 @@ crew_dismiss(struct child *worker)
 
 	while ((executor = TAILQ_FIRST(&worker->crew.members)) != NULL)
 		leave(executor);
+	while ((executor = TAILQ_FIRST(&worker->crew.dead)) != NULL) {
+		TAILQ_REMOVE(&worker->crew.dead, executor, link);
+		see_off(executor);
+	}
 }
 
 /*
@@ -385,6 +393,32 @@ crews_check(const struct generation *generation)
 	}
 }
 
+static const struct counters_handler *
+counters_of(const struct child *worker, unsigned handler)
+{
+	const struct counters *counters =
+	    &worker->master->counters[worker->slot->number];
+
+	return (&counters->map->block[worker->block].handler[
+	    worker->generation->handler_number[handler]]);
+}
+
+void
+crew_init(struct child *worker)
+{
+	struct shortage *shortage;
+
+	TAILQ_INIT(&worker->crew.members);
+	TAILQ_INIT(&worker->crew.dead);
+	for (unsigned i = 0; i < worker->generation->conf->nhandlers; i++) {
+		shortage = &worker->crew.shortage[i];
+		shortage->used = counter_get(&counters_of(worker, i)->used);
+		shortage->crashes =
+		    counter_get(&counters_of(worker, i)->crashes);
+		evidence_note(worker, i, &shortage->noted);
+	}
+}
+
 int
 crew_start(struct child *worker)
 {
@@ -460,6 +494,17 @@ crew_adopt(struct master *master, struct child *worker,
 	return (resume(executor, &unheard));
 }
 
+unsigned
+crew_missing(const struct child *worker, unsigned handler)
+{
+	unsigned missing = worker->crew.shortage[handler].missing;
+	const struct executor *executor;
+
+	TAILQ_FOREACH(executor, &worker->crew.dead, link)
+		missing += executor->handler == handler;
+	return (missing);
+}
+
 /*
  * Death.
  */
@@ -508,53 +553,88 @@ explain(struct executor *executor, int status)
 	    *last != '\0' ? ": " : "", last);
 }
 
-/* One of a crew has died: how long the worker has to do with one less. */
-static void
-note_shortage(struct executor *executor)
+/* Whether the worker has counted one more than we know of. */
+static bool
+is_counted(const uint64_t *counter, uint64_t *known)
 {
-	struct shortage *shortage =
-	    &executor->worker->crew.shortage[executor->handler];
-	uint64_t pause;
+	if (counter_get(counter) <= *known)
+		return (false);
+	++*known;
+	return (true);
+}
 
-	if (clock_ms() - executor->born_ms >= PAUSE_YOUNG_MS)
+/* How long the worker has to do with one less: a program that was given a
+ * message can start. */
+static uint64_t
+pause_for(struct shortage *shortage, const struct executor *executor,
+    bool was_used)
+{
+	if (was_used || executor->lived_ms >= PAUSE_YOUNG_MS)
 		shortage->young_deaths = 0;
-	pause = pause_after(++shortage->young_deaths);
+	if (was_used)
+		return (pause_at_rate(&shortage->rate, clock_ms()));
+	return (pause_after(++shortage->young_deaths));
+}
+
+/* One of a crew has died, and all that can be known of that is known. */
+static void
+note_shortage(const struct executor *executor)
+{
+	struct child *worker = executor->worker;
+	struct master *master = executor->master;
+	struct shortage *shortage = &worker->crew.shortage[executor->handler];
+	const struct counters_handler *counters =
+	    counters_of(worker, executor->handler);
+	bool was_used = is_counted(&counters->used, &shortage->used);
+	bool crashed = is_counted(&counters->crashes, &shortage->crashes);
+	uint64_t pause = pause_for(shortage, executor, was_used);
+
 	shortage->missing++;
-	counter_add(&executor->master->status.map->counts.executor_deaths[
+	counter_add(&master->status.map->counts.executor_deaths[
 	    executor->generation->handler_number[executor->handler]], 1);
 	shortage->again_ms = clock_ms() + pause;
 	LOG(ERROR, EXECUTOR_DIED, F_STR("handler", executor->conf->name),
 	    F_I64("child", executor->pid), F_U64("executor", executor->id),
-	    F_STR("how", executor->why),
-	    F_U64("alive_ms", clock_ms() - executor->born_ms),
-	    F_U64("retry_ms", pause));
-	if (executor->worker == executor->worker->slot->serving)
-		probation_on_death(executor->master, executor->generation,
+	    F_STR("how", executor->why), F_U64("with_message", crashed),
+	    F_U64("alive_ms", executor->lived_ms), F_U64("retry_ms", pause));
+	if (worker != worker->slot->serving)
+		return;
+	if (crashed)
+		probation_on_crash(master, executor->generation,
+		    executor->handler, executor->why);
+	else if (!was_used)
+		probation_on_death(master, executor->generation,
 		    shortage->young_deaths, executor->conf->name,
 		    executor->why);
 }
 
+/* It has gone as it was to. */
 static void
-bury(struct executor *executor, int status)
+see_off(struct executor *executor)
+{
+	log_executor(LOG_LEVEL_INFO, EVENT_EXECUTOR_EXIT, executor, "how",
+	    executor->why);
+	executor_free(executor);
+}
+
+static bool
+can_hire(const struct child *worker)
+{
+	/* A worker without a channel cannot be told of an executor. */
+	return (worker->state != CHILD_ENDING && worker->channel != NULL);
+}
+
+/* The worker of a dead one has said what there is to say, or will not. */
+static void
+settle(struct executor *executor)
 {
 	struct child *worker = executor->worker;
-	struct master *master = executor->master;
+	unsigned handler = executor->handler;
 	char why[360];
 
-	explain(executor, status);
-	/* From here on nothing that its worker says is about it. */
-	TAILQ_REMOVE(worker != NULL ? &worker->crew.members :
-	    &master->leaving, executor, link);
-	/* Whatever it started goes with it. */
-	kill(-executor->pid, SIGKILL);
-	/* Perhaps the worker has just said that it is done. */
-	if (worker != NULL && worker->channel != NULL)
-		channel_catch_up(worker->channel);
-	if (worker == NULL || worker->state == CHILD_ENDING) {
-		log_executor(LOG_LEVEL_INFO, EVENT_EXECUTOR_EXIT, executor,
-		    "how", executor->why);
-		executor_free(executor);
-		master_on_departure(master);
+	TAILQ_REMOVE(&worker->crew.dead, executor, link);
+	if (worker->state == CHILD_ENDING) {
+		see_off(executor);
 		return;
 	}
 	note_shortage(executor);
@@ -564,6 +644,58 @@ bury(struct executor *executor, int status)
 	/* A generation whose handlers cannot be started never begins. */
 	if (worker == worker->slot->next)
 		reload_on_death(worker, why);
+	else if (can_hire(worker))
+		hire_again(worker, handler, clock_ms());
+}
+
+static struct executor *
+find_id(const struct executor_list *list, uint64_t id)
+{
+	struct executor *executor;
+
+	TAILQ_FOREACH(executor, list, link)
+		if (executor->id == id)
+			break;
+	return (executor);
+}
+
+/* One of a crew has died.  Its worker says how it was at work, if it has not
+ * done so: its counters are up to date then. */
+static void
+await_word(struct executor *executor)
+{
+	struct child *worker = executor->worker;
+	bool said = executor->state != EXECUTOR_SERVING || executor->disowned;
+	uint64_t id = executor->id;
+
+	TAILQ_REMOVE(&worker->crew.members, executor, link);
+	executor->state = EXECUTOR_DEAD;
+	executor->lived_ms = clock_ms() - executor->born_ms;
+	executor->patience_ms = clock_ms() + WORD_MS;
+	TAILQ_INSERT_TAIL(&worker->crew.dead, executor, link);
+	/* Perhaps the worker has just said so, or that it is done. */
+	if (worker->channel != NULL)
+		channel_catch_up(worker->channel);
+	executor = find_id(&worker->crew.dead, id);
+	if (executor != NULL && (said || !can_hire(worker)))
+		settle(executor);
+}
+
+static void
+bury(struct executor *executor, int status)
+{
+	struct master *master = executor->master;
+
+	explain(executor, status);
+	/* Whatever it started goes with it. */
+	kill(-executor->pid, SIGKILL);
+	if (executor->worker != NULL) {
+		await_word(executor);
+	} else {
+		TAILQ_REMOVE(&master->leaving, executor, link);
+		see_off(executor);
+	}
+	master_on_departure(master);
 }
 
 static struct executor *
@@ -608,14 +740,15 @@ crew_is_waiting(const struct child *worker)
 void
 crew_disown(struct child *worker, const struct ctl_disown *order)
 {
-	struct executor *executor;
+	struct executor *executor = find_id(&worker->crew.members, order->id);
 
-	TAILQ_FOREACH(executor, &worker->crew.members, link)
-		if (executor->id == order->id)
-			break;
-	/* It may have died meanwhile, which is why it was disowned. */
-	if (executor == NULL)
+	if (executor == NULL) {
+		/* It has died, which is why it was disowned. */
+		executor = find_id(&worker->crew.dead, order->id);
+		if (executor != NULL)
+			settle(executor);
 		return;
+	}
 	snprintf(executor->why, sizeof(executor->why), "%.*s",
 	    (int)sizeof(order->why) - 1, order->why);
 	executor->disowned = true;
@@ -696,8 +829,13 @@ watch_crew(struct child *worker, uint64_t now_ms)
 		next = TAILQ_NEXT(executor, link);
 		watch_starting(executor, now_ms);
 	}
-	/* To one without a channel none can be given. */
-	if (worker->state == CHILD_ENDING || worker->channel == NULL)
+	for (executor = TAILQ_FIRST(&worker->crew.dead); executor != NULL;
+	    executor = next) {
+		next = TAILQ_NEXT(executor, link);
+		if (now_ms >= executor->patience_ms)
+			settle(executor);
+	}
+	if (!can_hire(worker))
 		return;
 	for (unsigned i = 0; i < worker->generation->conf->nhandlers; i++)
 		hire_again(worker, i, now_ms);

@@ -3,8 +3,10 @@
  * The crew of a worker: the executors that run the user's code for it.
  *
  * The master starts them with the worker, passes the worker its end of each
- * channel when the executor is ready, and replaces those that die: at once, and
- * with a growing pause if that keeps happening.  A crew lives as long as its
+ * channel when the executor is ready, and replaces those that die: at once, if
+ * they had had a message, and with a growing pause if they keep dying without
+ * one.  Which of the two it was, the worker says by its counters when it sees
+ * the end of the channel.  A crew lives as long as its
  * worker; then each of its members sees the end of its input, and is ended if
  * it does not leave by itself.
  */
@@ -19,6 +21,8 @@
 
 #include "common/channel.h"
 #include "common/conf.h"
+#include "master/evidence.h"
+#include "master/pause.h"
 #include "master/stderr_line.h"
 
 struct child;
@@ -29,7 +33,8 @@ struct state_executor;
 enum executor_state {
 	EXECUTOR_STARTING,
 	EXECUTOR_SERVING,	/* its worker has the channel */
-	EXECUTOR_LEAVING	/* its worker is gone, or wants it no more */
+	EXECUTOR_LEAVING,	/* its worker is gone, or wants it no more */
+	EXECUTOR_DEAD		/* reaped; its worker is to say more */
 };
 
 struct executor {
@@ -51,6 +56,7 @@ struct executor {
 	bool is_ready;			/* its worker gets it when it can */
 	bool asked;			/* SIGTERM has been sent */
 	bool disowned;			/* why is its worker's word */
+	uint64_t lived_ms;		/* of a dead one */
 	char why[240];			/* what it said went wrong */
 };
 
@@ -59,12 +65,17 @@ TAILQ_HEAD(executor_list, executor);
 /* What a crew is short of, for one handler. */
 struct shortage {
 	unsigned missing;
-	unsigned young_deaths;		/* in a row */
+	unsigned young_deaths;		/* in a row, without a message */
 	uint64_t again_ms;
+	struct pause_rate rate;		/* of those that are replaced at once */
+	uint64_t used;			/* as in struct counters_handler: */
+	uint64_t crashes;		/* known to us */
+	struct evidence noted;		/* when the worker began */
 };
 
 struct crew {
 	struct executor_list members;
+	struct executor_list dead;
 	unsigned awaited;		/* of the first ones, not ready yet */
 	struct shortage shortage[CONF_HANDLERS_MAX];
 };
@@ -72,6 +83,9 @@ struct crew {
 /* Say which handlers have more processes or threads than configured, as each
  * worker has as many. */
 void crews_check(const struct generation *);
+
+/* The crew of a worker that is born or adopted, and whose block is known. */
+void crew_init(struct child *);
 
 /* Start the crew of a worker that was just forked.  Returns -1 with errno
  * set. */
@@ -85,6 +99,9 @@ int crew_adopt(struct master *, struct child *worker,
 
 /* Whether an executor is ready that its worker could not be passed yet. */
 bool crew_is_waiting(const struct child *);
+
+/* Executors of a handler that are dead and not replaced yet. */
+unsigned crew_missing(const struct child *, unsigned handler);
 
 /* The worker is gone. */
 void crew_dismiss(struct child *);

@@ -13,6 +13,7 @@
 #include "common/status.h"
 #include "master/balance.h"
 #include "master/child.h"
+#include "master/evidence.h"
 #include "master/succession.h"
 #include "master/monitor_child.h"
 #include "master/pidfile.h"
@@ -53,6 +54,7 @@ struct master {
 	struct reload reload;
 	struct upgrade upgrade;
 	struct probation probation;
+	struct evidence_before evidence;
 	struct child_list children;
 	struct executor_list leaving;		/* without a worker */
 	uint64_t executors;			/* that ever were */

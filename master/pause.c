@@ -23,6 +23,19 @@ pause_after(unsigned young_deaths)
 	return (pause < MAX_MS ? pause : MAX_MS);
 }
 
+uint64_t
+pause_at_rate(struct pause_rate *rate, uint64_t now_ms)
+{
+	uint64_t ahead_ms;
+
+	if (rate->next_ms < now_ms)
+		rate->next_ms = now_ms;
+	ahead_ms = rate->next_ms - now_ms;
+	rate->next_ms += PAUSE_RATE_MS;
+	return (ahead_ms >= PAUSE_BURST * PAUSE_RATE_MS ?
+	    ahead_ms - (PAUSE_BURST - 1) * PAUSE_RATE_MS : 0);
+}
+
 const char *
 describe_death(int status, char how[PAUSE_HOW_MAX])
 {

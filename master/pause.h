@@ -1,6 +1,9 @@
 /* SPDX-License-Identifier: ISC */
 /*
  * How a child died, and how long to wait before the next one.
+ *
+ * A child that cannot start is tried again with a growing pause.  One that was
+ * at work is replaced at once, unless this happens too often.
  */
 #ifndef MASTER_PAUSE_H
 #define MASTER_PAUSE_H
@@ -11,11 +14,21 @@ enum {
 	/* A child that lived so long did not die of its start. */
 	PAUSE_YOUNG_MS = 10000,
 	PAUSE_HOW_MAX = 96,
+	/* This many are replaced at once, and then one in so long. */
+	PAUSE_BURST = 10,
+	PAUSE_RATE_MS = 100,
+};
+
+struct pause_rate {
+	uint64_t next_ms;		/* as if each had waited for its turn */
 };
 
 /* Milliseconds before the next try: none after the first death of a young
  * child, then more and more, up to 10 seconds. */
 uint64_t pause_after(unsigned young_deaths);
+
+/* The same for one that was at work. */
+uint64_t pause_at_rate(struct pause_rate *, uint64_t now_ms);
 
 /* What waitpid(2) says, in words. */
 const char *describe_death(int status, char how[PAUSE_HOW_MAX]);

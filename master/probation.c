@@ -28,6 +28,7 @@ probation_begin(struct master *master, enum status_kind of,
 	unsigned lasts_ms = master->running->conf->probation_ms;
 	int program = probation->program;
 
+	evidence_begin(master, of);
 	/* The program of before is that of an upgrade that is not yet whole. */
 	probation->program = -1;
 	probation_end(master);
@@ -59,6 +60,22 @@ probation_on_death(struct master *master, const struct generation *generation,
 	snprintf(probation->why, sizeof(probation->why), "%s of generation "
 	    "%ju crash in a loop: %s", whose, (uintmax_t)generation->number,
 	    how);
+}
+
+void
+probation_on_crash(struct master *master, const struct generation *generation,
+    unsigned handler, const char *how)
+{
+	struct probation *probation = &master->probation;
+	char worse[EVIDENCE_WHY_MAX];
+
+	if (clock_ms() >= probation->until_ms ||
+	    generation != master->running || *probation->why != '\0' ||
+	    !evidence_is_worse(master, handler, worse))
+		return;
+	snprintf(probation->why, sizeof(probation->why), "%s of generation "
+	    "%ju crash: %s: %s", generation->conf->handlers[handler].name,
+	    (uintmax_t)generation->number, worse, how);
 }
 
 static void

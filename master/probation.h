@@ -5,7 +5,9 @@
  *
  * A loop is the third death in a row of young processes (see pause.h), either
  * of the workers of one slot or of the executors that one worker has for one
- * handler.  The probation ends when its time is over, or with the next order of
+ * handler, if these had no message.  Executors that die with a message count
+ * where they show that the generation is worse than the one before it: see
+ * evidence.h.  The probation ends when its time is over, or with the next order of
  * the administrator's, who then knows better.
  */
 #ifndef MASTER_PROBATION_H
@@ -42,6 +44,11 @@ void probation_end(struct master *);
 /* A process has died: the n-th of its kind in a row that was young. */
 void probation_on_death(struct master *, const struct generation *, unsigned n,
     const char *whose, const char *how);
+
+/* An executor has died with a message; handler is its index in the
+ * generation. */
+void probation_on_crash(struct master *, const struct generation *,
+    unsigned handler, const char *how);
 
 /* Called with the master's tick. */
 void probation_run(struct master *);

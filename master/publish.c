@@ -47,7 +47,8 @@ life_of_executor(const struct executor *executor)
 	switch (executor->state) {
 	case EXECUTOR_STARTING:	return (STATUS_BORN);
 	case EXECUTOR_SERVING:	return (STATUS_SERVING);
-	case EXECUTOR_LEAVING:	break;
+	case EXECUTOR_LEAVING:
+	case EXECUTOR_DEAD:	break;
 	}
 	return (STATUS_ENDING);
 }

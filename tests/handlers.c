@@ -74,6 +74,9 @@ handler_counters(struct server *srv)
 			sum.expired += counter_get(&one->expired);
 			sum.timeouts += counter_get(&one->timeouts);
 			sum.failed += counter_get(&one->failed);
+			sum.crashes += counter_get(&one->crashes);
+			sum.slowed += counter_get(&one->slowed);
+			sum.offenders += counter_get(&one->offenders);
 		}
 	}
 	return (sum);

@@ -109,6 +109,7 @@ lone_worker_init(struct lone_worker *lone)
 	TAILQ_INIT(&worker->takers);
 	TAILQ_INIT(&worker->roomy);
 	TAILQ_INIT(&worker->starved);
+	TAILQ_INIT(&worker->slowed);
 	must((worker->base = loop_new()) != NULL, "loop");
 	open_channel(lone);
 	buffer_pool_init(&worker->buffers, lone->conf->max_buffered,

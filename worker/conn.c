@@ -162,6 +162,7 @@ pending_free(struct conn *conn)
 	if (conn->pending == NULL)
 		return;
 	conn_abandon_requests(conn);
+	blame_suspend(conn);
 	buffer_release(buffers, &conn->pending->in);
 	buffer_release(buffers, &conn->pending->out);
 	free(conn->pending);
@@ -248,7 +249,8 @@ pending_trim(struct conn *conn)
 
 	if (pending != NULL && pending->in == NULL && pending->out == NULL &&
 	    pending->nrequests == 0 && pending->feeds == NULL &&
-	    !pending->starved && conn->state != CONN_CLOSING)
+	    !pending->starved && conn->state != CONN_CLOSING &&
+	    blame_is_over(&pending->blame, conn_worker(conn)->now_ms))
 		pending_free(conn);
 }
 
@@ -597,6 +599,7 @@ conn_park(struct conn *conn)
 		queue_forget_feeder(conn->pending->feeds, conn);
 	if (conn->pending->starved)
 		end_starving(conn);
+	blame_suspend(conn);
 	TAILQ_FOREACH(request, &conn->pending->requests, of_conn)
 		if (request->state == REQUEST_WAITING)
 			queue_withdraw(request);
@@ -635,7 +638,9 @@ wake(struct conn *conn, enum deadline_kind was, uint64_t since_ms)
 	    conn_worker(conn)->now_ms);
 	if (conn->pending == NULL)
 		return (CONN_WAIT);
-	if (conn_awaits(conn))
+	if (blame_resume(conn))
+		conn_finish_done(conn);
+	else if (conn_awaits(conn))
 		readmit_requests(conn);
 	if (conn->broken)
 		return (CONN_DONE);
@@ -649,4 +654,16 @@ conn_wake(struct conn *conn, enum deadline_kind was, uint64_t since_ms)
 	/* Who was answered in the same event has the output. */
 	worker_gather(conn_worker(conn), NULL);
 	conn_run(conn, wake(conn, was, since_ms));
+}
+
+/*
+ * Slowed down: blame.h.
+ */
+
+void
+conn_on_patience(struct conn *conn)
+{
+	blame_suspend(conn);
+	readmit_requests(conn);
+	conn_resume(conn);
 }

@@ -18,6 +18,7 @@
 #include <stdbool.h>
 
 #include "common/counters.h"
+#include "worker/blame.h"
 #include "worker/buffer.h"
 #include "worker/deadline.h"
 #include "worker/listener.h"
@@ -48,7 +49,9 @@ struct conn_pending {
 	bool starved;		/* "in" waits for memory to grow */
 	/* With those who feed the lane, or with those who are starved. */
 	TAILQ_ENTRY(conn_pending) held;
-	struct conn *conn;	/* set while it is held */
+	struct conn *conn;	/* set while it is held, or slowed */
+	struct blame blame;	/* kept while there is something to remember */
+	TAILQ_ENTRY(conn_pending) slowed;	/* in worker->slowed */
 	struct proto_progress progress;	/* of the protocol, with in */
 	size_t taken;		/* of out, since the deadline was set */
 	size_t unsent;		/* what the kernel had of us then */
@@ -118,8 +121,9 @@ void conn_on_reply(struct request *, enum request_result,
 /* Send what conn_on_reply() gathered, and go on; or only go on, as the queue
  * that had no room for the next message may have some. */
 void conn_resume(struct conn *);
-/* The same for one that was starved. */
+/* The same for one that was starved, and for one whose delay is over. */
 void conn_on_memory(struct conn *);
+void conn_on_patience(struct conn *);
 
 /*
  * Changing hands: giver.h, taker.h.

@@ -45,6 +45,7 @@ conn_may_handle(const struct conn *conn)
 
 	return (!conn->finishing && (pending == NULL || (pending->out == NULL &&
 	    pending->feeds == NULL && !pending->starved &&
+	    !pending->blame.is_slowed &&
 	    pending->nrequests < conn->listener->conf->pipeline &&
 	    (pending->nrequests == 0 ||
 	    !giver_wants(&conn_worker(conn)->giver, conn)))));

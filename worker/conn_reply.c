@@ -313,6 +313,8 @@ conn_on_reply(struct request *request, enum request_result result,
 
 	request->state = REQUEST_DONE;
 	request->result = (uint8_t)result;
+	if (result <= REQUEST_SILENT)
+		blame_clear_suspicion(&conn->pending->blame);
 	if (request != TAILQ_FIRST(&conn->pending->requests)) {
 		keep_reply(request, reply);
 		return;

@@ -146,8 +146,12 @@ exec_link_free(struct exec_link *link, enum request_result result,
 	buffer_release(&worker->buffers, &link->in);
 	buffer_release(&worker->buffers, &link->out);
 	queue_remove_executor(link->queue, link);
-	if (why != NULL)
+	if (why != NULL) {
+		if (link->serial > 0)
+			queue_count_end(link->queue, link->nrunning > 0 ||
+			    link->is_late);
 		worker_disown_executor(worker, link->id, why);
+	}
 	while ((request = TAILQ_FIRST(&link->running)) != NULL)
 		queue_on_done(take_out(link, request), result, NULL);
 	free(link->places);
@@ -415,9 +419,10 @@ on_writable(evutil_socket_t fd, short what, void *arg)
 	(void)fd;
 	(void)what;
 	worker_turn(worker);
-	if (flush(link) == -1)
+	if (flush(link) == -1) {
+		blame_for(link);
 		exec_link_free(link, REQUEST_FAILED, "it is gone");
-	else if (!link->is_blocked)
+	} else if (!link->is_blocked)
 		queue_pump(link->queue);
 	worker_settle(worker);
 }
@@ -631,6 +636,8 @@ on_readable(evutil_socket_t fd, short what, void *arg)
 	worker_turn(worker);
 	for (int i = 0; i < READS_PER_TURN && took == TOOK_MORE; i++)
 		took = take_replies(link);
+	if (took == TOOK_END || took == TOOK_NONSENSE)
+		blame_for(link);
 	if ((why = fault_of(took)) != NULL)
 		exec_link_free(link, REQUEST_FAILED, why);
 	queue_pump(queue);
@@ -645,6 +652,7 @@ exec_link_tick(struct exec_link *link, uint64_t now_us, unsigned timeout_ms)
 	if (timeout_ms == 0 || oldest == NULL ||
 	    now_us < oldest->begun_us + (uint64_t)timeout_ms * 1000)
 		return;
+	link->is_late = true;
 	queue_on_done(take_out(link, oldest), REQUEST_TIMEOUT, NULL);
 	exec_link_free(link, REQUEST_FAILED, "it had a request for longer than "
 	    "request_timeout");

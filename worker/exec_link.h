@@ -43,6 +43,8 @@ struct exec_link {
 	bool is_unsent;			/* out has bytes of this turn */
 	unsigned ngathered;		/* requests among those */
 	bool is_blocked;		/* out has bytes it does not take */
+	bool is_late;			/* it is given up for a request that
+					   took too long */
 	struct buffer *in;		/* an unfinished reply */
 	struct buffer *out;		/* requests */
 	struct request_list running;	/* in the order in which they left */

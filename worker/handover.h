@@ -86,7 +86,8 @@ struct handover_conn {
 	uint8_t deadline;		/* enum deadline_kind */
 	uint8_t reason;			/* enum close_reason */
 	uint8_t flags;
-	uint32_t pad;
+	uint32_t blame;			/* see blame_pack(); 0: none, as older
+					   programs always say */
 };
 
 enum {

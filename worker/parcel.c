@@ -155,6 +155,8 @@ pack_pending(const struct conn *conn, struct handover_conn *to,
 	const struct conn_pending *pending = conn->pending;
 	const struct request *request;
 
+	to->blame = blame_pack(&pending->blame,
+	    conn->listener->worker->now_ms);
 	to->in_len = length_of(pending->in);
 	if (pending->in != NULL)
 		to->progress = pending->progress;
@@ -468,7 +470,8 @@ parcel_unpack(struct worker *worker, const struct handover_conn *from,
 	conn->finishing = (from->flags & HANDOVER_FINISHING) != 0;
 	conn->eof = (from->flags & HANDOVER_EOF) != 0;
 	conn->past_empty_line = from->progress.past_empty_line;
-	if (unpack_pending(conn, from, &reader) == 0) {
+	if (blame_unpack(conn, from->blame) == 0 &&
+	    unpack_pending(conn, from, &reader) == 0) {
 		if (reader.at == reader.end)
 			return (conn);
 		errno = EPROTO;

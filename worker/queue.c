@@ -590,6 +590,29 @@ queue_remove_executor(struct queue *queue, struct exec_link *link)
 	counter_sub(&queue->counters->executors, 1);
 }
 
+void
+queue_count_end(struct queue *queue, bool with_message)
+{
+	if (with_message)
+		counter_add(&queue->counters->crashes, 1);
+	/* The last: the master looks for it. */
+	counter_add(&queue->counters->used, 1);
+}
+
+void
+queue_count_offence(struct queue *queue, bool is_first)
+{
+	counter_add(&queue->counters->slowed, 1);
+	if (is_first)
+		counter_add(&queue->counters->offenders, 1);
+}
+
+const char *
+queue_handler_name(const struct queue *queue)
+{
+	return (queue->conf->name);
+}
+
 /*
  * Time.
  */

@@ -74,6 +74,14 @@ int queue_reserve(struct queue *, struct conn *, struct buffer **,
 
 void queue_remove_executor(struct queue *, struct exec_link *);
 
+/* Count that an executor has ended that ever had a message, perhaps with one;
+ * and that a connection was slowed down for that, perhaps for the first
+ * time. */
+void queue_count_end(struct queue *, bool with_message);
+void queue_count_offence(struct queue *, bool is_first);
+
+const char *queue_handler_name(const struct queue *);
+
 /* When the client of a request that began then is told that it took too long:
  * clock_us(); 0 if never. */
 uint64_t queue_deadline_us(const struct queue *, uint64_t begun_us);

@@ -105,6 +105,7 @@ on_tick(evutil_socket_t fd, short what, void *arg)
 	worker_turn(worker);
 	beat(worker);
 	deadline_run(worker);
+	blame_tick(worker);
 	takers_tick(worker);
 	giver_tick(worker);
 	acceptors_on_departure(&worker->acceptors);
@@ -326,6 +327,7 @@ worker_main(struct heritage *heritage)
 	TAILQ_INIT(&worker.takers);
 	TAILQ_INIT(&worker.roomy);
 	TAILQ_INIT(&worker.starved);
+	TAILQ_INIT(&worker.slowed);
 	log_identify("worker", (int)heritage->slot,
 	    (int64_t)heritage->generation);
 	title_set("worker slot=%u gen=%" PRIu64, heritage->slot,

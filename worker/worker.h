@@ -54,6 +54,7 @@ struct worker {
 	struct queue_list roomy;	/* queues that others have left */
 	struct conn_pending_list starved;	/* who waits for memory */
 	bool is_leaving;		/* the last message may be unsent */
+	struct conn_pending_list slowed;	/* see blame.h */
 	struct drain drain;
 	struct giver giver;
 	struct taker_list takers;

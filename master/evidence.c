@@ -1,0 +1,131 @@
+/* SPDX-License-Identifier: ISC */
+#include "master/evidence.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+
+#include "master/master.h"
+
+static uint64_t
+minus(uint64_t a, uint64_t b)
+{
+	return (a > b ? a - b : 0);
+}
+
+static void
+add(struct evidence *to, const struct evidence *more,
+    const struct evidence *less)
+{
+	to->messages += minus(more->messages, less->messages);
+	to->crashes += minus(more->crashes, less->crashes);
+	to->offenders += minus(more->offenders, less->offenders);
+}
+
+static void
+read_counters(const struct counters_handler *from, struct evidence *to)
+{
+	*to = (struct evidence){
+		.messages = counter_get(&from->failed) +
+		    counter_get(&from->timeouts),
+		.crashes = counter_get(&from->crashes),
+		.offenders = counter_get(&from->offenders),
+	};
+	for (int i = 0; i < HISTOGRAM_BUCKETS; i++)
+		to->messages += counter_get(&from->handling.count[i]);
+}
+
+static const struct counters_handler *
+counters_of(const struct child *child, unsigned handler)
+{
+	const struct counters *counters =
+	    &child->master->counters[child->slot->number];
+
+	return (&counters->map->block[child->block].handler[
+	    child->generation->handler_number[handler]]);
+}
+
+void
+evidence_note(const struct child *child, unsigned handler,
+    struct evidence *evidence)
+{
+	read_counters(counters_of(child, handler), evidence);
+}
+
+/* All that was ever counted for a handler. */
+static struct evidence
+sum_all(const struct master *master, unsigned number)
+{
+	struct evidence sum = { .messages = 0 }, nothing = { .messages = 0 };
+	struct evidence one;
+
+	for (size_t i = 0; i < master->nslots; i++)
+		for (int block = 0; block < COUNTERS_BLOCKS; block++) {
+			read_counters(&master->counters[i].map->block[block].
+			    handler[number], &one);
+			add(&sum, &one, &nothing);
+		}
+	return (sum);
+}
+
+/* What the workers of the running generation have done. */
+static struct evidence
+sum_running(const struct master *master, unsigned handler)
+{
+	struct evidence sum = { .messages = 0 }, one;
+	const struct child *child;
+
+	TAILQ_FOREACH(child, &master->children, link) {
+		if (child->generation != master->running)
+			continue;
+		evidence_note(child, handler, &one);
+		add(&sum, &one, &child->crew.shortage[handler].noted);
+	}
+	return (sum);
+}
+
+void
+evidence_begin(struct master *master, enum status_kind kind)
+{
+	struct evidence_before *known = &master->evidence;
+	struct evidence now, since;
+
+	for (unsigned i = 0; i < master->handler_names.n; i++) {
+		now = sum_all(master, i);
+		since = (struct evidence){ .messages = 0 };
+		add(&since, &now, &known->all[i]);
+		/* A program that did not tell crashes from other deaths. */
+		if (kind == STATUS_UPGRADE && now.crashes == 0)
+			since.crashes = counter_get(&master->status.map->
+			    counts.executor_deaths[i]);
+		known->all[i] = now;
+		/* One that was rolled back is no measure, nor is one that had
+		 * nothing to do. */
+		if (kind != STATUS_ROLLBACK && since.messages > 0)
+			known->before[i] = since;
+	}
+}
+
+bool
+evidence_is_worse(const struct master *master, unsigned handler,
+    char why[EVIDENCE_WHY_MAX])
+{
+	const struct evidence *before = &master->evidence.before[
+	    master->running->handler_number[handler]];
+	struct evidence now = sum_running(master, handler);
+
+	/* The last of them may not be among the messages yet. */
+	if (now.messages < now.crashes)
+		now.messages = now.crashes;
+	if (now.crashes < PROBATION_DEATHS ||
+	    now.crashes * EVIDENCE_SHARE < now.messages)
+		return (false);
+	/* One client can send the same message as often as it likes. */
+	if (before->crashes > 0 && (now.offenders < PROBATION_DEATHS ||
+	    now.crashes * before->messages <
+	    EVIDENCE_TIMES * before->crashes * now.messages))
+		return (false);
+	snprintf(why, EVIDENCE_WHY_MAX, "%" PRIu64 " of %" PRIu64 " messages "
+	    "cost a process, and %" PRIu64 " of %" PRIu64 " before",
+	    now.crashes, now.messages, before->crashes, before->messages);
+	return (true);
+}

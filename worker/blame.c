@@ -1,0 +1,222 @@
+/* SPDX-License-Identifier: ISC */
+#include "worker/blame.h"
+
+#include "common/log.h"
+#include "worker/conn_record.h"
+#include "worker/queue.h"
+#include "worker/worker.h"
+
+enum {
+	/* In a packed blame. */
+	COINCIDENCES_SHIFT = 8,
+	LEFT_SHIFT = 16,
+	LEFT_UNIT_MS = 10,
+};
+
+/*
+ * Slowing down.
+ */
+
+static void
+slow(struct conn *conn)
+{
+	struct conn_pending *pending = conn->pending;
+	struct request *request;
+
+	if (pending->blame.is_slowed)
+		return;
+	pending->blame.is_slowed = true;
+	pending->conn = conn;
+	TAILQ_INSERT_TAIL(&conn->listener->worker->slowed, pending, slowed);
+	TAILQ_FOREACH(request, &pending->requests, of_conn)
+		if (request->state == REQUEST_WAITING)
+			queue_withdraw(request);
+}
+
+void
+blame_suspend(struct conn *conn)
+{
+	struct conn_pending *pending = conn->pending;
+
+	if (!pending->blame.is_slowed)
+		return;
+	pending->blame.is_slowed = false;
+	TAILQ_REMOVE(&conn->listener->worker->slowed, pending, slowed);
+}
+
+bool
+blame_resume(struct conn *conn)
+{
+	if (conn->pending->blame.until_ms > conn->listener->worker->now_ms)
+		slow(conn);
+	return (conn->pending->blame.is_slowed);
+}
+
+void
+blame_tick(struct worker *worker)
+{
+	struct conn_pending *pending, *next;
+
+	/* Its replies go first: it may be one of these. */
+	worker_gather(worker, NULL);
+	for (pending = TAILQ_FIRST(&worker->slowed); pending != NULL;
+	    pending = next) {
+		next = TAILQ_NEXT(pending, slowed);
+		/* A server that stops does not wait for it. */
+		if (pending->blame.until_ms > worker->now_ms &&
+		    !worker->drain.closing)
+			continue;
+		pending->blame.until_ms = 0;
+		conn_on_patience(pending->conn);
+		/* It may have ended others. */
+		next = TAILQ_FIRST(&worker->slowed);
+	}
+}
+
+/*
+ * Blaming.
+ */
+
+static unsigned
+delay_after(unsigned strikes)
+{
+	unsigned delay_ms = BLAME_FIRST_MS;
+
+	while (--strikes > 0 && delay_ms < BLAME_MAX_MS)
+		delay_ms *= 2;
+	return (delay_ms < BLAME_MAX_MS ? delay_ms : BLAME_MAX_MS);
+}
+
+static unsigned
+strikes_now(const struct blame *blame, uint64_t now_ms)
+{
+	uint64_t forgiven = (now_ms - blame->struck_ms) / BLAME_FORGIVE_MS;
+
+	return (forgiven < blame->strikes ?
+	    blame->strikes - (unsigned)forgiven : 0);
+}
+
+bool
+blame_is_over(const struct blame *blame, uint64_t now_ms)
+{
+	return (blame->coincidences == 0 && !blame->is_slowed &&
+	    (blame->strikes == 0 || strikes_now(blame, now_ms) == 0));
+}
+
+static void
+strike(const struct exec_link *link, struct conn *conn)
+{
+	struct worker *worker = link->worker;
+	struct blame *blame = &conn->pending->blame;
+	unsigned strikes = strikes_now(blame, worker->now_ms), delay_ms;
+	char peer[CONN_PEER_MAX];
+
+	queue_count_offence(link->queue, strikes == 0);
+	strikes += strikes < UINT8_MAX;
+	delay_ms = delay_after(strikes);
+	*blame = (struct blame){
+		.until_ms = worker->now_ms + delay_ms,
+		.struck_ms = worker->now_ms,
+		.strikes = (uint8_t)strikes,
+		.is_slowed = blame->is_slowed,
+	};
+	slow(conn);
+	LOG_CLIENT(WARN, CONN_SLOWED, F_U64("conn", conn_record(conn)->id),
+	    F_STR("listener", conn->listener->conf->name),
+	    F_STR("peer", conn_peer(conn, peer)),
+	    F_STR("handler", queue_handler_name(link->queue)),
+	    F_U64("strikes", strikes), F_U64("delay_ms", delay_ms));
+}
+
+static void
+suspect(const struct exec_link *link, struct conn *conn)
+{
+	struct blame *blame = &conn->pending->blame;
+
+	if (++blame->coincidences >= BLAME_COINCIDENCES)
+		strike(link, conn);
+}
+
+/* Whether a request is the first one of its connection in the list; one whose
+ * connection has ended is nobody's. */
+static bool
+is_first_of_conn(const struct exec_link *link, const struct request *request)
+{
+	const struct request *other;
+
+	if (request->conn == NULL)
+		return (false);
+	TAILQ_FOREACH(other, &link->running, of_work) {
+		if (other == request)
+			return (true);
+		if (other->conn == request->conn)
+			break;
+	}
+	return (false);
+}
+
+/* Whether all requests are of one connection, which is still there. */
+static bool
+is_of_one_conn(const struct exec_link *link)
+{
+	const struct request *first = TAILQ_FIRST(&link->running), *request;
+
+	TAILQ_FOREACH(request, &link->running, of_work)
+		if (request->conn == NULL || request->conn != first->conn)
+			return (false);
+	return (first != NULL);
+}
+
+void
+blame_for(const struct exec_link *link)
+{
+	const struct request *request;
+
+	if (is_of_one_conn(link)) {
+		strike(link, TAILQ_FIRST(&link->running)->conn);
+		return;
+	}
+	TAILQ_FOREACH(request, &link->running, of_work)
+		if (is_first_of_conn(link, request))
+			suspect(link, request->conn);
+}
+
+/*
+ * Changing hands.
+ */
+
+uint32_t
+blame_pack(const struct blame *blame, uint64_t now_ms)
+{
+	uint64_t left_ms = 0;
+
+	if (blame->until_ms > now_ms)
+		left_ms = blame->until_ms - now_ms;
+	return (strikes_now(blame, now_ms) |
+	    (uint32_t)blame->coincidences << COINCIDENCES_SHIFT |
+	    (uint32_t)(left_ms / LEFT_UNIT_MS) << LEFT_SHIFT);
+}
+
+int
+blame_unpack(struct conn *conn, uint32_t packed)
+{
+	uint64_t now_ms = conn->listener->worker->now_ms;
+	struct conn_pending *pending;
+	uint64_t left_ms;
+
+	if (packed == 0)
+		return (0);
+	if ((pending = conn_pending(conn)) == NULL)
+		return (-1);
+	left_ms = (uint64_t)(packed >> LEFT_SHIFT) * LEFT_UNIT_MS;
+	if (left_ms > BLAME_MAX_MS)
+		left_ms = BLAME_MAX_MS;
+	pending->blame = (struct blame){
+		.until_ms = left_ms > 0 ? now_ms + left_ms : 0,
+		.struck_ms = now_ms,
+		.strikes = (uint8_t)packed,
+		.coincidences = (uint8_t)(packed >> COINCIDENCES_SHIFT) %
+		    BLAME_COINCIDENCES,
+	};
+	return (0);
+}
