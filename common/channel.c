@@ -40,6 +40,8 @@ struct channel {
 	struct event *event;		/* owned, and with it the descriptor */
 	int fd;
 	enum ctl_sender peer;
+	unsigned speaks;		/* CTL_VERSION of what we send */
+	unsigned asked;			/* of the peer, by SPEAK; 0: nothing */
 	const struct channel_callbacks *callbacks;
 	void *arg;
 	int spare;			/* a place for a descriptor to arrive
@@ -77,6 +79,8 @@ receive(int fd, struct ctl *msg)
 	bool reset = false;
 	ssize_t n;
 
+	/* What a shorter payload lacks is 0. */
+	memset(msg, 0, sizeof(*msg));
 	for (size_t i = 0; i < CTL_FDS_MAX; i++)
 		msg->fd[i] = -1;
 	do {
@@ -124,6 +128,30 @@ end(struct channel *channel, const char *why)
 	channel->callbacks->on_end(why, channel->arg);
 }
 
+/* Obey a SPEAK.  If that cannot be said, the master asks again. */
+static void
+follow(struct channel *channel, const struct ctl *msg)
+{
+	if (ctl_is_spoken(msg->speak.version) && channel_send(channel,
+	    CTL_SPEAKING, msg->header.generation, NULL, -1) == 0)
+		channel->speaks = msg->speak.version;
+}
+
+/* Whether a message is about the channel itself, and no one else's business. */
+static bool
+handle_own(struct channel *channel, const struct ctl *msg)
+{
+	if (msg->header.type == CTL_SPEAK)
+		follow(channel, msg);
+	else if (msg->header.type != CTL_SPEAKING)
+		return (false);
+	else if (channel->asked != 0) {
+		channel->speaks = channel->asked;
+		channel->asked = 0;
+	}
+	return (true);
+}
+
 /* Read and hand on one message.  Returns whether another may be there. */
 static bool
 handle_one(struct channel *channel)
@@ -150,6 +178,11 @@ handle_one(struct channel *channel)
 		close_fds(&msg);
 		end(channel, wrong);
 		return (false);
+	}
+	if (handle_own(channel, &msg)) {
+		close_fds(&msg);
+		open_spare(channel);
+		return (true);
 	}
 	/* Set back below, unless there is no channel any more. */
 	/* cppcheck-suppress autoVariables */
@@ -180,7 +213,7 @@ on_readable(evutil_socket_t fd, short what, void *arg)
 
 struct channel *
 channel_new(struct event_base *base, int fd, enum ctl_sender peer,
-    const struct channel_callbacks *callbacks, void *arg)
+    unsigned speaks, const struct channel_callbacks *callbacks, void *arg)
 {
 	struct channel *channel;
 
@@ -188,6 +221,7 @@ channel_new(struct event_base *base, int fd, enum ctl_sender peer,
 		goto fail;
 	channel->fd = fd;
 	channel->peer = peer;
+	channel->speaks = speaks;
 	channel->callbacks = callbacks;
 	channel->arg = arg;
 	channel->spare = -1;
@@ -204,7 +238,6 @@ fail:
 			event_free(channel->event);
 	}
 	free(channel);
-	close(fd);
 	errno = ENOMEM;
 	return (NULL);
 }
@@ -226,6 +259,23 @@ int
 channel_fd(const struct channel *channel)
 {
 	return (channel->fd);
+}
+
+unsigned
+channel_speaks(const struct channel *channel)
+{
+	return (channel->speaks);
+}
+
+void
+channel_speak(struct channel *channel, unsigned version, uint64_t generation)
+{
+	const struct ctl_speak order = { .version = version };
+
+	if (channel->speaks == version)
+		return;
+	channel->asked = version;
+	(void)channel_send(channel, CTL_SPEAK, generation, &order, -1);
 }
 
 /*
@@ -283,13 +333,13 @@ transmit(int fd, const struct kept *message, int pass_fd)
 }
 
 static void
-put_together(struct kept *message, enum ctl_type type, uint64_t generation,
-    const void *payload)
+put_together(struct kept *message, unsigned version, enum ctl_type type,
+    uint64_t generation, const void *payload)
 {
 	struct ctl_header header = {
-		.version = CTL_VERSION,
+		.version = (uint16_t)version,
 		.type = (uint16_t)type,
-		.length = (uint32_t)ctl_length(type),
+		.length = ctl_length(type, version),
 		.generation = generation,
 	};
 
@@ -344,7 +394,9 @@ channel_send(struct channel *channel, enum ctl_type type, uint64_t generation,
 {
 	struct kept message;
 
-	put_together(&message, type, generation, payload);
+	if (ctl_length(type, channel->speaks) == CTL_ABSENT)
+		return (0);
+	put_together(&message, channel->speaks, type, generation, payload);
 	if (pass_fd != -1 && !channel_has_room(channel)) {
 		errno = EAGAIN;
 		return (-1);

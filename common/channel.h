@@ -16,7 +16,8 @@
 struct channel;
 
 struct channel_callbacks {
-	/* A valid message.  May free the channel. */
+	/* A valid message: what its version lacks of the payload is 0.  May
+	 * free the channel. */
 	void (*on_message)(struct ctl *, void *arg);
 	/* The other end is gone (why is NULL), or talks nonsense.  No callback
 	 * follows; the channel is still to be freed, which may happen here. */
@@ -28,22 +29,34 @@ struct channel_callbacks {
 int channel_pair(int fds[2]);
 
 /*
- * Listen on fd, which the channel owns from here on, also on failure.  peer
- * says who is at the other end.  Returns NULL with errno set.
+ * Listen on fd, which the channel owns from here on; on failure it is still the
+ * caller's.  peer says who is at the other end, and speaks in which version that
+ * one is understood and written to.  Returns NULL with errno set.
  */
 struct channel *channel_new(struct event_base *, int fd, enum ctl_sender peer,
-    const struct channel_callbacks *, void *arg);
+    unsigned speaks, const struct channel_callbacks *, void *arg);
 void channel_free(struct channel *);
 
 /* Its descriptor, which stays its own. */
 int channel_fd(const struct channel *);
+
+/* The version in which both ends send. */
+unsigned channel_speaks(const struct channel *);
+
+/*
+ * Have both ends send in that version.  The other end goes on in its own until
+ * it has read this, so that channel_speaks() says when it holds.  Called again
+ * if that takes long.
+ */
+void channel_speak(struct channel *, unsigned version, uint64_t generation);
 
 /* Hand on what has come already, without waiting for the loop's next turn. */
 void channel_catch_up(struct channel *);
 
 /*
  * Send one message with its payload (NULL where the type has none) and a copy
- * of pass_fd (-1: none).  Never blocks.
+ * of pass_fd (-1: none).  What the other end's version does not have is left out.
+ * Never blocks.
  *
  * While the other end has not read for long, or the kernel is short of memory or
  * descriptors, a message without a descriptor is kept, in its order, and sent

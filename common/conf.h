@@ -233,6 +233,9 @@ void conf_free(struct conf *);
  * back to the same.  Returns -1 if the stream has failed. */
 int conf_print(FILE *, const struct conf *);
 
+/* The same without the keys that the previous release does not know. */
+int conf_print_previous(FILE *, const struct conf *);
+
 /* A number that two configurations share if they print the same. */
 uint64_t conf_hash(const struct conf *);
 

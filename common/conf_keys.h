@@ -67,6 +67,8 @@ struct conf_key {
 	const char *unless;		/* another key, where it stands, is as
 					   good as a required one */
 	bool zero_is_off;		/* 0 is allowed, whatever min says */
+	bool is_new;			/* the previous release does not know
+					   it, nor its group */
 	uint64_t min, max;
 	const char *unit;		/* of a CONF_UINT; NULL: none */
 	uint64_t initial;		/* the default */

@@ -151,50 +151,61 @@ is_left_out(const struct conf_key *key, const void *base)
 	    **(char *const *)conf_key_field(key, base) == '\0';
 }
 
+/* What of a configuration is printed. */
+enum extent {
+	EXTENT_ALL,
+	EXTENT_PREVIOUS,	/* the keys that the previous release knows */
+};
+
+static void print_value(FILE *, const struct conf_key *, const void *base,
+    unsigned depth, enum extent);
+
 static void
 print_keys(FILE *out, const struct conf_key *keys, const void *base,
-    unsigned depth)
+    unsigned depth, enum extent extent)
 {
 	unsigned kind = conf_keys_kind_of(keys, base);
 
 	for (; keys->name != NULL; keys++) {
 		if ((keys->kinds != 0 && (keys->kinds & kind) == 0) ||
+		    (keys->is_new && extent == EXTENT_PREVIOUS) ||
 		    is_left_out(keys, base))
 			continue;
 		print_indent(out, depth);
 		fprintf(out, "%s = ", keys->name);
-		conf_print_value(out, keys, base, depth);
+		print_value(out, keys, base, depth, extent);
 		fputs(";\n", out);
 	}
 }
 
 static void
 print_group(FILE *out, const struct conf_key *key, const void *base,
-    unsigned depth)
+    unsigned depth, enum extent extent)
 {
 	fputs("{\n", out);
-	print_keys(out, key->keys, base, depth + 1);
+	print_keys(out, key->keys, base, depth + 1, extent);
 	print_indent(out, depth);
 	putc('}', out);
 }
 
 static void
 print_groups(FILE *out, const struct conf_key *key, const char *groups,
-    size_t count, unsigned depth)
+    size_t count, unsigned depth, enum extent extent)
 {
 	fputs("(\n", out);
 	for (size_t i = 0; i < count; i++) {
 		print_indent(out, depth + 1);
-		print_group(out, key, groups + i * key->group_size, depth + 1);
+		print_group(out, key, groups + i * key->group_size, depth + 1,
+		    extent);
 		fputs(i + 1 < count ? ",\n" : "\n", out);
 	}
 	print_indent(out, depth);
 	putc(')', out);
 }
 
-void
-conf_print_value(FILE *out, const struct conf_key *key, const void *base,
-    unsigned depth)
+static void
+print_value(FILE *out, const struct conf_key *key, const void *base,
+    unsigned depth, enum extent extent)
 {
 	const void *field = conf_key_field(key, base);
 
@@ -245,23 +256,42 @@ conf_print_value(FILE *out, const struct conf_key *key, const void *base,
 		    *conf_key_count(key, base));
 		return;
 	case CONF_GROUP:
-		print_group(out, key, field, depth);
+		print_group(out, key, field, depth, extent);
 		return;
 	case CONF_GROUPS:
 		print_groups(out, key, *(char *const *)field,
-		    *conf_key_count(key, base), depth);
+		    *conf_key_count(key, base), depth, extent);
 		return;
 	}
+}
+
+void
+conf_print_value(FILE *out, const struct conf_key *key, const void *base,
+    unsigned depth)
+{
+	print_value(out, key, base, depth, EXTENT_ALL);
+}
+
+static int
+print_conf(FILE *out, const struct conf *conf, enum extent extent)
+{
+	fputs("# The configuration in effect, read from ", out);
+	conf_print_string(out, conf->path, SIZE_MAX);
+	fputs(".\n", out);
+	print_keys(out, conf_keys, conf, 0, extent);
+	return fflush(out) == EOF || ferror(out) ? -1 : 0;
 }
 
 int
 conf_print(FILE *out, const struct conf *conf)
 {
-	fputs("# The configuration in effect, read from ", out);
-	conf_print_string(out, conf->path, SIZE_MAX);
-	fputs(".\n", out);
-	print_keys(out, conf_keys, conf, 0);
-	return fflush(out) == EOF || ferror(out) ? -1 : 0;
+	return (print_conf(out, conf, EXTENT_ALL));
+}
+
+int
+conf_print_previous(FILE *out, const struct conf *conf)
+{
+	return (print_conf(out, conf, EXTENT_PREVIOUS));
 }
 
 /* FNV-1a. */
@@ -283,7 +313,7 @@ conf_hash(const struct conf *conf)
 	uint64_t hash;
 	FILE *out = conf_must(open_memstream(&text, &len));
 
-	print_keys(out, conf_keys, conf, 0);
+	print_keys(out, conf_keys, conf, 0, EXTENT_ALL);
 	if (fclose(out) == EOF)
 		abort();
 	hash = hash_bytes(text, len);

@@ -187,6 +187,19 @@ struct counters_map {
 _Static_assert((int)SPANS_BLOCKS == (int)COUNTERS_BLOCKS,
     "each block has a ring");
 
+/* The previous release maps what this one has made, and the reverse.  The
+ * padding of struct counters_listener, counters_worker and counters_handler is
+ * room for new counters at their ends, which are 0 where nobody counts them. */
+_Static_assert(sizeof(struct counters_listener) == 256 &&
+    offsetof(struct counters_listener, carried_out) == 168 &&
+    offsetof(struct counters_listener, bytes_out) == 208 &&
+    sizeof(struct counters_worker) == 320 &&
+    offsetof(struct counters_worker, lag) == 72 &&
+    sizeof(struct counters_handler) == 576 &&
+    offsetof(struct counters_handler, handling) == 312 &&
+    sizeof(struct conn_record) == 80 &&
+    sizeof(struct counters_map) == 279872, "the layout of COUNTERS_VERSION");
+
 /* One mapping, as a process sees it. */
 struct counters {
 	int fd;			/* -1 in children */

@@ -6,19 +6,21 @@
 static const struct {
 	const char *name;
 	enum ctl_sender sender;
-	size_t length;
+	uint32_t before;	/* in CTL_PREVIOUS */
+	uint32_t length;
 } messages[] = {
-	[CTL_NONE] = { "none", CTL_FROM_MASTER, 0 },
-#define CTL_ROW(name, sender, length)					\
-	[CTL_##name] = { #name, CTL_##sender, length },
+	[CTL_NONE] = { "none", CTL_FROM_MASTER, CTL_ABSENT, CTL_ABSENT },
+#define CTL_ROW(name, sender, before, length)				\
+	[CTL_##name] = { #name, CTL_##sender, before, length },
 	CTL_MESSAGES(CTL_ROW)
 #undef CTL_ROW
 };
 
-size_t
-ctl_length(enum ctl_type type)
+uint32_t
+ctl_length(enum ctl_type type, unsigned version)
 {
-	return (messages[type].length);
+	return (version == CTL_PREVIOUS ? messages[type].before :
+	    messages[type].length);
 }
 
 const char *
@@ -30,16 +32,21 @@ ctl_name(unsigned type)
 const char *
 ctl_check(const struct ctl *msg, size_t n, enum ctl_sender sender)
 {
-	if (n < sizeof(msg->header))
+	const struct ctl_header *header = &msg->header;
+	uint32_t length;
+
+	if (n < sizeof(*header))
 		return ("shorter than a header");
-	if (msg->header.version != CTL_VERSION)
+	if (!ctl_is_spoken(header->version))
 		return ("of another version");
-	if (msg->header.type == CTL_NONE || msg->header.type >= CTL_TYPE_COUNT)
+	if (header->type == CTL_NONE || header->type >= CTL_TYPE_COUNT)
 		return ("of an unknown type");
-	if (messages[msg->header.type].sender != sender)
+	length = ctl_length((enum ctl_type)header->type, header->version);
+	if (length == CTL_ABSENT)
+		return ("of an unknown type");
+	if (messages[header->type].sender != sender)
 		return ("not the sender's to send");
-	if (msg->header.length != messages[msg->header.type].length ||
-	    n != sizeof(msg->header) + msg->header.length)
+	if (header->length != length || n != sizeof(*header) + length)
 		return ("of the wrong length");
 	return (NULL);
 }

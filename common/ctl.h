@@ -13,9 +13,16 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* Tests build a program that speaks another one. */
+/*
+ * The version of the last release, and that of this program.  A release raises
+ * the version by one if it changes anything here, in common/exec.h or in
+ * worker/handover.h, and still understands and speaks the previous one: during
+ * an upgrade in place, a downgrade or a roll-back the processes come from two
+ * programs.  Tests build a program that only speaks the previous version.
+ */
+#define CTL_PREVIOUS 2
 #ifndef CTL_VERSION
-#define CTL_VERSION 2
+#define CTL_VERSION 3
 #endif
 
 enum {
@@ -56,6 +63,11 @@ struct ctl_give {
 
 #define CTL_GIVE_ALL UINT64_MAX
 
+struct ctl_take {
+	uint32_t giver;		/* the CTL_VERSION that the giver speaks */
+	uint32_t pad;
+};
+
 struct ctl_given {
 	uint64_t carried;	/* since the order, or since it was last said */
 	uint64_t left;		/* connections that it still has */
@@ -72,6 +84,12 @@ struct ctl_log {
 struct ctl_executor {
 	uint64_t id;		/* the master's name for it */
 	uint32_t handler;	/* index in conf->handlers */
+	uint32_t speaks;	/* CTL_VERSION of common/exec.h; 0: the
+				   previous one */
+};
+
+struct ctl_speak {
+	uint32_t version;	/* CTL_PREVIOUS to CTL_VERSION */
 	uint32_t pad;
 };
 
@@ -86,9 +104,11 @@ struct ctl_conn {
 
 /*
  * A line's place is its number on the channel, so append and never reorder.  A
- * changed payload needs a new CTL_VERSION: after an upgrade in place the master
- * and its workers come from different builds, and so do workers and executors,
- * to whom the same applies: common/exec.h.
+ * line gives the length of the payload in CTL_PREVIOUS, CTL_ABSENT if that
+ * version does not have the message, and the length in CTL_VERSION.  To extend
+ * a payload, append a field for which 0 is a good default: the receiver finds 0
+ * there if the sender speaks the previous version.  A message that the other end
+ * does not know is not sent: channel_send() leaves it out.
  *
  *  READY    everything is in place; nothing is accepted before START
  *  FAILED   it will not be; the sender exits
@@ -108,29 +128,44 @@ struct ctl_conn {
  *           the monitor passes on an administrator's order
  *  CLOSE    end that connection, if you have it
  *  BEAT     the monitor's loop turns; what others write to is not its to write
+ *  SPEAK    send in that version from now on; the channel itself obeys
+ *  SPEAKING the answer: the last message in the version from before
  */
+#define CTL_ABSENT UINT32_MAX
 #define CTL_MESSAGES(MSG)						\
-	MSG(READY,	FROM_CHILD,	0)				\
-	MSG(FAILED,	FROM_CHILD,	sizeof(struct ctl_failed))	\
-	MSG(START,	FROM_MASTER,	0)				\
-	MSG(DRAIN,	FROM_MASTER,	sizeof(struct ctl_drain))	\
-	MSG(DRAINED,	FROM_CHILD,	sizeof(struct ctl_drained))	\
-	MSG(STOP,	FROM_MASTER,	0)				\
-	MSG(LOG,	FROM_MASTER,	sizeof(struct ctl_log))		\
-	MSG(EXECUTOR,	FROM_MASTER,	sizeof(struct ctl_executor))	\
-	MSG(DISOWN,	FROM_CHILD,	sizeof(struct ctl_disown))	\
-	MSG(GIVE,	FROM_MASTER,	sizeof(struct ctl_give))	\
-	MSG(TAKE,	FROM_MASTER,	0)				\
-	MSG(GIVEN,	FROM_CHILD,	sizeof(struct ctl_given))	\
-	MSG(ACCESS_LOG,	FROM_MASTER,	0)				\
-	MSG(ASK_CLOSE,	FROM_CHILD,	sizeof(struct ctl_conn))	\
-	MSG(ASK_REBALANCE, FROM_CHILD,	0)				\
-	MSG(CLOSE,	FROM_MASTER,	sizeof(struct ctl_conn))	\
-	MSG(BEAT,	FROM_CHILD,	0)
+	MSG(READY,	FROM_CHILD,	0, 0)				\
+	MSG(FAILED,	FROM_CHILD,					\
+	    sizeof(struct ctl_failed), sizeof(struct ctl_failed))	\
+	MSG(START,	FROM_MASTER,	0, 0)				\
+	MSG(DRAIN,	FROM_MASTER,					\
+	    sizeof(struct ctl_drain), sizeof(struct ctl_drain))		\
+	MSG(DRAINED,	FROM_CHILD,					\
+	    sizeof(struct ctl_drained), sizeof(struct ctl_drained))	\
+	MSG(STOP,	FROM_MASTER,	0, 0)				\
+	MSG(LOG,	FROM_MASTER,					\
+	    sizeof(struct ctl_log), sizeof(struct ctl_log))		\
+	MSG(EXECUTOR,	FROM_MASTER,					\
+	    sizeof(struct ctl_executor), sizeof(struct ctl_executor))	\
+	MSG(DISOWN,	FROM_CHILD,					\
+	    sizeof(struct ctl_disown), sizeof(struct ctl_disown))	\
+	MSG(GIVE,	FROM_MASTER,					\
+	    sizeof(struct ctl_give), sizeof(struct ctl_give))		\
+	MSG(TAKE,	FROM_MASTER,	0, sizeof(struct ctl_take))	\
+	MSG(GIVEN,	FROM_CHILD,					\
+	    sizeof(struct ctl_given), sizeof(struct ctl_given))		\
+	MSG(ACCESS_LOG,	FROM_MASTER,	0, 0)				\
+	MSG(ASK_CLOSE,	FROM_CHILD,					\
+	    sizeof(struct ctl_conn), sizeof(struct ctl_conn))		\
+	MSG(ASK_REBALANCE, FROM_CHILD,	0, 0)				\
+	MSG(CLOSE,	FROM_MASTER,					\
+	    sizeof(struct ctl_conn), sizeof(struct ctl_conn))		\
+	MSG(BEAT,	FROM_CHILD,	0, 0)				\
+	MSG(SPEAK,	FROM_MASTER,	CTL_ABSENT, sizeof(struct ctl_speak)) \
+	MSG(SPEAKING,	FROM_CHILD,	CTL_ABSENT, 0)
 
 enum ctl_type {
 	CTL_NONE,		/* no message has number 0 */
-#define CTL_TYPE_ENUM(name, sender, length) CTL_##name,
+#define CTL_TYPE_ENUM(name, sender, before, length) CTL_##name,
 	CTL_MESSAGES(CTL_TYPE_ENUM)
 #undef CTL_TYPE_ENUM
 	CTL_TYPE_COUNT
@@ -153,16 +188,26 @@ struct ctl {
 		struct ctl_executor executor;
 		struct ctl_disown disown;
 		struct ctl_give give;
+		struct ctl_take take;
 		struct ctl_given given;
 		struct ctl_conn conn;
+		struct ctl_speak speak;
 	};
 	/* Not on the wire: descriptors that came along, -1 where there is none.
 	 * Who takes one sets it to -1; the channel closes the rest. */
 	int fd[CTL_FDS_MAX];
 };
 
-/* The payload length of a type; its name, "unknown" for what is none. */
-size_t ctl_length(enum ctl_type);
+/* Whether a version is one that this program speaks. */
+static inline bool
+ctl_is_spoken(unsigned version)
+{
+	return (version >= CTL_PREVIOUS && version <= CTL_VERSION);
+}
+
+/* The payload length of a type in a version that is spoken; CTL_ABSENT if there
+ * is no such type in it.  Its name, "unknown" for what is none. */
+uint32_t ctl_length(enum ctl_type, unsigned version);
 const char *ctl_name(unsigned type);
 
 /* Obey a LOG, and take its descriptor.  Returns false if that did not arrive:

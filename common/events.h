@@ -45,7 +45,6 @@
 	E(WORKER_HUNG,		"worker_hung")				\
 	E(WORKER_KILLED,	"worker_killed")			\
 	E(WORKER_DISOWNED,	"worker_disowned")			\
-	E(WORKER_RELEASED,	"worker_released")			\
 	E(MASTER_GONE,		"master_gone")				\
 	E(HANDOVER_KEPT,	"handover_kept")			\
 	E(HANDOVER_REFUSED,	"handover_refused")			\

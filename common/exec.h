@@ -5,9 +5,14 @@
  *
  * A stream socket.  Each way goes a sequence of frames: four bytes of length,
  * most significant first, then so many bytes, which begin with one of the
- * structs below; the payload is the rest.  Both ends are the same program on
- * the same machine, so the structs go as they are in memory; a changed one needs
- * a new CTL_VERSION (common/ctl.h).  Replies come in any order.
+ * structs below; the payload is the rest.  Both ends are on the same machine, so
+ * the structs go as they are in memory.  Replies come in any order.
+ *
+ * The two ends can be of two releases, as after an upgrade in place: each knows
+ * which CTL_VERSION the other one speaks (struct heritage, struct exec_link).
+ * The structs keep their size and order.  A new fact goes into padding, where 0
+ * is its default; whatever else is new is said only to one that speaks
+ * CTL_VERSION.
  *
  * Programs of the user's speak the same frames without these structs: see
  * penstock-handler(7).
@@ -70,5 +75,9 @@ struct exec_reply {
 	uint16_t type_len;	/* bytes of a content type behind the reply,
 				   which are not its own; 0: the usual one */
 };
+
+_Static_assert(sizeof(struct exec_request) == 88 &&
+    sizeof(struct exec_http) == 4 && sizeof(struct exec_reply) == 16,
+    "as the previous release has them");
 
 #endif

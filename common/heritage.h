@@ -28,6 +28,7 @@ struct heritage {
 	uint64_t generation;
 	const struct conf *conf;
 	int channel;			/* our end; the master has the other */
+	unsigned speaks;		/* CTL_VERSION on it, to begin with */
 	struct heritage_socket *sockets;
 	size_t nsockets;
 	/* The number that each listener of conf has in struct
@@ -45,6 +46,7 @@ struct heritage {
 	unsigned handler;		/* index in conf->handlers */
 	unsigned threads;
 	int work;			/* the work channel: common/exec.h */
+	unsigned work_speaks;		/* CTL_VERSION of the worker there */
 	/* Of the monitor alone: */
 	struct status status;		/* to be read */
 	struct spans_taken spans;	/* a worker can only read it */

@@ -68,6 +68,8 @@ on_message(struct ctl *msg, void *arg)
 	case CTL_ASK_CLOSE:
 	case CTL_ASK_REBALANCE:
 	case CTL_BEAT:
+	case CTL_SPEAK:		/* the channel obeys */
+	case CTL_SPEAKING:
 	case CTL_CLOSE:
 	case CTL_NONE:
 	case CTL_TYPE_COUNT:
@@ -269,7 +271,7 @@ executor_main(struct heritage *heritage)
 	if ((executor.base = loop_new()) == NULL)
 		return (EXIT_FAILURE);
 	executor.channel = channel_new(executor.base, heritage->channel,
-	    CTL_FROM_MASTER, &callbacks, &executor);
+	    CTL_FROM_MASTER, heritage->speaks, &callbacks, &executor);
 	if (executor.channel == NULL) {
 		event_base_free(executor.base);
 		return (EXIT_FAILURE);

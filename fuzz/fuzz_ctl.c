@@ -20,18 +20,21 @@ is_good(const struct ctl_header *header, size_t len, enum ctl_sender sender)
 	static const struct {
 		uint16_t type;
 		enum ctl_sender sender;
-		uint32_t length;
+		uint32_t before, length;
 	} list[] = {
-#define ROW(name, from, size) { CTL_##name, CTL_##from, size },
+#define ROW(name, from, before, size) { CTL_##name, CTL_##from, before, size },
 		CTL_MESSAGES(ROW)
 #undef ROW
 	};
 
 	for (size_t i = 0; i < sizeof(list) / sizeof(*list); i++)
-		if (header->type == list[i].type && sender == list[i].sender &&
-		    header->length == list[i].length)
-			return (header->version == CTL_VERSION &&
-			    len == sizeof(*header) + list[i].length);
+		if (header->type == list[i].type && sender == list[i].sender)
+			return (len == (uint64_t)sizeof(*header) +
+			    header->length &&
+			    ((header->version == CTL_VERSION &&
+			    header->length == list[i].length) ||
+			    (header->version == CTL_PREVIOUS &&
+			    header->length == list[i].before)));
 	return (false);
 }
 

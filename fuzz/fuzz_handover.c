@@ -192,8 +192,9 @@ send_input(const struct input *input, int link)
 			nfds = HANDOVER_FDS_MAX;
 		}
 		fill_message(input, &msg);
-		(void)handover_send(link, &msg, (input->how & HOW_GIVER) != 0 ?
-		    HANDOVER_ADOPTED : HANDOVER_BATCH, fds, nfds);
+		(void)handover_send(link, HANDOVER_VERSION, &msg,
+		    (input->how & HOW_GIVER) != 0 ? HANDOVER_ADOPTED :
+		    HANDOVER_BATCH, fds, nfds);
 	}
 	close_all(fds, nfds);
 	lone_worker_turn(&lone);
@@ -230,12 +231,13 @@ check_answer(int link, size_t nfds)
 static void
 try_taker(const struct input *input)
 {
+	const struct ctl_take order = { .giver = CTL_VERSION };
 	struct handover_message msg;
 	struct handover_fds fds;
 	int ends[2];
 
 	open_link(ends);
-	taker_begin(&lone.worker, ends[0]);
+	taker_begin(&lone.worker, ends[0], &order);
 	assert(handover_receive(ends[1], &msg, &fds) == 1);
 	assert(msg.header.type == HANDOVER_HELLO);
 	send_input(input, ends[1]);
@@ -287,7 +289,7 @@ try_giver(const struct input *input)
 	giver->numbered = 0;
 	giver_begin(&lone.worker, ends[0], &order);
 	if ((input->how & HOW_LIAR) == 0)
-		assert(handover_send(ends[1], &msg, HANDOVER_HELLO, NULL, 0) ==
+		assert(handover_send(ends[1], HANDOVER_VERSION, &msg, HANDOVER_HELLO, NULL, 0) ==
 		    0);
 	lone_worker_turn(&lone);
 	take_in_what_is_given(ends[1]);

@@ -23,15 +23,18 @@
 
 /* Returns NULL with errno set. */
 static char *
-print_conf(const struct conf *conf)
+print_conf(const struct conf *conf, unsigned version)
 {
 	char *text = NULL;
 	size_t size;
 	FILE *out;
+	int printed;
 
 	if ((out = open_memstream(&text, &size)) == NULL)
 		return (NULL);
-	if (conf_print(out, conf) == 0 && fclose(out) == 0)
+	printed = version == STATE_PREVIOUS ? conf_print_previous(out, conf) :
+	    conf_print(out, conf);
+	if (fclose(out) == 0 && printed == 0)
 		return (text);
 	free(text);
 	errno = ENOMEM;
@@ -39,7 +42,8 @@ print_conf(const struct conf *conf)
 }
 
 static int
-save_generation(struct state *state, const struct generation *generation)
+save_generation(struct state *state, const struct generation *generation,
+    unsigned version)
 {
 	struct state_generation *saved;
 
@@ -55,7 +59,7 @@ save_generation(struct state *state, const struct generation *generation)
 	saved->uid = generation->identity.uid;
 	saved->gid = generation->identity.gid;
 	saved->path = strdup(generation->conf->path);
-	saved->text = print_conf(generation->conf);
+	saved->text = print_conf(generation->conf, version);
 	return (saved->path == NULL || saved->text == NULL ? -1 : 0);
 }
 
@@ -97,12 +101,13 @@ save_slots(struct state *state, const struct master *master)
 }
 
 static int
-save_executor(struct state *state, const struct executor *executor)
+save_executor(struct state *state, const struct executor *executor,
+    unsigned version)
 {
 	const struct stderr_line *errors = &executor->errors;
 	struct state_executor *saved;
 
-	if (save_generation(state, executor->generation) == -1 ||
+	if (save_generation(state, executor->generation, version) == -1 ||
 	    (saved = state_add_executor(state)) == NULL)
 		return (-1);
 	saved->pid = (unsigned)executor->pid;
@@ -114,8 +119,11 @@ save_executor(struct state *state, const struct executor *executor)
 	saved->state = executor->state;
 	saved->asked = executor->asked;
 	saved->work = executor->work;
-	if (executor->channel != NULL)
+	saved->work_speaks = executor->work_speaks;
+	if (executor->channel != NULL) {
 		saved->channel = channel_fd(executor->channel);
+		saved->speaks = channel_speaks(executor->channel);
+	}
 	if (errors->event != NULL)
 		saved->errors = event_get_fd(errors->event);
 	saved->born_ms = executor->born_ms;
@@ -150,12 +158,12 @@ save_shortages(struct state *state, const struct child *child)
 }
 
 static int
-save_child(struct state *state, const struct child *child)
+save_child(struct state *state, const struct child *child, unsigned version)
 {
 	const struct executor *executor;
 	struct state_child *saved;
 
-	if (save_generation(state, child->generation) == -1 ||
+	if (save_generation(state, child->generation, version) == -1 ||
 	    (saved = state_add_child(state)) == NULL)
 		return (-1);
 	saved->pid = (unsigned)child->pid;
@@ -164,8 +172,10 @@ save_child(struct state *state, const struct child *child)
 	saved->generation = child->generation->number;
 	saved->state = child->state;
 	saved->serving = child == child->slot->serving;
-	if (child->channel != NULL)
+	if (child->channel != NULL) {
 		saved->channel = channel_fd(child->channel);
+		saved->speaks = channel_speaks(child->channel);
+	}
 	saved->awaited = child->crew.awaited;
 	saved->born_ms = child->born_ms;
 	saved->patience_ms = child->patience_ms;
@@ -173,22 +183,23 @@ save_child(struct state *state, const struct child *child)
 	    save_shortages(state, child) == -1)
 		return (-1);
 	TAILQ_FOREACH(executor, &child->crew.members, link)
-		if (save_executor(state, executor) == -1)
+		if (save_executor(state, executor, version) == -1)
 			return (-1);
 	return (0);
 }
 
 static int
-save_processes(struct state *state, const struct master *master)
+save_processes(struct state *state, const struct master *master,
+    unsigned version)
 {
 	const struct executor *executor;
 	const struct child *child;
 
 	TAILQ_FOREACH(child, &master->children, link)
-		if (save_child(state, child) == -1)
+		if (save_child(state, child, version) == -1)
 			return (-1);
 	TAILQ_FOREACH(executor, &master->leaving, link)
-		if (save_executor(state, executor) == -1)
+		if (save_executor(state, executor, version) == -1)
 			return (-1);
 	return (0);
 }
@@ -201,7 +212,7 @@ save_server(struct state *state, const struct master *master)
 
 	if ((saved = state_add_server(state)) == NULL)
 		return (-1);
-	saved->speaks = CTL_VERSION;
+	saved->speaks = CTL_PREVIOUS;
 	saved->running = master->running->number;
 	saved->numbered = master->numbered;
 	saved->executors = master->executors;
@@ -220,16 +231,16 @@ save_server(struct state *state, const struct master *master)
 }
 
 int
-adopt_save(const struct master *master, const struct generation *back,
-    struct state *state)
+adopt_save(const struct master *master, unsigned version,
+    const struct generation *back, struct state *state)
 {
 	if (save_server(state, master) == -1 ||
 	    save_names(state, master) == -1 ||
-	    save_generation(state, master->running) == -1 ||
-	    save_generation(state, back) == -1 ||
+	    save_generation(state, master->running, version) == -1 ||
+	    save_generation(state, back, version) == -1 ||
 	    save_slots(state, master) == -1 ||
 	    sockets_save(&master->sockets, state, false) == -1 ||
-	    save_processes(state, master) == -1 ||
+	    save_processes(state, master, version) == -1 ||
 	    succession_save(master, state) == -1 ||
 	    monitor_child_save(&master->watcher, state) == -1)
 		return (-1);
@@ -443,12 +454,10 @@ static int
 finish_processes(const struct adoption *adoption, struct master *master,
     const struct state *state)
 {
-	unsigned speaks = state->server->speaks;
-
 	for (size_t i = 0; i < state->nchildren; i++)
 		if (child_adopt(master, &state->children[i],
-		    adopt_find(adoption, state->children[i].generation),
-		    speaks) == NULL)
+		    adopt_find(adoption, state->children[i].generation)) ==
+		    NULL)
 			return (-1);
 	for (size_t i = 0; i < state->nshortages; i++) {
 		const struct state_shortage *saved = &state->shortages[i];
@@ -463,8 +472,7 @@ finish_processes(const struct adoption *adoption, struct master *master,
 		const struct state_executor *saved = &state->executors[i];
 
 		if (crew_adopt(master, find_child(master, saved->worker), saved,
-		    adopt_find(adoption, saved->generation),
-		    speaks == CTL_VERSION) == -1)
+		    adopt_find(adoption, saved->generation)) == -1)
 			return (-1);
 	}
 	return (succession_adopt(master, state));

@@ -17,11 +17,11 @@ struct adoption {
 	size_t n;
 };
 
-/* Tell all that another program has to know to go on, but for its task.  back
- * is a generation to be told of in any case, or NULL.  Returns -1 with errno
- * set. */
-int adopt_save(const struct master *, const struct generation *back,
-    struct state *);
+/* Tell all that another program has to know to go on, but for its task.  version
+ * is the STATE_VERSION that it knows, and back a generation to be told of in any
+ * case, or NULL.  Returns -1 with errno set. */
+int adopt_save(const struct master *, unsigned version,
+    const struct generation *back, struct state *);
 
 /* Take over what leaves no trace outside of this process: whoever does no more
  * than that can just exit.  Returns -1 and says why. */

@@ -54,7 +54,7 @@ on_channel_end(const char *why, void *arg)
 }
 
 static int
-listen_to(struct child *child, int fd)
+listen_to(struct child *child, int fd, unsigned speaks)
 {
 	static const struct channel_callbacks callbacks = {
 		.on_message = on_message,
@@ -62,7 +62,7 @@ listen_to(struct child *child, int fd)
 	};
 
 	child->channel = channel_new(child->master->base, fd, CTL_FROM_CHILD,
-	    &callbacks, child);
+	    speaks, &callbacks, child);
 	return (child->channel == NULL ? -1 : 0);
 }
 
@@ -229,6 +229,7 @@ fill_heritage(struct heritage *heritage, const struct master *master,
 		.counters = (struct counters *)(uintptr_t)master->counters,
 		.ncounters = master->nslots,
 		.block = child->block,
+		.speaks = upgrade_speaks(&master->upgrade),
 		.access_log = -1,
 		.spans = master->spans,
 	};
@@ -280,7 +281,8 @@ spawn(struct child *child, const struct generation *generation, bool prepared)
 		return (-1);
 	}
 	/* Without it the child sees the end of its channel, and exits. */
-	(void)listen_to(child, fds[0]);
+	if (listen_to(child, fds[0], heritage.speaks) == -1)
+		close(fds[0]);
 	return (0);
 }
 
@@ -342,31 +344,9 @@ reason_for_patience(enum child_state state)
 	return ("exit");
 }
 
-/* It sees the end of its channel, as if the master were gone: it stops
- * accepting, serves those that it has, and exits. */
-static void
-release(struct child *child)
-{
-	struct slot *slot = child->slot;
-
-	if (child == slot->serving) {
-		slot->serving = NULL;
-		slot->again_ms = clock_ms();
-	}
-	if (child->state != CHILD_ENDING && child->state != CHILD_DRAINING) {
-		child->state = CHILD_DRAINING;
-		child->patience_ms = clock_ms() + MASTER_EXIT_MS +
-		    child->generation->conf->drain_timeout_ms;
-		child->patience_for = "end of the drain";
-	}
-	child_log(LOG_LEVEL_WARN, EVENT_WORKER_RELEASED, child, "error",
-	    "it speaks another version of the control protocol, and drains "
-	    "by itself");
-}
-
 struct child *
 child_adopt(struct master *master, const struct state_child *saved,
-    struct generation *generation, unsigned speaks)
+    struct generation *generation)
 {
 	struct child *child;
 
@@ -391,12 +371,15 @@ child_adopt(struct master *master, const struct state_child *saved,
 	TAILQ_INSERT_TAIL(&master->children, child, link);
 	if (saved->channel == -1)
 		return (child);
-	if (speaks != CTL_VERSION) {
-		close(saved->channel);
-		release(child);
-		return (child);
-	}
-	return (listen_to(child, saved->channel) == 0 ? child : NULL);
+	return (listen_to(child, saved->channel, saved->speaks) == 0 ? child :
+	    NULL);
+}
+
+unsigned
+child_speaks(const struct child *child)
+{
+	return (child->channel == NULL ? CTL_PREVIOUS :
+	    channel_speaks(child->channel));
 }
 
 void

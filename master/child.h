@@ -66,11 +66,13 @@ TAILQ_HEAD(child_list, child);
 struct child *child_new(struct master *, struct slot *,
     struct generation *, bool prepared);
 
-/* Take over one that another program has forked.  speaks says which CTL_VERSION
- * its channel has: to one of another version nothing can be said, so that it is
- * left to itself.  Returns NULL with errno set. */
+/* Take over a child that another program has forked.  Returns NULL with errno
+ * set. */
 struct child *child_adopt(struct master *, const struct state_child *,
-    struct generation *, unsigned speaks);
+    struct generation *);
+
+/* The CTL_VERSION that a child understands. */
+unsigned child_speaks(const struct child *);
 
 /* It and its crew are ready. */
 void child_on_complete(struct child *);

@@ -109,6 +109,7 @@ pass_on(struct executor *executor)
 	struct ctl_executor order = {
 		.id = executor->id,
 		.handler = executor->handler,
+		.speaks = executor->work_speaks,
 	};
 
 	if (executor->word != NULL)
@@ -180,7 +181,7 @@ on_channel_end(const char *why, void *arg)
 }
 
 static int
-listen_to(struct executor *executor, int fd)
+listen_to(struct executor *executor, int fd, unsigned speaks)
 {
 	static const struct channel_callbacks callbacks = {
 		.on_message = on_message,
@@ -188,20 +189,21 @@ listen_to(struct executor *executor, int fd)
 	};
 
 	executor->channel = channel_new(executor->master->base, fd,
-	    CTL_FROM_CHILD, &callbacks, executor);
+	    CTL_FROM_CHILD, speaks, &callbacks, executor);
 	return (executor->channel == NULL ? -1 : 0);
 }
 
 /* Wait for the word that it is ready, as its kind gives it. */
 static int
-await(struct executor *executor, int channel)
+await(struct executor *executor, int channel, unsigned speaks_in)
 {
 	bool speaks = is_module(executor) || executor->conf->ready;
 
 	executor->patience_ms = executor->born_ms +
 	    (speaks ? READY_MS : MOMENT_MS);
 	if (is_module(executor))
-		return (channel == -1 ? 0 : listen_to(executor, channel));
+		return (channel == -1 ? 0 :
+		    listen_to(executor, channel, speaks_in));
 	if (!speaks)
 		return (0);
 	executor->word = event_new(executor->master->base, executor->work,
@@ -257,6 +259,8 @@ become(const struct executor *executor, const struct pairs *pairs)
 		.channel = pairs->channel[1],
 	};
 	struct heritage heritage = {
+		.speaks = upgrade_speaks(&executor->master->upgrade),
+		.work_speaks = executor->work_speaks,
 		.slot = executor->worker->slot->number,
 		.generation = generation->number,
 		.conf = generation->conf,
@@ -304,7 +308,8 @@ spawn(struct executor *executor)
 	executor->work = pairs.work[0];
 	if (stderr_line_open(&executor->errors, executor->master->base,
 	    pairs.errors[0], executor->conf->name, stderr_limit(executor),
-	    executor->pid) == 0 && await(executor, pairs.channel[0]) == 0)
+	    executor->pid) == 0 && await(executor, pairs.channel[0],
+	    upgrade_speaks(&executor->master->upgrade)) == 0)
 		return (0);
 	/* It is there, and is reaped as one that failed. */
 	end_group(executor, SIGKILL);
@@ -326,6 +331,8 @@ hire(struct child *worker, unsigned handler)
 	executor->conf = &generation->conf->handlers[handler];
 	executor->handler = handler;
 	executor->id = ++worker->master->executors;
+	/* What the worker understands. */
+	executor->work_speaks = child_speaks(worker);
 	executor->work = -1;
 	executor->born_ms = clock_ms();
 	TAILQ_INSERT_TAIL(&worker->crew.members, executor, link);
@@ -452,18 +459,16 @@ resume(struct executor *executor, const struct state_executor *saved)
 		    saved->partial);
 	}
 	if (executor->state == EXECUTOR_STARTING)
-		return (await(executor, saved->channel));
+		return (await(executor, saved->channel, saved->speaks));
 	if (saved->channel != -1)
-		return (listen_to(executor, saved->channel));
+		return (listen_to(executor, saved->channel, saved->speaks));
 	return (0);
 }
 
 int
 crew_adopt(struct master *master, struct child *worker,
-    const struct state_executor *saved, struct generation *generation,
-    bool heard)
+    const struct state_executor *saved, struct generation *generation)
 {
-	struct state_executor unheard = *saved;
 	struct executor *executor;
 
 	if ((executor = calloc(1, sizeof(*executor))) == NULL)
@@ -480,18 +485,11 @@ crew_adopt(struct master *master, struct child *worker,
 	executor->born_ms = saved->born_ms;
 	executor->patience_ms = saved->patience_ms;
 	executor->asked = saved->asked;
+	executor->work_speaks = saved->work_speaks;
 	snprintf(executor->why, sizeof(executor->why), "%s", saved->why);
 	TAILQ_INSERT_TAIL(worker != NULL ? &worker->crew.members :
 	    &master->leaving, executor, link);
-	if (heard)
-		return (resume(executor, saved));
-	if (saved->channel != -1)
-		close(saved->channel);
-	unheard.channel = -1;
-	/* Its worker cannot be told of it. */
-	if (executor->state == EXECUTOR_STARTING)
-		leave(executor);
-	return (resume(executor, &unheard));
+	return (resume(executor, saved));
 }
 
 unsigned

@@ -48,6 +48,7 @@ struct executor {
 	pid_t pid;
 	enum executor_state state;
 	int work;			/* the worker's end; -1 when passed */
+	unsigned work_speaks;		/* CTL_VERSION there */
 	struct event *word;		/* waits to hear that it is ready */
 	struct channel *channel;	/* of a module's; NULL */
 	struct stderr_line errors;
@@ -92,10 +93,9 @@ void crew_init(struct child *);
 int crew_start(struct child *);
 
 /* Take over an executor that another program has started: of a worker, or of
- * none if that is NULL.  heard says whether its channel can be understood.
- * Returns -1 with errno set. */
+ * none if that is NULL.  Returns -1 with errno set. */
 int crew_adopt(struct master *, struct child *worker,
-    const struct state_executor *, struct generation *, bool heard);
+    const struct state_executor *, struct generation *);
 
 /* Whether an executor is ready that its worker could not be passed yet. */
 bool crew_is_waiting(const struct child *);

@@ -164,7 +164,7 @@ on_channel_end(const char *why, void *arg)
 }
 
 static int
-listen_to(struct master *master, int fd)
+listen_to(struct master *master, int fd, unsigned speaks)
 {
 	static const struct channel_callbacks callbacks = {
 		.on_message = on_message,
@@ -172,7 +172,7 @@ listen_to(struct master *master, int fd)
 	};
 
 	master->watcher.channel = channel_new(master->base, fd, CTL_FROM_CHILD,
-	    &callbacks, master);
+	    speaks, &callbacks, master);
 	return (master->watcher.channel == NULL ? -1 : 0);
 }
 
@@ -266,6 +266,7 @@ fill_heritage(struct heritage *heritage, struct master *master)
 
 	*heritage = (struct heritage){
 		.generation = running->number,
+		.speaks = upgrade_speaks(&master->upgrade),
 		.conf = running->conf,
 		.slots = running->slots,
 		.counters = master->counters,
@@ -308,7 +309,8 @@ spawn(struct master *master)
 		return (-1);
 	}
 	/* Without it the child sees the end of its channel, and exits. */
-	(void)listen_to(master, fds[0]);
+	if (listen_to(master, fds[0], heritage.speaks) == -1)
+		close(fds[0]);
 	return (0);
 }
 
@@ -465,8 +467,10 @@ monitor_child_save(const struct monitor_child *monitor, struct state *state)
 		return (-1);
 	saved->pid = (unsigned)monitor->pid;
 	saved->generation = monitor->generation;
-	if (monitor->channel != NULL)
+	if (monitor->channel != NULL) {
 		saved->channel = channel_fd(monitor->channel);
+		saved->speaks = channel_speaks(monitor->channel);
+	}
 	saved->due = monitor->due;
 	saved->leaving = monitor->leaving;
 	saved->young_deaths = monitor->young_deaths;
@@ -474,16 +478,6 @@ monitor_child_save(const struct monitor_child *monitor, struct state *state)
 	saved->again_ms = monitor->again_ms;
 	saved->patience_ms = monitor->patience_ms;
 	return (0);
-}
-
-/* It sees the end of its channel, and exits; another one takes its place. */
-static void
-release(struct monitor_child *monitor, int channel)
-{
-	close(channel);
-	monitor->leaving = true;
-	monitor->due = true;
-	monitor->patience_ms = clock_ms() + MASTER_EXIT_MS;
 }
 
 int
@@ -509,10 +503,7 @@ monitor_child_adopt(struct master *master, const struct state *state)
 	monitor->patience_ms = saved->patience_ms;
 	if (saved->channel == -1)
 		return (0);
-	if (state->server->speaks == CTL_VERSION)
-		return (listen_to(master, saved->channel));
-	release(monitor, saved->channel);
-	return (0);
+	return (listen_to(master, saved->channel, saved->speaks));
 }
 
 void

@@ -82,6 +82,8 @@ master_dispatch(struct child *child, const struct ctl *msg)
 	case CTL_ASK_CLOSE:	/* the monitor's alone */
 	case CTL_ASK_REBALANCE:
 	case CTL_BEAT:
+	case CTL_SPEAK:		/* the channel obeys */
+	case CTL_SPEAKING:
 	case CTL_NONE:
 	case CTL_TYPE_COUNT:
 		break;		/* ours to send, or nobody's */

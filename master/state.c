@@ -14,6 +14,7 @@
 
 #include "common/conf.h"
 #include "common/counters.h"
+#include "common/ctl.h"
 #include "common/status.h"
 #include "master/child.h"
 #include "master/registry.h"
@@ -36,6 +37,8 @@ struct field {
 	enum field_kind kind;
 	size_t offset;
 	uint64_t max;		/* of a number */
+	unsigned since;		/* STATE_VERSION; 0: as long as there is the
+				   record */
 };
 
 struct record {
@@ -45,18 +48,19 @@ struct record {
 	size_t list;		/* offset of the array in struct state, */
 	size_t count;		/* and of the number in it */
 	size_t most;
+	unsigned since;		/* as in struct field */
 };
 
-#define FLAG(type, member)						\
-	{ #member, FIELD_FLAG, offsetof(struct type, member), 1 }
-#define UINT(type, member, max)						\
-	{ #member, FIELD_UINT, offsetof(struct type, member), (max) }
-#define U64(type, member)						\
-	{ #member, FIELD_U64, offsetof(struct type, member), UINT64_MAX }
-#define FD(type, member)						\
-	{ #member, FIELD_FD, offsetof(struct type, member), INT_MAX }
-#define STRING(type, member)						\
-	{ #member, FIELD_STRING, offsetof(struct type, member), 0 }
+#define FIELD(type, member, kind, max, since)				\
+	{ #member, FIELD_##kind, offsetof(struct type, member), (max), (since) }
+#define FLAG(type, member)	FIELD(type, member, FLAG, 1, 0)
+#define UINT(type, member, max)	FIELD(type, member, UINT, max, 0)
+#define U64(type, member)	FIELD(type, member, U64, UINT64_MAX, 0)
+#define FD(type, member)	FIELD(type, member, FD, INT_MAX, 0)
+#define STRING(type, member)	FIELD(type, member, STRING, 0, 0)
+/* New ones stand at the end. */
+#define UINT_SINCE(since, type, member, max)				\
+	FIELD(type, member, UINT, max, since)
 #define END { .name = NULL }
 
 static const struct field server_fields[] = {
@@ -129,6 +133,7 @@ static const struct field child_fields[] = {
 	U64(state_child, born_ms),
 	U64(state_child, patience_ms),
 	STRING(state_child, why),
+	UINT_SINCE(4, state_child, speaks, UINT16_MAX),
 	END
 };
 
@@ -157,6 +162,8 @@ static const struct field executor_fields[] = {
 	STRING(state_executor, why),
 	STRING(state_executor, last),
 	STRING(state_executor, partial),
+	UINT_SINCE(4, state_executor, speaks, UINT16_MAX),
+	UINT_SINCE(4, state_executor, work_speaks, UINT16_MAX),
 	END
 };
 
@@ -201,13 +208,14 @@ static const struct field monitor_fields[] = {
 	U64(state_monitor, born_ms),
 	U64(state_monitor, again_ms),
 	U64(state_monitor, patience_ms),
+	UINT_SINCE(4, state_monitor, speaks, UINT16_MAX),
 	END
 };
 
 #define RECORD(name, fields, type, member, most)			\
 	{ (name), (fields), sizeof(struct type),			\
 	  offsetof(struct state, member),				\
-	  offsetof(struct state, n##member), (most) }
+	  offsetof(struct state, n##member), (most), 0 }
 
 static const struct record records[] = {
 	RECORD("server", server_fields, state_server, server, 1),
@@ -383,18 +391,22 @@ print_field(FILE *out, const struct field *field, const void *item)
 }
 
 int
-state_print(FILE *out, const struct state *state)
+state_print(FILE *out, const struct state *state, unsigned version)
 {
-	fprintf(out, HEAD "%d\n", STATE_VERSION);
-	for (size_t r = 0; r < NRECORDS; r++)
+	fprintf(out, HEAD "%u\n", version);
+	for (size_t r = 0; r < NRECORDS; r++) {
+		if (records[r].since > version)
+			continue;
 		for (size_t i = 0; i < *count_of(&records[r], state); i++) {
 			fputs(records[r].name, out);
 			for (const struct field *field = records[r].fields;
 			    field->name != NULL; field++)
-				print_field(out, field,
-				    item_of(&records[r], state, i));
+				if (field->since <= version)
+					print_field(out, field,
+					    item_of(&records[r], state, i));
 			putc('\n', out);
 		}
+	}
 	fputs(TAIL "\n", out);
 	return (fflush(out) == EOF || ferror(out) ? -1 : 0);
 }
@@ -408,6 +420,7 @@ struct reader {
 	const char *at;
 	const char *end;
 	unsigned line;
+	unsigned version;
 	char *why;		/* of STATE_WHY_MAX */
 };
 
@@ -547,12 +560,26 @@ parse_value(struct reader *reader, const struct field *field, void *place)
 	return (true);
 }
 
+/* Set a field that the version does not have: the item is as add() made it. */
+static int
+set_default(const struct field *field, void *place)
+{
+	if (field->kind != FIELD_STRING)
+		return (0);
+	return ((*(char **)place = strdup("")) == NULL ? -1 : 0);
+}
+
 static int
 parse_fields(struct reader *reader, const struct record *record, void *item)
 {
 	for (const struct field *field = record->fields; field->name != NULL;
 	    field++) {
 		errno = 0;
+		if (field->since > reader->version) {
+			if (set_default(field, place_of(field, item)) == 0)
+				continue;
+			return (refuse(reader, "%s", strerror(errno)));
+		}
 		if (take(reader, " ") &&
 		    parse_value(reader, field, place_of(field, item)))
 			continue;
@@ -573,7 +600,8 @@ take_record(struct reader *reader)
 	const char *name = reader->at;
 
 	for (size_t r = 0; r < NRECORDS; r++) {
-		if (take(reader, records[r].name) &&
+		if (records[r].since <= reader->version &&
+		    take(reader, records[r].name) &&
 		    reader->at < reader->end && *reader->at == ' ')
 			return (&records[r]);
 		reader->at = name;
@@ -604,10 +632,11 @@ parse_head(struct reader *reader)
 	if (!take(reader, HEAD) ||
 	    !take_number(reader, UINT_MAX, &version) || !take(reader, "\n"))
 		return (refuse(reader, "this is no state of penstock's"));
-	if (version != STATE_VERSION)
+	if (version < STATE_PREVIOUS || version > STATE_VERSION)
 		return (refuse(reader, "the state has version %" PRIu64
-		    ", and this program knows %d alone", version,
-		    STATE_VERSION));
+		    ", and this program knows %d to %d", version,
+		    STATE_PREVIOUS, STATE_VERSION));
+	reader->version = (unsigned)version;
 	return (0);
 }
 
@@ -797,6 +826,35 @@ is_displaced(const struct state *state, const struct state_child *child)
 }
 
 static int
+refuse_speech(struct reader *reader, unsigned pid, unsigned version)
+{
+	return (refuse(reader, "process %u speaks version %u of the control "
+	    "protocol, and this program knows %d to %d: its connections would "
+	    "be lost", pid, version, CTL_PREVIOUS, CTL_VERSION));
+}
+
+/* Whether each process that has a channel can be talked to. */
+static int
+check_speech(struct reader *reader, const struct state *state)
+{
+	for (size_t i = 0; i < state->nchildren; i++)
+		if (state->children[i].channel != -1 &&
+		    !ctl_is_spoken(state->children[i].speaks))
+			return (refuse_speech(reader, state->children[i].pid,
+			    state->children[i].speaks));
+	for (size_t i = 0; i < state->nexecutors; i++)
+		if (state->executors[i].channel != -1 &&
+		    !ctl_is_spoken(state->executors[i].speaks))
+			return (refuse_speech(reader, state->executors[i].pid,
+			    state->executors[i].speaks));
+	if (state->nmonitor > 0 && state->monitor->channel != -1 &&
+	    !ctl_is_spoken(state->monitor->speaks))
+		return (refuse_speech(reader, state->monitor->pid,
+		    state->monitor->speaks));
+	return (0);
+}
+
+static int
 check_children(struct reader *reader, const struct state *state)
 {
 	for (size_t i = 0; i < state->nchildren; i++) {
@@ -859,9 +917,25 @@ check(struct reader *reader, const struct state *state)
 	    check_generations(reader, state) == -1 ||
 	    check_sockets(reader, state) == -1 ||
 	    check_children(reader, state) == -1 ||
+	    check_speech(reader, state) == -1 ||
 	    check_reports(reader, state) == -1)
 		return (-1);
 	return (check_owners(reader, state));
+}
+
+/* In the previous version, all channels are spoken of at once. */
+static void
+spread_speaks(struct state *state)
+{
+	unsigned speaks = state->server->speaks;
+
+	for (size_t i = 0; i < state->nchildren; i++)
+		state->children[i].speaks = speaks;
+	for (size_t i = 0; i < state->nexecutors; i++)
+		state->executors[i].speaks =
+		    state->executors[i].work_speaks = speaks;
+	if (state->nmonitor > 0)
+		state->monitor->speaks = speaks;
 }
 
 int
@@ -882,6 +956,8 @@ state_parse(struct state *state, const char *text, size_t len,
 	}
 	if (reader.at != reader.end)
 		return (refuse(&reader, "more behind the end"));
+	if (reader.version == STATE_PREVIOUS && state->server != NULL)
+		spread_speaks(state);
 	return (check(&reader, state));
 }
 

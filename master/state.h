@@ -15,10 +15,17 @@
 #include <stdint.h>
 #include <stdio.h>
 
-/* Another one is refused: whoever changes a record changes this.  Tests build a
- * program with one of their own. */
+/*
+ * The version of the last release, and that of this program, which reads and
+ * writes both: it writes the previous one for a program that knows no other.
+ * To extend a record, append a field with FIELD_SINCE: in the previous version
+ * it is not there, and has the value of a zeroed struct, -1 or "".  A record can
+ * be new in the same way.  Tests build a program that only knows the previous
+ * version.
+ */
+#define STATE_PREVIOUS 3
 #ifndef STATE_VERSION
-#define STATE_VERSION 3
+#define STATE_VERSION 4
 #endif
 
 enum {
@@ -37,7 +44,8 @@ enum state_task {
  * "". */
 struct state_server {
 	unsigned task;			/* enum state_task */
-	unsigned speaks;		/* CTL_VERSION, on all channels */
+	unsigned speaks;		/* CTL_VERSION, on all channels, in the
+					   previous version of the state */
 	uint64_t running;		/* a generation */
 	uint64_t back;			/* a generation; 0: none */
 	uint64_t numbered;
@@ -100,6 +108,7 @@ struct state_child {
 	uint64_t born_ms;
 	uint64_t patience_ms;
 	char *why;
+	unsigned speaks;		/* CTL_VERSION, on its channel */
 };
 
 struct state_shortage {
@@ -126,6 +135,8 @@ struct state_executor {
 	char *why;
 	char *last;			/* of what it wrote to stderr */
 	char *partial;
+	unsigned speaks;		/* CTL_VERSION, on its channel */
+	unsigned work_speaks;		/* and on the one to its worker */
 };
 
 /* What is known by now of workers that were replaced together: see struct
@@ -170,6 +181,7 @@ struct state_monitor {
 	uint64_t born_ms;
 	uint64_t again_ms;
 	uint64_t patience_ms;
+	unsigned speaks;		/* CTL_VERSION, on its channel */
 };
 
 struct state {
@@ -223,8 +235,9 @@ struct state_monitor *state_add_monitor(struct state *);
 /* Free what it owns, which are no descriptors. */
 void state_free(struct state *);
 
-/* Returns -1 if the stream has failed. */
-int state_print(FILE *, const struct state *);
+/* Print a state in a version that this program knows.  Returns -1 if the stream
+ * has failed. */
+int state_print(FILE *, const struct state *, unsigned version);
 
 /* Read a text into a state, which the caller has zeroed and always frees.
  * Returns -1 and says why it cannot be taken. */

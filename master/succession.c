@@ -118,7 +118,7 @@ account(struct succession_report *report, const struct child *child,
  * Links.
  */
 
-/* One that was released, as it speaks another version, hears no orders. */
+/* Without a channel it hears no orders: it is about to die. */
 static bool
 can_give(const struct child *child)
 {
@@ -130,7 +130,8 @@ can_give(const struct child *child)
 static int
 link_workers(struct child *giver, struct child *taker, uint64_t quota)
 {
-	struct ctl_give order = { .quota = quota };
+	const struct ctl_give order = { .quota = quota };
+	const struct ctl_take take = { .giver = child_speaks(giver) };
 	int fds[2], linked = -1;
 
 	errno = EAGAIN;
@@ -138,7 +139,7 @@ link_workers(struct child *giver, struct child *taker, uint64_t quota)
 		return (-1);
 	if (channel_pair(fds) == -1)
 		return (-1);
-	if (child_pass(taker, CTL_TAKE, NULL, fds[0]) == 0 &&
+	if (child_pass(taker, CTL_TAKE, &take, fds[0]) == 0 &&
 	    child_pass(giver, CTL_GIVE, &order, fds[1]) == 0)
 		linked = 0;
 	close(fds[0]);

@@ -99,7 +99,9 @@ find_self(void)
 int
 upgrade_init(struct upgrade *upgrade, int argc, char *argv[])
 {
-	*upgrade = (struct upgrade){ .program = -1, .answer = -1 };
+	*upgrade = (struct upgrade){
+		.program = -1, .answer = -1, .format = STATE_VERSION,
+	};
 	/* Room for one more option, see add_option(). */
 	upgrade->argv = calloc((size_t)argc + 2, sizeof(char *));
 	if (upgrade->argv == NULL || (upgrade->path = find_self()) == NULL)
@@ -119,6 +121,7 @@ forget_task(struct upgrade *upgrade)
 	generation_release(upgrade->back);
 	upgrade->back = NULL;
 	upgrade->task = STATE_TASK_UPGRADE;
+	upgrade->format = STATE_VERSION;
 	upgrade->passed = false;
 }
 
@@ -197,7 +200,7 @@ number_to_env(const char *name, int number)
 	return (setenv(name, text, 1));
 }
 
-/* What this master is, for the task, in a memfd; previous is the program that
+/* What this master is, for the task and in the format, in a memfd; previous is the program that
  * is to be executed if the next one cannot take over.  Returns -1 with errno
  * set; state is the caller's to free in any case. */
 static int
@@ -208,7 +211,7 @@ save(const struct master *master, struct state *state, int previous)
 	int fd, copy;
 
 	*state = (struct state){ .server = NULL };
-	if (adopt_save(master, upgrade->back, state) == -1)
+	if (adopt_save(master, upgrade->format, upgrade->back, state) == -1)
 		return (-1);
 	state->server->task = upgrade->task;
 	state->server->previous = previous;
@@ -224,7 +227,7 @@ save(const struct master *master, struct state *state, int previous)
 		close(fd);
 		return (-1);
 	}
-	if (state_print(out, state) == 0 && fclose(out) == 0)
+	if (state_print(out, state, upgrade->format) == 0 && fclose(out) == 0)
 		return (fd);
 	close(fd);
 	errno = ENOSPC;
@@ -401,6 +404,14 @@ judge(const struct master *master, int status, char why[UPGRADE_WHY_MAX])
 	return (why);
 }
 
+/* Whether a check run has failed as that of the previous release does. */
+static bool
+may_be_previous(const struct upgrade *upgrade, int status)
+{
+	return (upgrade->format != STATE_PREVIOUS && !upgrade->overdue &&
+	    WIFEXITED(status) && WEXITSTATUS(status) == EXIT_FAILED);
+}
+
 void
 upgrade_reap(struct master *master, pid_t pid, int status)
 {
@@ -418,9 +429,14 @@ upgrade_reap(struct master *master, pid_t pid, int status)
 	/* Given up meanwhile, or to be begun anew. */
 	if (upgrade->program == -1 || upgrade->ordered)
 		return;
-	if (wrong == NULL)
+	if (wrong == NULL) {
 		upgrade->passed = true;
-	else
+		upgrade->check_until_ms = clock_ms() + CHECK_MS;
+	} else if (may_be_previous(upgrade, status)) {
+		upgrade->format = STATE_PREVIOUS;
+		if (start_check(master) == -1)
+			refuse_errno(master, "check run");
+	} else
 		refuse(master, wrong);
 }
 
@@ -530,6 +546,45 @@ execute(const struct upgrade *upgrade, int program, const struct state *state,
 	errno = saved;
 }
 
+/* Have a process speak the previous version.  Returns whether it does. */
+static bool
+is_understood(struct channel *channel, uint64_t generation)
+{
+	if (channel == NULL || channel_speaks(channel) == CTL_PREVIOUS)
+		return (true);
+	channel_speak(channel, CTL_PREVIOUS, generation);
+	return (false);
+}
+
+/* The same for all: returns whether the next program would understand them. */
+static bool
+are_understood(struct master *master)
+{
+	struct monitor_child *monitor = &master->watcher;
+	struct executor *executor;
+	struct child *child;
+	bool all;
+
+	all = is_understood(monitor->channel, monitor->generation);
+	TAILQ_FOREACH(child, &master->children, link) {
+		if (child->state == CHILD_ENDING)
+			continue;
+		all &= is_understood(child->channel,
+		    child->generation->number);
+		TAILQ_FOREACH(executor, &child->crew.members, link)
+			all &= is_understood(executor->channel,
+			    executor->generation->number);
+	}
+	return (all);
+}
+
+unsigned
+upgrade_speaks(const struct upgrade *upgrade)
+{
+	return (upgrade->passed && upgrade->format == STATE_PREVIOUS ?
+	    CTL_PREVIOUS : CTL_VERSION);
+}
+
 static void
 take_leave(struct master *master)
 {
@@ -561,9 +616,15 @@ upgrade_run(struct master *master)
 			upgrade->overdue = true;
 			end_check(upgrade);
 		}
-	} else if (upgrade->passed)
-		take_leave(master);
-	else if (upgrade->ordered && reload_may_begin(master) &&
+	} else if (upgrade->passed) {
+		if (upgrade->format != STATE_PREVIOUS ||
+		    are_understood(master))
+			take_leave(master);
+		else if (upgrade->task == STATE_TASK_UPGRADE &&
+		    clock_ms() >= upgrade->check_until_ms)
+			refuse(master, "a process does not go back to the "
+			    "previous version of the control protocol");
+	} else if (upgrade->ordered && reload_may_begin(master) &&
 	    !children_have_unsent(master))
 		begin(master);
 }

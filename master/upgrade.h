@@ -11,6 +11,11 @@
  *
  * Until the exec nothing is given up, and whatever goes wrong changes nothing.
  * A new program that cannot take over after all executes the one of before.
+ *
+ * If the program to be executed is the previous release, it does not know our
+ * version of the state: its check run fails, and succeeds with the previous
+ * version.  Then all children first have to speak the previous version of the
+ * control protocol too.
  */
 #ifndef MASTER_UPGRADE_H
 #define MASTER_UPGRADE_H
@@ -35,6 +40,7 @@ struct upgrade {
 	bool ordered;			/* one is to follow */
 	bool passed;			/* the check run; the exec is next */
 	enum state_task task;
+	unsigned format;		/* STATE_VERSION that the program knows */
 	struct generation *back;	/* a reference; of a roll-back */
 	char reason[UPGRADE_WHY_MAX];	/* likewise */
 	int program;			/* that is checked; -1: none */
@@ -76,6 +82,10 @@ void upgrade_back(struct master *);
 
 /* Whether a new program is being checked, or about to be executed. */
 bool upgrade_is_under_way(const struct master *);
+
+/* The CTL_VERSION that a process which starts now is to speak at first: what
+ * the master that will have it understands. */
+unsigned upgrade_speaks(const struct upgrade *);
 
 /* Give up one that is under way. */
 void upgrade_abort(struct master *, const char *why);

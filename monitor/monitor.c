@@ -138,7 +138,7 @@ start(struct monitor *monitor)
 
 	errno = ENOMEM;		/* libevent does not always say */
 	monitor->channel = channel_new(monitor->base, heritage->channel,
-	    CTL_FROM_MASTER, &callbacks, monitor);
+	    CTL_FROM_MASTER, heritage->speaks, &callbacks, monitor);
 	monitor->front = front_new(monitor->base, heritage, answer, monitor);
 	monitor->exporter = exporter_new(monitor->base, heritage);
 	monitor->tick = event_new(monitor->base, -1, EV_PERSIST, on_tick,

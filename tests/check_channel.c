@@ -72,7 +72,8 @@ start_raw(enum ctl_sender peer)
 	free_at_end = false;
 	ck_assert_ptr_nonnull(base = event_base_new());
 	ck_assert_int_eq(channel_pair(fds), 0);
-	ours = channel_new(base, fds[0], peer, &callbacks, &ours);
+	ours = channel_new(base, fds[0], peer, CTL_VERSION, &callbacks,
+	    &ours);
 	ck_assert_ptr_nonnull(ours);
 	raw = fds[1];
 	theirs = NULL;
@@ -93,7 +94,7 @@ start(enum ctl_sender peer)
 
 	start_raw(peer);
 	theirs = channel_new(base, raw, peer == CTL_FROM_CHILD ?
-	    CTL_FROM_MASTER : CTL_FROM_CHILD, &none, NULL);
+	    CTL_FROM_MASTER : CTL_FROM_CHILD, CTL_VERSION, &none, NULL);
 	ck_assert_ptr_nonnull(theirs);
 	raw = -1;
 }
@@ -151,13 +152,26 @@ send_raw(const void *bytes, size_t len, const int *fds, size_t nfds)
 	ck_assert_int_eq(sendmsg(raw, &hdr, MSG_NOSIGNAL), (ssize_t)len);
 }
 
+/* Our end again, as one that speaks the previous version. */
+static void
+restart_in_previous(void)
+{
+	int fds[2];
+
+	ck_assert_int_eq(channel_pair(fds), 0);
+	ours = channel_new(base, fds[0], CTL_FROM_CHILD, CTL_PREVIOUS,
+	    &callbacks, &ours);
+	ck_assert_ptr_nonnull(ours);
+	raw = fds[1];
+}
+
 static struct ctl
 make(enum ctl_type type)
 {
 	return ((struct ctl){ .header = {
 		.version = CTL_VERSION,
 		.type = (uint16_t)type,
-		.length = (uint32_t)ctl_length(type),
+		.length = ctl_length(type, CTL_VERSION),
 		.generation = GENERATION,
 	} });
 }
@@ -200,10 +214,11 @@ open_any(void)
 static const struct {
 	enum ctl_type type;
 	enum ctl_sender sender;
-	size_t length;
+	uint32_t length;
 	const char *name;
 } types[] = {
-#define ROW(name, sender, length) { CTL_##name, CTL_##sender, length, #name },
+#define ROW(name, sender, before, length)				\
+	{ CTL_##name, CTL_##sender, length, #name },
 	CTL_MESSAGES(ROW)
 #undef ROW
 };
@@ -215,10 +230,12 @@ START_TEST(every_type_has_its_number_length_and_name)
 	ck_assert_uint_eq(NTYPES, CTL_TYPE_COUNT - 1);
 	for (unsigned i = 0; i < NTYPES; i++) {
 		ck_assert_uint_eq(types[i].type, i + 1);
-		ck_assert_uint_eq(ctl_length(types[i].type), types[i].length);
+		ck_assert_uint_eq(ctl_length(types[i].type, CTL_VERSION),
+		    types[i].length);
 		ck_assert_str_eq(ctl_name(types[i].type), types[i].name);
 	}
-	ck_assert_uint_eq(ctl_length(CTL_DRAIN), sizeof(struct ctl_drain));
+	ck_assert_uint_eq(ctl_length(CTL_DRAIN, CTL_VERSION),
+	    sizeof(struct ctl_drain));
 	ck_assert_str_eq(ctl_name(CTL_DRAIN), "DRAIN");
 }
 END_TEST
@@ -344,7 +361,9 @@ END_TEST
 
 START_TEST(a_message_of_another_version_is_refused)
 {
-	static const uint16_t wrong[] = { 0, CTL_VERSION + 1, UINT16_MAX };
+	static const uint16_t wrong[] = {
+		0, CTL_PREVIOUS - 1, CTL_VERSION + 1, UINT16_MAX
+	};
 	struct ctl msg = make(CTL_READY);
 
 	for (size_t i = 0; i < sizeof(wrong) / sizeof(*wrong); i++) {
@@ -352,6 +371,132 @@ START_TEST(a_message_of_another_version_is_refused)
 		expect_refused(&msg, sizeof(msg.header), CTL_FROM_CHILD,
 		    "of another version");
 	}
+}
+END_TEST
+
+/*
+ * The previous version.
+ */
+
+/* As the previous release has them: this list is never changed, only replaced
+ * when that release is not the previous one any more. */
+static const struct {
+	enum ctl_sender sender;
+	uint32_t length;
+} previous[] = {
+	[1] = { CTL_FROM_CHILD, 0 },		/* READY */
+	{ CTL_FROM_CHILD, 240 },		/* FAILED */
+	{ CTL_FROM_MASTER, 0 },			/* START */
+	{ CTL_FROM_MASTER, 12 },		/* DRAIN */
+	{ CTL_FROM_CHILD, 32 },			/* DRAINED */
+	{ CTL_FROM_MASTER, 0 },			/* STOP */
+	{ CTL_FROM_MASTER, 8 },			/* LOG */
+	{ CTL_FROM_MASTER, 16 },		/* EXECUTOR */
+	{ CTL_FROM_CHILD, 128 },		/* DISOWN */
+	{ CTL_FROM_MASTER, 8 },			/* GIVE */
+	{ CTL_FROM_MASTER, 0 },			/* TAKE */
+	{ CTL_FROM_CHILD, 32 },			/* GIVEN */
+	{ CTL_FROM_MASTER, 0 },			/* ACCESS_LOG */
+	{ CTL_FROM_CHILD, 8 },			/* ASK_CLOSE */
+	{ CTL_FROM_CHILD, 0 },			/* ASK_REBALANCE */
+	{ CTL_FROM_MASTER, 8 },			/* CLOSE */
+	{ CTL_FROM_CHILD, 0 },			/* BEAT */
+};
+
+#define NPREVIOUS	(sizeof(previous) / sizeof(*previous))
+
+START_TEST(every_message_of_the_previous_version_is_understood)
+{
+	uint8_t packet[16 + 240];
+	struct ctl_header header = { .version = 2, .generation = GENERATION };
+
+	ck_assert_uint_eq(CTL_PREVIOUS, 2);
+	for (uint16_t type = 1; type < NPREVIOUS; type++) {
+		header.type = type;
+		header.length = previous[type].length;
+		memset(packet, 'a', sizeof(packet));
+		memcpy(packet, &header, sizeof(header));
+		start_raw(previous[type].sender);
+		send_raw(packet, sizeof(header) + header.length, NULL, 0);
+		run();
+		ck_assert_msg(nheard == 1, "%s", ctl_name(type));
+		ck_assert_mem_eq(&heard[0], packet,
+		    sizeof(header) + header.length);
+		/* What it does not have is 0. */
+		for (size_t i = sizeof(header) + header.length;
+		    i < offsetof(struct ctl, fd); i++)
+			ck_assert_uint_eq(((uint8_t *)&heard[0])[i], 0);
+		finish();
+	}
+}
+END_TEST
+
+START_TEST(every_message_can_be_sent_in_the_previous_version)
+{
+	struct ctl payload = { .header = { .version = 0 } };
+	uint8_t packet[sizeof(struct ctl)];
+	struct ctl_header header;
+
+	for (unsigned type = 1; type < CTL_TYPE_COUNT; type++) {
+		start_raw(types[type - 1].sender == CTL_FROM_CHILD ?
+		    CTL_FROM_MASTER : CTL_FROM_CHILD);
+		channel_free(ours);
+		ours = NULL;
+		close(raw);
+		restart_in_previous();
+		ck_assert_int_eq(channel_send(ours, (enum ctl_type)type,
+		    GENERATION, &payload.failed, -1), 0);
+		if (type >= NPREVIOUS) {
+			ck_assert_int_eq(recv(raw, packet, sizeof(packet), 0),
+			    -1);
+			ck_assert_int_eq(errno, EAGAIN);
+		} else {
+			ck_assert_int_eq(recv(raw, packet, sizeof(packet), 0),
+			    (ssize_t)(16 + previous[type].length));
+			memcpy(&header, packet, sizeof(header));
+			ck_assert_uint_eq(header.version, 2);
+			ck_assert_uint_eq(header.length,
+			    previous[type].length);
+		}
+		finish();
+	}
+}
+END_TEST
+
+/* A downgrade: the children speak as the next program understands. */
+START_TEST(both_ends_go_over_to_the_version_that_is_asked_for)
+{
+	start(CTL_FROM_CHILD);
+	ck_assert_uint_eq(channel_speaks(ours), CTL_VERSION);
+	channel_speak(ours, CTL_PREVIOUS, GENERATION);
+	channel_speak(ours, CTL_PREVIOUS, GENERATION);
+	/* Before the other end has heard it. */
+	ck_assert_uint_eq(channel_speaks(ours), CTL_VERSION);
+	say(CTL_READY, NULL);
+	run();
+	event_base_loop(base, EVLOOP_NONBLOCK);
+	ck_assert_uint_eq(channel_speaks(ours), CTL_PREVIOUS);
+	ck_assert_uint_eq(channel_speaks(theirs), CTL_PREVIOUS);
+	say(CTL_READY, NULL);
+	run();
+	ck_assert_uint_eq(nheard, 2);
+	ck_assert_uint_eq(heard[0].header.version, CTL_VERSION);
+	ck_assert_uint_eq(heard[1].header.version, CTL_PREVIOUS);
+	ck_assert_uint_eq(nends, 0);
+	finish();
+}
+END_TEST
+
+START_TEST(no_other_version_is_gone_over_to)
+{
+	start(CTL_FROM_CHILD);
+	channel_speak(ours, CTL_VERSION + 1, GENERATION);
+	channel_speak(ours, CTL_PREVIOUS - 1, GENERATION);
+	run();
+	event_base_loop(base, EVLOOP_NONBLOCK);
+	ck_assert_uint_eq(channel_speaks(ours), CTL_VERSION);
+	ck_assert_uint_eq(channel_speaks(theirs), CTL_VERSION);
+	finish();
 }
 END_TEST
 
@@ -432,6 +577,10 @@ START_TEST(a_message_arrives_as_it_was_sent)
 	uint8_t payload[sizeof(struct ctl)];
 
 	for (size_t i = 0; i < NTYPES; i++) {
+		/* The channel's own. */
+		if (types[i].type == CTL_SPEAK ||
+		    types[i].type == CTL_SPEAKING)
+			continue;
 		memset(payload, (int)(0xa0 + i), sizeof(payload));
 		start(types[i].sender);
 		say(types[i].type, types[i].length > 0 ? payload : NULL);
@@ -730,16 +879,16 @@ say_nothing(int severity, const char *text)
 	(void)text;
 }
 
-START_TEST(a_channel_that_cannot_be_made_closes_its_descriptor)
+START_TEST(a_channel_that_cannot_be_made_leaves_its_descriptor_open)
 {
 	int fd = open_any();		/* epoll takes no regular file */
 
 	event_set_log_callback(say_nothing);
 	ck_assert_ptr_nonnull(base = event_base_new());
-	ck_assert_ptr_null(channel_new(base, fd, CTL_FROM_CHILD, &callbacks,
-	    &ours));
+	ck_assert_ptr_null(channel_new(base, fd, CTL_FROM_CHILD, CTL_VERSION,
+	    &callbacks, &ours));
 	ck_assert_int_eq(errno, ENOMEM);
-	ck_assert_int_eq(fcntl(fd, F_GETFD), -1);
+	ck_assert_int_eq(close(fd), 0);
 	event_base_free(base);
 	event_set_log_callback(NULL);
 }
@@ -913,6 +1062,10 @@ RUN_TESTS("channel",
     a_header_that_tells_the_wrong_length_is_refused,
     a_message_shorter_than_a_header_is_refused,
     a_message_of_another_version_is_refused,
+    every_message_of_the_previous_version_is_understood,
+    every_message_can_be_sent_in_the_previous_version,
+    both_ends_go_over_to_the_version_that_is_asked_for,
+    no_other_version_is_gone_over_to,
     a_message_of_no_known_type_is_refused,
     a_packet_longer_than_any_message_is_refused,
     after_nonsense_nothing_more_is_heard,
@@ -933,7 +1086,7 @@ RUN_TESTS("channel",
     a_channel_may_be_freed_by_its_end,
     freeing_nothing_does_nothing,
     a_channel_that_is_freed_is_closed,
-    a_channel_that_cannot_be_made_closes_its_descriptor,
+    a_channel_that_cannot_be_made_leaves_its_descriptor_open,
     a_descriptor_comes_along_and_is_a_copy,
     a_descriptor_that_nobody_takes_is_closed,
     a_descriptor_that_nobody_takes_is_closed_if_the_channel_goes,

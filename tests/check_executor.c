@@ -168,6 +168,8 @@ be_executor(int channel, int work, unsigned threads)
 		.generation = 2,
 		.conf = &conf,
 		.channel = channel,
+		.speaks = CTL_VERSION,
+		.work_speaks = CTL_VERSION,
 		.threads = threads,
 		.work = work,
 	};
@@ -237,7 +239,7 @@ say(enum ctl_type type, const void *payload, int pass_fd)
 {
 	struct event_base *base = event_base_new();
 	struct channel *channel = channel_new(base, dup(host.channel),
-	    CTL_FROM_CHILD, NULL, NULL);
+	    CTL_FROM_CHILD, CTL_VERSION, NULL, NULL);
 
 	ck_assert_int_eq(channel_send(channel, type, 2, payload, pass_fd), 0);
 	channel_free(channel);

@@ -80,7 +80,7 @@ START_TEST(a_batch_arrives_with_its_descriptors)
 	msg.batch.number = 7;
 	msg.batch.n = HANDOVER_CONNS_MAX;
 	msg.batch.conns[HANDOVER_CONNS_MAX - 1].id = 8;
-	ck_assert_int_eq(handover_send(ends[1], &msg, HANDOVER_BATCH, sent,
+	ck_assert_int_eq(handover_send(ends[1], HANDOVER_VERSION, &msg, HANDOVER_BATCH, sent,
 	    HANDOVER_FDS_MAX), 0);
 	memset(&msg, 0, sizeof(msg));
 	ck_assert_int_eq(handover_receive(ends[0], &msg, &fds), 1);
@@ -117,7 +117,7 @@ START_TEST(what_was_said_by_one_that_left_much_unread_is_heard)
 	start();
 	ck_assert_int_eq(send(ends[0], "unread", 6, 0), 6);
 	msg.adopted.number = 9;
-	ck_assert_int_eq(handover_send(ends[1], &msg, HANDOVER_ADOPTED, NULL,
+	ck_assert_int_eq(handover_send(ends[1], HANDOVER_VERSION, &msg, HANDOVER_ADOPTED, NULL,
 	    0), 0);
 	close(ends[1]);
 	memset(&msg, 0, sizeof(msg));
@@ -133,6 +133,8 @@ START_TEST(another_version_is_told_apart_from_nonsense)
 	struct handover_header header = { .version = HANDOVER_VERSION + 1 };
 
 	start();
+	expect_error(&header, sizeof(header), EPROTONOSUPPORT);
+	header.version = HANDOVER_PREVIOUS - 1;
 	expect_error(&header, sizeof(header), EPROTONOSUPPORT);
 	expect_error(&header, sizeof(header) - 1, EPROTO);
 	header.version = HANDOVER_VERSION;

@@ -18,6 +18,7 @@
 
 #include "common/status.h"
 #include "tests/client.h"
+#include "tests/handlers.h"
 #include "tests/harness.h"
 #include "tests/proc.h"
 
@@ -418,9 +419,6 @@ START_TEST(what_is_no_new_penstock_changes_nothing)
 	expect_refusal(srv, workers, "exit status 1");
 	upgrade_to(srv, "/etc/passwd");
 	expect_refusal(srv, workers, "Exec format error");
-	upgrade_to(srv, "tests/penstock-state");
-	expect_refusal(srv, workers, "and this program knows 999 alone");
-	expect_report(srv, STATUS_UPGRADE, "and this program knows 999 alone");
 	/* And then one that is as it should be. */
 	upgrade_to(srv, NEXT);
 	expect_upgrade(srv, "next");
@@ -516,51 +514,137 @@ START_TEST(a_program_that_cannot_take_over_gives_back)
 END_TEST
 
 /*
- * Workers of another control protocol.
+ * The previous release.
  */
 
-START_TEST(workers_that_cannot_be_talked_to_drain_by_themselves)
-{
-	struct server *srv = start(TWO LIVING, FRAMES("") ", " CATS);
-	int frames = client_connect(FRAME_PORT);
-	int cats = client_connect(EXTRA_PORT);
+/* Clients of a server in one of the states that a connection can be in. */
+struct clients {
+	int idle, partial, lines, cats;
+};
 
-	client_echo(frames, "before");
-	client_echo(cats, "before");
-	upgrade_to(srv, "tests/penstock-ctl");
-	expect_upgrade(srv, "ctl");
-	ck_assert_uint_eq(server_count(srv, "event=worker_released"), 2);
-	client_echo(frames, "after");
-	client_echo(cats, "after");
+static struct clients
+connect_clients(void)
+{
+	struct clients clients = {
+		.idle = client_connect(FRAME_PORT),
+		.partial = client_connect(FRAME_PORT),
+		.lines = client_connect(LINE_PORT),
+		.cats = client_connect(EXTRA_PORT),
+	};
+
+	client_echo(clients.idle, "before");
+	client_send(clients.partial, "\0\0\0\4ha", 6);
+	client_echo_line(clients.lines, "before");
+	client_echo(clients.cats, "before");
+	return (clients);
+}
+
+/* All were handed over, and nobody has noticed. */
+static void
+expect_carried(struct server *srv, const char *kind,
+    const struct clients *clients)
+{
+	char words[64];
+	const char *line;
+
+	snprintf(words, sizeof(words), "event=reload_report kind=%s", kind);
+	line = server_expect(srv, words);
+	ck_assert_msg(strstr(line, "held=4 carried=4 finished=0 cut=0 lost=0")
+	    != NULL, "%s", line);
+	client_send(clients->partial, "ha", 2);
+	client_expect_frame(clients->partial, "haha", 4);
+	client_send(clients->partial, "\0\0\0\4ha", 6);
+	client_echo(clients->idle, "after");
+	client_echo_line(clients->lines, "after");
+	client_echo(clients->cats, "after");
 	expect_service();
-	close(frames);
-	close(cats);
 	await(server_children(srv) == 4);
+}
+
+static struct server *
+start_previous(void)
+{
+	struct server *srv = server_new();
+
+	server_configure(srv, TWO LIVING, FRAMES("") ", " LINES("") ", " CATS);
+	server_install(srv, "tests/penstock-previous");
+	server_launch(srv);
+	server_await_ready(srv);
+	return (srv);
+}
+
+START_TEST(an_upgrade_from_the_previous_release_and_back_keeps_all_clients)
+{
+	struct server *srv = start_previous();
+	struct clients clients = connect_clients();
+
+	for (int i = 0; i < 2; i++) {
+		upgrade_to(srv, "penstock");
+		expect_carried(srv, "upgrade", &clients);
+		ck_assert_ptr_nonnull(server_log(srv,
+		    "event=upgraded from=previous"));
+		/* Workers and executors of this release. */
+		server_mark(srv);
+		server_signal(srv, SIGHUP);
+		expect_carried(srv, "reload", &clients);
+		upgrade_to(srv, "tests/penstock-previous");
+		expect_carried(srv, "upgrade", &clients);
+		ck_assert_ptr_nonnull(server_log(srv, "to=previous"));
+	}
 	ck_assert_ptr_null(server_log(srv, "event=worker_killed"));
-	/* And back again. */
-	upgrade_to(srv, "penstock");
-	server_expect(srv, "event=reload_done kind=upgrade");
-	ck_assert_uint_ge(server_count(srv, "event=worker_released"), 2);
-	await(server_children(srv) == 4);
-	expect_service();
 	server_end(srv);
 }
 END_TEST
 
-START_TEST(they_are_replaced_even_if_the_reload_is_refused)
+START_TEST(a_rollback_to_the_previous_release_keeps_all_clients)
 {
-	struct server *srv = start(TWO, FRAMES(""));
-	int port = take_port(EXTRA_PORT);
+	struct server *srv = start_previous();
+	struct clients clients = connect_clients();
 
-	server_configure(srv, TWO, FRAMES("") ", " EXTRA(""));
-	upgrade_to(srv, "tests/penstock-ctl");
-	server_expect(srv, "event=worker_released");
-	server_expect(srv, "event=reload_refused kind=upgrade");
-	server_expect(srv, "event=worker_ready child_slot=0 child_gen=1");
-	server_expect(srv, "event=worker_ready child_slot=1 child_gen=1");
-	expect_service();
-	await(server_children(srv) == 2);
+	server_configure(srv, TWO DYING, FRAMES("") ", " LINES("") ", " CATS);
+	upgrade_to(srv, "penstock");
+	server_expect(srv, "event=reload_done kind=upgrade");
+	server_expect(srv, "event=rollback of=upgrade");
+	server_expect(srv, "event=upgraded to=previous");
+	server_expect(srv, "event=reload_done kind=rollback");
+	expect_carried(srv, "rollback", &clients);
+	server_end(srv);
+}
+END_TEST
+
+/* Modules are run by processes of ours, which speak to the workers. */
+START_TEST(executors_of_two_releases_serve_each_others_workers)
+{
+	const char *globals = "workers = 1; drain_timeout = 2.0; handlers = ("
+	    MODULE("mod", "", "") ");";
+	struct server *srv = handlers_new();
+	int port = take_port(SINK_PORT), fd;
+	const char *program = "penstock";
+
+	handlers_configure(srv, globals, ONE("mod", ""));
+	server_install(srv, "tests/penstock-previous");
+	server_launch(srv);
+	server_await_ready(srv);
+	fd = client_connect(FRAME_PORT);
+	client_echo(fd, "before");
+	/* The configuration cannot hold, so that the workers stay. */
+	handlers_configure(srv, globals, ONE("mod", "") ", " SINK(""));
+	for (int i = 0; i < 2; i++) {
+		upgrade_to(srv, program);
+		server_expect(srv, "event=upgraded");
+		server_expect(srv, "event=reload_refused kind=upgrade");
+		client_echo(fd, "adopted");
+		srv->log_mark = 0;
+		kill((pid_t)log_number(server_expect(srv,
+		    i == 0 ? "event=executor_ready executor=1" :
+		    "event=executor_ready executor=2"), "child"), SIGKILL);
+		server_expect(srv, i == 0 ? "event=executor_ready executor=2" :
+		    "event=executor_ready executor=3");
+		client_echo(fd, "by another one");
+		program = "tests/penstock-previous";
+	}
 	close(port);
+	close(fd);
 	server_end(srv);
 }
 END_TEST
@@ -800,8 +884,9 @@ RUN_TESTS("upgrade",
     a_check_that_has_read_something_else_changes_nothing,
     an_exec_that_fails_changes_nothing,
     a_program_that_cannot_take_over_gives_back,
-    workers_that_cannot_be_talked_to_drain_by_themselves,
-    they_are_replaced_even_if_the_reload_is_refused,
+    an_upgrade_from_the_previous_release_and_back_keeps_all_clients,
+    a_rollback_to_the_previous_release_keeps_all_clients,
+    executors_of_two_releases_serve_each_others_workers,
     an_upgrade_during_a_reload_follows_it,
     a_reload_during_a_check_that_fails_follows_it,
     an_upgrade_during_a_check_begins_it_anew,

@@ -18,7 +18,7 @@
 #include "tests/harness.h"
 
 /* One of each record, held together as it should be. */
-#define HEAD	"penstock-state 3\n"
+#define HEAD	"penstock-state 4\n"
 #define SERVER	"server 0 1 3 2 3 9 1700000000 10 11 12 14 13 \"0.1\" \"/sbin/p\" \"pid\" \"\"\n"
 #define NAMES	"listener \"a\"\nhandler \"echo\"\n"
 #define GENERATIONS							\
@@ -30,19 +30,19 @@
 	"group 1 1 0 \"127.0.0.1:9180\"\n"				\
 	"socket 0 30\nsocket 0 31\nsocket 1 32\n"
 #define CHILDREN							\
-	"child 100 0 0 3 2 1 40 0 5 0 \"\"\n"				\
-	"child 101 1 3 3 2 1 - 1 5 6 \"it said\"\n"			\
-	"child 102 1 0 2 3 0 41 0 5 6 \"\"\n"
+	"child 100 0 0 3 2 1 40 0 5 0 \"\" 3\n"			\
+	"child 101 1 3 3 2 1 - 1 5 6 \"it said\" 0\n"			\
+	"child 102 1 0 2 3 0 41 0 5 6 \"\" 2\n"
 #define SHORTAGES	"shortage 101 31 1 2 3\n"
 #define EXECUTORS							\
-	"executor 200 101 7 3 0 0 0 50 - 51 5 6 \"\" \"last\" \"part\"\n" \
-	"executor 201 0 8 2 0 2 1 - - - 5 6 \"why\" \"\" \"\"\n"
+	"executor 200 101 7 3 0 0 0 50 52 51 5 6 \"\" \"last\" \"part\" 3 2\n" \
+	"executor 201 0 8 2 0 2 1 - - - 5 6 \"why\" \"\" \"\" 0 0\n"
 #define REPORTS								\
 	"report 0 3 1600000000 4 50 6 7 8 9 10\n"			\
 	"report 1 3 1600000001 5 0 0 0 0 0 0\n"				\
 	"departure 0 1 77\n"						\
 	"awaited 101 0 5 2 1 900\nawaited 102 1 0 0 0 0\n"
-#define MONITOR	"monitor 300 3 60 1 0 0 5 0 18446744073709551615\n"
+#define MONITOR	"monitor 300 3 60 1 0 0 5 0 18446744073709551615 3\n"
 #define TAIL	"end\n"
 #define WHOLE								\
 	HEAD SERVER NAMES GENERATIONS SLOTS GROUPS CHILDREN SHORTAGES	\
@@ -83,13 +83,13 @@ expect_refusal_with(const char *old, const char *new, const char *reason)
 }
 
 static void
-expect_print(const char *expected)
+expect_print(const char *expected, unsigned version)
 {
 	char *text = NULL;
 	size_t size;
 	FILE *out = open_memstream(&text, &size);
 
-	ck_assert_int_eq(state_print(out, &state), 0);
+	ck_assert_int_eq(state_print(out, &state, version), 0);
 	ck_assert_int_eq(fclose(out), 0);
 	ck_assert_str_eq(text, expected);
 	free(text);
@@ -98,7 +98,7 @@ expect_print(const char *expected)
 START_TEST(what_was_read_prints_the_same)
 {
 	ck_assert_msg(parse(WHOLE) == 0, "%s", why);
-	expect_print(WHOLE);
+	expect_print(WHOLE, STATE_VERSION);
 	ck_assert_uint_eq(state.nchildren, 3);
 	ck_assert_int_eq(state.children[1].channel, -1);
 	ck_assert_str_eq(state.children[1].why, "it said");
@@ -107,6 +107,36 @@ START_TEST(what_was_read_prints_the_same)
 	ck_assert(!state.groups[0].monitor && state.groups[1].monitor);
 	ck_assert_uint_eq(state.monitor->patience_ms, UINT64_MAX);
 	ck_assert_str_eq(state.generations[1].text, "a\na\\\"\xff");
+	state_free(&state);
+}
+END_TEST
+
+/* As the previous release wrote it: this text is never changed, only replaced
+ * when that release is not the previous one any more. */
+#define PREVIOUS							\
+	"penstock-state 3\n"						\
+	"server 0 2 3 2 3 9 1700000000 10 11 12 14 13 \"0.1\" \"/sbin/p\" \"pid\" \"\"\n" \
+	NAMES GENERATIONS SLOTS GROUPS					\
+	"child 100 0 0 3 2 1 40 0 5 0 \"\"\n"				\
+	"child 101 1 3 3 2 1 - 1 5 6 \"it said\"\n"			\
+	"child 102 1 0 2 3 0 41 0 5 6 \"\"\n"				\
+	SHORTAGES							\
+	"executor 200 101 7 3 0 0 0 50 - 51 5 6 \"\" \"last\" \"part\"\n" \
+	"executor 201 0 8 2 0 2 1 - - - 5 6 \"why\" \"\" \"\"\n"		\
+	REPORTS								\
+	"monitor 300 3 60 1 0 0 5 0 18446744073709551615\n"		\
+	"end\n"
+
+START_TEST(the_previous_version_is_read_and_written)
+{
+	ck_assert_uint_eq(STATE_PREVIOUS, 3);
+	ck_assert_msg(parse(PREVIOUS) == 0, "%s", why);
+	for (size_t i = 0; i < state.nchildren; i++)
+		ck_assert_uint_eq(state.children[i].speaks, 2);
+	ck_assert_uint_eq(state.executors[0].speaks, 2);
+	ck_assert_uint_eq(state.executors[0].work_speaks, 2);
+	ck_assert_uint_eq(state.monitor->speaks, 2);
+	expect_print(PREVIOUS, STATE_PREVIOUS);
 	state_free(&state);
 }
 END_TEST
@@ -126,10 +156,23 @@ START_TEST(a_part_of_it_is_refused)
 }
 END_TEST
 
+START_TEST(a_process_that_cannot_be_talked_to_is_refused)
+{
+	const char *why_child = "process 100 speaks version 4 of the control "
+	    "protocol, and this program knows 2 to 3";
+
+	expect_refusal_with("5 0 \"\" 3\n", "5 0 \"\" 4\n", why_child);
+	expect_refusal_with("\"part\" 3 2\n", "\"part\" 1 2\n",
+	    "process 200 speaks version 1");
+	expect_refusal_with("615 3\nend", "615 0\nend",
+	    "process 300 speaks version 0");
+}
+END_TEST
+
 START_TEST(another_version_is_refused)
 {
 	expect_refusal("penstock-state 1\n" TAIL,
-	    "the state has version 1, and this program knows 3 alone");
+	    "the state has version 1, and this program knows 3 to 4");
 	expect_refusal("penstock-state 02\n" TAIL, "no state of penstock's");
 	expect_refusal("penstock-state 2 \n" TAIL, "no state of penstock's");
 	expect_refusal("#!/bin/sh\n", "no state of penstock's");
@@ -288,8 +331,10 @@ END_TEST
 
 RUN_TESTS("state",
     what_was_read_prints_the_same,
+    the_previous_version_is_read_and_written,
     a_part_of_it_is_refused,
     another_version_is_refused,
+    a_process_that_cannot_be_talked_to_is_refused,
     an_unknown_record_is_refused,
     a_bad_number_is_refused,
     a_bad_string_is_refused,

@@ -83,7 +83,7 @@ open_channel(struct lone_worker *lone)
 	must(channel_pair(fds) == 0, "channel");
 	lone->master = fds[0];
 	worker->channel = channel_new(worker->base, fds[1], CTL_FROM_MASTER,
-	    &callbacks, worker);
+	    CTL_VERSION, &callbacks, worker);
 	must(worker->channel != NULL, "channel");
 }
 

@@ -23,7 +23,8 @@ add_executor(struct worker *worker, struct ctl *msg)
 		    "its descriptor did not arrive");
 		return;
 	}
-	queue_add_executor(queue, executor->id, msg->fd[0]);
+	queue_add_executor(queue, executor->id, msg->fd[0],
+	    executor->speaks > CTL_PREVIOUS ? executor->speaks : CTL_PREVIOUS);
 	msg->fd[0] = -1;
 }
 
@@ -45,7 +46,7 @@ take(struct worker *worker, struct ctl *msg)
 {
 	/* Without the link, the giver sees its end, and serves on. */
 	if (msg->fd[0] != -1)
-		taker_begin(worker, msg->fd[0]);
+		taker_begin(worker, msg->fd[0], &msg->take);
 	msg->fd[0] = -1;
 }
 
@@ -97,6 +98,8 @@ worker_dispatch(struct worker *worker, struct ctl *msg)
 	case CTL_ASK_CLOSE:
 	case CTL_ASK_REBALANCE:
 	case CTL_BEAT:
+	case CTL_SPEAK:		/* the channel obeys */
+	case CTL_SPEAKING:
 	case CTL_DISOWN:
 	case CTL_GIVEN:
 	case CTL_READY:

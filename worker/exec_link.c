@@ -97,10 +97,8 @@ exec_link_new(struct worker *worker, struct queue *queue, uint64_t id, int fd,
 {
 	struct exec_link *link;
 
-	if ((link = calloc(1, sizeof(*link))) == NULL) {
-		close(fd);
+	if ((link = calloc(1, sizeof(*link))) == NULL)
 		return (NULL);
-	}
 	link->worker = worker;
 	link->queue = queue;
 	link->id = id;
@@ -114,7 +112,6 @@ exec_link_new(struct worker *worker, struct queue *queue, uint64_t id, int fd,
 	free(link->places);
 	free(link->free);
 	free(link);
-	close(fd);
 	errno = ENOMEM;
 	return (NULL);
 }

@@ -35,6 +35,7 @@ struct exec_link {
 	struct worker *worker;		/* borrowed, as the queue */
 	struct queue *queue;
 	uint64_t id;			/* the master's name for it */
+	unsigned speaks;		/* CTL_VERSION of a module's host */
 	enum exec_wire wire;
 	bool metadata;			/* facts before each request */
 	bool reply_metadata;		/* and before each reply */
@@ -57,7 +58,7 @@ struct exec_link {
 
 TAILQ_HEAD(exec_link_list, exec_link);
 
-/* NULL with errno set; fd is then closed. */
+/* NULL with errno set; fd is then still the caller's. */
 struct exec_link *exec_link_new(struct worker *, struct queue *, uint64_t id,
     int fd, const struct conf_handler *);
 

@@ -82,8 +82,8 @@ pack(struct packing *packing, struct conn *conn)
 	struct handover_batch *wire = &packing->msg.batch;
 	uint8_t was = conn->deadline;
 
-	if (batch->n > 0 && packing->store.len + parcel_size(conn) >
-	    GIVER_BATCH_BYTES)
+	if (batch->n > 0 && packing->store.len + parcel_size(conn,
+	    packing->store.version) > GIVER_BATCH_BYTES)
 		return (false);
 	conn_park(conn);
 	if (parcel_pack(conn, was, &wire->conns[batch->n],
@@ -213,8 +213,8 @@ send_packed(struct worker *worker, struct packing *packing)
 	packing->msg.batch.pad = 0;
 	for (unsigned i = 0; i < batch->n; i++)
 		conn_count_offer(batch->conns[i]);
-	if (handover_send(link_of(giver), &packing->msg, HANDOVER_BATCH, fds,
-	    nfds) == -1)
+	if (handover_send(link_of(giver), giver->version, &packing->msg,
+	    HANDOVER_BATCH, fds, nfds) == -1)
 		return (-1);
 	batch->number = ++giver->numbered;
 	giver->unanswered++;
@@ -228,7 +228,7 @@ send_batch(struct worker *worker)
 {
 	struct packing packing = {
 		.batch = find_batch(&worker->giver, 0),
-		.store = { .fd = -1 },
+		.store = { .fd = -1, .version = worker->giver.version },
 	};
 	bool sent = false;
 
@@ -412,6 +412,7 @@ handle_one(struct worker *worker)
 	handover_close_fds(&fds);
 	if (msg.header.type == HANDOVER_HELLO && !giver->greeted) {
 		giver->greeted = true;
+		giver->version = msg.header.version;
 		memcpy(giver->protocol, msg.hello.protocol,
 		    sizeof(giver->protocol));
 	} else if (msg.header.type == HANDOVER_ADOPTED &&

@@ -55,7 +55,8 @@ struct giver {
 	int next;			/* a newer link, -1: none; taken up when
 					   nothing is on its way */
 	struct ctl_give next_order;
-	uint8_t protocol[COUNTERS_LISTENERS];	/* as in the HELLO */
+	unsigned version;		/* of the HELLO, */
+	uint8_t protocol[COUNTERS_LISTENERS];	/* and as in it */
 	struct giver_batch *batches;	/* GIVER_WINDOW, owned */
 	unsigned window;		/* of these used at a time */
 	unsigned batch_conns;		/* connections of a batch, at most */

@@ -11,8 +11,15 @@
  * Bytes that were read or are owed travel in a memfd, one for a batch, so that
  * a batch is one packet whatever it holds: it arrives whole or not at all.
  *
- * The two can come from different builds, as after an upgrade in place.  The
- * header keeps its form for ever; whatever else changes needs a new version.
+ * The two can come from two releases, as after an upgrade in place.  The master
+ * tells the taker what the giver speaks; the taker says hello in a version that
+ * both know, and the giver goes on in that.  The header keeps its form for ever.
+ *
+ * To extend a struct, append fields for which 0 is a good default, and give its
+ * length in the previous version in handover_length(): a receiver finds 0 in
+ * what the previous version does not have.  Enumerations and flags are checked
+ * by the taker, so that one of the previous version refuses new values: see
+ * parcel_pack().
  */
 #ifndef WORKER_HANDOVER_H
 #define WORKER_HANDOVER_H
@@ -25,8 +32,12 @@
 #include "common/trace_context.h"
 #include "worker/proto.h"
 
+/* The version of the last release, and that of this program: they belong to
+ * CTL_PREVIOUS and CTL_VERSION.  Tests build a program that only speaks the
+ * previous version. */
+#define HANDOVER_PREVIOUS 4
 #ifndef HANDOVER_VERSION
-#define HANDOVER_VERSION 4
+#define HANDOVER_VERSION 5
 #endif
 
 enum {
@@ -141,6 +152,17 @@ struct handover_adopted {
 	uint64_t taken;			/* bit i: connection i */
 };
 
+/* What a version gives a length. */
+enum handover_part {
+	HANDOVER_LENGTH_HELLO,
+	HANDOVER_LENGTH_ADOPTED,
+	HANDOVER_LENGTH_CONN,
+	HANDOVER_LENGTH_REQUEST,
+	HANDOVER_LENGTH_EXCHANGE,	/* struct http_exchange */
+	HANDOVER_LENGTH_TRACE,
+	HANDOVER_LENGTHS
+};
+
 struct handover_message {
 	struct handover_header header;
 	union {
@@ -156,15 +178,24 @@ struct handover_fds {
 	int fd[HANDOVER_FDS_MAX];
 };
 
-/* Send a message, whose payload is filled in, with copies of the descriptors.
- * Never blocks.  Returns -1 with errno set. */
-int handover_send(int link, struct handover_message *, enum handover_type,
-    const int *fds, size_t nfds);
+/* The version to take in from a giver that speaks that CTL_VERSION; 0: the
+ * previous one. */
+unsigned handover_version_for(unsigned giver);
+
+/* The length of a part in a version that this program knows. */
+size_t handover_length(enum handover_part, unsigned version);
+
+/* Send a message, whose payload is filled in and not needed any more, in that
+ * version with copies of the descriptors.  Never blocks.  Returns -1 with errno
+ * set. */
+int handover_send(int link, unsigned version, struct handover_message *,
+    enum handover_type, const int *fds, size_t nfds);
 
 /*
- * Receive one message.  Fewer descriptors than were sent may arrive.  Returns
- * 1; 0 at the end of the link; or -1 with errno set: EAGAIN, EPROTONOSUPPORT
- * for one of another version, EPROTO for nonsense.
+ * Receive one message in the form of HANDOVER_VERSION; its header says in which
+ * version it was sent.  Fewer descriptors than were sent may arrive.  Returns 1;
+ * 0 at the end of the link; or -1 with errno set: EAGAIN, EPROTONOSUPPORT for a
+ * message of an unknown version, EPROTO for nonsense.
  */
 int handover_receive(int link, struct handover_message *,
     struct handover_fds *);

@@ -32,22 +32,24 @@ length_of(const struct buffer *buffer)
 }
 
 static uint64_t
-length_of_http(const struct request *request)
+length_of_http(const struct request *request, unsigned version)
 {
 	const struct http_facts *facts = request->http;
 
 	return (facts == NULL ? 0 :
-	    sizeof(facts->exchange) + facts->len + facts->logged_len);
+	    handover_length(HANDOVER_LENGTH_EXCHANGE, version) + facts->len +
+	    facts->logged_len);
 }
 
 static uint64_t
-length_of_trace(const struct request *request)
+length_of_trace(const struct request *request, unsigned version)
 {
-	return (request->trace == NULL ? 0 : sizeof(struct handover_trace));
+	return (request->trace == NULL ? 0 :
+	    handover_length(HANDOVER_LENGTH_TRACE, version));
 }
 
 uint64_t
-parcel_size(const struct conn *conn)
+parcel_size(const struct conn *conn, unsigned version)
 {
 	const struct conn_pending *pending = conn->pending;
 	const struct request *request;
@@ -57,8 +59,9 @@ parcel_size(const struct conn *conn)
 		return (0);
 	size = length_of(pending->in) + length_of(pending->out);
 	TAILQ_FOREACH(request, &pending->requests, of_conn)
-		size += sizeof(struct handover_request) +
-		    length_of_trace(request) + length_of_http(request) +
+		size += handover_length(HANDOVER_LENGTH_REQUEST, version) +
+		    length_of_trace(request, version) +
+		    length_of_http(request, version) +
 		    length_of(request->payload);
 	return (size);
 }
@@ -87,6 +90,14 @@ append(struct parcel_bytes *store, const void *bytes, size_t len)
 	return (0);
 }
 
+/* A struct, as long as the version has it. */
+static int
+append_part(struct parcel_bytes *store, enum handover_part part,
+    const void *bytes)
+{
+	return (append(store, bytes, handover_length(part, store->version)));
+}
+
 static int
 append_buffer(struct parcel_bytes *store, const struct buffer *buffer)
 {
@@ -101,7 +112,8 @@ append_http(struct parcel_bytes *store, const struct request *request)
 
 	if (facts == NULL)
 		return (0);
-	if (append(store, &facts->exchange, sizeof(facts->exchange)) == -1)
+	if (append_part(store, HANDOVER_LENGTH_EXCHANGE,
+	    &facts->exchange) == -1)
 		return (-1);
 	return (append(store, &facts->told, facts->len + facts->logged_len));
 }
@@ -114,7 +126,7 @@ append_trace(struct parcel_bytes *store, const struct request *request)
 	if (request->trace == NULL)
 		return (0);
 	trace_pack(request->trace, &trace);
-	return (append(store, &trace, sizeof(trace)));
+	return (append_part(store, HANDOVER_LENGTH_TRACE, &trace));
 }
 
 static int
@@ -142,7 +154,7 @@ append_request(struct parcel_bytes *store, const struct worker *worker,
 	if (request->is_routed)
 		head.route = (uint16_t)(handler_number(worker,
 		    request->handler) + 1);
-	return (append(store, &head, sizeof(head)) == -1 ||
+	return (append_part(store, HANDOVER_LENGTH_REQUEST, &head) == -1 ||
 	    append_trace(store, request) == -1 ||
 	    append_http(store, request) == -1 ? -1 :
 	    append_buffer(store, request->payload));
@@ -190,7 +202,7 @@ parcel_pack(const struct conn *conn, uint8_t was, struct handover_conn *to,
 		.bytes_in = record->bytes_in,
 		.bytes_out = record->bytes_out,
 		.offset = store->len,
-		.size = parcel_size(conn),
+		.size = parcel_size(conn, store->version),
 		.listener = record->listener,
 		.peer_port = record->peer_port,
 		.family = record->family,
@@ -243,6 +255,17 @@ read_bytes(struct reader *reader, void *bytes, uint64_t len)
 	return (0);
 }
 
+/* A struct: what the version does not have of it is 0. */
+static int
+read_part(struct reader *reader, enum handover_part part, void *to)
+{
+	size_t whole = handover_length(part, HANDOVER_VERSION);
+
+	memset(to, 0, whole);
+	return (read_bytes(reader, to, handover_length(part,
+	    reader->store->version)));
+}
+
 /* Nobody has to go for the sake of a newcomer, who is served where he is. */
 static int
 read_buffer(struct reader *reader, struct buffer_pool *buffers,
@@ -270,7 +293,7 @@ read_trace(struct reader *reader, struct request *request,
 
 	if ((head->flags & HANDOVER_TRACED) == 0)
 		return (0);
-	if (read_bytes(reader, &trace, sizeof(trace)) == -1)
+	if (read_part(reader, HANDOVER_LENGTH_TRACE, &trace) == -1)
 		return (-1);
 	if (trace_unpack(request, &trace) == 0)
 		return (0);
@@ -288,7 +311,7 @@ read_http(struct reader *reader, struct buffer_pool *buffers,
 
 	if ((head->flags & HANDOVER_HTTP) == 0)
 		return (0);
-	if (read_bytes(reader, &exchange, sizeof(exchange)) == -1 ||
+	if (read_part(reader, HANDOVER_LENGTH_EXCHANGE, &exchange) == -1 ||
 	    buffer_reserve(buffers, &request->facts,
 	    http_facts_size_of(head->told_len, head->logged_len)) == -1)
 		return (-1);
@@ -353,7 +376,7 @@ read_request(struct reader *reader, struct conn *conn)
 	struct handover_request head;
 	struct request *request;
 
-	if (read_bytes(reader, &head, sizeof(head)) == -1)
+	if (read_part(reader, HANDOVER_LENGTH_REQUEST, &head) == -1)
 		return (-1);
 	if (!is_sound_request(&head, conn)) {
 		errno = EPROTO;

@@ -17,12 +17,14 @@ struct worker;
 /* The memfd of a batch. */
 struct parcel_bytes {
 	int fd;				/* -1: there is none */
+	unsigned version;		/* of the hand-over */
 	uint64_t len;
 	uint64_t at;			/* of the next one to unpack */
 };
 
-/* Bytes that go into the memfd for a connection. */
-uint64_t parcel_size(const struct conn *);
+/* Bytes that go into the memfd for a connection, in a version of the
+ * hand-over. */
+uint64_t parcel_size(const struct conn *, unsigned version);
 
 /* Wrap up a connection that is parked; was is what it waited for.  Returns -1
  * with errno set when there is no place for its bytes, which may be half

@@ -569,15 +569,17 @@ queue_deadline_us(const struct queue *queue, uint64_t begun_us)
  */
 
 void
-queue_add_executor(struct queue *queue, uint64_t id, int fd)
+queue_add_executor(struct queue *queue, uint64_t id, int fd, unsigned speaks)
 {
 	struct exec_link *link;
 
 	link = exec_link_new(queue->worker, queue, id, fd, queue->conf);
 	if (link == NULL) {
+		close(fd);
 		worker_disown_executor(queue->worker, id, "out of memory");
 		return;
 	}
+	link->speaks = speaks;
 	TAILQ_INSERT_TAIL(&queue->links, link, of_queue);
 	counter_add(&queue->counters->executors, 1);
 	queue_pump(queue);

@@ -55,7 +55,7 @@ void queue_readmit(struct queue *, struct request *);
 
 /* An executor of the handler is there: serve through fd, which is owned from
  * here on, also on failure. */
-void queue_add_executor(struct queue *, uint64_t id, int fd);
+void queue_add_executor(struct queue *, uint64_t id, int fd, unsigned speaks);
 
 /* A request is done: called by its link. */
 void queue_on_done(struct request *, enum request_result,

@@ -65,8 +65,8 @@ wake_all(struct taker *taker)
 static bool
 say(struct taker *taker, struct handover_message *msg, enum handover_type type)
 {
-	return (handover_send(link_of(taker), msg, type, NULL, 0) == 0 ||
-	    errno == EPIPE || errno == ECONNRESET);
+	return (handover_send(link_of(taker), taker->version, msg, type, NULL,
+	    0) == 0 || errno == EPIPE || errno == ECONNRESET);
 }
 
 /* Say what we have taken.  Until that can be said, we have not, and nothing
@@ -90,7 +90,11 @@ static void
 adopt(struct taker *taker, const struct handover_batch *batch,
     struct handover_fds *fds)
 {
-	struct parcel_bytes store = { .fd = -1, .len = batch->bytes };
+	struct parcel_bytes store = {
+		.fd = -1,
+		.version = taker->version,
+		.len = batch->bytes,
+	};
 	size_t first = 0;
 	struct conn *conn;
 	int why = 0;
@@ -143,6 +147,7 @@ handle_one(struct taker *taker)
 	if (got == -1)
 		LOG(WARN, HANDOVER_BROKEN, F_ERRNO(errno));
 	if (got != 1 || msg.header.type != HANDOVER_BATCH ||
+	    msg.header.version != taker->version ||
 	    msg.batch.number == 0) {
 		if (got == 1)
 			handover_close_fds(&fds);
@@ -182,13 +187,14 @@ say_hello(struct taker *taker)
 }
 
 void
-taker_begin(struct worker *worker, int link)
+taker_begin(struct worker *worker, int link, const struct ctl_take *order)
 {
 	struct taker *taker;
 
 	if ((taker = calloc(1, sizeof(*taker))) == NULL)
 		goto fail;
 	taker->worker = worker;
+	taker->version = handover_version_for(order->giver);
 	event_assign(&taker->event, worker->base, link, EV_READ | EV_PERSIST,
 	    on_link, taker);
 	if (event_add(&taker->event, NULL) == -1)

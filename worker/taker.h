@@ -14,6 +14,7 @@
 #include <event2/event.h>
 #include <event2/event_struct.h>
 
+#include "common/ctl.h"
 #include "worker/handover.h"
 
 struct worker;
@@ -22,6 +23,7 @@ struct taker {
 	TAILQ_ENTRY(taker) entry;
 	struct worker *worker;
 	struct event event;		/* owns the link */
+	unsigned version;		/* that is spoken there */
 	struct conn *adopted[HANDOVER_CONNS_MAX];
 	uint8_t was[HANDOVER_CONNS_MAX];	/* what they waited for */
 	unsigned nadopted;
@@ -32,7 +34,7 @@ struct taker {
 TAILQ_HEAD(taker_list, taker);
 
 /* Take what comes through link, which is owned from here on. */
-void taker_begin(struct worker *, int link);
+void taker_begin(struct worker *, int link, const struct ctl_take *);
 void takers_free(struct worker *);
 
 /* Called with the worker's tick. */

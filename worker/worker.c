@@ -338,7 +338,7 @@ worker_main(struct heritage *heritage)
 	if ((worker.base = loop_new()) == NULL)
 		return (EXIT_FAILURE);
 	worker.channel = channel_new(worker.base, heritage->channel,
-	    CTL_FROM_MASTER, &callbacks, &worker);
+	    CTL_FROM_MASTER, heritage->speaks, &callbacks, &worker);
 	if (worker.channel == NULL) {
 		event_base_free(worker.base);
 		return (EXIT_FAILURE);
