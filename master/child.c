@@ -426,7 +426,10 @@ child_drain(struct child *child, enum ctl_drain_mode mode)
 	}
 	child->state = CHILD_DRAINING;
 	child->given = (struct ctl_given){ .left = UINT64_MAX };
-	child->patience_ms = clock_ms() + conf->drain_timeout_ms + 1000;
+	/* One that is replaced keeps what can be handed over as long as that
+	 * takes; the watchdog finds one that is stuck. */
+	child->patience_ms = mode == CTL_DRAIN_REPLACED ? 0 :
+	    clock_ms() + conf->drain_timeout_ms + 1000;
 	child->patience_for = "end of the drain";
 	child_tell(child, CTL_DRAIN, &order);
 }

@@ -59,18 +59,19 @@ count_probed(void)
 	return (find_probes(due_s));
 }
 
-/* Every connection is probed between idle and one and a half times idle after
- * its last message, and few of them in the same second. */
+/* Every connection is probed between idle and twice idle after its last message,
+ * and few of them in the same second. */
 static void
 expect_spread(void)
 {
 	unsigned due_s[CLIENTS], together = 0, late = 0;
 
-	ck_assert_uint_eq(find_probes(due_s), CLIENTS);
+	/* A socket can be listed twice, while others come and go. */
+	await(find_probes(due_s) == CLIENTS);
 	for (int i = 0; i < CLIENTS; i++) {
 		ck_assert_uint_ge(due_s[i], IDLE_S / 2);
-		ck_assert_uint_le(due_s[i], IDLE_S + IDLE_S / 2 + 1);
-		late += due_s[i] > IDLE_S + IDLE_S / 4;
+		ck_assert_uint_le(due_s[i], 2 * IDLE_S + 1);
+		late += due_s[i] > IDLE_S + IDLE_S / 2;
 		for (int k = 0; k < i; k++)
 			together += due_s[k] == due_s[i];
 	}

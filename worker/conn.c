@@ -442,7 +442,7 @@ conn_settle(struct conn *conn)
 	pending_trim(conn);
 	/* What had come before the order is answered. */
 	if (!conn_in_mid_message(conn) && !conn_awaits(conn) &&
-	    drain_is_due(&worker->drain) && !conn_has_unread(conn))
+	    drain_is_due(conn) && !conn_has_unread(conn))
 		return (conn_finish(conn, CLOSE_DRAIN));
 	return (go_on_reading(conn));
 }

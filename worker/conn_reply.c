@@ -142,7 +142,7 @@ conn_say_continue(struct conn *conn)
 bool
 conn_is_last_of_drain(const struct conn *conn)
 {
-	return (conn_worker(conn)->drain.closing && !conn_has_unread(conn));
+	return (drain_is_closing(conn) && !conn_has_unread(conn));
 }
 
 /*

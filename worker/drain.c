@@ -19,18 +19,73 @@ mode_name(uint32_t mode)
 	return (mode == CTL_DRAIN_STOP ? "stop" : "replaced");
 }
 
+/*
+ * Who is spared, as it can still be handed over.
+ */
+
+static bool
+spares(const struct worker *worker, const struct listener *listener)
+{
+	return (worker->drain.order.mode == CTL_DRAIN_REPLACED &&
+	    giver_may_give(worker, listener));
+}
+
+/* Whether a request has a handler that may keep it for ever. */
+static bool
+awaits_without_end(const struct conn *conn)
+{
+	const struct request *request;
+
+	if (conn->pending == NULL)
+		return (false);
+	TAILQ_FOREACH(request, &conn->pending->requests, of_conn)
+		if (request->state == REQUEST_RUNNING &&
+		    request->handler->conf->request_timeout_ms == 0)
+			return (true);
+	return (false);
+}
+
+/* Whether some connections are still to go. */
+static bool
+spares_any(const struct worker *worker)
+{
+	const struct listener *listener;
+	const struct conn *conn;
+
+	for (size_t i = 0; i < worker->nlisteners; i++) {
+		listener = &worker->listeners[i];
+		if (!spares(worker, listener))
+			continue;
+		if (giver_under_way(&worker->giver) > 0)
+			return (true);
+		for (int kind = 0; kind < DEADLINE_KINDS; kind++)
+			TAILQ_FOREACH(conn, &listener->deadlines[kind].waiting,
+			    waiting)
+				if (conn->state != CONN_CLOSING)
+					return (true);
+	}
+	return (false);
+}
+
 static size_t
 count_idle(const struct worker *worker)
 {
 	const struct conn *conn;
 	size_t n = 0;
 
-	for (size_t i = 0; i < worker->nlisteners; i++)
+	for (size_t i = 0; i < worker->nlisteners; i++) {
+		if (spares(worker, &worker->listeners[i]))
+			continue;
 		TAILQ_FOREACH(conn, &worker->listeners[i]
 		    .deadlines[DEADLINE_IDLE].waiting, waiting)
 			n++;
+	}
 	return (n);
 }
+
+/*
+ * Beginning.
+ */
 
 void
 drain_begin(struct worker *worker, const struct ctl_drain *order)
@@ -47,6 +102,8 @@ drain_begin(struct worker *worker, const struct ctl_drain *order)
 	};
 	if (order->mode == CTL_DRAIN_STOP)
 		giver_end(worker);
+	else
+		giver_expect(worker);
 	LOG(INFO, WORKER_DRAIN,
 	    F_STR("mode", mode_name(order->mode)),
 	    F_U64("conns", drain->conns),
@@ -63,12 +120,26 @@ elapsed(const struct worker *worker)
 }
 
 bool
-drain_is_due(const struct drain *drain)
+drain_is_closing(const struct conn *conn)
 {
+	const struct worker *worker = conn->listener->worker;
+
+	return (worker->drain.closing && !spares(worker, conn->listener));
+}
+
+bool
+drain_is_due(const struct conn *conn)
+{
+	const struct drain *drain = &conn->listener->worker->drain;
+
 	/* While the spread lasts, idle connections have their turn in
 	 * drain_tick(); after it whoever comes to rest has had it. */
-	return (drain->closing && drain->closed >= drain->idle);
+	return (drain->closed >= drain->idle && drain_is_closing(conn));
 }
+
+/*
+ * Ending connections.
+ */
 
 /* Close up to n of a listener's idle connections, the longest idle first. */
 static uint64_t
@@ -101,40 +172,75 @@ close_idle(struct worker *worker)
 	if (since_ms < drain->order.spread_ms)
 		due = drain->idle * since_ms / drain->order.spread_ms;
 	for (size_t i = 0; i < worker->nlisteners; i++)
-		if (drain->closed < due)
+		if (drain->closed < due &&
+		    !spares(worker, &worker->listeners[i]))
 			drain->closed += close_idle_of(&worker->listeners[i],
 			    due - drain->closed);
 	if (due == UINT64_MAX)
 		drain->closed = drain->idle;
 }
 
-static void
-cut_queue(struct worker *worker, struct deadline_queue *queue)
+/* The first connection whose time is over; NULL if there is none. */
+static struct conn *
+find_overdue(const struct deadline_queue *queue, bool is_spared)
 {
 	struct conn *conn;
 
-	while ((conn = TAILQ_FIRST(&queue->waiting)) != NULL) {
+	TAILQ_FOREACH(conn, &queue->waiting, waiting)
+		if (!is_spared || awaits_without_end(conn))
+			break;
+	return (conn);
+}
+
+static void
+cut_queue(struct worker *worker, struct deadline_queue *queue, bool is_spared)
+{
+	struct drain *drain = &worker->drain;
+	struct conn *conn;
+
+	while ((conn = find_overdue(queue, is_spared)) != NULL) {
+		drain->cut_ms = worker->now_ms;
 		if (conn->deadline == DEADLINE_IDLE &&
 		    conn_finish_idle(conn, CLOSE_DRAIN))
 			continue;
-		worker->drain.cut++;
+		drain->cut++;
 		conn_finish_now(conn, CLOSE_CUT);
 	}
+}
+
+static void
+cut_listener(struct worker *worker, struct listener *listener)
+{
+	bool is_spared = spares(worker, listener);
+
+	/* An idle connection has no request. */
+	if (!is_spared)
+		cut_queue(worker, &listener->deadlines[DEADLINE_IDLE], false);
+	cut_queue(worker, &listener->deadlines[DEADLINE_READ], is_spared);
+	cut_queue(worker, &listener->deadlines[DEADLINE_WRITE], is_spared);
+	cut_queue(worker, &listener->deadlines[DEADLINE_REPLY], is_spared);
 }
 
 /* The time is over. */
 static void
 cut_all(struct worker *worker)
 {
-	static const enum deadline_kind kinds[] = {
-		DEADLINE_IDLE, DEADLINE_READ, DEADLINE_WRITE,
-		DEADLINE_REPLY
-	};
-
+	if (worker->drain.cut_ms == 0)
+		worker->drain.cut_ms = worker->now_ms;
 	for (size_t i = 0; i < worker->nlisteners; i++)
-		for (size_t k = 0; k < sizeof(kinds) / sizeof(*kinds); k++)
-			cut_queue(worker,
-			    &worker->listeners[i].deadlines[kinds[k]]);
+		cut_listener(worker, &worker->listeners[i]);
+}
+
+static bool
+is_over(const struct worker *worker)
+{
+	const struct drain *drain = &worker->drain;
+
+	if (worker->conns.count == 0)
+		return (true);
+	return (drain->cut_ms != 0 &&
+	    worker->now_ms >= drain->cut_ms + CUT_LINGER_MS &&
+	    !spares_any(worker));
 }
 
 /* Who is on the way to another worker is left to it. */
@@ -167,7 +273,8 @@ is_closing(struct worker *worker)
 	const struct ctl_drain *order = &drain->order;
 
 	if (!drain->closing && (order->mode == CTL_DRAIN_STOP ||
-	    elapsed(worker) + order->spread_ms >= order->timeout_ms)) {
+	    (elapsed(worker) + order->spread_ms >= order->timeout_ms &&
+	    !giver_awaits_taker(worker)))) {
 		drain->closing = true;
 		drain->closing_ms = worker->now_ms;
 		drain->idle = count_idle(worker);
@@ -186,7 +293,6 @@ drain_tick(struct worker *worker)
 		cut_all(worker);
 	else if (is_closing(worker))
 		close_idle(worker);
-	if (worker->conns.count == 0 || elapsed(worker) >=
-	    (uint64_t)drain->order.timeout_ms + CUT_LINGER_MS)
+	if (is_over(worker))
 		leave(worker);
 }

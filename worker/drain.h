@@ -2,12 +2,17 @@
 /*
  * Leaving: a worker that drains accepts no more, and exits when its connections
  * have come to their end or their time is over.
+ *
+ * The time of drain_timeout is for connections that nobody takes over.  One
+ * that can be handed over, now or when its request has its reply, is neither
+ * closed nor cut while there is a taker or one is to come: giver_may_give().
  */
 #ifndef WORKER_DRAIN_H
 #define WORKER_DRAIN_H
 
 #include "common/ctl.h"
 
+struct conn;
 struct worker;
 
 struct drain {
@@ -17,6 +22,8 @@ struct drain {
 	struct ctl_drain order;
 	uint64_t begun_ms;
 	uint64_t closing_ms;	/* when closing began */
+	uint64_t cut_ms;	/* when a connection was last cut; 0: none was
+				   due yet */
 	uint64_t idle;		/* connections between messages then */
 	uint64_t closed;	/* of these, as the spread went on */
 	uint64_t conns;		/* all that were there, or came since */
@@ -30,7 +37,9 @@ void drain_begin(struct worker *, const struct ctl_drain *);
 /* Called with the worker's tick. */
 void drain_tick(struct worker *);
 
-/* Whether a connection that comes to rest is to be closed there and then. */
-bool drain_is_due(const struct drain *);
+/* Whether the reply to a connection's last message so far is to be the last
+ * one, and whether the connection is to be closed when it comes to rest. */
+bool drain_is_closing(const struct conn *);
+bool drain_is_due(const struct conn *);
 
 #endif

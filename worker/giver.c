@@ -31,11 +31,60 @@ link_of(const struct giver *giver)
 	return (event_get_fd(&giver->event));
 }
 
+static bool
+takes(const struct giver *giver, const struct listener *listener)
+{
+	return (giver->protocol[listener->number] ==
+	    listener->conf->protocol + 1);
+}
+
 bool
 giver_has_taker(const struct giver *giver, const struct conn *conn)
 {
-	return (giver->protocol[conn->listener->number] ==
-	    conn->listener->conf->protocol + 1);
+	return (takes(giver, conn->listener));
+}
+
+/*
+ * Whether there is anybody to give to.
+ */
+
+static bool
+is_patient(const struct worker *worker)
+{
+	return (worker->now_ms < worker->giver.heard_ms + GIVER_PATIENCE_MS);
+}
+
+void
+giver_expect(struct worker *worker)
+{
+	worker->giver.heard_ms = worker->now_ms;
+}
+
+void
+giver_orphan(struct worker *worker)
+{
+	worker->giver.orphaned = true;
+}
+
+bool
+giver_awaits_taker(const struct worker *worker)
+{
+	const struct giver *giver = &worker->giver;
+
+	if (giver->on && giver->greeted)
+		return (false);
+	return ((giver->on || !giver->orphaned) && is_patient(worker));
+}
+
+bool
+giver_may_give(const struct worker *worker, const struct listener *listener)
+{
+	const struct giver *giver = &worker->giver;
+
+	if (!giver->on || !giver->greeted)
+		return (giver_awaits_taker(worker));
+	return (takes(giver, listener) &&
+	    (giver->unanswered == 0 || is_patient(worker)));
 }
 
 /*
@@ -128,8 +177,7 @@ pack_all(struct worker *worker, struct packing *packing)
 	for (size_t i = 0; i < worker->nlisteners; i++) {
 		struct listener *listener = &worker->listeners[i];
 
-		if (giver->protocol[listener->number] !=
-		    listener->conf->protocol + 1)
+		if (!takes(giver, listener))
 			continue;
 		for (size_t k = 0; k < nkinds; k++)
 			if (!pack_queue(packing, &listener->deadlines[kinds[k]],
@@ -284,6 +332,7 @@ end_link(struct worker *worker)
 	event_del(&giver->event);
 	close(link_of(giver));
 	giver->on = false;
+	giver->heard_ms = worker->now_ms;
 	giver->carried_before += giver->carried;
 	giver->carried = giver->carried_said = 0;
 	take_up_next(worker);
@@ -410,6 +459,7 @@ handle_one(struct worker *worker)
 		return (false);
 	}
 	handover_close_fds(&fds);
+	giver->heard_ms = worker->now_ms;
 	if (msg.header.type == HANDOVER_HELLO && !giver->greeted) {
 		giver->greeted = true;
 		giver->version = msg.header.version;
@@ -452,6 +502,7 @@ take_up(struct worker *worker, int link, const struct ctl_give *order)
 	giver->retry_ms = 0;
 	giver->longest_us = 0;
 	giver->ordered_ms = clock_ms();
+	giver->heard_ms = worker->now_ms;
 	forget_stays(worker);
 	event_assign(&giver->event, worker->base, link, EV_READ | EV_PERSIST,
 	    on_link, worker);

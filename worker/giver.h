@@ -34,6 +34,10 @@ enum {
 	GIVER_BATCH_BYTES = 1048576,
 	/* When what stayed is offered again. */
 	GIVER_RETRY_MS = 1000,
+	/* How long a taker may be silent while it owes an answer, and how long
+	 * the next taker may take to come: longer than the master takes to
+	 * replace a worker that fails again and again. */
+	GIVER_PATIENCE_MS = 60000,
 };
 
 struct giver_batch {
@@ -50,6 +54,7 @@ struct giver {
 	bool rested;			/* perhaps there is one more to give */
 	bool blocked;			/* wait with the next batch */
 	bool said;			/* GIVEN */
+	bool orphaned;			/* no further link will come */
 	struct event event;		/* owns the link */
 	struct ctl_give order;
 	int next;			/* a newer link, -1: none; taken up when
@@ -63,6 +68,8 @@ struct giver {
 	unsigned unanswered;		/* of these in use */
 	uint64_t numbered;		/* batches so far */
 	uint64_t ordered_ms;
+	uint64_t heard_ms;		/* when a taker, or the end of one, was
+					   last heard of */
 	uint64_t retry_ms;		/* when to offer again; 0: nothing */
 	uint64_t carried;		/* through this link, */
 	uint64_t carried_said;		/* of these in a GIVEN, */
@@ -88,6 +95,18 @@ void giver_tick(struct worker *);
 
 /* Whether the other worker has the listener of a connection, as it is here. */
 bool giver_has_taker(const struct giver *, const struct conn *);
+
+/* Begin to wait for a link that the master has promised; or know that there
+ * will be none, as the master is gone. */
+void giver_expect(struct worker *);
+void giver_orphan(struct worker *);
+
+/* Whether it is not known yet what can be handed over. */
+bool giver_awaits_taker(const struct worker *);
+
+/* Whether connections of a listener may still go, now or later.  A taker that
+ * does not answer, or does not come, is given up after GIVER_PATIENCE_MS. */
+bool giver_may_give(const struct worker *, const struct listener *);
 
 /* Whether a connection is to go when it comes to rest. */
 static inline bool

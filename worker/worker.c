@@ -61,6 +61,7 @@ on_channel_end(const char *why, void *arg)
 	};
 
 	LOG(ERROR, MASTER_GONE, F_STR("error", why));
+	giver_orphan(worker);
 	if (worker->drain.on)
 		return;
 	worker_turn(worker);

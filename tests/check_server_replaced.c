@@ -1,0 +1,163 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * drain_timeout and drain_spread are for connections that nobody takes over: a
+ * reload closes none that can be handed over, whatever they are set to.
+ */
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "tests/client.h"
+#include "tests/handlers.h"
+
+enum { IDLE = 300 };
+
+#define NO_TIME		"workers = 2; drain_timeout = 0.0; drain_spread = 0.0;"
+#define NO_TIME_SPREAD	"workers = 2; drain_timeout = 0.0; drain_spread = 5.0;"
+#define LONG_SPREAD	"workers = 2; drain_timeout = 1.0; drain_spread = 60.0;"
+
+/* Clients between two messages, one in the middle of a message, and one that
+ * does not take its replies. */
+struct clients {
+	int idle[IDLE];
+	int partial;
+	int deaf;
+};
+
+static void
+connect_all(struct server *srv, struct clients *clients)
+{
+	static uint8_t frame[4 + 1024 * 1024] = "\0\x10\0\0";
+
+	for (int i = 0; i < IDLE; i++) {
+		clients->idle[i] = client_connect(FRAME_PORT);
+		client_echo(clients->idle[i], "hello");
+	}
+	clients->partial = client_connect(FRAME_PORT);
+	client_send(clients->partial, "\0\0\0\4ha", 6);
+	clients->deaf = client_connect_small(FRAME_PORT, 4096);
+	client_stuff(clients->deaf, frame, sizeof(frame), 64 * sizeof(frame));
+	await(server_counters(srv).active == IDLE + 2);
+}
+
+static void
+expect_all(struct clients *clients)
+{
+	for (int i = 0; i < IDLE; i++)
+		client_echo(clients->idle[i], "still here");
+	client_send_text(clients->partial, "lf");
+	client_expect_text_frame(clients->partial, "half");
+}
+
+static void
+close_all(struct clients *clients)
+{
+	for (int i = 0; i < IDLE; i++)
+		close(clients->idle[i]);
+	close(clients->partial);
+	client_reset(clients->deaf);
+}
+
+static void
+expect_none_closed_by_reloads(const char *globals)
+{
+	struct server *srv = server_start(globals, FRAMES(""));
+	struct clients clients;
+
+	connect_all(srv, &clients);
+	for (int i = 0; i < 3; i++) {
+		server_mark(srv);
+		server_reload(srv);
+		server_expect(srv, "event=reload_report cut=0 lost=0 "
+		    "finished=0");
+	}
+	expect_all(&clients);
+	ck_assert_uint_eq(server_closed(srv, CLOSE_DRAIN), 0);
+	ck_assert_uint_eq(server_closed(srv, CLOSE_CUT), 0);
+	close_all(&clients);
+	server_end(srv);
+}
+
+START_TEST(a_reload_without_drain_timeout_closes_no_connection)
+{
+	expect_none_closed_by_reloads(NO_TIME);
+}
+END_TEST
+
+START_TEST(a_reload_without_drain_timeout_and_with_a_spread_closes_none)
+{
+	expect_none_closed_by_reloads(NO_TIME_SPREAD);
+}
+END_TEST
+
+START_TEST(a_reload_with_a_spread_above_drain_timeout_closes_none)
+{
+	expect_none_closed_by_reloads(LONG_SPREAD);
+}
+END_TEST
+
+/* What nobody takes has drain_timeout, and that is nothing here. */
+START_TEST(a_listener_that_goes_without_drain_timeout_is_closed_at_once)
+{
+	struct server *srv = server_start(NO_TIME, FRAMES("") ",\n" EXTRA(""));
+	int stays = client_connect(FRAME_PORT), goes =
+	    client_connect(EXTRA_PORT);
+
+	client_echo(stays, "hello");
+	client_echo(goes, "hello");
+	server_configure(srv, NO_TIME, FRAMES(""));
+	server_reload(srv);
+	client_expect_eof(goes);
+	client_echo(stays, "still here");
+	await(server_children(srv) == 2);
+	close(stays);
+	close(goes);
+	server_end(srv);
+}
+END_TEST
+
+#define SLEEPY(timeout)							\
+	"workers = 1; drain_timeout = 0.1; drain_spread = 0.0;\n"	\
+	"handlers = (\n" COMMAND("slow", "\"sleep\", \"1500\"",		\
+	"request_timeout = " timeout ";") "\n);"
+
+START_TEST(a_request_longer_than_drain_timeout_is_answered)
+{
+	struct server *srv = handlers_start(SLEEPY("60.0"), ONE("slow", ""));
+	int fd = client_connect(FRAME_PORT);
+
+	client_send_text_frame(fd, "slowly");
+	await(server_counters(srv).messages_in == 1);
+	server_reload(srv);
+	client_expect_text_frame(fd, "slowly");
+	server_expect(srv, "event=reload_report carried=1 cut=0");
+	client_send_text_frame(fd, "once more");
+	client_expect_text_frame(fd, "once more");
+	close(fd);
+	server_end(srv);
+}
+END_TEST
+
+/* Otherwise a handler could keep the old worker for ever. */
+START_TEST(a_request_without_request_timeout_has_drain_timeout)
+{
+	struct server *srv = handlers_start(SLEEPY("0.0"), ONE("slow", ""));
+	int fd = client_connect(FRAME_PORT);
+
+	client_send_text_frame(fd, "slowly");
+	await(server_counters(srv).messages_in == 1);
+	server_reload(srv);
+	client_expect_eof(fd);
+	server_expect(srv, "event=reload_report carried=0 cut=1");
+	close(fd);
+	server_end(srv);
+}
+END_TEST
+
+RUN_TESTS("server_replaced",
+    a_reload_without_drain_timeout_closes_no_connection,
+    a_reload_without_drain_timeout_and_with_a_spread_closes_none,
+    a_reload_with_a_spread_above_drain_timeout_closes_none,
+    a_listener_that_goes_without_drain_timeout_is_closed_at_once,
+    a_request_longer_than_drain_timeout_is_answered,
+    a_request_without_request_timeout_has_drain_timeout)
