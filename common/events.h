@@ -24,6 +24,7 @@
 	/* orders */							\
 	E(RELOAD,		"reload")				\
 	E(RELOAD_WAITS,		"reload_waits")				\
+	E(CANARY,		"canary")				\
 	E(RELOAD_DONE,		"reload_done")				\
 	E(RELOAD_REPORT,	"reload_report")			\
 	E(RELOAD_REFUSED,	"reload_refused")			\

@@ -52,6 +52,7 @@ struct child {
 					   need */
 	bool unlinked;			/* that will be the first one */
 	struct ctl_given given;		/* all its answers, added up */
+	struct ctl_given shared;	/* what it gave in a canary, before */
 	struct ctl_drained drained;	/* what it said at its end */
 	bool log_due;			/* LOG could not be sent yet, */
 	bool access_log_due;		/* nor ACCESS_LOG */

@@ -640,7 +640,7 @@ settle(struct executor *executor)
 	    executor->why);
 	executor_free(executor);
 	/* A generation whose handlers cannot be started never begins. */
-	if (worker == worker->slot->next)
+	if (worker == worker->slot->next && worker->state < CHILD_SERVING)
 		reload_on_death(worker, why);
 	else if (can_hire(worker))
 		hire_again(worker, handler, clock_ms());

@@ -47,6 +47,26 @@ probation_begin(struct master *master, enum status_kind of,
 }
 
 void
+probation_refuse(struct master *master, const char *why)
+{
+	struct probation *probation = &master->probation;
+	int program = probation->program;
+
+	probation->program = -1;
+	probation_end(master);
+	if (program == -1)
+		return;
+	probation->program = program;
+	probation->until_ms = clock_ms();
+	probation->of = STATUS_UPGRADE;
+	probation->before = generation_hold(master->running);
+	probation->refused = true;
+	master->upgrade.again = master->upgrade.ordered;
+	master->upgrade.ordered = false;
+	snprintf(probation->why, sizeof(probation->why), "%s", why);
+}
+
+void
 probation_on_death(struct master *master, const struct generation *generation,
     unsigned n, const char *whose, const char *how)
 {
@@ -93,6 +113,13 @@ go_back(struct master *master)
 		reload_back(master, probation->before, probation->why);
 }
 
+static bool
+is_overruled(const struct master *master)
+{
+	return (master->upgrade.ordered || (master->reload.ordered &&
+	    master->reload.ordered_kind == STATUS_RELOAD));
+}
+
 void
 probation_run(struct master *master)
 {
@@ -100,6 +127,11 @@ probation_run(struct master *master)
 
 	if (probation->until_ms == 0)
 		return;
+	/* The administrator, who knows better, has given the next order. */
+	if (!probation->refused && is_overruled(master)) {
+		probation_end(master);
+		return;
+	}
 	if (*probation->why != '\0') {
 		if (!reload_may_begin(master))
 			return;

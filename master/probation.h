@@ -13,6 +13,7 @@
 #ifndef MASTER_PROBATION_H
 #define MASTER_PROBATION_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "common/status.h"
@@ -30,6 +31,8 @@ struct probation {
 	enum status_kind of;		/* what brought the generation */
 	struct generation *before;	/* a reference; NULL: none to go to */
 	int program;			/* of before, to be gone back to; -1 */
+	bool refused;			/* by a canary: the program goes back,
+					   the old workers never left */
 	char why[PROBATION_WHY_MAX];	/* to go back; "": nothing yet */
 };
 
@@ -37,6 +40,10 @@ struct probation {
  * by a reload, upgrade or roll-back. */
 void probation_begin(struct master *, enum status_kind,
     struct generation *before);
+
+/* The workers of an upgrade have failed before they took over: go back to the
+ * previous program, and keep the workers. */
+void probation_refuse(struct master *, const char *why);
 
 /* What was before is of no interest any more. */
 void probation_end(struct master *);

@@ -64,11 +64,14 @@ report_refusal(struct master *master, const char *why)
 	status_add_report(&master->status, &report);
 }
 
-static void
-refuse(struct master *master, const char *why)
+void
+reload_fail(struct master *master, struct child *dead, const char *why)
 {
 	enum status_kind kind = master->reload.kind;
+	bool was_canary = canary_is_on(master);
 
+	if (was_canary)
+		canary_take_back(master, dead, why);
 	discard(master);
 	forget_back(&master->reload);
 	if (master->state == MASTER_STARTING) {
@@ -78,9 +81,13 @@ refuse(struct master *master, const char *why)
 	LOG(ERROR, RELOAD_REFUSED, F_STR("kind", status_kind_name(kind)),
 	    F_STR("error", why),
 	    F_STR("kept", "the configuration and workers of before"));
-	report_refusal(master, why);
+	/* That of a canary is complete when its workers are gone. */
+	if (!was_canary)
+		report_refusal(master, why);
+	if (kind == STATUS_UPGRADE && was_canary)
+		probation_refuse(master, why);
 	/* The program stays, and with it nothing to go back to. */
-	if (kind == STATUS_UPGRADE)
+	else if (kind == STATUS_UPGRADE)
 		probation_end(master);
 	if (!master->reload.ordered)
 		notify_ready(master->running->number, master->running->slots);
@@ -95,6 +102,23 @@ refuse(struct master *master, const char *why)
 	master_show(master);
 }
 
+static void
+refuse(struct master *master, const char *why)
+{
+	reload_fail(master, NULL, why);
+}
+
+/* The workers of a canary serve: they end with the other ones. */
+static void
+abandon_canary(struct master *master)
+{
+	if (!canary_is_on(master))
+		return;
+	canary_end(master);
+	for (size_t i = 0; i < master->nslots; i++)
+		master->slots[i].next = NULL;
+}
+
 void
 reload_abort(struct master *master, const char *why)
 {
@@ -105,6 +129,7 @@ reload_abort(struct master *master, const char *why)
 	forget_back(reload);
 	if (reload->fresh == NULL)
 		return;
+	abandon_canary(master);
 	discard(master);
 	if (master->running == NULL)
 		return;
@@ -325,10 +350,12 @@ reload_try(struct master *master)
 
 	/* A new program is to find all at rest, and reloads by itself. */
 	if (!reload->ordered || upgrade_is_under_way(master) ||
-	    !reload_may_begin(master))
+	    master->probation.refused || !reload_may_begin(master))
 		return;
 	reload->ordered = false;
 	reload->kind = reload->ordered_kind;
+	if (reload->kind == STATUS_RELOAD)
+		probation_end(master);
 	reload->begun_ms = clock_ms();
 	notify_reloading();
 	if (reload->kind == STATUS_ROLLBACK)
@@ -390,7 +417,10 @@ reload_order(struct master *master)
 		reload_try(master);
 		return;
 	}
-	probation_end(master);
+	/* During a canary it is not yet known whether there is a way back to be
+	 * forgotten. */
+	if (!canary_is_on(master) && !master->probation.refused)
+		probation_end(master);
 	forget_back(&master->reload);
 	order(master, STATUS_RELOAD);
 }
@@ -431,7 +461,8 @@ change_workers(struct master *master, bool first)
 		slot->next = NULL;
 		slot->again_ms = 0;
 		slot->young_deaths = 0;
-		if (slot->serving != NULL)
+		if (slot->serving != NULL &&
+		    slot->serving->state == CHILD_READY)
 			child_start(slot->serving);
 		if (old == NULL)
 			continue;
@@ -465,18 +496,12 @@ reload_on_given(struct master *master)
 		finish(master);
 }
 
-static void
-commit(struct master *master)
+void
+reload_on_proof(struct master *master)
 {
 	struct reload *reload = &master->reload;
 	struct generation *old = master->running;
-	char why[WHY_MAX];
 
-	if (sockets_listen(&master->sockets, reload->fresh->conf, why) == -1 ||
-	    monitor_child_listen(master, reload->fresh->conf, why) == -1) {
-		refuse(master, why);
-		return;
-	}
 	master->running = reload->fresh;
 	reload->fresh = NULL;
 	forget_back(reload);
@@ -499,13 +524,33 @@ commit(struct master *master)
 		master_show(master);
 }
 
+/* All workers are READY. */
+static void
+prove(struct master *master)
+{
+	const struct conf *fresh = master->reload.fresh->conf;
+	char why[WHY_MAX];
+
+	/* Sockets of slots that are new get no connections yet: if there will be
+	 * no such slots, nobody must wait there. */
+	if (master->running != NULL)
+		slots_steer(master);
+	if (sockets_listen(&master->sockets, fresh, why) == -1 ||
+	    monitor_child_listen(master, fresh, why) == -1)
+		refuse(master, why);
+	else if (canary_is_needed(master))
+		canary_begin(master);
+	else
+		reload_on_proof(master);
+}
+
 void
 reload_on_ready(struct child *child)
 {
 	struct master *master = child->master;
 
 	if (--master->reload.awaited == 0)
-		commit(master);
+		prove(master);
 }
 
 void
@@ -513,7 +558,11 @@ reload_on_death(struct child *child, const char *how)
 {
 	char why[WHY_MAX];
 
-	snprintf(why, sizeof(why), "the worker of slot %u did not get ready: "
-	    "%s", child->slot->number, how);
-	refuse(child->master, why);
+	if (canary_is_on(child->master))
+		snprintf(why, sizeof(why), "the new worker of slot %u died "
+		    "during the canary: %s", child->slot->number, how);
+	else
+		snprintf(why, sizeof(why), "the worker of slot %u did not get "
+		    "ready: %s", child->slot->number, how);
+	reload_fail(child->master, child, why);
 }

@@ -5,7 +5,8 @@
  * In two steps, so that whatever goes wrong changes nothing.  First everything
  * that the new generation needs is made beside the old one: its sockets, bound
  * but not listening, its log, a worker for each slot.  When all of these are
- * READY, it holds: they accept, and the old ones give them their connections.
+ * READY, they have to prove themselves, see canary.h.  Then the new generation
+ * holds: the old workers stop accepting and give it their connections.
  * When these have given what they can, it is done.  The first start is the
  * same, from nothing.
  */
@@ -16,6 +17,7 @@
 #include <stdint.h>
 
 #include "common/status.h"
+#include "master/canary.h"
 
 struct child;
 struct conf;
@@ -32,6 +34,7 @@ struct reload {
 	bool passing;			/* the old workers give to the new */
 	int log_fd;			/* prepared; -1: the log stays */
 	unsigned awaited;		/* workers that are not READY */
+	struct canary canary;
 	uint64_t begun_ms;
 	uint64_t retry_until_ms;	/* see may_retry(); 0: not yet */
 };
@@ -57,6 +60,11 @@ void reload_try(struct master *);
 int reload_first(struct master *, struct conf *);
 
 void reload_on_ready(struct child *);
+/* The new workers have proved that they can serve. */
+void reload_on_proof(struct master *);
+/* Something went wrong that the new generation does not survive; dead is a
+ * worker of it that is gone, or NULL. */
+void reload_fail(struct master *, struct child *dead, const char *why);
 /* A worker has given what it had, or is gone. */
 void reload_on_given(struct master *);
 /* A child of the fresh generation is gone. */

@@ -514,7 +514,7 @@ steer_group(struct socket_group *group, const unsigned live[], unsigned n)
 	struct sock_filter filter[2 * CONF_WORKERS_MAX + 3];
 	struct sock_fprog program = { .filter = filter };
 
-	if (is_path(group) || group->nlistening < 2)
+	if (is_path(group) || group->nlistening == 0 || group->nfds < 2)
 		return;
 	program.len = (unsigned short)make_program(filter, live, n);
 	if (setsockopt(group->fds[0], SOL_SOCKET, SO_ATTACH_REUSEPORT_CBPF,

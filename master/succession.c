@@ -2,6 +2,7 @@
 #include "master/succession.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -56,6 +57,7 @@ tell(struct master *master, struct succession_report *report)
 
 	told->duration_ms = clock_ms() - report->begun_ms;
 	LOG(INFO, RELOAD_REPORT, F_STR("kind", status_kind_name(told->kind)),
+	    F_STR("result", status_result_name(told->result)),
 	    F_U64("generation", told->generation), F_U64("held", told->held),
 	    F_U64("carried", told->carried),
 	    F_U64("finished", told->finished), F_U64("cut", told->cut),
@@ -65,19 +67,25 @@ tell(struct master *master, struct succession_report *report)
 	free(report);
 }
 
-/* One can die before it could tell. */
+/* One can die before it could tell.  What it gave in a canary it gave before it
+ * began to drain. */
 static uint64_t
 carried_by(const struct child *child)
 {
-	return (child->drained.carried > 0 ? child->drained.carried :
-	    child->given.carried);
+	return (child->shared.carried + (child->drained.carried > 0 ?
+	    child->drained.carried : child->given.carried));
 }
 
 static uint64_t
 longest_of(const struct child *child)
 {
-	return (child->drained.longest_us > child->given.longest_us ?
-	    child->drained.longest_us : child->given.longest_us);
+	uint64_t longest_us = child->given.longest_us;
+
+	if (child->drained.longest_us > longest_us)
+		longest_us = child->drained.longest_us;
+	if (child->shared.longest_us > longest_us)
+		longest_us = child->shared.longest_us;
+	return (longest_us);
 }
 
 void
@@ -91,6 +99,15 @@ succession_report_close(struct succession_report **report,
 			succession_report_join(report, child, kind);
 	if (*report == NULL && (*report = report_new(master, kind)) != NULL)
 		tell(master, *report);
+}
+
+void
+succession_report_refuse(struct succession_report *report, const char *why)
+{
+	if (report == NULL)
+		return;
+	report->told.result = STATUS_REFUSED;
+	snprintf(report->told.why, sizeof(report->told.why), "%s", why);
 }
 
 static void
@@ -112,6 +129,31 @@ account(struct succession_report *report, const struct child *child,
 	told->slot_ms[slot] = (uint32_t)(clock_ms() - report->begun_ms);
 	if (slot >= told->slots)
 		told->slots = slot + 1;
+}
+
+/* A worker is gone, or no longer waited for. */
+static void
+leave(struct child *child, uint64_t lost)
+{
+	struct succession_report *report = child->report;
+
+	child->report = NULL;
+	if (report == NULL)
+		return;
+	account(report, child, lost);
+	if (--report->workers == 0)
+		tell(child->master, report);
+}
+
+void
+succession_report_end(struct master *master)
+{
+	struct child *child;
+
+	TAILQ_FOREACH(child, &master->children, link)
+		if (child->report != NULL &&
+		    child->report->told.result == STATUS_REFUSED)
+			leave(child, 0);
 }
 
 /*
@@ -165,9 +207,8 @@ succession_connect(struct child *giver, struct child *taker, uint64_t quota)
 	    SUCCESSION_RETRY_MS);
 }
 
-/* The worker that has the place of another one now; NULL if there is none. */
-static struct child *
-successor(const struct master *master, const struct child *child)
+struct child *
+succession_of(const struct master *master, const struct child *child)
 {
 	unsigned slot = child->slot->number % master->running->slots;
 	struct child *serving = master->slots[slot].serving;
@@ -183,7 +224,7 @@ succession_begin(struct master *master)
 
 	TAILQ_FOREACH(child, &master->children, link)
 		if (can_give(child) &&
-		    (taker = successor(master, child)) != NULL)
+		    (taker = succession_of(master, child)) != NULL)
 			succession_connect(child, taker, CTL_GIVE_ALL);
 }
 
@@ -193,7 +234,7 @@ succession_resume(struct master *master, struct child *taker)
 	struct child *child;
 
 	TAILQ_FOREACH(child, &master->children, link)
-		if (can_give(child) && successor(master, child) == taker)
+		if (can_give(child) && succession_of(master, child) == taker)
 			succession_connect(child, taker, CTL_GIVE_ALL);
 }
 
@@ -206,7 +247,7 @@ succession_tick(struct master *master)
 	TAILQ_FOREACH(child, &master->children, link)
 		if (child->again_ms != 0 && now_ms >= child->again_ms &&
 		    can_give(child) &&
-		    (taker = successor(master, child)) != NULL)
+		    (taker = succession_of(master, child)) != NULL)
 			succession_connect(child, taker, CTL_GIVE_ALL);
 }
 
@@ -254,7 +295,10 @@ succession_on_given(struct child *child, const struct ctl_given *given)
 	/* A shortage has ended it, perhaps. */
 	if (given->ended && given->left > 0 && child->passing == 0)
 		child->again_ms = clock_ms() + SUCCESSION_RETRY_MS;
-	if (child->state == CHILD_SERVING)
+	if (child->state == CHILD_SERVING && canary_is_on(child->master)) {
+		child->shared.carried += given->carried;
+		child->shared.longest_us = given->longest_us;
+	} else if (child->state == CHILD_SERVING)
 		balance_on_given(child->master, given->carried);
 	reload_on_given(child->master);
 }
@@ -262,17 +306,11 @@ succession_on_given(struct child *child, const struct ctl_given *given)
 void
 succession_on_death(struct child *child, uint64_t lost)
 {
-	struct succession_report *report = child->report;
-
 	if (child->passing > 0) {
 		child->passing = 0;
 		reload_on_given(child->master);
 	}
-	if (report == NULL)
-		return;
-	account(report, child, lost);
-	if (--report->workers == 0)
-		tell(child->master, report);
+	leave(child, lost);
 }
 
 /*

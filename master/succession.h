@@ -37,6 +37,17 @@ void succession_report_join(struct succession_report **, struct child *,
 void succession_report_close(struct succession_report **, struct master *,
     enum status_kind);
 
+/* What was begun is refused, and why; the report tells of the workers that had
+ * served nevertheless.  It may be NULL. */
+void succession_report_refuse(struct succession_report *, const char *why);
+
+/* Complete the reports of what was refused as far as is known: the state of an
+ * upgrade has no place for them. */
+void succession_report_end(struct master *);
+
+/* The worker that has the place of another one now; NULL if there is none. */
+struct child *succession_of(const struct master *, const struct child *);
+
 /* Let all who drain give to those who serve. */
 void succession_begin(struct master *);
 /* A worker has begun to serve, in the place of one that died perhaps. */

@@ -123,6 +123,7 @@ forget_task(struct upgrade *upgrade)
 	upgrade->task = STATE_TASK_UPGRADE;
 	upgrade->format = STATE_VERSION;
 	upgrade->passed = false;
+	upgrade->refused = false;
 }
 
 void
@@ -150,6 +151,20 @@ kind_of(enum state_task task)
 	    STATUS_UPGRADE);
 }
 
+/* Whether the last report is the one of the canary that has refused it. */
+static bool
+is_reported(const struct master *master, enum status_kind kind,
+    const char *why)
+{
+	const struct status *status = &master->status;
+	struct status_report last;
+
+	/* Only a canary had workers to tell of. */
+	return (status_get_report(status, status->map->reports, &last) &&
+	    last.kind == kind && last.result == STATUS_REFUSED &&
+	    last.slots > 0 && strcmp(last.why, why) == 0);
+}
+
 static void
 tell_refusal(struct master *master, enum status_kind kind, const char *why)
 {
@@ -165,7 +180,8 @@ tell_refusal(struct master *master, enum status_kind kind, const char *why)
 	    F_STR("error", why),
 	    F_STR("kept", "the program and workers of before"));
 	snprintf(report.why, sizeof(report.why), "%s", why);
-	status_add_report(&master->status, &report);
+	if (!is_reported(master, kind, why))
+		status_add_report(&master->status, &report);
 	notify_status("%s refused: %s", status_kind_name(kind), why);
 }
 
@@ -176,6 +192,9 @@ refuse(struct master *master, const char *why)
 
 	forget_task(&master->upgrade);
 	tell_refusal(master, kind, why);
+	if (master->upgrade.again)
+		master->upgrade.ordered = true;
+	master->upgrade.again = false;
 }
 
 static void
@@ -462,7 +481,16 @@ upgrade_order(struct master *master)
 		    F_STR("error", "the server stops"));
 		return;
 	}
-	probation_end(master);
+	/* The way back comes first: it is the previous program that carries the
+	 * order out. */
+	if (master->probation.refused || upgrade->refused) {
+		upgrade->again = true;
+		return;
+	}
+	/* During a canary it is not yet known whether there is a way back to be
+	 * forgotten. */
+	if (!canary_is_on(master))
+		probation_end(master);
 	upgrade->ordered = true;
 	/* The file may be another one by now. */
 	if (upgrade->check != 0)
@@ -491,8 +519,10 @@ begin(struct master *master)
 {
 	struct upgrade *upgrade = &master->upgrade;
 
+	probation_end(master);
 	upgrade->ordered = false;
 	upgrade->task = STATE_TASK_UPGRADE;
+	upgrade->refused = false;
 	*upgrade->reason = '\0';
 	upgrade->program = open(upgrade->path, O_PATH | O_CLOEXEC);
 	if (upgrade->program == -1)
@@ -509,6 +539,7 @@ upgrade_back(struct master *master)
 
 	forget_task(upgrade);
 	upgrade->task = STATE_TASK_ROLLBACK;
+	upgrade->refused = probation->refused;
 	upgrade->back = generation_hold(probation->before);
 	upgrade->program = probation->program;
 	probation->program = -1;
@@ -535,6 +566,8 @@ execute(const struct upgrade *upgrade, int program, const struct state *state,
 	if (fcntl(state_fd, F_SETFD, 0) == 0 &&
 	    number_to_env(ENV_STATE, state_fd) == 0 &&
 	    number_to_env(ENV_PREVIOUS, state->server->previous) == 0 &&
+	    (!upgrade->refused ||
+	    setenv(ENV_REFUSED, upgrade->reason, 1) == 0) &&
 	    state_pass_on(state, true) == 0) {
 		fflush(NULL);
 		fexecve(program, upgrade->argv, environ);
@@ -543,6 +576,7 @@ execute(const struct upgrade *upgrade, int program, const struct state *state,
 	(void)state_pass_on(state, false);
 	unsetenv(ENV_STATE);
 	unsetenv(ENV_PREVIOUS);
+	unsetenv(ENV_REFUSED);
 	errno = saved;
 }
 
@@ -585,6 +619,17 @@ upgrade_speaks(const struct upgrade *upgrade)
 	    CTL_PREVIOUS : CTL_VERSION);
 }
 
+/* Orders that the previous program is to carry out: it finds them pending, as
+ * the signals are blocked until it has a descriptor to read them from. */
+static void
+pass_orders_on(const struct master *master)
+{
+	if (master->upgrade.again)
+		kill(getpid(), SIGUSR2);
+	if (master->reload.ordered)
+		kill(getpid(), SIGHUP);
+}
+
 static void
 take_leave(struct master *master)
 {
@@ -592,6 +637,13 @@ take_leave(struct master *master)
 	struct state state;
 	int previous, state_fd;
 
+	if (upgrade->refused) {
+		/* The check run was one of a roll-back, which does not read the
+		 * configuration. */
+		upgrade->task = STATE_TASK_UPGRADE;
+		succession_report_end(master);
+		pass_orders_on(master);
+	}
 	/* The file itself, whatever has its name by now. */
 	previous = open("/proc/self/exe", O_PATH | O_CLOEXEC);
 	if ((state_fd = save(master, &state, previous)) != -1) {

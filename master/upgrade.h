@@ -41,6 +41,9 @@ struct upgrade {
 	bool passed;			/* the check run; the exec is next */
 	enum state_task task;
 	unsigned format;		/* STATE_VERSION that the program knows */
+	bool refused;			/* by a canary: to the previous program
+					   it is an upgrade that was refused */
+	bool again;			/* ordered while that is under way */
 	struct generation *back;	/* a reference; of a roll-back */
 	char reason[UPGRADE_WHY_MAX];	/* likewise */
 	int program;			/* that is checked; -1: none */

@@ -105,6 +105,26 @@ START_TEST(a_reload_is_awaited_and_reported)
 }
 END_TEST
 
+START_TEST(an_upgrade_that_its_canary_refuses_says_why)
+{
+	struct server *srv = server_new();
+
+	ck_assert_int_eq(setenv("PENSTOCK_CRASH", "start", 1), 0);
+	srv->expects_deaths = true;
+	server_configure(srv, "workers = 2;\n" MONITOR, FRAMES(""));
+	server_install(srv, "penstock");
+	server_launch(srv);
+	server_await_ready(srv);
+	server_install(srv, "tests/penstock-crash");
+	expect(srv, "upgrade --wait", 1, "upgrade: refused, generation 1");
+	ck_assert_ptr_nonnull(strstr(said, "died during the canary"));
+	server_expect(srv, "event=upgrade_refused");
+	await(server_children(srv) == 3);
+	expect(srv, "status", 0, "died during the canary");
+	server_end(srv);
+}
+END_TEST
+
 START_TEST(a_reload_that_is_refused_says_why)
 {
 	struct server *srv = server_start("workers = 1;\n" MONITOR,
@@ -460,6 +480,7 @@ END_TEST
 RUN_TESTS("server: penstockctl",
     it_tells_what_the_monitor_knows,
     a_reload_is_awaited_and_reported,
+    an_upgrade_that_its_canary_refuses_says_why,
     a_reload_that_is_refused_says_why,
     a_reload_whose_workers_do_not_get_ready_is_refused,
     a_reload_that_is_rolled_back_says_so,

@@ -1,21 +1,110 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * For a penstock whose workers begin to serve, and crash soon after.
+ * For a penstock whose workers fail, all but those of the first generation.
+ * The environment variable PENSTOCK_CRASH says when:
+ *
+ *	start	the order to accept connections arrives: it dies
+ *	hang	likewise, and it does nothing more
+ *	take	the order to take connections arrives
+ *	adopt	the first connection arrives
+ *	adopted	likewise, and the giver has just been told that it is taken
+ *	reply	the first reply is to be sent
+ *	pause	the order to accept connections arrives: it does nothing for a
+ *		while, then all is well
+ *
+ * Without the variable a worker dies one second after it began to serve.
  */
 #include <sys/time.h>
 
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "worker/conn_internal.h"
+#include "worker/parcel.h"
 #include "worker/worker.h"
 
 void __real_worker_dispatch(struct worker *, struct ctl *);
 void __wrap_worker_dispatch(struct worker *, struct ctl *);
+struct conn *__real_parcel_unpack(struct worker *,
+    const struct handover_conn *, struct parcel_bytes *, int fd);
+struct conn *__wrap_parcel_unpack(struct worker *,
+    const struct handover_conn *, struct parcel_bytes *, int fd);
+void __real_conn_wake(struct conn *, enum deadline_kind, uint64_t);
+void __wrap_conn_wake(struct conn *, enum deadline_kind, uint64_t);
+int __real_conn_reply(struct conn *, struct http_head *,
+    const struct payload *);
+int __wrap_conn_reply(struct conn *, struct http_head *,
+    const struct payload *);
+
+enum { PAUSE_MS = 1500 };
+
+static bool
+is_time_for(const struct worker *worker, const char *when)
+{
+	const char *wanted = getenv("PENSTOCK_CRASH");
+
+	return (worker->heritage->generation > 1 &&
+	    strcmp(wanted != NULL ? wanted : "late", when) == 0);
+}
+
+static void
+die_at(const struct worker *worker, const char *when)
+{
+	/* Nobody handles it. */
+	if (is_time_for(worker, when))
+		raise(SIGALRM);
+}
+
+static void
+start(const struct worker *worker)
+{
+	static const struct itimerval soon = { .it_value.tv_sec = 1 };
+	static const struct timespec while_ = {
+		.tv_sec = PAUSE_MS / 1000,
+		.tv_nsec = PAUSE_MS % 1000 * 1000000,
+	};
+
+	die_at(worker, "start");
+	if (is_time_for(worker, "late"))
+		setitimer(ITIMER_REAL, &soon, NULL);
+	else if (is_time_for(worker, "pause"))
+		nanosleep(&while_, NULL);
+	while (is_time_for(worker, "hang"))
+		pause();
+}
 
 void
 __wrap_worker_dispatch(struct worker *worker, struct ctl *msg)
 {
-	static const struct itimerval soon = { .it_value.tv_usec = 100000 };
-
-	/* Nobody handles SIGALRM. */
 	if (msg->header.type == CTL_START)
-		setitimer(ITIMER_REAL, &soon, NULL);
+		start(worker);
+	else if (msg->header.type == CTL_TAKE)
+		die_at(worker, "take");
 	__real_worker_dispatch(worker, msg);
+}
+
+struct conn *
+__wrap_parcel_unpack(struct worker *worker, const struct handover_conn *conn,
+    struct parcel_bytes *store, int fd)
+{
+	die_at(worker, "adopt");
+	return (__real_parcel_unpack(worker, conn, store, fd));
+}
+
+void
+__wrap_conn_wake(struct conn *conn, enum deadline_kind was, uint64_t since_ms)
+{
+	die_at(conn_worker(conn), "adopted");
+	__real_conn_wake(conn, was, since_ms);
+}
+
+int
+__wrap_conn_reply(struct conn *conn, struct http_head *head,
+    const struct payload *reply)
+{
+	die_at(conn_worker(conn), "reply");
+	return (__real_conn_reply(conn, head, reply));
 }

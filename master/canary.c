@@ -1,0 +1,272 @@
+/* SPDX-License-Identifier: ISC */
+#include "master/canary.h"
+
+#include <signal.h>
+#include <stdio.h>
+
+#include "common/clock.h"
+#include "common/log.h"
+#include "master/master.h"
+
+enum {
+	POLL_MS = 20,
+	/* An old worker that does not answer for so long does not give: that is
+	 * not the fault of the new ones. */
+	GIVE_MS = 1000,
+};
+
+/* A worker that serves the running generation. */
+static struct child *
+serving_in(const struct master *master, unsigned slot)
+{
+	struct child *child = master->slots[slot].serving;
+
+	return (child != NULL && child->state == CHILD_SERVING ? child : NULL);
+}
+
+bool
+canary_is_needed(const struct master *master)
+{
+	if (master->running == NULL ||
+	    master->reload.kind == STATUS_ROLLBACK)
+		return (false);
+	for (unsigned i = 0; i < master->running->slots; i++)
+		if (serving_in(master, i) != NULL)
+			return (true);
+	return (false);
+}
+
+bool
+canary_is_on(const struct master *master)
+{
+	return (master->reload.canary.phase != CANARY_NONE);
+}
+
+void
+canary_end(struct master *master)
+{
+	struct canary *canary = &master->reload.canary;
+
+	if (canary->timer != NULL)
+		event_free(canary->timer);
+	*canary = (struct canary){ .phase = CANARY_NONE };
+}
+
+/*
+ * The steps.
+ */
+
+static void
+enter(struct master *master, enum canary_phase phase)
+{
+	struct canary *canary = &master->reload.canary;
+
+	canary->phase = phase;
+	canary->step_ms = canary->polled_ms = clock_ms();
+	canary->waited_ms = 0;
+}
+
+static uint64_t
+beat_of(const struct master *master, const struct child *child)
+{
+	return (counter_get(&master->counters[child->slot->number]
+	    .map->block[child->block].worker.beat_ms));
+}
+
+/* The first new worker from a slot on whose loop has not turned since the step
+ * began; NULL if there is none. */
+static struct child *
+find_silent(const struct master *master, size_t slot)
+{
+	uint64_t since_ms = master->reload.canary.step_ms + CANARY_STEP_MS;
+	struct child *child;
+
+	for (size_t i = slot; i < master->nslots; i++) {
+		child = master->slots[i].next;
+		if (child != NULL && beat_of(master, child) < since_ms)
+			return (child);
+	}
+	return (NULL);
+}
+
+static uint64_t
+load_of(const struct master *master, const struct child *child)
+{
+	return (counter_get(&master->counters[child->slot->number]
+	    .map->block[child->block].worker.active));
+}
+
+/* The old worker that has most, of those whose slot has a new one. */
+static struct child *
+pick_giver(const struct master *master)
+{
+	struct child *child, *giver = NULL;
+
+	for (unsigned i = 0; i < master->running->slots; i++) {
+		child = serving_in(master, i);
+		if (child != NULL && master->slots[i].next != NULL &&
+		    (giver == NULL ||
+		    load_of(master, child) > load_of(master, giver)))
+			giver = child;
+	}
+	return (giver);
+}
+
+static void
+give_share(struct master *master)
+{
+	struct child *giver = pick_giver(master);
+	uint64_t share;
+
+	if (giver == NULL)
+		return;
+	share = load_of(master, giver) / CANARY_SHARE_PART;
+	if (share > CANARY_SHARE_MAX)
+		share = CANARY_SHARE_MAX;
+	succession_connect(giver, giver->slot->next, share > 0 ? share : 1);
+}
+
+/* Time in which the master did not run, as in a suspended machine, is no time
+ * in which a worker could have run. */
+static void
+count_wait(struct canary *canary)
+{
+	uint64_t now_ms = clock_ms();
+	uint64_t waited_ms = now_ms - canary->polled_ms;
+
+	canary->polled_ms = now_ms;
+	canary->waited_ms += waited_ms < MASTER_TICK_MS ? waited_ms :
+	    MASTER_TICK_MS;
+}
+
+/* Returns whether every new worker lives, and its loop turns. */
+static bool
+is_proven(struct master *master)
+{
+	struct child *silent = find_silent(master, 0);
+	char why[80];
+
+	if (silent == NULL)
+		return (true);
+	if (master->reload.canary.waited_ms < CANARY_HUNG_MS)
+		return (false);
+	snprintf(why, sizeof(why), "the loop of the new worker of slot %u did "
+	    "not turn for %d s", silent->slot->number, CANARY_HUNG_MS / 1000);
+	for (; silent != NULL;
+	    silent = find_silent(master, silent->slot->number + 1)) {
+		child_log(LOG_LEVEL_ERROR, EVENT_WORKER_HUNG, silent, "signal",
+		    "SIGABRT");
+		child_kill(silent, SIGABRT, STATUS_HUNG);
+	}
+	reload_fail(master, NULL, why);
+	return (false);
+}
+
+static bool
+has_given(const struct master *master)
+{
+	const struct child *child;
+
+	if (master->reload.canary.waited_ms >= GIVE_MS)
+		return (true);
+	for (unsigned i = 0; i < master->running->slots; i++)
+		if ((child = serving_in(master, i)) != NULL &&
+		    child->passing > 0)
+			return (false);
+	return (true);
+}
+
+static void
+on_timer(evutil_socket_t fd, short what, void *arg)
+{
+	struct master *master = arg;
+	struct canary *canary = &master->reload.canary;
+
+	(void)fd;
+	(void)what;
+	count_wait(canary);
+	switch (canary->phase) {
+	case CANARY_NONE:
+		return;
+	case CANARY_ACCEPTING:
+		if (!is_proven(master))
+			return;
+		give_share(master);
+		enter(master, CANARY_GIVING);
+		return;
+	case CANARY_GIVING:
+		if (has_given(master))
+			enter(master, CANARY_SERVING);
+		return;
+	case CANARY_SERVING:
+		if (!is_proven(master))
+			return;
+		canary_end(master);
+		reload_on_proof(master);
+		return;
+	}
+}
+
+static void
+forget_share(struct child *child)
+{
+	if (child != NULL)
+		child->shared = (struct ctl_given){ .carried = 0 };
+}
+
+void
+canary_begin(struct master *master)
+{
+	static const struct timeval interval = { .tv_usec = POLL_MS * 1000 };
+	struct canary *canary = &master->reload.canary;
+
+	for (size_t i = 0; i < master->nslots; i++) {
+		forget_share(master->slots[i].serving);
+		if (master->slots[i].next != NULL)
+			child_start(master->slots[i].next);
+	}
+	LOG(INFO, CANARY, F_STR("kind", status_kind_name(master->reload.kind)),
+	    F_U64("generation", master->reload.fresh->number));
+	enter(master, CANARY_ACCEPTING);
+	canary->timer = event_new(master->base, -1, EV_PERSIST, on_timer,
+	    master);
+	if (canary->timer == NULL || event_add(canary->timer, &interval) == -1)
+		reload_fail(master, NULL, "no memory for the canary");
+}
+
+/*
+ * The way back.
+ */
+
+static void
+send_back(struct master *master, struct child *child)
+{
+	struct child *taker;
+
+	child_drain(child, CTL_DRAIN_REPLACED);
+	/* Unless it has been killed. */
+	if (child->state == CHILD_DRAINING &&
+	    (taker = succession_of(master, child)) != NULL)
+		succession_connect(child, taker, CTL_GIVE_ALL);
+}
+
+void
+canary_take_back(struct master *master, struct child *dead, const char *why)
+{
+	struct succession_report *report = NULL;
+	struct child *child;
+
+	canary_end(master);
+	if (dead != NULL)
+		succession_report_join(&report, dead, master->reload.kind);
+	for (size_t i = 0; i < master->nslots; i++) {
+		/* They have what they had before. */
+		forget_share(master->slots[i].serving);
+		if ((child = master->slots[i].next) == NULL)
+			continue;
+		master->slots[i].next = NULL;
+		succession_report_join(&report, child, master->reload.kind);
+		send_back(master, child);
+	}
+	succession_report_refuse(report, why);
+}
