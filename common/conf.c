@@ -16,6 +16,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "common/conf_advice.h"
 #include "common/conf_alloc.h"
 #include "common/conf_handlers.h"
 #include "common/conf_keys.h"
@@ -164,6 +165,8 @@ read_settings(const config_t *config, const struct conf_source *source,
 	check_message_sizes(&reader, root, conf);
 	check_handlers(&reader, root, conf);
 	conf_read_end(&reader, report);
+	if (report->nerrors == 0)
+		conf_advise(source, root, conf, report);
 }
 
 static void

@@ -218,12 +218,15 @@ struct conf_error {
 struct conf_report {
 	struct conf_error *errors;
 	size_t nerrors;
+	struct conf_error *warnings;	/* of a file that is good: what has no
+					   effect, or not the likely one */
+	size_t nwarnings;
 };
 
 /*
  * Read and check a file.  Returns NULL if anything is wrong with it; the
  * report, which the caller has zeroed and always frees, then names every
- * mistake.
+ * mistake.  Otherwise it has the warnings.
  */
 struct conf *conf_load(const char *path, struct conf_report *);
 void conf_report_free(struct conf_report *);

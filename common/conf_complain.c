@@ -316,8 +316,12 @@ conf_complaints_report(struct conf_complaints *complaints,
 
 		place = conf_source_place(complaints->source,
 		    complaints->sorted[i].line);
-		conf_report_add(report, place.file, place.line,
-		    complaints->sorted[i].text);
+		if (complaints->are_warnings)
+			conf_report_warn(report, place.file, place.line,
+			    complaints->sorted[i].text);
+		else
+			conf_report_add(report, place.file, place.line,
+			    complaints->sorted[i].text);
 	}
 	free(complaints->sorted);
 	complaints->sorted = NULL;

@@ -25,6 +25,7 @@ struct conf_complaints {
 	const struct conf_source *source;
 	struct conf_complaint *sorted;	/* by line, then as they came */
 	size_t count;
+	bool are_warnings;		/* all of them */
 
 	FILE *stream;			/* of the one that is being written */
 	char *text;
@@ -67,7 +68,7 @@ void conf_refuse_kind(struct conf_complaints *, const config_setting_t *,
 void conf_miss(struct conf_complaints *, const config_setting_t *group,
     const struct conf_key *);
 
-/* Move all complaints into a report. */
+/* Move all complaints into a report: as errors, or as warnings. */
 void conf_complaints_report(struct conf_complaints *, struct conf_report *);
 
 #endif

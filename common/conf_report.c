@@ -14,17 +14,30 @@
 #include "common/conf.h"
 #include "common/conf_alloc.h"
 
-void
-conf_report_add(struct conf_report *report, const char *file, unsigned line,
+static void
+add(struct conf_error **list, size_t *n, const char *file, unsigned line,
     char *text)
 {
-	report->errors = conf_must(reallocarray(report->errors,
-	    report->nerrors + 1, sizeof(*report->errors)));
-	report->errors[report->nerrors++] = (struct conf_error){
+	*list = conf_must(reallocarray(*list, *n + 1, sizeof(**list)));
+	(*list)[(*n)++] = (struct conf_error){
 		.file = conf_must(strdup(file)),
 		.line = line,
 		.text = text,
 	};
+}
+
+void
+conf_report_add(struct conf_report *report, const char *file, unsigned line,
+    char *text)
+{
+	add(&report->errors, &report->nerrors, file, line, text);
+}
+
+void
+conf_report_warn(struct conf_report *report, const char *file, unsigned line,
+    char *text)
+{
+	add(&report->warnings, &report->nwarnings, file, line, text);
 }
 
 void
@@ -41,13 +54,20 @@ conf_report_addf(struct conf_report *report, const char *file, unsigned line,
 	conf_report_add(report, file, line, text);
 }
 
+static void
+free_list(struct conf_error *list, size_t n)
+{
+	for (size_t i = 0; i < n; i++) {
+		free(list[i].file);
+		free(list[i].text);
+	}
+	free(list);
+}
+
 void
 conf_report_free(struct conf_report *report)
 {
-	for (size_t i = 0; i < report->nerrors; i++) {
-		free(report->errors[i].file);
-		free(report->errors[i].text);
-	}
-	free(report->errors);
+	free_list(report->errors, report->nerrors);
+	free_list(report->warnings, report->nwarnings);
 	*report = (struct conf_report){ 0 };
 }

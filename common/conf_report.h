@@ -7,8 +7,10 @@
 
 struct conf_report;
 
-/* Add an error to a report, which owns text from here on. */
+/* Add an error or a warning to a report, which owns text from here on. */
 void conf_report_add(struct conf_report *, const char *file, unsigned line,
+    char *text);
+void conf_report_warn(struct conf_report *, const char *file, unsigned line,
     char *text);
 void conf_report_addf(struct conf_report *, const char *file, unsigned line,
     const char *fmt, ...) __attribute__((format(printf, 4, 5)));

@@ -17,6 +17,7 @@
 	E(STOP,			"stop")					\
 	E(STOPPED,		"stopped")				\
 	E(CONF_ERROR,		"conf_error")				\
+	E(CONF_WARNING,		"conf_warning")				\
 	E(LIMIT,		"limit")				\
 	E(LISTEN,		"listen")				\
 	E(UNLISTEN,		"unlisten")				\

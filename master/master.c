@@ -339,22 +339,27 @@ take_over(struct master *master, const struct upgrade_legacy *legacy)
  * What else the program can be asked for.
  */
 
+static void
+tell(const struct conf_error *error, const char *kind)
+{
+	if (error->line > 0)
+		fprintf(stderr, "%s:%u: %s%s\n", error->file, error->line, kind,
+		    error->text);
+	else
+		fprintf(stderr, "%s: %s%s\n", error->file, kind, error->text);
+}
+
 struct conf *
-master_load_or_tell(const char *path)
+master_load_or_tell(const char *path, bool with_warnings)
 {
 	struct conf_report report = { .errors = NULL };
-	const struct conf_error *error;
 	struct conf *conf;
 
 	conf = conf_load(path, &report);
-	for (size_t i = 0; i < report.nerrors; i++) {
-		error = &report.errors[i];
-		if (error->line > 0)
-			fprintf(stderr, "%s:%u: %s\n", error->file, error->line,
-			    error->text);
-		else
-			fprintf(stderr, "%s: %s\n", error->file, error->text);
-	}
+	for (size_t i = 0; i < report.nerrors; i++)
+		tell(&report.errors[i], "");
+	for (size_t i = 0; with_warnings && i < report.nwarnings; i++)
+		tell(&report.warnings[i], "warning: ");
 	conf_report_free(&report);
 	return (conf);
 }
@@ -397,7 +402,9 @@ run(struct master *master, const struct options *options)
 	int status = EXIT_FINE;
 	struct conf *conf;
 
-	if ((conf = master_load_or_tell(options->conf_path)) == NULL)
+	conf = master_load_or_tell(options->conf_path,
+	    options->signal == 0 && !options->print);
+	if (conf == NULL)
 		return (EXIT_CONF);
 	if (options->signal != 0)
 		status = signal_running(conf, options->signal);

@@ -102,7 +102,7 @@ void master_on_failure(struct master *, const char *why);
 void master_on_departure(struct master *);
 
 /* Read the configuration, or tell on standard error what is wrong with it. */
-struct conf *master_load_or_tell(const char *path);
+struct conf *master_load_or_tell(const char *path, bool with_warnings);
 
 /* Whether all is over: a stop, and no child left but the monitor. */
 bool master_is_over(const struct master *);

@@ -155,6 +155,10 @@ load(const struct master *master, char why[WHY_MAX])
 		LOG(ERROR, CONF_ERROR, F_STR("file", report.errors[i].file),
 		    F_U64("line", report.errors[i].line),
 		    F_STR("error", report.errors[i].text));
+	for (size_t i = 0; i < report.nwarnings; i++)
+		LOG(WARN, CONF_WARNING, F_STR("file", report.warnings[i].file),
+		    F_U64("line", report.warnings[i].line),
+		    F_STR("warning", report.warnings[i].text));
 	if (report.nerrors > 0)
 		snprintf(why, WHY_MAX, "the configuration is wrong: %s:%u: %s",
 		    report.errors[0].file, report.errors[0].line,

@@ -748,7 +748,8 @@ upgrade_check(struct master *master, const struct upgrade_legacy *legacy)
 	else if (state.server->task == STATE_TASK_ROLLBACK)
 		/* The file is perhaps what it cannot live with. */
 		status = EXIT_FINE;
-	else if ((conf = master_load_or_tell(master->conf_path)) == NULL)
+	else if ((conf = master_load_or_tell(master->conf_path, false)) ==
+	    NULL)
 		status = EXIT_CONF;
 	else {
 		conf_free(conf);

@@ -177,6 +177,29 @@ assert_mistakes_in(const char *text, const char *expected)
 	assert_mistakes("main.conf", expected);
 }
 
+/* The same for what there is to warn of in a file that is good. */
+static void
+assert_warnings_in(const char *text, const char *expected)
+{
+	struct conf_report report = { 0 };
+	struct conf *conf;
+	char *found;
+	size_t size;
+	FILE *out = open_memstream(&found, &size);
+
+	write_file("main.conf", text);
+	ck_assert_ptr_nonnull(conf = conf_load("main.conf", &report));
+	for (size_t i = 0; i < report.nwarnings; i++)
+		fprintf(out, "%u: %s\n", report.warnings[i].line,
+		    report.warnings[i].text);
+	fclose(out);
+	ck_assert_str_eq(found, expected);
+	free(found);
+	conf_free(conf);
+	conf_report_free(&report);
+	ck_assert_ptr_null(report.warnings);
+}
+
 /* A file that has nothing wrong. */
 static struct conf *
 load(const char *path)
@@ -461,6 +484,82 @@ START_TEST(a_file_with_nothing_but_a_listener_has_every_default)
 	ck_assert_uint_eq(a->keepalive.count, 3);
 	ck_assert_uint_eq(a->defer_accept_s, 0);
 	conf_free(conf);
+}
+END_TEST
+
+#define OK_LISTENER	"@include \"ok.inc\"\n"
+#define TCP(more)	"listeners = ( { name = \"a\"; address = "	\
+			"\"127.0.0.1:9000\"; handler = \"echo\";\n" more	\
+			" } );\n"
+#define HTTP_ONLY(more)	"listeners = ( { name = \"a\"; address = "	\
+			"\"127.0.0.1:9000\"; protocol = \"http\";\n" more	\
+			" } );\n"
+
+START_TEST(a_drain_spread_that_is_not_less_than_drain_timeout_is_warned_of)
+{
+	assert_warnings_in("drain_timeout = 5.0;\ndrain_spread = 5.0;\n"
+	    OK_LISTENER, "2: drain_spread: found 5.0; no connection is closed "
+	    "later than after drain_timeout (5), so this should be less\n");
+	assert_warnings_in("drain_timeout = 0.5;\n" OK_LISTENER,
+	    "1: drain_timeout: found 0.5; should be more than drain_spread (1, "
+	    "its default)\n");
+	assert_warnings_in("drain_timeout = 5.0;\ndrain_spread = 4.9;\n"
+	    OK_LISTENER, "");
+	assert_warnings_in("drain_timeout = 0.0;\n" OK_LISTENER, "");
+	assert_warnings_in("drain_timeout = 0.0;\ndrain_spread = 0.0;\n"
+	    OK_LISTENER, "");
+	assert_warnings_in(OK_LISTENER, "");
+}
+END_TEST
+
+START_TEST(keys_of_a_listener_without_effect_are_warned_of)
+{
+	assert_warnings_in(TCP("keepalive = { idle = 60; };"),
+	    "2: listeners[\"a\"].keepalive.idle: found 60; idle connections are "
+	    "closed before they are probed, as idle_timeout is 60\n");
+	assert_warnings_in(TCP("keepalive = { idle = 59; };"), "");
+	assert_warnings_in(TCP("keepalive = { idle = 60; }; idle_timeout = 0;"),
+	    "");
+	assert_warnings_in(TCP("max_connections = 20000;"),
+	    "2: listeners[\"a\"].max_connections: found 20000; is never "
+	    "reached, as the global max_connections is 10000\n");
+	assert_warnings_in(HTTP_ONLY("handler = \"echo\"; routes = ( { "
+	    "path = \"/\"; handler = \"echo\"; } );\nmax_header_size = 512; "
+	    "max_target_size = 600;\nmin_body_rate = 10; read_timeout = 0;"),
+	    "2: listeners[\"a\"].handler: found \"echo\"; has no effect, as "
+	    "there are routes\n"
+	    "3: listeners[\"a\"].max_target_size: found 600; is never reached, "
+	    "as max_header_size is 512\n"
+	    "4: listeners[\"a\"].min_body_rate: found 10; has no effect, as "
+	    "read_timeout is 0\n");
+}
+END_TEST
+
+START_TEST(requests_longer_than_drain_timeout_are_warned_of)
+{
+#define SLOW(more) "handlers = ( { name = \"slow\"; type = \"command\"; "	\
+	"command = [ \"x\" ];\n" more " } );\n"
+	assert_warnings_in(SLOW("request_timeout = 31.0;") OK_LISTENER,
+	    "2: handlers[\"slow\"].request_timeout: found 31.0; a request that "
+	    "takes longer than drain_timeout (30) has no reply when the server "
+	    "stops\n");
+	assert_warnings_in("drain_timeout = 5.0;\n" SLOW("") OK_LISTENER,
+	    "1: drain_timeout: found 5.0; a request that takes longer has no "
+	    "reply when the server stops, and the request_timeout of handler "
+	    "\"slow\" is 10\n");
+	assert_warnings_in(SLOW("request_timeout = 30.0;") OK_LISTENER, "");
+}
+END_TEST
+
+START_TEST(global_keys_without_effect_are_warned_of)
+{
+	assert_warnings_in("access_log = { file = \"x\"; };\n"
+	    "monitor = { enabled = false; };\n"
+	    "tracing = { endpoint = \"http://127.0.0.1:4318/\"; };\n"
+	    OK_LISTENER, "1: access_log.file: found \"x\"; it stays empty, as "
+	    "no listener has the protocol \"http\"\n"
+	    "3: tracing.endpoint: found \"http://127.0.0.1:4318/\"; no spans "
+	    "are sent, as monitor.enabled is false\n");
 }
 END_TEST
 
@@ -1453,6 +1552,13 @@ add_keys(Suite *suite)
 
 	tcase_add_test(tests,
 	    a_file_with_nothing_but_a_listener_has_every_default);
+	tcase_add_test(tests,
+	    a_drain_spread_that_is_not_less_than_drain_timeout_is_warned_of);
+	tcase_add_test(tests,
+	    keys_of_a_listener_without_effect_are_warned_of);
+	tcase_add_test(tests,
+	    requests_longer_than_drain_timeout_are_warned_of);
+	tcase_add_test(tests, global_keys_without_effect_are_warned_of);
 	tcase_add_test(tests, every_global_key_reaches_its_field);
 	tcase_add_test(tests, every_key_of_a_listener_reaches_its_field);
 	tcase_add_test(tests,

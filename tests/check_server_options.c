@@ -82,6 +82,26 @@ START_TEST(t_names_every_mistake_with_file_and_line)
 }
 END_TEST
 
+START_TEST(t_warns_of_keys_that_have_no_effect)
+{
+	struct server *srv = server_new();
+
+	server_configure(srv, "drain_timeout = 2.0; drain_spread = 2.0;",
+	    FRAMES(""));
+	ck_assert_int_eq(RUN(srv, "-t", "-c", "conf"), FINE);
+	expect_said("conf:3: warning: drain_spread");
+	expect_said("conf: the configuration is good");
+	ck_assert_int_eq(RUN(srv, "-T", "-c", "conf"), FINE);
+	ck_assert_ptr_null(strstr(said, "warning"));
+	/* And so does a reload. */
+	server_launch(srv);
+	server_await_ready(srv);
+	server_reload(srv);
+	server_expect(srv, "warn event=conf_warning file=conf line=3");
+	server_end(srv);
+}
+END_TEST
+
 START_TEST(a_file_that_is_missing_or_no_configuration_is_told)
 {
 	struct server *srv = server_new();
@@ -281,6 +301,7 @@ END_TEST
 RUN_TESTS("options",
     t_tells_that_a_configuration_is_good,
     t_names_every_mistake_with_file_and_line,
+    t_warns_of_keys_that_have_no_effect,
     a_file_that_is_missing_or_no_configuration_is_told,
     what_T_prints_reads_back_to_the_same,
     a_server_runs_on_what_T_printed,
