@@ -17,6 +17,7 @@
 #include "common/conf.h"
 #include "common/conf_addr.h"
 #include "common/conf_alloc.h"
+#include "common/http_method.h"
 
 /* ---- the rows ---- */
 
@@ -140,7 +141,7 @@ static const struct conf_key route_keys[] = {
 	{ .name = "match", .type = CONF_CHOICE, AT(conf_route, match),
 	  .choices = match_names, .initial = CONF_MATCH_EXACT },
 	{ .name = "methods", .type = CONF_TOKENS, AT(conf_route, methods),
-	  .max = 32 },
+	  .is_known = http_method_is_known, .max = 32 },
 	{ .name = "handler", .type = CONF_HANDLER, AT(conf_route, handler),
 	  .required = true },
 	{ .name = NULL }

@@ -74,6 +74,8 @@ struct conf_key {
 	uint64_t initial;		/* the default */
 	const char *initial_text;	/* the same of a string; NULL: "", and
 					   no addresses */
+	/* Whether a word of a CONF_TOKENS is one that can occur; NULL: any can. */
+	bool (*is_known)(const char *word, size_t len);
 	const char *const *choices;	/* end with NULL */
 	const struct conf_key *keys;	/* of each group */
 	size_t group_size;		/* of the struct of each group */

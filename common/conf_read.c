@@ -322,6 +322,23 @@ is_token(const char *word)
 	return true;
 }
 
+/* Returns what it must be, or NULL. */
+static const char *
+check_token(const config_setting_t *word, const struct conf_key *key)
+{
+	const char *text;
+
+	if (!conf_is_string(word) ||
+	    !is_token(text = config_setting_get_string(word)))
+		return "be a word of HTTP: letters, digits or "
+		    "\"!#$%&'*+-.^_`|~\"";
+	if (key->is_known != NULL && !key->is_known(text, strlen(text)))
+		return "be a method that a request can have: \"GET\", "
+		    "\"POST\", ... (CONNECT, TRACE and unknown ones are "
+		    "answered 501)";
+	return NULL;
+}
+
 static bool
 read_tokens(struct conf_reader *reader, const config_setting_t *setting,
     const struct conf_key *key, char ***field)
@@ -334,13 +351,11 @@ read_tokens(struct conf_reader *reader, const config_setting_t *setting,
 	*field = conf_must(calloc(length + 1, sizeof(**field)));
 	for (unsigned i = 0; i < length; i++) {
 		const config_setting_t *word;
+		const char *must;
 
 		word = config_setting_get_elem(setting, i);
-		if (!conf_is_string(word) ||
-		    !is_token(config_setting_get_string(word)))
-			conf_refuse_must(&reader->complaints, word,
-			    "be a word of HTTP: letters, digits or "
-			    "\"!#$%&'*+-.^_`|~\"");
+		if ((must = check_token(word, key)) != NULL)
+			conf_refuse_must(&reader->complaints, word, must);
 		else
 			set_string(&(*field)[count++],
 			    config_setting_get_string(word));

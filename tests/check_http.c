@@ -252,6 +252,103 @@ START_TEST(the_fields_that_handlers_see_are_found_whatever_their_case)
 }
 END_TEST
 
+/* Penstock's own answer: RFC 9110, 9.3.7. */
+START_TEST(options_for_the_server_as_a_whole_lists_the_methods_of_all_routes)
+{
+	char path[] = "/", get[] = "GET", put[] = "PUT";
+	char *readers[] = { get, NULL }, *writers[] = { put, get, NULL };
+	struct conf_route routes[] = {
+		{ .path = path, .methods = readers },
+		{ .path = path, .methods = writers },
+		{ .path = path },
+	};
+	struct conf_http conf = http_conf();
+	struct http_head head;
+	const char raw[] = "OPTIONS * HTTP/1.1\r\nHost: h\r\n\r\n";
+
+	ck_assert_uint_eq(read_head(&head, raw, &conf), 0);
+	ck_assert_uint_eq(head.exchange.status, 204);
+	ck_assert_str_eq(head.exchange.note, "");
+	conf.routes = routes;
+	conf.nroutes = 2;
+	ck_assert_uint_eq(read_head(&head, raw, &conf), 0);
+	ck_assert_uint_eq(head.exchange.status, 204);
+	ck_assert_str_eq(head.exchange.note, "GET, HEAD, PUT");
+	/* One that takes all of them. */
+	conf.nroutes = 3;
+	ck_assert_uint_eq(read_head(&head, raw, &conf), 0);
+	ck_assert_str_eq(head.exchange.note, "");
+}
+END_TEST
+
+/* RFC 9112, 3.2.2. */
+START_TEST(handlers_see_the_host_of_a_target_in_absolute_form)
+{
+	static char host[] = "host";
+	char *fields[] = { host, NULL };
+	struct conf_http conf = http_conf();
+	struct http_head head;
+
+	conf.fields = fields;
+	ck_assert_uint_eq(read_head(&head, "GET http://a:8/x HTTP/1.1\r\n"
+	    "Host: b\r\n\r\n", &conf), 0);
+	ck_assert_uint_eq(head.nfields, 1);
+	expect_slice(head.fields[0].value, "a:8");
+	ck_assert_uint_eq(read_head(&head, "GET http://a/ HTTP/1.0\r\n\r\n",
+	    &conf), 0);
+	ck_assert_uint_eq(head.nfields, 1);
+	expect_slice(head.fields[0].value, "a");
+	ck_assert_uint_eq(read_head(&head, "GET / HTTP/1.1\r\n"
+	    "Host: b\r\n\r\n", &conf), 0);
+	expect_slice(head.fields[0].value, "b");
+}
+END_TEST
+
+START_TEST(the_request_line_is_known_of_a_request_that_is_not_whole)
+{
+	static const struct {
+		const char *raw, *method, *target;
+		bool is_head;
+	} rows[] = {
+		{ "GET /a HTTP/1.1\r\nX", "GET", "/a", false },
+		{ "HEAD /a", "HEAD", "/a", true },
+		{ "HEAD /a HTTP/9.9\r\n", "HEAD", "/a", true },
+		{ "HEAD ", "HEAD", "", true },
+		{ "HEAD", NULL, NULL, false },
+		{ "\x16\x03 /", NULL, NULL, false },
+		{ "GET /\x01", "GET", "/", false },
+	};
+	struct http_head head;
+
+	for (size_t i = 0; i < sizeof(rows) / sizeof(*rows); i++) {
+		http_head_glimpse(&head, (const uint8_t *)rows[i].raw,
+		    strlen(rows[i].raw));
+		expect_slice(head.method, rows[i].method);
+		expect_slice(head.target, rows[i].target);
+		ck_assert_int_eq(head.exchange.is_head, rows[i].is_head);
+	}
+}
+END_TEST
+
+/* 5,000 chunks of one byte are no more than one of 5,000 bytes. */
+START_TEST(many_small_chunks_are_one_body)
+{
+	enum { CHUNKS = 5000 };
+	static const char head[] = "POST / HTTP/1.1\r\nHost: h\r\n"
+	    "Transfer-Encoding: chunked\r\n\r\n";
+	struct stream stream;
+
+	stream_init(&stream, &proto_http, 1 << 20);
+	stream_feed(&stream, (const uint8_t *)head, sizeof(head) - 1);
+	for (int i = 0; i < CHUNKS; i++)
+		stream_feed(&stream, (const uint8_t *)"1\r\na\r\n", 6);
+	stream_feed(&stream, (const uint8_t *)"0\r\n\r\n", 5);
+	ck_assert_uint_eq(stream.found.n, 1);
+	ck_assert_uint_eq(stream.found.lens[0], CHUNKS);
+	stream_free(&stream);
+}
+END_TEST
+
 START_TEST(a_client_that_accepts_json_is_told_of_trouble_in_json)
 {
 	static const struct {
@@ -263,6 +360,27 @@ START_TEST(a_client_that_accepts_json_is_told_of_trouble_in_json)
 		{ "application/json", true },
 		{ "text/html, Application/JSON;q=0.5", true },
 		{ "application/js", false },
+		{ "application/jsonx", false },
+		{ "application/json;charset=utf-8", true },
+		{ "application/*", true },
+		{ "application/json, text/plain, */*", true },
+		{ "text/plain, application/json", false },
+		{ "text/plain;q=0.4, application/json;q=0.5", true },
+		{ "text/plain;q=0.501, application/json;q=0.5", false },
+		{ "text/*, application/json", true },
+		{ "application/json;q=0", false },
+		{ "application/json;q=0.000, */*", false },
+		{ "*/*, text/plain;q=0", true },
+		{ "text/html,application/xhtml+xml,*/*;q=0.8", false },
+		{ "x/y;a=\"application/json, b\"", false },
+		{ "x/y;a=\"\\\", application/json\"", false },
+		{ "application/json;q=2", false },
+		{ "application/json;q=0.1234", false },
+		{ "application/json ; Q=1 , ,", true },
+		{ "application / json", false },
+		{ "", false },
+		/* Two fields are one list. */
+		{ "text/plain;q=0.1\r\nAccept: application/json", true },
 	};
 	struct conf_http conf = http_conf();
 	struct http_head head;
@@ -314,7 +432,7 @@ START_TEST(a_request_goes_to_the_first_route_that_fits)
 	ck_assert_uint_eq(route(&head, &conf, "PUT /a?x"), 0);
 	ck_assert_ptr_eq(head.route, &routes[1]);
 	ck_assert_uint_eq(route(&head, &conf, "DELETE /a"), 405);
-	ck_assert_str_eq(head.exchange.note, "GET, POST, PUT");
+	ck_assert_str_eq(head.exchange.note, "GET, HEAD, POST, PUT");
 	ck_assert_uint_eq(route(&head, &conf, "GET /a/"), 404);
 	ck_assert_uint_eq(route(&head, &conf, "GET /ab"), 404);
 	ck_assert_uint_eq(route(&head, &conf, "GET /A"), 404);
@@ -327,7 +445,10 @@ START_TEST(a_request_goes_to_the_first_route_that_fits)
 	ck_assert_uint_eq(route(&head, &conf, "GET /c/d"), 0);
 	ck_assert_uint_eq(route(&head, &conf, "GET /cd"), 404);
 	ck_assert_uint_eq(route(&head, &conf, "PUT /c/d"), 405);
-	ck_assert_str_eq(head.exchange.note, "GET");
+	ck_assert_str_eq(head.exchange.note, "GET, HEAD");
+	/* What serves GET serves HEAD: RFC 9110, 9.1. */
+	ck_assert_uint_eq(route(&head, &conf, "HEAD /a"), 0);
+	ck_assert_ptr_eq(head.route, &routes[0]);
 }
 END_TEST
 
@@ -478,6 +599,7 @@ START_TEST(a_reply_has_what_its_request_asks_for)
 	struct http_exchange head = { .is_head = true };
 	struct http_exchange old = { .is_10 = true };
 	struct http_exchange empty = { .status = 204 };
+	struct http_exchange reset = { .status = 205 };
 	struct http_exchange word = { .status = 100 };
 	struct http_exchange odd = { .status = 299 };
 	struct http_exchange named = { .status = 204, .id = "its-id" };
@@ -503,6 +625,10 @@ START_TEST(a_reply_has_what_its_request_asks_for)
 	    "Content-Length: 5\r\nConnection: keep-alive\r\n\r\n");
 	ck_assert_str_eq(framed(&empty, 0, "", &is_bare),
 	    "HTTP/1.1 204 No Content\r\nDate: \r\n\r\n");
+	ck_assert(is_bare);
+	/* RFC 9110, 15.3.6. */
+	ck_assert_str_eq(framed(&reset, 5, "", &is_bare),
+	    "HTTP/1.1 205 \r\nDate: \r\nContent-Length: 0\r\n\r\n");
 	ck_assert(is_bare);
 	ck_assert_str_eq(framed(&named, 0, "me/1", &is_bare),
 	    "HTTP/1.1 204 No Content\r\nDate: \r\nServer: me/1\r\n"
@@ -675,6 +801,37 @@ START_TEST(facts_are_sound_as_they_are_made_and_tell_the_log_the_same)
 }
 END_TEST
 
+/* RFC 6265, 5.4, and RFC 9110, 5.3. */
+START_TEST(fields_that_come_several_times_are_joined)
+{
+	static char cookie[] = "cookie", other[] = "x";
+	char *fields[] = { cookie, other, NULL };
+	struct conf_http conf = http_conf();
+	struct http_facts *facts;
+	struct http_head head;
+	const char *at;
+
+	conf.fields = fields;
+	ck_assert_uint_eq(read_head(&head, "GET / HTTP/1.1\r\nHost: h\r\n"
+	    "Cookie: a=1\r\nX: b\r\nCOOKIE: c=2; d=3\r\nX: e\r\n\r\n",
+	    &conf), 0);
+	facts = http_facts_fill(get_room(http_facts_size(&head, &conf,
+	    false)), &head, &conf, false);
+	ck_assert(http_facts_are_sound(facts));
+	at = (const char *)(&facts->told + 1);
+	for (int i = 0; i < 4; i++)
+		at += strlen(at) + 1;
+	ck_assert_str_eq(at, "cookie");
+	at += strlen(at) + 1;
+	ck_assert_str_eq(at, "a=1; c=2; d=3");
+	at += strlen(at) + 1;
+	ck_assert_str_eq(at, "x");
+	at += strlen(at) + 1;
+	ck_assert_str_eq(at, "b, e");
+	free(facts);
+}
+END_TEST
+
 START_TEST(of_a_request_that_is_answered_there_is_only_what_is_logged)
 {
 	enum { LONG = 5000 };
@@ -764,6 +921,10 @@ RUN_TESTS("http",
     a_request_is_the_same_in_pieces_of_every_length,
     a_target_has_a_path_and_maybe_a_query,
     the_fields_that_handlers_see_are_found_whatever_their_case,
+    options_for_the_server_as_a_whole_lists_the_methods_of_all_routes,
+    handlers_see_the_host_of_a_target_in_absolute_form,
+    the_request_line_is_known_of_a_request_that_is_not_whole,
+    many_small_chunks_are_one_body,
     a_client_that_accepts_json_is_told_of_trouble_in_json,
     a_request_goes_to_the_first_route_that_fits,
     a_client_that_waits_for_a_word_gets_it_once,
@@ -774,6 +935,7 @@ RUN_TESTS("http",
     the_largest_head_of_a_reply_fits,
     no_other_progress_than_a_possible_one_is_gone_on_from,
     facts_are_sound_as_they_are_made_and_tell_the_log_the_same,
+    fields_that_come_several_times_are_joined,
     of_a_request_that_is_answered_there_is_only_what_is_logged,
     other_facts_are_not,
     the_date_is_one_of_http)

@@ -98,8 +98,6 @@ connect_loaded(void)
 	pending->unhandled = true;
 	conn->finishing = true;
 	conn->eof = true;
-	conn->past_empty_line = true;
-	pending->progress.past_empty_line = true;
 	conn->reason = CLOSE_TOO_LARGE;
 	add_request(conn, REQUEST_PARKED, REQUEST_REPLIED, 70);
 	add_request(conn, REQUEST_DONE, REQUEST_REPLIED, 800);
@@ -192,7 +190,6 @@ expect_same(const struct conn *one, const struct conn *other)
 	ck_assert_uint_eq(one->reason, other->reason);
 	ck_assert_int_eq(one->finishing, other->finishing);
 	ck_assert_int_eq(one->eof, other->eof);
-	ck_assert_int_eq(one->past_empty_line, other->past_empty_line);
 	ck_assert((one->pending == NULL) == (other->pending == NULL));
 	if (one->pending == NULL)
 		return;

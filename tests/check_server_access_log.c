@@ -112,11 +112,12 @@ START_TEST(a_line_tells_what_was_asked_and_answered)
 	client_echo(other, "no request");
 	close(other);
 	lines = await_lines(srv, "access", 6);
-	expect_match(line_of(lines, 5), WHO "\"-\" 408 20 \"-\" \"-\""
+	expect_match(line_of(lines, 5), WHO "\"GET / HTTP/1\\.1\" 408 20 \"-\" "
+	    "\"-\""
 	    END("[0-9]+"));
 	expect_match(line_of(lines, 4), WHO "\"-\" 400 16 \"-\" \"-\""
 	    END("[0-9]+"));
-	expect_match(line_of(lines, 3), WHO "\"BREW - HTTP/1\\.1\" 501 [0-9]+ "
+	expect_match(line_of(lines, 3), WHO "\"BREW / HTTP/1\\.1\" 501 [0-9]+ "
 	    "\"-\" \"-\"" END("[0-9]+"));
 	expect_match(line_of(lines, 2), WHO "\"POST / HTTP/1\\.1\" 200 5 "
 	    "\"-\" \"-\"" END("[0-9]+"));
@@ -169,10 +170,11 @@ START_TEST(a_line_of_json_has_the_id_of_its_request)
 	    200, "", false);
 	ask(fd, "GET /none HTTP/1.1" N "Host: a" N "X-Request-Id: three" N N,
 	    404, NULL, false);
-	ask(fd, POST "X-Request-Id: four" N N, 411, NULL, true);
+	ask(fd, POST "X-Request-Id: four" N "Transfer-Encoding: x" N N, 501,
+	    NULL, true);
 	close(fd);
 	lines = await_lines(srv, "access", 4);
-	expect_match(line_of(lines, 3), ",\"request\":\"four\",.*:411,");
+	expect_match(line_of(lines, 3), ",\"request\":\"four\",.*:501,");
 	expect_match(line_of(lines, 2), ",\"request\":\"three\",.*:404,");
 	expect_match(line_of(lines, 1), ",\"request\":\"two\",.*:200,");
 	expect_match(line_of(lines, 0), ",\"request\":\"one\",.*:200,");

@@ -176,7 +176,8 @@ expect_silence(int fd, uint64_t ms)
 	}
 }
 
-START_TEST(an_empty_line_begins_no_request)
+/* RFC 9112, 2.2. */
+START_TEST(empty_lines_begin_no_request)
 {
 	struct server *srv = server_start("workers = 1;",
 	    WEB("echo", "read_timeout = 0.4;"));
@@ -192,10 +193,9 @@ START_TEST(an_empty_line_begins_no_request)
 	client_send_text(fd, "\r");
 	client_send_text(fd, "\n");
 	expect_silence(fd, 700);
-	/* The second one is one too many, whenever it comes. */
-	client_send_text(fd, N);
-	expect_reply(fd, 400, NULL, true);
-	client_expect_eof(fd);
+	client_send_text(fd, N N N);
+	expect_silence(fd, 700);
+	ask(fd, N GET N, 200, "", false);
 	close(fd);
 	server_end(srv);
 }
@@ -291,7 +291,7 @@ START_TEST(a_refusal_has_an_id_if_there_was_a_header)
 	char id[64];
 
 	snprintf(id, sizeof(id), "%" PRIu64 "-1", conn_number(srv));
-	ask_id(fd, POST N, 411, id);
+	ask_id(fd, POST "Transfer-Encoding: x" N N, 501, id);
 	close(fd);
 	fd = client_connect(WEB_PORT);
 	ask_id(fd, POST MY_ID "Transfer-Encoding: chunked" N N "x" N, 400,
@@ -312,7 +312,7 @@ START_TEST(without_request_id_no_reply_has_one)
 
 	ask_id(fd, GET N, 200, "");
 	ask_id(fd, GET MY_ID N, 200, "");
-	ask_id(fd, POST MY_ID N, 411, "");
+	ask_id(fd, POST MY_ID "Transfer-Encoding: x" N N, 501, "");
 	close(fd);
 	server_end(srv);
 }
@@ -788,6 +788,71 @@ START_TEST(a_slow_header_is_answered_408_and_gone_in_time)
 }
 END_TEST
 
+/* RFC 9110, 9.3.2: whatever went wrong. */
+START_TEST(a_reply_to_head_never_has_content)
+{
+	static const char *const raw[] = {
+		"HEAD / HTTP/1.1" N "Host: a b" N N,
+		"HEAD / HTTP/1.1" N "X" N N,
+		"HEAD / HTTP/2.0" N,
+		"HEAD /none HTTP/1.1" N "Host: a" N N,
+		"HEAD /get HTTP/1.1" N "Host: a" N
+		    "Transfer-Encoding: x" N N,
+		"HEAD /put HTTP/1.1" N "Host: a" N N,
+		"HEAD /late HTTP/1.1" N "Host: a" N,
+		"HEAD /late HTTP/1.1" N "Host: a" N "Content-Length: 5" N N,
+	};
+	static const unsigned status[] = {
+		400, 400, 505, 404, 501, 405, 408, 408
+	};
+	struct server *srv = server_start("workers = 1;", LISTENER("web",
+	    "9004", "http", "echo", "read_timeout = 0.3; routes = ( "
+	    "{ path = \"/get\"; handler = \"echo\"; methods = [ \"GET\" ]; "
+	    "}, { path = \"/put\"; handler = \"echo\"; "
+	    "methods = [ \"PUT\" ]; } );"));
+	struct reply reply;
+	int fd;
+
+	for (size_t i = 0; i < sizeof(raw) / sizeof(*raw); i++) {
+		fd = client_connect(WEB_PORT);
+		client_send_text(fd, raw[i]);
+		read_reply(fd, &reply, true);
+		ck_assert_msg(reply.status == status[i], "%u instead of %u: "
+		    "%s", reply.status, status[i], raw[i]);
+		/* And nothing behind it. */
+		if (reply.close)
+			client_expect_eof(fd);
+		else
+			ask(fd, "GET /get HTTP/1.1" N "Host: a" N N, 200, "",
+			    false);
+		close(fd);
+	}
+	fd = client_connect(WEB_PORT);
+	client_send_text(fd, "HEAD /get HTTP/1.1" N "Host: a" N N);
+	read_reply(fd, &reply, true);
+	ck_assert_uint_eq(reply.status, 200);
+	close(fd);
+	server_end(srv);
+}
+END_TEST
+
+START_TEST(options_for_the_server_as_a_whole_is_answered)
+{
+	struct server *srv = server_start("workers = 1;", LISTENER("web",
+	    "9004", "http", "discard", "routes = ( { path = \"/\"; "
+	    "handler = \"echo\"; methods = [ \"GET\", \"POST\" ]; } );"));
+	int fd = client_connect(WEB_PORT);
+
+	client_send_text(fd, "OPTIONS * HTTP/1.1" N "Host: a" N N);
+	client_expect_text(fd, "HTTP/1.1 204 No Content" N);
+	client_send_text(fd, "GET / HTTP/1.1" N "Host: a" N
+	    "Connection: close" N N);
+	client_read_to_end(fd);
+	close(fd);
+	server_end(srv);
+}
+END_TEST
+
 START_TEST(a_body_below_the_rate_is_answered_408)
 {
 	struct server *srv = server_start("workers = 1;", WEB("echo",
@@ -881,7 +946,7 @@ RUN_TESTS("server_http",
     max_requests_ends_a_connection_and_says_so,
     a_request_that_no_route_fits_is_one_of_max_requests,
     a_client_that_asks_first_is_told_to_go_on,
-    an_empty_line_begins_no_request,
+    empty_lines_begin_no_request,
     the_reply_to_head_has_a_length_and_no_body,
     a_reply_has_the_id_of_its_request,
     a_refusal_has_an_id_if_there_was_a_header,
@@ -901,6 +966,8 @@ RUN_TESTS("server_http",
     an_early_reply_reaches_a_client_that_is_still_sending,
     a_client_over_the_limit_is_answered_503,
     a_slow_header_is_answered_408_and_gone_in_time,
+    a_reply_to_head_never_has_content,
+    options_for_the_server_as_a_whole_is_answered,
     a_body_below_the_rate_is_answered_408,
     a_body_above_the_rate_may_take_longer_than_read_timeout,
     a_drain_says_close_in_the_last_reply,

@@ -77,8 +77,6 @@ struct conn {
 	bool rejected : 1;		/* over the limit: not counted */
 	bool broken : 1;		/* a reply could not be sent */
 	bool stays : 1;			/* it could not change hands just now */
-	bool past_empty_line : 1;	/* as in struct proto_progress, between
-					   messages too */
 };
 
 /*

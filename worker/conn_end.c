@@ -61,7 +61,7 @@ conn_shed(struct conn *conn)
 		conn_cut(conn, CLOSE_MEMORY);
 		return;
 	}
-	output_tell(conn, TROUBLE_BUSY, conn->listener->proto->busy);
+	output_tell(conn, NULL, TROUBLE_BUSY, conn->listener->proto->busy);
 	conn_finish_now(conn, CLOSE_MEMORY);
 }
 
@@ -80,7 +80,7 @@ conn_reject(struct listener *listener, int fd, const struct sockaddr *peer,
 	    F_STR("listener", listener->conf->name),
 	    F_STR("peer", conn_peer(conn, text)),
 	    F_STR("reason", reject_reason_name(reason)));
-	output_tell(conn, TROUBLE_BUSY, listener->proto->busy);
+	output_tell(conn, NULL, TROUBLE_BUSY, listener->proto->busy);
 	end(conn, CLOSE_EOF);
 }
 
@@ -96,15 +96,25 @@ end_idle(struct conn *conn)
 		conn_cut(conn, CLOSE_IDLE);
 }
 
+/* Tell the peer, and the access log, that its message came too late; the reply
+ * knows as much of it as has come. */
 static void
-log_late(const struct conn *conn)
+tell_late(struct conn *conn)
 {
-	struct http_head http = { .exchange = { .close = true } };
+	const struct conn_pending *pending = conn->pending;
+	struct http_head http = { .nfields = 0 };
 	struct payload payload;
 
+	if (conn_in_mid_message(conn))
+		conn->listener->proto->glimpse(pending->in->bytes,
+		    pending->in->len, conn->listener->conf, &pending->progress,
+		    &http);
+	http.exchange.close = true;
+	conn_name_request(conn, &http);
 	payload = proto_explain(conn->listener->proto, TROUBLE_LATE, NULL,
 	    &http.exchange);
 	conn_log_head(conn, &http, payload.len);
+	output_tell(conn, &http.exchange, TROUBLE_LATE, NULL);
 }
 
 /* A message has taken too long to come: where the protocol has words for that,
@@ -117,8 +127,7 @@ end_late(struct conn *conn)
 		conn_cut(conn, CLOSE_READ_TIMEOUT);
 		return;
 	}
-	log_late(conn);
-	output_tell(conn, TROUBLE_LATE, NULL);
+	tell_late(conn);
 	conn_finish_now(conn, CLOSE_READ_TIMEOUT);
 }
 

@@ -130,5 +130,7 @@ bool conn_is_last_of_drain(const struct conn *);
 /* Tell the access log of a request as it has just been read, and of the length
  * of its reply. */
 void conn_log_head(const struct conn *, const struct http_head *, size_t len);
+/* Give a request its id, unless its client has. */
+void conn_name_request(const struct conn *, struct http_head *);
 
 #endif

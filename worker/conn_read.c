@@ -34,8 +34,8 @@ refuse(struct conn *conn, enum close_reason reason, enum proto_trouble trouble,
 
 /* What its client calls the request stands there already; else it is that
  * message of its connection. */
-static void
-name_request(const struct conn *conn, struct http_head *http)
+void
+conn_name_request(const struct conn *conn, struct http_head *http)
 {
 	const struct conn_record *record = conn_record(conn);
 
@@ -52,7 +52,7 @@ refuse_unparsed(struct conn *conn, enum proto_verdict verdict,
 
 	/* Where the header is not one, there is nothing to name. */
 	if (http != NULL && http->method.bytes != NULL)
-		name_request(conn, http);
+		conn_name_request(conn, http);
 	if (verdict == PROTO_TOO_LARGE)
 		return (refuse(conn, CLOSE_TOO_LARGE, TROUBLE_REFUSED,
 		    proto->too_large, http));
@@ -60,14 +60,21 @@ refuse_unparsed(struct conn *conn, enum proto_verdict verdict,
 	    proto->malformed, http));
 }
 
+/* There is no room for a message that begins in the input, of which so much has
+ * come. */
 static int
-refuse_for_memory(struct conn *conn)
+refuse_for_memory(struct conn *conn, const uint8_t *bytes, size_t len,
+    const struct proto_progress *progress)
 {
 	const struct proto *proto = conn->listener->proto;
-	struct http_head http = { .exchange = { .close = true } };
+	struct http_head http;
 
-	return (refuse(conn, CLOSE_MEMORY, TROUBLE_BUSY, proto->busy,
-	    proto->has_exchange ? &http : NULL));
+	if (!proto->has_exchange)
+		return (refuse(conn, CLOSE_MEMORY, TROUBLE_BUSY, proto->busy,
+		    NULL));
+	proto->glimpse(bytes, len, conn->listener->conf, progress, &http);
+	conn_name_request(conn, &http);
+	return (refuse(conn, CLOSE_MEMORY, TROUBLE_BUSY, proto->busy, &http));
 }
 
 /* Whether a request is the last that its connection may bring; more bytes of
@@ -174,7 +181,7 @@ take_message(struct conn *conn, const struct proto_message *message,
 		return (answer(conn, message));
 	exchange = &message->http->exchange;
 	exchange->close |= is_last_request(conn, more);
-	name_request(conn, message->http);
+	conn_name_request(conn, message->http);
 	answered = verdict == PROTO_MESSAGE ? answer(conn, message) :
 	    answer_unhandled(conn, message->http);
 	if (answered == ANSWERED && exchange->close && !conn->finishing)
@@ -273,7 +280,6 @@ handle_input(struct conn *conn, struct input *input)
 
 	if ((used = handle_messages(conn, input)) == -1)
 		return (-1);
-	conn->past_empty_line = input->progress.past_empty_line;
 	is_timed_anew = input->progress.is_timed_anew;
 	input->progress.is_timed_anew = false;
 	left = input->len - (size_t)used;
@@ -286,7 +292,8 @@ handle_input(struct conn *conn, struct input *input)
 			    (size_t)used);
 	} else if (left > 0 &&
 	    keep_unfinished(conn, input, (size_t)used) == -1)
-		return (refuse_for_memory(conn));
+		return (refuse_for_memory(conn, input->bytes + used, left,
+		    &input->progress));
 	if (left == 0 || used > 0 || conn->deadline != DEADLINE_READ ||
 	    is_timed_anew)
 		conn_set_reading_deadline(conn);
@@ -332,10 +339,7 @@ read_input(struct conn *conn, struct input *input)
 	bool in_scratch = in == NULL || fits_scratch(conn);
 	ssize_t n;
 
-	*input = (struct input){
-		.bytes = worker->scratch,
-		.progress = { .past_empty_line = conn->past_empty_line },
-	};
+	*input = (struct input){ .bytes = worker->scratch };
 	if (in != NULL)
 		input->progress = conn->pending->progress;
 	if (in != NULL && in_scratch)
@@ -402,7 +406,9 @@ conn_read_messages(struct conn *conn)
 			break;
 		}
 		if (make_room(conn) == -1) {
-			if (refuse_for_memory(conn) == -1)
+			if (refuse_for_memory(conn, conn->pending->in->bytes,
+			    conn->pending->in->len,
+			    &conn->pending->progress) == -1)
 				return (conn_fail(conn));
 			break;
 		}

@@ -29,7 +29,6 @@ enum {
 	S(404, "Not Found")						\
 	S(405, "Method Not Allowed")					\
 	S(408, "Request Timeout")					\
-	S(411, "Length Required")					\
 	S(413, "Content Too Large")					\
 	S(414, "URI Too Long")						\
 	S(417, "Expectation Failed")					\
@@ -37,12 +36,14 @@ enum {
 	S(500, "Internal Server Error")					\
 	S(501, "Not Implemented")					\
 	S(503, "Service Unavailable")					\
-	S(504, "Gateway Timeout")
+	S(504, "Gateway Timeout")					\
+	S(505, "HTTP Version Not Supported")
 
 enum http_status {
 	HTTP_CONTINUE = 100,
 	HTTP_OK = 200,
 	HTTP_NO_CONTENT = 204,
+	HTTP_RESET_CONTENT = 205,
 	HTTP_NOT_MODIFIED = 304,
 #define HTTP_STATUS_ENUM(code, reason) HTTP_##code = (code),
 	HTTP_STATUSES(HTTP_STATUS_ENUM)
@@ -63,7 +64,8 @@ struct http_exchange {
 	/* A string: the request's id, a word of HTTP, which its client may have
 	 * chosen; "" until it has one. */
 	char id[HTTP_REQUEST_ID_MAX + 1];
-	/* A string: the methods that a 405 allows, or else the content type of
+	/* A string: the methods that are allowed, in Penstock's own reply of
+	 * 405 or to OPTIONS, or else the content type of
 	 * the reply; "" for the usual. */
 	char note[HTTP_NOTE_MAX];
 };

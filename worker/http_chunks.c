@@ -6,11 +6,8 @@
 #include "worker/http_head.h"
 
 enum {
-	/* Bytes of the line before a chunk, with its extensions and end. */
-	CHUNK_LINE_MAX = 256,
-	/* Of a line behind the last one. */
+	/* Bytes of a line behind the last chunk. */
 	TRAILER_LINE_MAX = 8192,
-	SIZE_DIGITS_MAX = 16,
 };
 
 /* Fields that no trailer may bring: they say where a message ends, whom it is
@@ -48,13 +45,16 @@ find_line(const uint8_t *bytes, size_t len, const struct proto_progress *progres
 }
 
 /* The line has been read.  Returns what is wrong with so much around so little
- * data. */
+ * data; all of it may take as much memory as the largest message. */
 static unsigned
 pass_line(struct proto_progress *progress, struct http_slice line,
     const struct conf_listener *conf, unsigned status)
 {
 	progress->scanned += line.len + 2;
 	progress->framing_len += line.len + 2;
+	if (progress->framing_len + progress->body_len <=
+	    conf->max_message_size)
+		return (0);
 	return (progress->framing_len > conf->http.max_header_size +
 	    progress->body_len ? status : 0);
 }
@@ -92,6 +92,8 @@ skip_token(struct http_slice *rest)
 	return (n > 0);
 }
 
+/* A quoted string: RFC 9110, 5.6.4.  Control characters have been refused with the
+ * line. */
 static bool
 skip_quoted(struct http_slice *rest)
 {
@@ -100,34 +102,49 @@ skip_quoted(struct http_slice *rest)
 			skip(rest, n + 1);
 			return (true);
 		}
-		/* What a backslash makes of the next byte not all agree on. */
 		if (rest->bytes[n] == '\\')
-			return (false);
+			n++;
 	}
 	return (false);
 }
 
-/* "name", "name="value"" or, at the end of the line, "name=value": what follows
- * that llhttp takes for something else. */
+static void
+skip_blanks(struct http_slice *rest)
+{
+	while (rest->len > 0 && (*rest->bytes == ' ' || *rest->bytes == '\t'))
+		skip(rest, 1);
+}
+
+/* A name, and perhaps a value, a token or a quoted string.  Blanks are allowed
+ * around the "=", but not behind it all. */
 static bool
 skip_extension(struct http_slice *rest)
 {
+	struct http_slice value;
+
+	skip_blanks(rest);
 	if (!skip_token(rest))
 		return (false);
-	if (rest->len == 0 || *rest->bytes != '=')
+	value = *rest;
+	skip_blanks(&value);
+	if (value.len == 0 || *value.bytes != '=')
 		return (true);
-	skip(rest, 1);
+	skip(&value, 1);
+	skip_blanks(&value);
+	*rest = value;
 	if (rest->len > 0 && *rest->bytes == '"')
 		return (skip_quoted(rest));
-	return (skip_token(rest) && rest->len == 0);
+	return (skip_token(rest));
 }
 
-/* Any number of them, each behind a ";". */
+/* Any number of them, each behind a ";" with blanks before it or without: RFC
+ * 9112, 7.1.1. */
 static bool
 are_extensions(struct http_slice rest)
 {
 	while (rest.len > 0) {
-		if (*rest.bytes != ';')
+		skip_blanks(&rest);
+		if (rest.len == 0 || *rest.bytes != ';')
 			return (false);
 		skip(&rest, 1);
 		if (!skip_extension(&rest))
@@ -155,12 +172,12 @@ read_size(struct http_slice line, uint64_t *size)
 
 	*size = 0;
 	for (; n < line.len && hex_digit(line.bytes[n]) != -1; n++) {
-		if (n == SIZE_DIGITS_MAX)
+		if (*size > INT64_MAX >> 4)
 			return (false);
 		*size = *size << 4 | (unsigned)hex_digit(line.bytes[n]);
 	}
 	skip(&line, n);
-	return (n > 0 && *size <= INT64_MAX && !has_control(line) &&
+	return (n > 0 && !has_control(line) &&
 	    are_extensions(line));
 }
 
@@ -172,7 +189,8 @@ read_chunk_line(const uint8_t *bytes, size_t len,
 	uint64_t size;
 	int status;
 
-	status = find_line(bytes, len, progress, CHUNK_LINE_MAX, &line);
+	status = find_line(bytes, len, progress, conf->http.max_header_size,
+	    &line);
 	if (status != 0)
 		return (status);
 	if (!read_size(line, &size))

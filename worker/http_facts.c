@@ -3,6 +3,7 @@
 
 #include <stdio.h>
 #include <string.h>
+#include <strings.h>
 
 #include "worker/http_head.h"
 
@@ -36,12 +37,14 @@ slice_of(const char *text)
 	return ((struct http_slice){ text, strlen(text) });
 }
 
-/* The values of one field, with commas between them as in one line.  Returns
- * where they end, and 0 if the request does not have it. */
+/* The values of one field, joined as they would be in one line: by commas, but
+ * those of Cookie by semicolons, RFC 6265, 5.4.  Returns where they end, and 0 if
+ * the request does not have it. */
 static size_t
 put_field(char *to, size_t at, const struct http_head *head,
     const struct conf_http *conf, unsigned number)
 {
+	bool is_cookie = strcasecmp(conf->fields[number], "cookie") == 0;
 	size_t end = 0;
 
 	for (unsigned i = 0; i < head->nfields; i++) {
@@ -51,7 +54,8 @@ put_field(char *to, size_t at, const struct http_head *head,
 			end = put(to, at, slice_of(conf->fields[number]));
 		} else {
 			/* Over the NUL of the one before. */
-			end = put(to, end - 1, slice_of(", ")) - 1;
+			end = put(to, end - 1, slice_of(is_cookie ? "; " :
+			    ", ")) - 1;
 		}
 		end = put(to, end, head->fields[i].value);
 	}

@@ -2,10 +2,12 @@
 #include "worker/http_head.h"
 
 #include <endian.h>
-#include <llhttp.h>
 #include <string.h>
 #include <strings.h>
 
+#include "common/http_method.h"
+#include "worker/http_accept.h"
+#include "worker/http_authority.h"
 #include "worker/http_route.h"
 
 enum {
@@ -18,40 +20,31 @@ enum {
 enum {
 	IS_TOKEN = 1,			/* of methods and names of fields */
 	IS_TARGET = 2,			/* of a request's target */
-	IS_HOST = 4,			/* of a Host field */
-	IS_CONTROL = 8,			/* of none, but for line ends and tabs */
+	IS_CONTROL = 4,			/* of none, but for line ends and tabs */
 };
 
+/* A target may have every printable byte of ASCII but "#": more than RFC 3986
+ * lists, as browsers send some of the others. */
 static const uint8_t kinds[256] = {
 	[0 ... 8] = IS_CONTROL, [10 ... 31] = IS_CONTROL, [127] = IS_CONTROL,
-	['0' ... '9'] = IS_TOKEN | IS_TARGET | IS_HOST,
-	['A' ... 'Z'] = IS_TOKEN | IS_TARGET | IS_HOST,
-	['a' ... 'z'] = IS_TOKEN | IS_TARGET | IS_HOST,
-	['!'] = IS_TOKEN | IS_TARGET | IS_HOST,
-	['"'] = IS_TARGET,
-	['#'] = IS_TOKEN,
-	['$'] = IS_TOKEN | IS_TARGET | IS_HOST,
-	['%'] = IS_TOKEN | IS_TARGET | IS_HOST,
-	['&'] = IS_TOKEN | IS_TARGET | IS_HOST,
-	['\''] = IS_TOKEN | IS_TARGET | IS_HOST,
-	['('] = IS_TARGET | IS_HOST, [')'] = IS_TARGET | IS_HOST,
-	['*'] = IS_TOKEN | IS_TARGET | IS_HOST,
-	['+'] = IS_TOKEN | IS_TARGET | IS_HOST,
+	['0' ... '9'] = IS_TOKEN | IS_TARGET,
+	['A' ... 'Z'] = IS_TOKEN | IS_TARGET,
+	['a' ... 'z'] = IS_TOKEN | IS_TARGET,
+	['!'] = IS_TOKEN | IS_TARGET, ['"'] = IS_TARGET, ['#'] = IS_TOKEN,
+	['$'] = IS_TOKEN | IS_TARGET, ['%'] = IS_TOKEN | IS_TARGET,
+	['&'] = IS_TOKEN | IS_TARGET, ['\''] = IS_TOKEN | IS_TARGET,
+	['('] = IS_TARGET, [')'] = IS_TARGET,
+	['*'] = IS_TOKEN | IS_TARGET, ['+'] = IS_TOKEN | IS_TARGET,
 	[','] = IS_TARGET,
-	['-'] = IS_TOKEN | IS_TARGET | IS_HOST,
-	['.'] = IS_TOKEN | IS_TARGET | IS_HOST,
-	['/'] = IS_TARGET,
-	[':'] = IS_TARGET | IS_HOST, [';'] = IS_TARGET | IS_HOST,
-	['<'] = IS_TARGET, ['='] = IS_TARGET | IS_HOST, ['>'] = IS_TARGET,
-	['?'] = IS_TARGET, ['@'] = IS_TARGET,
-	['['] = IS_TARGET | IS_HOST, ['\\'] = IS_TARGET,
-	[']'] = IS_TARGET | IS_HOST,
-	['^'] = IS_TOKEN | IS_TARGET,
-	['_'] = IS_TOKEN | IS_TARGET | IS_HOST,
-	['`'] = IS_TOKEN | IS_TARGET,
-	['{'] = IS_TARGET,
+	['-'] = IS_TOKEN | IS_TARGET, ['.'] = IS_TOKEN | IS_TARGET,
+	['/'] = IS_TARGET, [':'] = IS_TARGET, [';'] = IS_TARGET,
+	['<'] = IS_TARGET, ['='] = IS_TARGET, ['>'] = IS_TARGET,
+	['?'] = IS_TARGET, ['@'] = IS_TARGET, ['['] = IS_TARGET,
+	['\\'] = IS_TARGET, [']'] = IS_TARGET,
+	['^'] = IS_TOKEN | IS_TARGET, ['_'] = IS_TOKEN | IS_TARGET,
+	['`'] = IS_TOKEN | IS_TARGET, ['{'] = IS_TARGET,
 	['|'] = IS_TOKEN | IS_TARGET, ['}'] = IS_TARGET,
-	['~'] = IS_TOKEN | IS_TARGET | IS_HOST,
+	['~'] = IS_TOKEN | IS_TARGET,
 };
 
 static bool
@@ -76,6 +69,19 @@ http_slice_is(struct http_slice slice, const char *word)
 	    strncasecmp(slice.bytes, word, slice.len) == 0);
 }
 
+struct http_slice
+http_slice_trim(struct http_slice slice)
+{
+	while (slice.len > 0 && (*slice.bytes == ' ' || *slice.bytes == '\t')) {
+		slice.bytes++;
+		slice.len--;
+	}
+	while (slice.len > 0 && (slice.bytes[slice.len - 1] == ' ' ||
+	    slice.bytes[slice.len - 1] == '\t'))
+		slice.len--;
+	return (slice);
+}
+
 /*
  * The end of the header.
  */
@@ -91,26 +97,37 @@ check_size(const struct conf_http *conf, size_t len, bool is_first_line)
 	return (0);
 }
 
-/* Whether the line that ends with the LF at the end of the bytes is a request
- * line.  What is not speaks another protocol, and may never send what this one
- * waits for: HTTP/0.9 does not. */
-static bool
-is_request_line(const uint8_t *bytes, size_t len)
+/* What is wrong with the version of a request line.  A later 1.x is as good as
+ * 1.1: RFC 9110, 2.5. */
+static unsigned
+check_version(const char *version)
+{
+	if (memcmp(version, "HTTP/", 5) != 0 || version[6] != '.' ||
+	    version[5] < '0' || version[5] > '9' ||
+	    version[7] < '0' || version[7] > '9')
+		return (HTTP_400);
+	return (version[5] == '1' ? 0 : HTTP_505);
+}
+
+/* What is wrong with the line that ends with the LF at the end of the bytes, as a
+ * request line.  Who sends what is none speaks another protocol, and may never
+ * send what this one waits for: HTTP/0.9 does not. */
+static unsigned
+check_request_line(const uint8_t *bytes, size_t len)
 {
 	const char *line = (const char *)bytes, *space, *version;
 	size_t line_len = len - 2, target_len;
 
 	if ((space = memchr(line, ' ', line_len)) == NULL ||
 	    !http_is_token(line, (size_t)(space - line)))
-		return (false);
+		return (HTTP_400);
 	if (line_len < (size_t)(space - line) + 3 + VERSION_LEN)
-		return (false);
+		return (HTTP_400);
 	version = line + line_len - VERSION_LEN;
 	target_len = (size_t)(version - space) - 2;
-	return (version[-1] == ' ' &&
-	    all_are(space + 1, target_len, IS_TARGET) &&
-	    (memcmp(version, "HTTP/1.1", VERSION_LEN) == 0 ||
-	    memcmp(version, "HTTP/1.0", VERSION_LEN) == 0));
+	if (version[-1] != ' ' || !all_are(space + 1, target_len, IS_TARGET))
+		return (HTTP_400);
+	return (check_version(version));
 }
 
 /*
@@ -123,14 +140,16 @@ check_byte(const uint8_t *bytes, size_t at, const struct conf_http *conf,
     bool *is_first_line)
 {
 	uint8_t byte = bytes[at], before = at > 0 ? bytes[at - 1] : 0;
+	unsigned status;
 
 	if (before == '\r' && byte != '\n')
 		return (HTTP_400);
 	if (byte == '\n') {
 		if (before != '\r')
 			return (HTTP_400);
-		if (*is_first_line && !is_request_line(bytes, at + 1))
-			return (HTTP_400);
+		if (*is_first_line &&
+		    (status = check_request_line(bytes, at + 1)) != 0)
+			return (status);
 		*is_first_line = false;
 	} else if ((kinds[byte] & IS_CONTROL) != 0 && byte != '\r')
 		return (HTTP_400);
@@ -222,83 +241,25 @@ http_head_find(const uint8_t *bytes, size_t len, const struct conf_http *conf,
  * What it says.
  */
 
-/* A header while llhttp reads it. */
+/* A header while it is read. */
 struct reading {
-	llhttp_t parser;
 	struct http_head *head;
 	const struct conf_http *conf;
-	struct http_slice name;		/* of the field */
-	struct http_slice value;
-	unsigned status;		/* of the reply, when not 0 */
+	struct http_slice authority;	/* of a target in absolute form */
+	struct http_accept accept;
 	unsigned nheaders;
 	unsigned nhosts;
 	unsigned nlengths;
-	unsigned ncodings;
+	unsigned ncodings;		/* that are named, in all fields */
+	unsigned nchunked;		/* of these */
+	bool is_chunked_last;
 	bool is_host_good;
-	bool is_coding_good;
+	bool has_bad_coding;		/* or none, where one has to be */
 	bool says_close;
 	bool says_keep_alive;
 	bool has_expect;
 	bool expects_more;		/* than we know of */
 };
-
-static int
-refuse(struct reading *reading, unsigned status)
-{
-	if (reading->status == 0)
-		reading->status = status;
-	return (HPE_USER);
-}
-
-/* The whole header is there, so a span comes in one piece; were it not so, the
- * pieces would lie side by side. */
-static void
-extend(struct http_slice *slice, const char *at, size_t len)
-{
-	if (slice->bytes == NULL)
-		slice->bytes = at;
-	slice->len = (size_t)(at + len - slice->bytes);
-}
-
-static int
-on_url(llhttp_t *parser, const char *at, size_t len)
-{
-	struct reading *reading = parser->data;
-
-	extend(&reading->head->target, at, len);
-	return (0);
-}
-
-static int
-on_field(llhttp_t *parser, const char *at, size_t len)
-{
-	struct reading *reading = parser->data;
-
-	extend(&reading->name, at, len);
-	return (0);
-}
-
-static int
-on_value(llhttp_t *parser, const char *at, size_t len)
-{
-	struct reading *reading = parser->data;
-
-	extend(&reading->value, at, len);
-	return (0);
-}
-
-static struct http_slice
-trim(struct http_slice slice)
-{
-	while (slice.len > 0 && (*slice.bytes == ' ' || *slice.bytes == '\t')) {
-		slice.bytes++;
-		slice.len--;
-	}
-	while (slice.len > 0 && (slice.bytes[slice.len - 1] == ' ' ||
-	    slice.bytes[slice.len - 1] == '\t'))
-		slice.len--;
-	return (slice);
-}
 
 /* Take the next element from a list with commas.  Returns false at its end. */
 static bool
@@ -317,7 +278,7 @@ next_element(struct http_slice *list, struct http_slice *element)
 		list->len -= element->len + 1;
 		list->bytes = comma + 1;
 	}
-	*element = trim(*element);
+	*element = http_slice_trim(*element);
 	return (true);
 }
 
@@ -332,37 +293,37 @@ read_connection(struct reading *reading, struct http_slice list)
 	}
 }
 
-static int
+static unsigned
 read_length(struct reading *reading, struct http_slice value)
 {
 	uint64_t length = 0;
 
 	reading->nlengths++;
 	if (value.len == 0)
-		return (refuse(reading, HTTP_400));
+		return (HTTP_400);
 	for (size_t i = 0; i < value.len; i++) {
 		unsigned digit = (unsigned)(value.bytes[i] - '0');
 
 		if (digit > 9 || length > (UINT64_MAX - digit) / 10)
-			return (refuse(reading, HTTP_400));
+			return (HTTP_400);
 		length = length * 10 + digit;
 	}
 	reading->head->body_len = length;
 	return (0);
 }
 
+/* Several fields are one list: RFC 9110, 5.3. */
 static void
-read_accept(struct reading *reading, struct http_slice list)
+read_codings(struct reading *reading, struct http_slice list)
 {
-	static const char json[] = "application/json";
-	struct http_slice range;
+	struct http_slice coding;
 
-	while (next_element(&list, &range)) {
-		if (range.len < sizeof(json) - 1)
-			continue;
-		range.len = sizeof(json) - 1;
-		reading->head->exchange.wants_json |=
-		    http_slice_is(range, json);
+	while (next_element(&list, &coding)) {
+		reading->ncodings++;
+		reading->is_chunked_last = http_slice_is(coding, "chunked");
+		reading->nchunked += reading->is_chunked_last;
+		reading->has_bad_coding |=
+		    !http_is_token(coding.bytes, coding.len);
 	}
 }
 
@@ -397,16 +358,8 @@ read_request_id(struct reading *reading, struct http_slice value)
 	id[value.len] = '\0';
 }
 
-/* Whether it is a host, with a port or without. */
-static bool
-is_authority(struct http_slice slice)
-{
-	return (slice.len > 0 && *slice.bytes != ':' &&
-	    all_are(slice.bytes, slice.len, IS_HOST));
-}
-
-/* The fields that this server itself has to know. */
-static int
+/* The fields that this server itself has to know.  Returns 0 or a status. */
+static unsigned
 read_known(struct reading *reading, struct http_slice name,
     struct http_slice value)
 {
@@ -416,11 +369,12 @@ read_known(struct reading *reading, struct http_slice name,
 			break;
 		reading->nhosts++;
 		/* Where there is no host to name, it is to be empty. */
-		reading->is_host_good = value.len == 0 || is_authority(value);
+		reading->is_host_good = value.len == 0 ||
+		    http_is_authority(value);
 		break;
 	case 6:
 		if (http_slice_is(name, "accept"))
-			read_accept(reading, value);
+			http_accept_read(&reading->accept, value);
 		else if (http_slice_is(name, "expect"))
 			read_expect(reading, value);
 		break;
@@ -447,17 +401,15 @@ read_known(struct reading *reading, struct http_slice name,
 			return (read_length(reading, value));
 		break;
 	case 17:
-		if (!http_slice_is(name, "transfer-encoding"))
-			break;
-		reading->ncodings++;
-		reading->is_coding_good = http_slice_is(value, "chunked");
+		if (http_slice_is(name, "transfer-encoding"))
+			read_codings(reading, value);
 		break;
 	}
 	return (0);
 }
 
-/* And those that handlers see. */
-static int
+/* And those that handlers see.  Returns 0 or a status. */
+static unsigned
 keep_wanted(struct reading *reading, struct http_slice name,
     struct http_slice value)
 {
@@ -468,7 +420,7 @@ keep_wanted(struct reading *reading, struct http_slice name,
 		if (!http_slice_is(name, wanted[i]))
 			continue;
 		if (head->nfields == HTTP_FIELDS_MAX)
-			return (refuse(reading, HTTP_431));
+			return (HTTP_431);
 		head->fields[head->nfields++] = (struct http_field){
 			.number = i, .value = value,
 		};
@@ -476,96 +428,93 @@ keep_wanted(struct reading *reading, struct http_slice name,
 	return (0);
 }
 
-static int
-on_field_complete(llhttp_t *parser)
+/* One line, without its end.  Returns 0 or a status. */
+static unsigned
+read_field(struct reading *reading, const char *line, size_t len)
 {
-	struct reading *reading = parser->data;
+	struct http_slice name = { line, 0 }, value;
+	unsigned status;
 
 	/* No space may be before the colon. */
-	if (!http_is_token(reading->name.bytes, reading->name.len) ||
-	    reading->name.bytes[reading->name.len] != ':')
-		return (refuse(reading, HTTP_400));
+	while (name.len < len && (kinds[(uint8_t)line[name.len]] & IS_TOKEN) !=
+	    0)
+		name.len++;
+	if (name.len == 0 || name.len == len || line[name.len] != ':')
+		return (HTTP_400);
 	if (++reading->nheaders > reading->conf->max_headers)
-		return (refuse(reading, HTTP_431));
-	return (0);
-}
-
-static int
-on_value_complete(llhttp_t *parser)
-{
-	struct reading *reading = parser->data;
-	struct http_slice name = reading->name, value = reading->value;
-
-	reading->name = reading->value = (struct http_slice){ .len = 0 };
-	if (value.bytes == NULL)
-		value.bytes = "";
-	value = trim(value);
-	if (read_known(reading, name, value) != 0)
-		return (HPE_USER);
+		return (HTTP_431);
+	value = http_slice_trim((struct http_slice){ line + name.len + 1,
+	    len - name.len - 1 });
+	if ((status = read_known(reading, name, value)) != 0)
+		return (status);
 	return (keep_wanted(reading, name, value));
 }
 
-/* The body is not llhttp's matter. */
-static int
-on_headers_complete(llhttp_t *parser)
+/* All lines behind the first; each has its end, and the last is empty.  Returns
+ * 0 or a status. */
+static unsigned
+read_fields(struct reading *reading, const char *at, const char *end)
 {
-	(void)parser;
-	return (HPE_PAUSED);
+	const char *cr;
+	unsigned status;
+
+	for (; at < end - 2; at = cr + 2) {
+		cr = memchr(at, '\r', (size_t)(end - at));
+		status = read_field(reading, at, (size_t)(cr - at));
+		if (status != 0)
+			return (status);
+	}
+	return (0);
 }
 
 /*
  * Whether it may say so.
  */
 
-/* What the length of the body is, and that nobody can think otherwise. */
+/* Of codings that are listed, chunked has to be the last, and there once; others
+ * are not known here: RFC 9112, 6.1 and 6.3. */
+static unsigned
+check_codings(const struct reading *reading)
+{
+	if (reading->head->exchange.is_10 || reading->has_bad_coding)
+		return (HTTP_400);
+	if (reading->nchunked > 1 ||
+	    (reading->nchunked == 1 && !reading->is_chunked_last))
+		return (HTTP_400);
+	return (reading->ncodings == reading->nchunked ? 0 : HTTP_501);
+}
+
+/* What the length of the body is, and that nobody can think otherwise.  Without
+ * a word about it there is none. */
 static unsigned
 check_body(struct reading *reading)
 {
 	struct http_head *head = reading->head;
-	const llhttp_t *parser = &reading->parser;
+	unsigned status;
 
 	if (reading->nlengths > 1 ||
 	    (reading->nlengths > 0 && reading->ncodings > 0))
 		return (HTTP_400);
-	if (reading->ncodings > 0 && (reading->ncodings > 1 ||
-	    !reading->is_coding_good || head->exchange.is_10))
-		return (HTTP_400);
-	if (reading->ncodings > 0)
+	if (reading->ncodings > 0) {
+		if ((status = check_codings(reading)) != 0)
+			return (status);
 		head->body = HTTP_BODY_CHUNKED;
-	else if (reading->nlengths > 0 && head->body_len > 0)
+	} else if (head->body_len > 0)
 		head->body = HTTP_BODY_LENGTH;
-	/* llhttp has come to the same by its own way. */
-	if (((parser->flags & F_CHUNKED) != 0) !=
-	    (head->body == HTTP_BODY_CHUNKED) ||
-	    (reading->nlengths > 0 && parser->content_length !=
-	    head->body_len))
-		return (HTTP_400);
 	return (0);
-}
-
-/* A body of no length that is known is none; those who send one, and forget to
- * say so, had better know. */
-static bool
-lacks_length(const struct reading *reading)
-{
-	struct http_slice method = reading->head->method;
-
-	return (reading->nlengths == 0 && reading->ncodings == 0 &&
-	    ((method.len == 4 && memcmp(method.bytes, "POST", 4) == 0) ||
-	    (method.len == 3 && memcmp(method.bytes, "PUT", 3) == 0) ||
-	    (method.len == 5 && memcmp(method.bytes, "PATCH", 5) == 0)));
 }
 
 /* The path in an absolute form, from where its authority begins. */
 static bool
-skip_authority(struct http_slice *rest)
+skip_authority(struct http_slice *rest, struct http_slice *authority)
 {
 	size_t len = 0;
 
 	while (len < rest->len && rest->bytes[len] != '/' &&
 	    rest->bytes[len] != '?')
 		len++;
-	if (!is_authority((struct http_slice){ rest->bytes, len }))
+	*authority = (struct http_slice){ rest->bytes, len };
+	if (!http_is_authority(*authority))
 		return (false);
 	rest->bytes += len;
 	rest->len -= len;
@@ -575,7 +524,7 @@ skip_authority(struct http_slice *rest)
 /* Leave in the slice what begins with the path.  Returns false if it is no
  * target. */
 static bool
-skip_scheme(struct http_slice *rest)
+skip_scheme(struct http_slice *rest, struct http_slice *authority)
 {
 	static const char *const schemes[] = { "http://", "https://" };
 
@@ -587,9 +536,15 @@ skip_scheme(struct http_slice *rest)
 			continue;
 		rest->bytes += len;
 		rest->len -= len;
-		return (skip_authority(rest));
+		return (skip_authority(rest, authority));
 	}
 	return (false);
+}
+
+static bool
+is_head(struct http_slice method)
+{
+	return (method.len == 4 && memcmp(method.bytes, "HEAD", 4) == 0);
 }
 
 static bool
@@ -614,21 +569,41 @@ split_query(struct http_head *head, struct http_slice rest)
 		head->path = (struct http_slice){ "/", 1 };
 }
 
+/* The host of an absolute form counts, whatever the field says: RFC 9112,
+ * 3.2.2. */
 static unsigned
-check_target(struct http_head *head, const struct conf_http *conf)
+overrule_host(struct reading *reading)
 {
+	struct http_head *head = reading->head;
+	char *const *wanted = reading->conf->fields;
+
+	for (unsigned i = 0; i < head->nfields; i++)
+		if (strcasecmp(wanted[head->fields[i].number], "host") == 0) {
+			head->fields[i].value = reading->authority;
+			return (0);
+		}
+	/* In HTTP/1.0 there may have been none. */
+	return (keep_wanted(reading, (struct http_slice){ "host", 4 },
+	    reading->authority));
+}
+
+static unsigned
+check_target(struct reading *reading)
+{
+	struct http_head *head = reading->head;
 	struct http_slice rest = head->target;
 
-	if (rest.len > conf->max_target_size)
+	if (rest.len > reading->conf->max_target_size)
 		return (HTTP_414);
 	if (rest.len == 1 && *rest.bytes == '*') {
 		head->path = rest;
 		return (is_options(head) ? 0 : HTTP_400);
 	}
-	if (rest.len == 0 || (*rest.bytes != '/' && !skip_scheme(&rest)))
+	if (rest.len == 0 || (*rest.bytes != '/' &&
+	    !skip_scheme(&rest, &reading->authority)))
 		return (HTTP_400);
 	split_query(head, rest);
-	return (0);
+	return (reading->authority.len > 0 ? overrule_host(reading) : 0);
 }
 
 static unsigned
@@ -653,84 +628,81 @@ check_expectation(struct reading *reading)
 	return (reading->expects_more ? HTTP_417 : 0);
 }
 
-/* Requests that nobody here could do: the others are the handlers' matter. */
-static bool
-is_unknown_method(const llhttp_t *parser, llhttp_errno_t error)
+/* What the request line tells: it has been found to be one.  Returns where the
+ * next one begins. */
+static const char *
+read_line(struct http_head *head, const char *line)
 {
-	return (error == HPE_INVALID_METHOD || parser->method == HTTP_CONNECT ||
-	    parser->method == HTTP_TRACE);
+	const char *space = strchr(line, ' '), *end = strchr(space, '\r');
+
+	head->method = (struct http_slice){ line, (size_t)(space - line) };
+	head->target = (struct http_slice){ space + 1,
+	    (size_t)(end - space) - 2 - VERSION_LEN };
+	head->exchange.is_10 = end[-1] == '0';
+	head->exchange.is_head = is_head(head->method);
+	return (end + 2);
 }
 
 static unsigned
-check_all(struct reading *reading)
+read_all(struct reading *reading, const char *bytes, size_t len)
 {
 	struct http_head *head = reading->head;
+	const char *fields = read_line(head, bytes);
 	unsigned status;
 
-	if ((status = check_target(head, reading->conf)) != 0 ||
+	if ((status = read_fields(reading, fields, bytes + len)) != 0)
+		return (status);
+	head->exchange.wants_json = http_accept_wants_json(&reading->accept);
+	if (!http_method_is_known(head->method.bytes, head->method.len))
+		return (HTTP_501);
+	if ((status = check_target(reading)) != 0 ||
 	    (status = check_fields(reading)) != 0 ||
 	    (status = check_body(reading)) != 0)
 		return (status);
-	if (lacks_length(reading))
-		return (HTTP_411);
 	return (check_expectation(reading));
 }
 
+/* Clear it, but for the slots of the fields. */
 static void
-begin(struct reading *reading, struct http_head *head,
-    const struct conf_http *conf)
+clear(struct http_head *head)
 {
-	static const llhttp_settings_t settings = {
-		.on_url = on_url,
-		.on_header_field = on_field,
-		.on_header_field_complete = on_field_complete,
-		.on_header_value = on_value,
-		.on_header_value_complete = on_value_complete,
-		.on_headers_complete = on_headers_complete,
-	};
-
-	*reading = (struct reading){ .head = head, .conf = conf };
-	llhttp_init(&reading->parser, HTTP_REQUEST, &settings);
-	reading->parser.data = reading;
-	/* All but the slots of the fields. */
 	memset(head, 0, offsetof(struct http_head, fields));
-}
-
-/* What the request line tells: it has been found to be one. */
-static void
-read_line(struct http_head *head, const uint8_t *bytes)
-{
-	const char *line = (const char *)bytes;
-	const char *end = strchr(line, '\r');
-
-	head->method.bytes = line;
-	head->method.len = (size_t)(strchr(line, ' ') - line);
-	head->exchange.is_10 = end[-1] == '0';
-	head->exchange.is_head = head->method.len == 4 &&
-	    memcmp(line, "HEAD", 4) == 0;
 }
 
 unsigned
 http_head_parse(struct http_head *head, const uint8_t *bytes, size_t len,
     const struct conf_http *conf)
 {
-	struct reading reading;
-	llhttp_errno_t error;
+	struct reading reading = { .head = head, .conf = conf };
 	unsigned status;
 
-	begin(&reading, head, conf);
-	read_line(head, bytes);
-	error = llhttp_execute(&reading.parser, (const char *)bytes, len);
-	if (is_unknown_method(&reading.parser, error))
-		status = HTTP_501;
-	else if (error != HPE_PAUSED)
-		status = reading.status != 0 ? reading.status : HTTP_400;
-	else
-		status = check_all(&reading);
+	clear(head);
+	status = read_all(&reading, (const char *)bytes, len);
 	head->exchange.close = status != 0 || reading.says_close ||
 	    (head->exchange.is_10 && !reading.says_keep_alive);
 	head->exchange.status = (uint16_t)status;
 	if (status == 0)
 		http_route(head, conf);
 	return (status);
+}
+
+void
+http_head_glimpse(struct http_head *head, const uint8_t *bytes, size_t len)
+{
+	const char *line = (const char *)bytes, *space, *target;
+	size_t n = 0;
+
+	clear(head);
+	if ((space = memchr(line, ' ', len)) == NULL ||
+	    !http_is_token(line, (size_t)(space - line)))
+		return;
+	head->method = (struct http_slice){ line, (size_t)(space - line) };
+	head->exchange.is_head = is_head(head->method);
+	target = space + 1;
+	len -= (size_t)(target - line);
+	while (n < len && (kinds[(uint8_t)target[n]] & IS_TARGET) != 0)
+		n++;
+	head->target = (struct http_slice){ target, n };
+	head->exchange.is_10 = len - n >= VERSION_LEN + 2 &&
+	    memcmp(target + n, " HTTP/1.0\r", VERSION_LEN + 2) == 0;
 }

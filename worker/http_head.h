@@ -3,10 +3,11 @@
  * The header of a request: where it ends, what it says, and whether it may say
  * so.
  *
- * llhttp reads it, in its strict mode.  What that leaves open is checked before
- * and after, so that no two readers of a request can take it for different
- * things: lines end with CR and LF, there are no other control characters, and
- * what tells of the length of the body is there once at most.
+ * Its end is looked for first, as its bytes come; every one of them is checked
+ * then, and a number is all that is kept.  What it says is read when it is whole.
+ * No two readers of a request are to take it for different things: lines end with
+ * CR and LF, there are no other control characters, and what tells of the length
+ * of the body is there once at most.
  */
 #ifndef WORKER_HTTP_HEAD_H
 #define WORKER_HTTP_HEAD_H
@@ -27,7 +28,12 @@ size_t http_head_find(const uint8_t *bytes, size_t len,
 unsigned http_head_parse(struct http_head *, const uint8_t *bytes, size_t len,
     const struct conf_http *);
 
-/* Helpers for who reads fields elsewhere: trailers. */
+/* What can be told of a request whose header is not whole, or is none: method and
+ * target, as far as they have come. */
+void http_head_glimpse(struct http_head *, const uint8_t *bytes, size_t len);
+
+/* Helpers for who reads fields elsewhere. */
+struct http_slice http_slice_trim(struct http_slice);
 bool http_is_token(const char *bytes, size_t len);
 bool http_slice_is(struct http_slice, const char *word);	/* in any case */
 

@@ -32,12 +32,21 @@ is_method(struct http_slice method, const char *name)
 }
 
 static bool
+has_all_methods(const struct conf_route *route)
+{
+	return (route->methods == NULL || route->methods[0] == NULL);
+}
+
+/* What serves GET serves HEAD: RFC 9110, 9.1. */
+static bool
 fits_method(const struct conf_route *route, const struct http_head *head)
 {
-	if (route->methods == NULL || route->methods[0] == NULL)
+	if (has_all_methods(route))
 		return (true);
 	for (size_t i = 0; route->methods[i] != NULL; i++)
-		if (is_method(head->method, route->methods[i]))
+		if (is_method(head->method, route->methods[i]) ||
+		    (head->exchange.is_head &&
+		    strcmp(route->methods[i], "GET") == 0))
 			return (true);
 	return (false);
 }
@@ -55,24 +64,43 @@ is_listed(const char *list, const char *word)
 	return (false);
 }
 
-/* Those that there is no room for are left out. */
+/* One that there is no room for is left out. */
 static void
-allow(struct http_exchange *exchange, const struct conf_route *route)
+allow_method(struct http_exchange *exchange, const char *method)
 {
 	size_t len = strlen(exchange->note), more;
 
-	for (size_t i = 0; route->methods[i] != NULL; i++) {
-		const char *method = route->methods[i];
+	more = strlen(method) + (len > 0 ? 2 : 0);
+	if (is_listed(exchange->note, method) ||
+	    len + more >= sizeof(exchange->note))
+		return;
+	if (len > 0)
+		memcpy(exchange->note + len, ", ", 2);
+	memcpy(exchange->note + len + (len > 0 ? 2 : 0), method,
+	    strlen(method) + 1);
+}
 
-		more = strlen(method) + (len > 0 ? 2 : 0);
-		if (is_listed(exchange->note, method) ||
-		    len + more >= sizeof(exchange->note))
-			continue;
-		if (len > 0)
-			memcpy(exchange->note + len, ", ", 2);
-		memcpy(exchange->note + len + (len > 0 ? 2 : 0), method,
-		    strlen(method) + 1);
-		len += more;
+static void
+allow(struct http_exchange *exchange, const struct conf_route *route)
+{
+	for (size_t i = 0; route->methods[i] != NULL; i++) {
+		allow_method(exchange, route->methods[i]);
+		if (strcmp(route->methods[i], "GET") == 0)
+			allow_method(exchange, "HEAD");
+	}
+}
+
+/* The methods of all routes; those of one that has all are not listed. */
+static void
+allow_all(struct http_exchange *exchange, const struct conf_http *conf)
+{
+	exchange->status = HTTP_NO_CONTENT;
+	for (size_t i = 0; i < conf->nroutes; i++) {
+		if (has_all_methods(&conf->routes[i])) {
+			exchange->note[0] = '\0';
+			return;
+		}
+		allow(exchange, &conf->routes[i]);
 	}
 }
 
@@ -81,6 +109,10 @@ http_route(struct http_head *head, const struct conf_http *conf)
 {
 	struct http_exchange *exchange = &head->exchange;
 
+	if (head->path.len == 1 && *head->path.bytes == '*') {
+		allow_all(exchange, conf);
+		return;
+	}
 	for (size_t i = 0; i < conf->nroutes; i++) {
 		const struct conf_route *route = &conf->routes[i];
 

@@ -173,21 +173,24 @@ output_resume(struct conn *conn)
 }
 
 void
-output_tell(struct conn *conn, enum proto_trouble trouble, const char *text)
+output_tell(struct conn *conn, struct http_exchange *given,
+    enum proto_trouble trouble, const char *text)
 {
 	const struct listener *listener = conn->listener;
-	struct http_exchange exchange = { .close = true };
+	struct http_exchange none = { .close = true };
+	struct http_exchange *exchange = given != NULL ? given : &none;
 	uint8_t head[PROTO_HEAD_MAX];
 	struct proto_framing framing = { .head = head };
 	struct payload payload;
 	struct iovec parts[3];
 
-	payload = proto_explain(listener->proto, trouble, text, &exchange);
+	payload = proto_explain(listener->proto, trouble, text, exchange);
 	listener->proto->frame(&framing, payload.len, listener->conf,
-	    &exchange);
+	    exchange);
 	parts[0] = (struct iovec){ framing.head, framing.head_len };
 	parts[1] = (struct iovec){
-	    (void *)(uintptr_t)payload.bytes, payload.len };
+	    (void *)(uintptr_t)payload.bytes,
+	    framing.is_bare ? 0 : payload.len };
 	parts[2] = (struct iovec){ framing.tail, framing.tail_len };
 	(void)send_parts(conn, parts, 3);
 }

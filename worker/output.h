@@ -51,9 +51,10 @@ ssize_t output_resume(struct conn *);
 
 /*
  * Tell a client of trouble, at once and without keeping anything: for
- * connections that are not being run and owe nothing.  What the kernel will not
- * take is lost.
+ * connections that are not being run and owe nothing.  The exchange is NULL where
+ * there is none.  What the kernel will not take is lost.
  */
-void output_tell(struct conn *, enum proto_trouble, const char *text);
+void output_tell(struct conn *, struct http_exchange *, enum proto_trouble,
+    const char *text);
 
 #endif

@@ -210,7 +210,6 @@ parcel_pack(const struct conn *conn, uint8_t was, struct handover_conn *to,
 		.reason = conn->reason,
 	};
 	memcpy(to->peer, record->peer, sizeof(to->peer));
-	to->progress.past_empty_line = conn->past_empty_line;
 	if (conn->finishing)
 		to->flags |= HANDOVER_FINISHING;
 	if (conn->eof)
@@ -492,7 +491,6 @@ parcel_unpack(struct worker *worker, const struct handover_conn *from,
 	conn->reason = from->reason;
 	conn->finishing = (from->flags & HANDOVER_FINISHING) != 0;
 	conn->eof = (from->flags & HANDOVER_EOF) != 0;
-	conn->past_empty_line = from->progress.past_empty_line;
 	if (blame_unpack(conn, from->blame) == 0 &&
 	    unpack_pending(conn, from, &reader) == 0) {
 		if (reader.at == reader.end)

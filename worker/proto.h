@@ -58,7 +58,7 @@ struct proto_progress {
 				   the rest was set */
 	uint8_t phase;		/* enum http_phase */
 	bool told_continue : 1;	/* the peer has had a word */
-	bool past_empty_line : 1; /* one before the message has been skipped */
+	bool : 1;		/* was of use in an earlier version of this */
 	bool is_timed_anew : 1;	/* the rest may take read_timeout from now on;
 				   who reads this sets it false */
 };
@@ -100,6 +100,12 @@ struct proto {
 	 * its rest.  NULL: none ever. */
 	size_t (*skip)(const uint8_t *bytes, size_t len,
 	    struct proto_progress *);
+
+	/* What can be told of a message that will not be whole; the head is of
+	 * HTTP alone.  NULL where there is no exchange. */
+	void (*glimpse)(const uint8_t *bytes, size_t len,
+	    const struct conf_listener *, const struct proto_progress *,
+	    struct http_head *);
 
 	/* Whether parse() can go on from a progress that another worker had
 	 * come to with so many bytes, all of which it had scanned at most.

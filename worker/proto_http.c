@@ -37,9 +37,10 @@ refuse(struct proto_message *message, unsigned status)
 
 /* For a request that has no header, and a reply that is needed all the same. */
 static enum proto_verdict
-refuse_unread(struct proto_message *message, unsigned status)
+refuse_unread(const uint8_t *bytes, size_t len, struct proto_message *message,
+    unsigned status)
 {
-	*message->http = (struct http_head){ .nfields = 0 };
+	http_head_glimpse(message->http, bytes, len);
 	return (refuse(message, status));
 }
 
@@ -150,17 +151,20 @@ give(const uint8_t *bytes, const struct proto_progress *progress,
 	    PROTO_ANSWERED);
 }
 
-/* An empty line before a request, which some clients send behind a body, is not
- * its.  Of a second one, the request line is what is wrong. */
+/* Empty lines before a request, which some clients send behind a body, are not
+ * its: RFC 9112, 2.2. */
 static size_t
 skip(const uint8_t *bytes, size_t len, struct proto_progress *progress)
 {
-	if (progress->phase != HTTP_PHASE_HEADER || progress->scanned > 1 ||
-	    progress->past_empty_line || len < 2 ||
-	    memcmp(bytes, "\r\n", 2) != 0)
+	size_t n = 0;
+
+	if (progress->phase != HTTP_PHASE_HEADER || progress->scanned > 1)
 		return (0);
-	*progress = (struct proto_progress){ .past_empty_line = true };
-	return (2);
+	while (len - n >= 2 && memcmp(bytes + n, "\r\n", 2) == 0)
+		n += 2;
+	if (n > 0)
+		*progress = (struct proto_progress){ .scanned = 0 };
+	return (n);
 }
 
 static enum proto_verdict
@@ -175,7 +179,7 @@ parse(uint8_t *bytes, size_t len, const struct conf_listener *conf,
 		progress->head_len = http_head_find(bytes, len, &conf->http,
 		    &progress->scanned, &status);
 		if (status != 0)
-			return (refuse_unread(message, status));
+			return (refuse_unread(bytes, len, message, status));
 		if (progress->head_len == 0)
 			return (PROTO_MORE);
 		status = begin_body(bytes, conf, progress, head);
@@ -197,6 +201,18 @@ parse(uint8_t *bytes, size_t len, const struct conf_listener *conf,
 	if (status != 0)
 		return (refuse(message, status));
 	return (give(bytes, progress, message));
+}
+
+static void
+glimpse(const uint8_t *bytes, size_t len, const struct conf_listener *conf,
+    const struct proto_progress *progress, struct http_head *head)
+{
+	if (progress->phase == HTTP_PHASE_HEADER)
+		http_head_glimpse(head, bytes, len);
+	else
+		(void)http_head_parse(head, bytes, progress->head_len,
+		    &conf->http);
+	head->exchange.close = true;
 }
 
 static bool
@@ -295,7 +311,9 @@ explain(enum proto_trouble trouble, struct http_exchange *exchange)
 		exchange->note[0] = '\0';
 	}
 	exchange->is_trouble = true;
-	status = find_status(exchange->status);
+	/* What is no trouble has nothing to explain. */
+	if ((status = find_status(exchange->status)) == NULL)
+		return ((struct payload){ (const uint8_t *)"", 0 });
 	body = exchange->wants_json ? status->json : status->text;
 	return ((struct payload){ (const uint8_t *)body, strlen(body) });
 }
@@ -346,6 +364,11 @@ put_body_fields(struct proto_framing *framing, size_t payload_len,
 		framing->is_bare = true;
 		return;
 	}
+	if (exchange->status == HTTP_RESET_CONTENT) {
+		framing->is_bare = true;
+		PUT(framing, "\r\nContent-Length: 0");
+		return;
+	}
 	framing->is_bare = exchange->is_head;
 	put_type(framing, exchange);
 	PUT(framing, "\r\nContent-Length: ");
@@ -358,7 +381,9 @@ put_advice(struct proto_framing *framing, const struct http_exchange *exchange)
 {
 	if (exchange->status == HTTP_503)
 		PUT(framing, "\r\nRetry-After: 1");
-	if (exchange->status == HTTP_405) {
+	if (exchange->status == HTTP_405 ||
+	    (exchange->status == HTTP_NO_CONTENT &&
+	    exchange->note[0] != '\0')) {
 		PUT(framing, "\r\nAllow: ");
 		put_text(framing, exchange->note);
 	}
@@ -407,6 +432,7 @@ const struct proto proto_http = {
 	.name = "http",
 	.parse = parse,
 	.skip = skip,
+	.glimpse = glimpse,
 	.can_resume = can_resume,
 	.frame = frame,
 	.explain = explain,

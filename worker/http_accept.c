@@ -1,0 +1,126 @@
+/* SPDX-License-Identifier: ISC */
+#include "worker/http_accept.h"
+
+#include "worker/http_head.h"
+
+enum { WEIGHT_MAX = 1000 };
+
+/* A part of the value up to a byte that is not within quotes; the rest is left.
+ * Returns false at the end. */
+static bool
+next_part(struct http_slice *rest, char separator, struct http_slice *part)
+{
+	bool is_quoted = false;
+	size_t n = 0;
+
+	if (rest->bytes == NULL)
+		return (false);
+	for (; n < rest->len; n++) {
+		char c = rest->bytes[n];
+
+		if (c == separator && !is_quoted)
+			break;
+		if (c == '"')
+			is_quoted = !is_quoted;
+		else if (c == '\\' && is_quoted)
+			n++;
+	}
+	if (n > rest->len)
+		n = rest->len;
+	*part = http_slice_trim((struct http_slice){ rest->bytes, n });
+	if (n == rest->len) {
+		rest->bytes = NULL;
+	} else {
+		rest->bytes += n + 1;
+		rest->len -= n + 1;
+	}
+	return (true);
+}
+
+/* "0", "1", and up to three digits behind the point.  Returns -1 if it is
+ * none. */
+static int
+read_weight(struct http_slice text)
+{
+	int weight, digit = WEIGHT_MAX / 10;
+
+	if (text.len == 0 || text.len > 5 || (text.bytes[0] != '0' &&
+	    text.bytes[0] != '1') || (text.len > 1 && text.bytes[1] != '.'))
+		return (-1);
+	weight = (text.bytes[0] - '0') * WEIGHT_MAX;
+	for (size_t i = 2; i < text.len; i++, digit /= 10) {
+		if (text.bytes[i] < '0' || text.bytes[i] > '9')
+			return (-1);
+		weight += (text.bytes[i] - '0') * digit;
+	}
+	return (weight <= WEIGHT_MAX ? weight : -1);
+}
+
+static bool
+is_weight(struct http_slice parameter)
+{
+	return (parameter.len >= 2 && (parameter.bytes[0] | 0x20) == 'q' &&
+	    parameter.bytes[1] == '=');
+}
+
+static void
+rank(struct http_accept_rank *to, unsigned precision, unsigned weight,
+    unsigned place)
+{
+	if (precision > to->precision)
+		*to = (struct http_accept_rank){ precision, weight, place };
+}
+
+/* One range.  Parameters other than its weight do not matter here. */
+static void
+read_range(struct http_accept *accept, struct http_slice rest)
+{
+	unsigned place = accept->nranges++;
+	struct http_slice type, parameter;
+	int weight = WEIGHT_MAX;
+
+	if (!next_part(&rest, ';', &type))
+		return;
+	while (next_part(&rest, ';', &parameter)) {
+		if (!is_weight(parameter))
+			continue;
+		parameter.bytes += 2;
+		parameter.len -= 2;
+		if ((weight = read_weight(parameter)) == -1)
+			return;
+	}
+	if (http_slice_is(type, "application/json"))
+		rank(&accept->json, 3, (unsigned)weight, place);
+	else if (http_slice_is(type, "application/*"))
+		rank(&accept->json, 2, (unsigned)weight, place);
+	else if (http_slice_is(type, "text/plain"))
+		rank(&accept->text, 3, (unsigned)weight, place);
+	else if (http_slice_is(type, "text/*"))
+		rank(&accept->text, 2, (unsigned)weight, place);
+	else if (http_slice_is(type, "*/*")) {
+		rank(&accept->json, 1, (unsigned)weight, place);
+		rank(&accept->text, 1, (unsigned)weight, place);
+	}
+}
+
+void
+http_accept_read(struct http_accept *accept, struct http_slice value)
+{
+	struct http_slice range;
+
+	while (next_part(&value, ',', &range))
+		read_range(accept, range);
+}
+
+bool
+http_accept_wants_json(const struct http_accept *accept)
+{
+	const struct http_accept_rank *json = &accept->json;
+	const struct http_accept_rank *text = &accept->text;
+
+	if (json->weight != text->weight)
+		return (json->weight > text->weight);
+	if (json->weight == 0 || json->precision != text->precision)
+		return (json->weight > 0 && json->precision > text->precision);
+	return (json->place < text->place);
+}
