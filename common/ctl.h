@@ -118,6 +118,8 @@ struct ctl_conn {
  *  STOP     exit now
  *  EXECUTOR serve a handler's requests through the descriptor
  *  DISOWN   that executor is of no more use: end and replace it
+ *  RETIRE   that executor gets no more requests: start another one; DISOWN
+ *           follows when what it has is done
  *  LOG      write the log to the descriptor that comes along
  *  GIVE     hand connections over through the descriptor
  *  TAKE     take those that come through the descriptor
@@ -161,7 +163,8 @@ struct ctl_conn {
 	    sizeof(struct ctl_conn), sizeof(struct ctl_conn))		\
 	MSG(BEAT,	FROM_CHILD,	0, 0)				\
 	MSG(SPEAK,	FROM_MASTER,	CTL_ABSENT, sizeof(struct ctl_speak)) \
-	MSG(SPEAKING,	FROM_CHILD,	CTL_ABSENT, 0)
+	MSG(SPEAKING,	FROM_CHILD,	CTL_ABSENT, 0)			\
+	MSG(RETIRE,	FROM_CHILD,	CTL_ABSENT, sizeof(struct ctl_disown))
 
 enum ctl_type {
 	CTL_NONE,		/* no message has number 0 */

@@ -59,6 +59,7 @@
 	E(EXECUTOR_FAILED,	"executor_failed")			\
 	E(EXECUTOR_EXIT,	"executor_exit")			\
 	E(EXECUTOR_DIED,	"executor_died")			\
+	E(EXECUTOR_RETIRED,	"executor_retired")			\
 	E(HANDLER_ROUNDED,	"handler_rounded")			\
 	E(HANDLER_STDERR,	"handler_stderr")			\
 	/* the monitor */						\

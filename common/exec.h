@@ -14,6 +14,10 @@
  * is its default; whatever else is new is said only to one that speaks
  * CTL_VERSION.
  *
+ * An executor works on requests in the order in which they come.  It returns
+ * those that it has not begun when all of its threads are in calls that take
+ * long.
+ *
  * Programs of the user's speak the same frames without these structs: see
  * penstock-handler(7).
  */
@@ -35,7 +39,7 @@ struct exec_request {
 	uint8_t pad;
 	uint16_t listener;	/* index in conf->listeners */
 	uint8_t traced;		/* enum exec_traced */
-	uint8_t pad2;
+	uint8_t may_return;	/* 1: EXEC_RETURNED is understood */
 	uint32_t http_len;	/* of the struct exec_http with its strings that
 				   the payload begins with; 0: there is none */
 	uint32_t pad3;
@@ -66,6 +70,7 @@ enum exec_result {
 	EXEC_REPLY,		/* the payload is the reply */
 	EXEC_SILENT,		/* handled; nothing is answered */
 	EXEC_FAILED,		/* the handler could not */
+	EXEC_RETURNED,		/* not begun; the payload is the message */
 };
 
 struct exec_reply {

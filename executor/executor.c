@@ -65,6 +65,7 @@ on_message(struct ctl *msg, void *arg)
 	case CTL_DRAINED:
 	case CTL_GIVEN:
 	case CTL_DISOWN:
+	case CTL_RETIRE:
 	case CTL_ASK_CLOSE:
 	case CTL_ASK_REBALANCE:
 	case CTL_BEAT:

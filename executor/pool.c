@@ -5,7 +5,9 @@
 #include <sys/socket.h>
 
 #include <errno.h>
+#include <poll.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "common/clock.h"
 #include "executor/call.h"
@@ -173,6 +175,9 @@ handle(struct thread *thread, struct job *job, uint64_t *took_us)
 
 	if (began_us == 0)
 		began_us = clock_us();
+	/* The worker has said when, if it begins at once. */
+	if (job->facts.deadline_us != 0 && thread->pool->timeout_us > 0)
+		job->facts.deadline_us = began_us + thread->pool->timeout_us;
 	status = call_run(&thread->call, thread->pool->module, job);
 	thread->now_us = clock_us();
 	*took_us = thread->now_us - began_us;
@@ -185,7 +190,7 @@ run(struct thread *thread, struct job *job)
 {
 	struct pool *pool = thread->pool;
 	struct thread *helper = pick_helper(pool);
-	bool is_news = !pool->is_watched && is_quick(pool);
+	bool is_news = !pool->is_watched;
 	uint64_t took_us;
 	int status;
 
@@ -220,9 +225,8 @@ flush(struct thread *thread)
 }
 
 static void
-read_more(struct thread *thread)
+read_more(struct pool *pool)
 {
-	struct pool *pool = thread->pool;
 	struct intake *intake = &pool->intake;
 	struct job_list jobs = STAILQ_HEAD_INITIALIZER(jobs);
 	enum intake_result result;
@@ -237,7 +241,6 @@ read_more(struct thread *thread)
 		n++;
 	pthread_mutex_lock(&pool->lock);
 	pool->is_reading = false;
-	thread->now_us = 0;
 	pool->nqueued += n;
 	pool->in_flight += n;
 	STAILQ_CONCAT(&pool->queue, &jobs);
@@ -259,9 +262,10 @@ work(struct thread *thread)
 				flush(thread);
 		} else if (replies->first != NULL && !replies->is_writing)
 			flush(thread);
-		else if (may_read(pool))
-			read_more(thread);
-		else if (!pool->is_ended)
+		else if (may_read(pool)) {
+			read_more(pool);
+			thread->now_us = 0;
+		} else if (!pool->is_ended)
 			sleep_until_woken(thread);
 		else
 			return;
@@ -298,7 +302,57 @@ is_stuck(struct pool *pool)
 		pool->nquiet++;
 	else
 		pool->nquiet = 0;
+	if (!is_same || pool->nrunning < pool->nthreads)
+		pool->nstuck = 0;
+	else
+		pool->nstuck++;
 	return (is_same && pool->nrunning > 0);
+}
+
+/* Append a frame with the message of a job that was not begun.  Returns -1 with
+ * errno set. */
+static int
+add_returned(struct pool *pool, const struct job *job)
+{
+	struct exec_reply head = {
+		.tag = job->facts.tag,
+		.result = EXEC_RETURNED,
+	};
+	size_t len = job->len - job->facts.http_len;
+	struct chunk *draft, *grown;
+	int status;
+
+	if ((draft = draft_new()) == NULL)
+		return (-1);
+	if ((grown = draft_grow(draft, 0, len)) == NULL) {
+		free(draft);
+		return (-1);
+	}
+	draft = grown;
+	memcpy(draft->bytes + REPLY_HEAD, job->payload + job->facts.http_len,
+	    len);
+	status = replies_add(&pool->replies, &draft, &head, len, clock_us());
+	free(draft);
+	return (status);
+}
+
+/* Nothing in the queue, or on the channel, will be begun soon.  Jobs for which
+ * there is no memory stay. */
+static void
+return_jobs(struct pool *pool)
+{
+	struct pollfd readable = { .fd = pool->intake.fd, .events = POLLIN };
+	struct job *job;
+
+	if (may_read(pool) && poll(&readable, 1, 0) == 1)
+		read_more(pool);
+	while ((job = STAILQ_FIRST(&pool->queue)) != NULL &&
+	    job->facts.may_return == 1 && add_returned(pool, job) == 0) {
+		(void)take_job(pool);
+		pool->in_flight--;
+		job_trim(job);
+		STAILQ_INSERT_HEAD(&pool->spare, job, link);
+	}
 }
 
 bool
@@ -311,6 +365,8 @@ pool_watch(struct pool *pool)
 	if (is_stuck(pool)) {
 		pool->average_us = CALL_US_MAX;
 		helper = pick_helper(pool);
+		if (pool->nstuck >= POOL_STUCK_MAX)
+			return_jobs(pool);
 		replies_flush_nowait(&pool->replies);
 	}
 	pool->is_watched = pool->nquiet < QUIET_MAX;
@@ -422,6 +478,8 @@ pool_start(struct pool *pool, const struct heritage *heritage,
 		.module = module,
 		.conf = heritage->conf,
 		.notify_fd = notify_fd,
+		.timeout_us = heritage->conf->handlers[heritage->handler]
+		    .request_timeout_ms * 1000ULL,
 		.queue = STAILQ_HEAD_INITIALIZER(pool->queue),
 		.spare = STAILQ_HEAD_INITIALIZER(pool->spare),
 		.in_flight_max = in_flight_max(heritage->threads),

@@ -17,7 +17,9 @@
  * woken in vain more than once.
  *
  * A module that was quick and then is slow is found by pool_watch(), which the
- * main thread calls every POOL_WATCH_MS while there is work.
+ * main thread calls every POOL_WATCH_MS while there is work.  When all threads
+ * are in calls that take long, it returns the requests in the queue to the
+ * worker, where they can wait as long as they may and go elsewhere.
  *
  * Runs in the executor's threads.  Owns them, the queue and the jobs.
  */
@@ -37,6 +39,8 @@
 
 enum {
 	POOL_WATCH_MS = 2,
+	/* So many times in a row no call has come to its end. */
+	POOL_STUCK_MAX = 10,
 	POOL_THREADS_MAX = 1024,
 };
 
@@ -65,6 +69,7 @@ struct pool {
 	struct job_list queue;
 	size_t nqueued;
 	struct job_list spare;
+	uint64_t timeout_us;		/* of a call; 0: none */
 	size_t in_flight_max;		/* requests read and not answered */
 	size_t in_flight;
 	unsigned nrunning;		/* threads in handle() */
@@ -75,6 +80,7 @@ struct pool {
 	bool is_watched;
 	uint64_t nfinished_seen;
 	unsigned nquiet;		/* calls in a row without work */
+	unsigned nstuck;		/* and in which work made no progress */
 };
 
 /*

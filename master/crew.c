@@ -574,9 +574,10 @@ pause_for(struct shortage *shortage, const struct executor *executor,
 	return (pause_after(++shortage->young_deaths));
 }
 
-/* One of a crew has died, and all that can be known of that is known. */
+/* One of a crew has died, or is retired, and all that can be known of that is
+ * known. */
 static void
-note_shortage(const struct executor *executor)
+note_shortage(const struct executor *executor, enum log_event event)
 {
 	struct child *worker = executor->worker;
 	struct master *master = executor->master;
@@ -591,8 +592,8 @@ note_shortage(const struct executor *executor)
 	counter_add(&master->status.map->counts.executor_deaths[
 	    executor->generation->handler_number[executor->handler]], 1);
 	shortage->again_ms = clock_ms() + pause;
-	LOG(ERROR, EXECUTOR_DIED, F_STR("handler", executor->conf->name),
-	    F_I64("child", executor->pid), F_U64("executor", executor->id),
+	LOG_WITH(log_write, LOG_LEVEL_ERROR, event,
+	    F_STR("handler", executor->conf->name), F_I64("child", executor->pid), F_U64("executor", executor->id),
 	    F_STR("how", executor->why), F_U64("with_message", crashed),
 	    F_U64("alive_ms", executor->lived_ms), F_U64("retry_ms", pause));
 	if (worker != worker->slot->serving)
@@ -631,11 +632,11 @@ settle(struct executor *executor)
 	char why[360];
 
 	TAILQ_REMOVE(&worker->crew.dead, executor, link);
-	if (worker->state == CHILD_ENDING) {
+	if (worker->state == CHILD_ENDING || executor->retired) {
 		see_off(executor);
 		return;
 	}
-	note_shortage(executor);
+	note_shortage(executor, EVENT_EXECUTOR_DIED);
 	snprintf(why, sizeof(why), "handler %s: %s", executor->conf->name,
 	    executor->why);
 	executor_free(executor);
@@ -751,6 +752,22 @@ crew_disown(struct child *worker, const struct ctl_disown *order)
 	    (int)sizeof(order->why) - 1, order->why);
 	executor->disowned = true;
 	end_group(executor, SIGKILL);
+}
+
+void
+crew_retire(struct child *worker, const struct ctl_disown *order)
+{
+	struct executor *executor = find_id(&worker->crew.members, order->id);
+
+	if (executor == NULL || executor->retired || !can_hire(worker) ||
+	    executor->state != EXECUTOR_SERVING)
+		return;
+	executor->retired = true;
+	executor->lived_ms = clock_ms() - executor->born_ms;
+	snprintf(executor->why, sizeof(executor->why), "%.*s",
+	    (int)sizeof(order->why) - 1, order->why);
+	note_shortage(executor, EVENT_EXECUTOR_RETIRED);
+	hire_again(worker, executor->handler, clock_ms());
 }
 
 /*

@@ -58,6 +58,7 @@ struct executor {
 	bool asked;			/* SIGTERM has been sent */
 	bool disowned;			/* why is its worker's word */
 	uint64_t lived_ms;		/* of a dead one */
+	bool retired;			/* another one has its place */
 	char why[240];			/* what it said went wrong */
 };
 
@@ -108,6 +109,9 @@ void crew_dismiss(struct child *);
 
 /* The worker wants that one no more. */
 void crew_disown(struct child *, const struct ctl_disown *);
+
+/* The worker gives that one no more requests: start another one beside it. */
+void crew_retire(struct child *, const struct ctl_disown *);
 
 /* If the process is an executor, bury it, and return true. */
 bool crew_reap(struct master *, pid_t, int status);

@@ -67,6 +67,9 @@ master_dispatch(struct child *child, const struct ctl *msg)
 	case CTL_DISOWN:
 		crew_disown(child, &msg->disown);
 		return;
+	case CTL_RETIRE:
+		crew_retire(child, &msg->disown);
+		return;
 	case CTL_GIVEN:
 		succession_on_given(child, &msg->given);
 		return;

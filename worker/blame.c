@@ -146,22 +146,20 @@ is_first_of_conn(const struct exec_link *link, const struct request *request)
 
 	if (request->conn == NULL)
 		return (false);
-	TAILQ_FOREACH(other, &link->running, of_work) {
-		if (other == request)
-			return (true);
-		if (other->conn == request->conn)
-			break;
-	}
-	return (false);
+	other = exec_link_first(link);
+	while (other != request && other->conn != request->conn)
+		other = exec_link_next(link, other);
+	return (other == request);
 }
 
 /* Whether all requests are of one connection, which is still there. */
 static bool
 is_of_one_conn(const struct exec_link *link)
 {
-	const struct request *first = TAILQ_FIRST(&link->running), *request;
+	const struct request *first = exec_link_first(link), *request;
 
-	TAILQ_FOREACH(request, &link->running, of_work)
+	for (request = first; request != NULL;
+	    request = exec_link_next(link, request))
 		if (request->conn == NULL || request->conn != first->conn)
 			return (false);
 	return (first != NULL);
@@ -173,10 +171,11 @@ blame_for(const struct exec_link *link)
 	const struct request *request;
 
 	if (is_of_one_conn(link)) {
-		strike(link, TAILQ_FIRST(&link->running)->conn);
+		strike(link, exec_link_first(link)->conn);
 		return;
 	}
-	TAILQ_FOREACH(request, &link->running, of_work)
+	for (request = exec_link_first(link); request != NULL;
+	    request = exec_link_next(link, request))
 		if (is_first_of_conn(link, request))
 			suspect(link, request->conn);
 }

@@ -101,6 +101,7 @@ worker_dispatch(struct worker *worker, struct ctl *msg)
 	case CTL_SPEAK:		/* the channel obeys */
 	case CTL_SPEAKING:
 	case CTL_DISOWN:
+	case CTL_RETIRE:
 	case CTL_GIVEN:
 	case CTL_READY:
 	case CTL_FAILED:

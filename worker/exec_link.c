@@ -21,10 +21,17 @@ enum {
 	TAG_LEN = 8,
 	/* The low bits of a tag are a place, the rest a serial number. */
 	PLACE_BITS = 16,
-	/* Requests that a module has for each of its threads: one that runs,
-	 * and one that is there when it is done. */
+	/* The most requests that a module has for each of its threads: one that
+	 * runs, and one that is there when it is done. */
 	PER_THREAD = 2,
 	MODULE_CAPACITY_MIN = 64,
+	/* What is sent ahead to a module is begun within this time, if calls
+	 * take as long as they did on average. */
+	AHEAD_US = 5000,
+	AVERAGE_OVER = 8,	/* calls */
+	/* A long call counts as this long, so that a thread that had to wait
+	 * for its CPU does not make a quick module slow for long. */
+	CALL_US_MAX = 2 * AHEAD_US,
 	READS_PER_TURN = 4,
 	/* A reply has at most this part of max_buffered: while it comes there
 	 * are two of its buffer, and then one more of what its client owes. */
@@ -39,6 +46,8 @@ enum {
 	 * is ready. */
 	GATHER_REQUESTS = 16,
 };
+
+#define WHY_LATE "it had a request for longer than request_timeout"
 
 static void on_readable(evutil_socket_t, short, void *);
 static void on_writable(evutil_socket_t, short, void *);
@@ -61,16 +70,47 @@ wire_of(const struct conf_handler *conf)
 	return (conf->tagged ? EXEC_WIRE_TAGGED : EXEC_WIRE_PLAIN);
 }
 
+/* What a program does with several messages at a time is its own matter.  If it
+ * answers in their order, the oldest is the one that it has to be done with
+ * first. */
 static unsigned
-capacity_of(const struct worker *worker, const struct conf_handler *conf)
+threads_of(const struct exec_link *link, const struct conf_handler *conf)
 {
-	unsigned threads;
-
-	if (conf->type == CONF_HANDLER_COMMAND)
+	switch (link->wire) {
+	case EXEC_WIRE_PLAIN:
+		break;
+	case EXEC_WIRE_TAGGED:
 		return (conf->pipeline);
-	threads = heritage_share(worker->heritage, conf->threads);
-	return (threads * PER_THREAD > MODULE_CAPACITY_MIN ?
-	    threads * PER_THREAD : MODULE_CAPACITY_MIN);
+	case EXEC_WIRE_MODULE:
+		return (heritage_share(link->worker->heritage, conf->threads));
+	}
+	return (1);
+}
+
+static unsigned
+capacity_of(const struct exec_link *link, const struct conf_handler *conf)
+{
+	if (link->wire != EXEC_WIRE_MODULE)
+		return (conf->pipeline);
+	return (link->nthreads * PER_THREAD > MODULE_CAPACITY_MIN ?
+	    link->nthreads * PER_THREAD : MODULE_CAPACITY_MIN);
+}
+
+/* By how long its calls take. */
+static void
+set_limit(struct exec_link *link)
+{
+	uint64_t call_us = link->calls_us / AVERAGE_OVER, ahead;
+
+	link->limit = link->capacity;
+	if (link->is_retired)
+		link->limit = 0;
+	else if (link->wire == EXEC_WIRE_MODULE) {
+		ahead = call_us >= AHEAD_US ? 0 :
+		    link->nthreads * AHEAD_US / (call_us + 1);
+		if (ahead < link->capacity - link->nthreads)
+			link->limit = link->nthreads + (unsigned)ahead;
+	}
 }
 
 static int
@@ -105,8 +145,13 @@ exec_link_new(struct worker *worker, struct queue *queue, uint64_t id, int fd,
 	link->wire = wire_of(conf);
 	link->metadata = conf->metadata;
 	link->reply_metadata = conf->reply_metadata;
-	link->capacity = capacity_of(worker, conf);
-	TAILQ_INIT(&link->running);
+	link->nthreads = threads_of(link, conf);
+	link->capacity = capacity_of(link, conf);
+	/* Slow, until it has shown that it is not. */
+	link->calls_us = (uint64_t)CALL_US_MAX * AVERAGE_OVER;
+	set_limit(link);
+	TAILQ_INIT(&link->calls);
+	TAILQ_INIT(&link->ahead);
 	if (set_up(link, fd) == 0)
 		return (link);
 	free(link->places);
@@ -116,16 +161,61 @@ exec_link_new(struct worker *worker, struct queue *queue, uint64_t id, int fd,
 	return (NULL);
 }
 
+/* A thread takes up a request. */
+static void
+begin_call(struct exec_link *link, struct request *request)
+{
+	request->is_ahead = false;
+	request->since_us = worker_now_us(link->worker);
+	TAILQ_INSERT_TAIL(&link->calls, request, of_work);
+	link->ncalls++;
+}
+
+static void
+begin_calls(struct exec_link *link)
+{
+	struct request *request;
+
+	while (link->ncalls < link->nthreads &&
+	    (request = TAILQ_FIRST(&link->ahead)) != NULL) {
+		TAILQ_REMOVE(&link->ahead, request, of_work);
+		begin_call(link, request);
+	}
+}
+
 static struct request *
 take_out(struct exec_link *link, struct request *request)
 {
 	unsigned place = request->tag & ((1U << PLACE_BITS) - 1);
 
-	TAILQ_REMOVE(&link->running, request, of_work);
+	if (request->is_ahead)
+		TAILQ_REMOVE(&link->ahead, request, of_work);
+	else {
+		TAILQ_REMOVE(&link->calls, request, of_work);
+		link->ncalls--;
+	}
+	request->is_ahead = false;
 	link->places[place] = NULL;
 	link->nrunning--;
 	link->free[link->capacity - link->nrunning - 1] = place;
+	begin_calls(link);
 	return (request);
+}
+
+struct request *
+exec_link_first(const struct exec_link *link)
+{
+	return (!TAILQ_EMPTY(&link->calls) ? TAILQ_FIRST(&link->calls) :
+	    TAILQ_FIRST(&link->ahead));
+}
+
+struct request *
+exec_link_next(const struct exec_link *link, const struct request *request)
+{
+	struct request *next = TAILQ_NEXT(request, of_work);
+
+	return (next == NULL && !request->is_ahead ?
+	    TAILQ_FIRST(&link->ahead) : next);
 }
 
 void
@@ -144,12 +234,11 @@ exec_link_free(struct exec_link *link, enum request_result result,
 	buffer_release(&worker->buffers, &link->out);
 	queue_remove_executor(link->queue, link);
 	if (why != NULL) {
-		if (link->serial > 0)
-			queue_count_end(link->queue, link->nrunning > 0 ||
-			    link->is_late);
+		if (link->serial > 0 && !link->is_retired)
+			queue_count_end(link->queue, link->nrunning > 0);
 		worker_disown_executor(worker, link->id, why);
 	}
-	while ((request = TAILQ_FIRST(&link->running)) != NULL)
+	while ((request = exec_link_first(link)) != NULL)
 		queue_on_done(take_out(link, request), result, NULL);
 	free(link->places);
 	free(link->free);
@@ -163,7 +252,7 @@ exec_link_free(struct exec_link *link, enum request_result result,
 bool
 exec_link_has_room(const struct exec_link *link)
 {
-	return (link->nrunning < link->capacity && !link->is_blocked);
+	return (link->nrunning < link->limit && !link->is_blocked);
 }
 
 static void
@@ -250,6 +339,7 @@ fill_facts(const struct request *request, struct exec_request *facts)
 		.family = record->family,
 		.listener = listener_index(request->conn->listener),
 		.http_len = (uint32_t)http_len(request),
+		.may_return = 1,
 	};
 	memcpy(facts->peer, record->peer, sizeof(facts->peer));
 	if (request->trace == NULL)
@@ -383,9 +473,11 @@ exec_link_send(struct exec_link *link, struct request *request,
 	request->state = REQUEST_RUNNING;
 	link->places[place] = request;
 	link->nrunning++;
-	TAILQ_INSERT_TAIL(&link->running, request, of_work);
+	request->is_ahead = true;
+	TAILQ_INSERT_TAIL(&link->ahead, request, of_work);
+	begin_calls(link);
 	if (++link->ngathered == GATHER_REQUESTS ||
-	    link->nrunning == link->capacity)
+	    !exec_link_has_room(link))
 		link->worker->is_flush_due = true;
 }
 
@@ -468,15 +560,16 @@ take_facts(struct exec_link *link, const struct payload *frame)
  * is the reply to nothing. */
 static struct request *
 parse_reply(const struct exec_link *link, struct payload *frame,
-    enum request_result *result)
+    enum request_result *result, bool *is_returned)
 {
 	struct exec_reply head;
 	struct request *request;
 	uint64_t tag;
 
 	*result = REQUEST_REPLIED;
+	*is_returned = false;
 	if (link->wire == EXEC_WIRE_PLAIN)
-		return (TAILQ_FIRST(&link->running));
+		return (TAILQ_FIRST(&link->calls));
 	if (link->wire == EXEC_WIRE_TAGGED) {
 		if (frame->len < TAG_LEN)
 			return (NULL);
@@ -497,6 +590,7 @@ parse_reply(const struct exec_link *link, struct payload *frame,
 	if (note_reply(request, head.status, (const char *)frame->bytes +
 	    frame->len, head.type_len) == -1)
 		return (NULL);
+	*is_returned = head.result == EXEC_RETURNED;
 	if (head.result == EXEC_SILENT)
 		*result = REQUEST_SILENT;
 	else if (head.result != EXEC_REPLY)
@@ -511,6 +605,32 @@ most_of_frame(const struct exec_link *link)
 	    sizeof(struct exec_reply) + HTTP_NOTE_MAX);
 }
 
+static void
+learn(struct exec_link *link, const struct request *request)
+{
+	uint64_t took_us = worker_now_us(link->worker) - request->since_us;
+
+	if (took_us > CALL_US_MAX)
+		took_us = CALL_US_MAX;
+	link->calls_us += took_us - link->calls_us / AVERAGE_OVER;
+}
+
+/* A request is done with here: it has a reply, or waits again. */
+static void
+settle_request(struct exec_link *link, struct request *request,
+    const struct payload *frame, enum request_result result, bool is_returned)
+{
+	if (is_returned) {
+		link->calls_us = (uint64_t)CALL_US_MAX * AVERAGE_OVER;
+		set_limit(link);
+		queue_on_return(take_out(link, request), frame);
+		return;
+	}
+	if (!request->is_ahead)
+		learn(link, request);
+	queue_on_done(take_out(link, request), result, frame);
+}
+
 /* Hand on the whole replies.  Returns the number of bytes used up, or -1 if
  * they are nonsense. */
 static ssize_t
@@ -521,6 +641,7 @@ handle_replies(struct exec_link *link, const uint8_t *bytes, size_t len)
 	struct payload frame;
 	uint32_t length;
 	size_t used = 0;
+	bool is_returned;
 	int noted;
 
 	while (len - used >= EXEC_LENGTH_LEN) {
@@ -529,7 +650,7 @@ handle_replies(struct exec_link *link, const uint8_t *bytes, size_t len)
 		frame.bytes = bytes + used + EXEC_LENGTH_LEN;
 		/* An empty frame may be a reply; without a request it is
 		 * not. */
-		if (link->nrunning == 0 ||
+		if ((link->nrunning == 0 && !link->is_retired) ||
 		    frame.len > most_of_frame(link))
 			return (-1);
 		if (len - used - EXEC_LENGTH_LEN < frame.len)
@@ -539,14 +660,17 @@ handle_replies(struct exec_link *link, const uint8_t *bytes, size_t len)
 			return (-1);
 		if (noted == 1)
 			continue;
-		request = parse_reply(link, &frame, &result);
-		if (request == NULL)
+		request = parse_reply(link, &frame, &result, &is_returned);
+		/* It may be the reply of a call that has taken too long. */
+		if (request == NULL && !link->is_retired)
 			return (-1);
-		if (link->is_noted)
+		if (link->is_noted && request != NULL)
 			(void)note_reply(request, link->noted.status,
 			    link->noted.type, strlen(link->noted.type));
 		link->is_noted = false;
-		queue_on_done(take_out(link, request), result, &frame);
+		if (request != NULL)
+			settle_request(link, request, &frame, result,
+			    is_returned);
 	}
 	return ((ssize_t)used);
 }
@@ -587,6 +711,7 @@ take_replies(struct exec_link *link)
 	if (link->in != NULL)
 		link->in->len += (size_t)n;
 	used = handle_replies(link, bytes, had + (size_t)n);
+	set_limit(link);
 	if (used == -1)
 		return (TOOK_NONSENSE);
 	if (link->in != NULL) {
@@ -603,11 +728,13 @@ take_replies(struct exec_link *link)
 
 /* Why the executor is given up; NULL: it is not. */
 static const char *
-fault_of(enum took took)
+fault_of(const struct exec_link *link, enum took took)
 {
 	switch (took) {
 	case TOOK_ALL:
 	case TOOK_MORE:
+		if (link->is_retired && link->nrunning == 0)
+			return (WHY_LATE);
 		break;
 	case TOOK_NONSENSE:
 		return ("it sent nonsense");
@@ -619,38 +746,82 @@ fault_of(enum took took)
 	return (NULL);
 }
 
+/* Returns whether the link goes on. */
+static bool
+read_replies(struct exec_link *link)
+{
+	enum took took = TOOK_MORE;
+	const char *why;
+
+	for (int i = 0; i < READS_PER_TURN && took == TOOK_MORE; i++)
+		took = take_replies(link);
+	if (took == TOOK_END || took == TOOK_NONSENSE)
+		blame_for(link);
+	if ((why = fault_of(link, took)) != NULL)
+		exec_link_free(link, REQUEST_FAILED, why);
+	return (why == NULL);
+}
+
 static void
 on_readable(evutil_socket_t fd, short what, void *arg)
 {
 	struct exec_link *link = arg;
 	struct worker *worker = link->worker;
 	struct queue *queue = link->queue;
-	enum took took = TOOK_MORE;
-	const char *why;
 
 	(void)fd;
 	(void)what;
 	worker_turn(worker);
-	for (int i = 0; i < READS_PER_TURN && took == TOOK_MORE; i++)
-		took = take_replies(link);
-	if (took == TOOK_END || took == TOOK_NONSENSE)
-		blame_for(link);
-	if ((why = fault_of(took)) != NULL)
-		exec_link_free(link, REQUEST_FAILED, why);
+	(void)read_replies(link);
 	queue_pump(queue);
 	worker_settle(worker);
 }
 
-void
-exec_link_tick(struct exec_link *link, uint64_t now_us, unsigned timeout_ms)
-{
-	struct request *oldest = TAILQ_FIRST(&link->running);
+/*
+ * Time.
+ */
 
-	if (timeout_ms == 0 || oldest == NULL ||
-	    now_us < oldest->begun_us + (uint64_t)timeout_ms * 1000)
+/* The call that has taken too long; NULL if none has. */
+static struct request *
+find_late(const struct exec_link *link, uint64_t timeout_us)
+{
+	struct request *oldest = TAILQ_FIRST(&link->calls);
+
+	return (oldest != NULL && worker_now_us(link->worker) >=
+	    oldest->since_us + timeout_us ? oldest : NULL);
+}
+
+/* What is done and what is not begun is not in the way of the other calls, but
+ * the thread of this one is not coming back. */
+static void
+expire(struct exec_link *link, struct request *request)
+{
+	link->nthreads--;
+	queue_on_done(take_out(link, request), REQUEST_TIMEOUT, NULL);
+}
+
+void
+exec_link_tick(struct exec_link *link, unsigned timeout_ms)
+{
+	uint64_t timeout_us = (uint64_t)timeout_ms * 1000;
+	bool was_retired = link->is_retired;
+	struct request *late;
+
+	/* Its reply may be there. */
+	if (timeout_ms == 0 || find_late(link, timeout_us) == NULL ||
+	    !read_replies(link))
 		return;
-	link->is_late = true;
-	queue_on_done(take_out(link, oldest), REQUEST_TIMEOUT, NULL);
-	exec_link_free(link, REQUEST_FAILED, "it had a request for longer than "
-	    "request_timeout");
+	while ((late = find_late(link, timeout_us)) != NULL) {
+		link->is_retired = true;
+		set_limit(link);
+		expire(link, late);
+	}
+	if (!link->is_retired)
+		return;
+	if (!was_retired)
+		queue_count_end(link->queue, true);
+	if (link->nrunning == 0 || link->nthreads == 0)
+		exec_link_free(link, REQUEST_FAILED, WHY_LATE);
+	else if (!was_retired)
+		worker_retire_executor(link->worker, link->id, WHY_LATE);
 }

@@ -6,6 +6,17 @@
  * the replies of one read are handed on together.  What an executor says is
  * checked as what a client says: one that talks nonsense is given up, and the
  * master told.
+ *
+ * An executor has as many threads as it can work on requests at a time.  It
+ * begins requests in the order in which it gets them, so as many of the oldest
+ * are its calls, and request_timeout counts for those only.  While calls are
+ * short, some more are sent ahead, which saves system calls on both sides; an
+ * executor of modules that gets stuck returns those, and they wait in the queue
+ * again.
+ *
+ * A call that has taken too long has a thread for good.  The link is retired
+ * then: the master starts another executor, this one gets no more requests, and
+ * it is given up when its other calls are done, each of which has its own time.
  */
 #ifndef WORKER_EXEC_LINK_H
 #define WORKER_EXEC_LINK_H
@@ -44,15 +55,20 @@ struct exec_link {
 	bool is_unsent;			/* out has bytes of this turn */
 	unsigned ngathered;		/* requests among those */
 	bool is_blocked;		/* out has bytes it does not take */
-	bool is_late;			/* it is given up for a request that
-					   took too long */
 	struct buffer *in;		/* an unfinished reply */
 	struct buffer *out;		/* requests */
-	struct request_list running;	/* in the order in which they left */
+	struct request_list calls;	/* the one that began first is first */
+	unsigned ncalls;
+	struct request_list ahead;	/* in the order in which they left */
+	unsigned nthreads;		/* that can have a call */
+	uint64_t calls_us;		/* AVERAGE_OVER times the average of
+					   what a call takes */
+	unsigned limit;			/* requests that it may have by now */
+	bool is_retired;
 	struct request **places;	/* capacity; by the low bits of a tag */
 	unsigned *free;			/* a stack of free places */
-	unsigned capacity;
-	unsigned nrunning;
+	unsigned capacity;		/* the most that limit can be */
+	unsigned nrunning;		/* calls, and those that are ahead */
 	uint64_t serial;
 };
 
@@ -68,6 +84,12 @@ struct exec_link *exec_link_new(struct worker *, struct queue *, uint64_t id,
 void exec_link_free(struct exec_link *, enum request_result, const char *why);
 
 bool exec_link_has_room(const struct exec_link *);
+
+/* The requests that the executor has, in the order in which it got them; NULL
+ * if there are no more. */
+struct request *exec_link_first(const struct exec_link *);
+struct request *exec_link_next(const struct exec_link *,
+    const struct request *);
 
 /* Make sure that a request can be sent with so many bytes; what is gathered may
  * be written for it.  Returns -1 with errno set: EAGAIN if the executor does not
@@ -85,8 +107,7 @@ void exec_link_send(struct exec_link *, struct request *,
  */
 void exec_links_flush(struct worker *);
 
-/* Time goes by: an executor that has a request for too long is given up. */
-void exec_link_tick(struct exec_link *, uint64_t now_us,
-    unsigned timeout_ms);
+/* Run the timers: called once per tick. */
+void exec_link_tick(struct exec_link *, unsigned timeout_ms);
 
 #endif

@@ -193,6 +193,7 @@ queue_readmit(struct queue *queue, struct request *request)
 		TAILQ_INSERT_HEAD(&lane->requests, request, of_work);
 	request->queue = queue;
 	request->state = REQUEST_WAITING;
+	request->since_us = request->arrived_us;
 	buffer_use(&queue->worker->buffers, request->payload, BUFFER_WORK);
 	buffer_use(&queue->worker->buffers, request->facts, BUFFER_WORK);
 	count_waiting(queue, lane, 1);
@@ -280,6 +281,7 @@ enqueue(struct queue *queue, struct request *request,
 	buffer_use(&queue->worker->buffers, request->payload, BUFFER_WORK);
 	buffer_append(request->payload, message->bytes, message->len);
 	request->state = REQUEST_WAITING;
+	request->since_us = request->arrived_us;
 	TAILQ_INSERT_TAIL(&lane->requests, request, of_work);
 	count_waiting(queue, lane, 1);
 	counter_add(&queue->counters->waits, 1);
@@ -556,6 +558,32 @@ queue_on_done(struct request *request, enum request_result result,
 	finish(request, result, reply);
 }
 
+/* It has been let in once, and waits where it would if it had not been sent. */
+void
+queue_on_return(struct request *request, const struct payload *message)
+{
+	struct queue *queue = request->queue;
+	struct worker *worker = queue->worker;
+
+	if (request->conn == NULL || (message->len > 0 &&
+	    buffer_reserve(&worker->buffers, &request->payload,
+	    message->len) == -1)) {
+		counter_add(&queue->counters->shed, request->conn != NULL);
+		finish(request, REQUEST_BUSY, NULL);
+		return;
+	}
+	if (message->len > 0)
+		buffer_append(request->payload, message->bytes, message->len);
+	if (request->conn->pending->blame.is_slowed)
+		request->state = REQUEST_PARKED;
+	else
+		queue_readmit(queue, request);
+	/* Nobody works on it any more. */
+	if (giver_wants(&worker->giver, request->conn) &&
+	    conn_at_rest(request->conn))
+		giver_on_rest(&worker->giver);
+}
+
 uint64_t
 queue_deadline_us(const struct queue *queue, uint64_t begun_us)
 {
@@ -626,7 +654,7 @@ expire_lane(struct queue *queue, struct lane *lane, uint64_t now_us)
 	struct request *request;
 
 	while ((request = TAILQ_FIRST(&lane->requests)) != NULL &&
-	    request->arrived_us + timeout_us <= now_us) {
+	    request->since_us + timeout_us <= now_us) {
 		leave_lane(request);
 		counter_add(&queue->counters->expired, 1);
 		finish(request, REQUEST_BUSY, NULL);
@@ -652,7 +680,7 @@ queue_tick(struct queue *queue)
 
 	for (link = TAILQ_FIRST(&queue->links); link != NULL; link = next) {
 		next = TAILQ_NEXT(link, of_queue);
-		exec_link_tick(link, now_us, queue->conf->request_timeout_ms);
+		exec_link_tick(link, queue->conf->request_timeout_ms);
 	}
 	for (int i = 0; i < LANES && queue->conf->queue_timeout_ms > 0; i++)
 		expire_lane(queue, &queue->lanes[i], now_us);

@@ -60,6 +60,9 @@ void queue_add_executor(struct queue *, uint64_t id, int fd, unsigned speaks);
 /* A request is done: called by its link. */
 void queue_on_done(struct request *, enum request_result,
     const struct payload *reply);
+/* A request has been returned with its message, and waits again: called by its
+ * link. */
+void queue_on_return(struct request *, const struct payload *message);
 /* A link has room, or is gone: give out what waits. */
 void queue_pump(struct queue *);
 /* The same where clients have left. */

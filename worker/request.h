@@ -58,8 +58,12 @@ struct request {
 	uint64_t tag;		/* names it to its executor */
 	uint64_t arrived_us;
 	uint64_t begun_us;	/* when an executor got it */
+	uint64_t since_us;	/* from when queue_timeout counts while WAITING,
+				   and request_timeout while RUNNING */
 	uint8_t state;		/* enum request_state */
 	uint8_t result;		/* enum request_result, when DONE */
+	bool is_ahead;		/* with an executor, none of whose threads is
+				   free for it yet */
 	bool is_routed;		/* for its handler, whatever the listener's
 				   comes to be */
 };

@@ -163,14 +163,27 @@ on_flush(evutil_socket_t fd, short what, void *arg)
 	worker_settle(worker);
 }
 
-void
-worker_disown_executor(struct worker *worker, uint64_t id, const char *why)
+static void
+say_of_executor(struct worker *worker, enum ctl_type type, uint64_t id,
+    const char *why)
 {
 	struct ctl_disown order = { .id = id };
 
 	snprintf(order.why, sizeof(order.why), "%s", why);
-	(void)channel_send(worker->channel, CTL_DISOWN,
+	(void)channel_send(worker->channel, type,
 	    worker->heritage->generation, &order, -1);
+}
+
+void
+worker_disown_executor(struct worker *worker, uint64_t id, const char *why)
+{
+	say_of_executor(worker, CTL_DISOWN, id, why);
+}
+
+void
+worker_retire_executor(struct worker *worker, uint64_t id, const char *why)
+{
+	say_of_executor(worker, CTL_RETIRE, id, why);
 }
 
 void

@@ -104,8 +104,10 @@ bool worker_is_short(const struct worker *);
 /* Let those who have waited go on, as far as there is memory. */
 void worker_feed_starved(struct worker *);
 
-/* Have the master replace an executor. */
+/* Have the master replace an executor: end it, or only start another one while
+ * it is needed. */
 void worker_disown_executor(struct worker *, uint64_t id, const char *why);
+void worker_retire_executor(struct worker *, uint64_t id, const char *why);
 
 /* Tell the master how the drain went, and end the loop. */
 void worker_leave(struct worker *, const struct ctl_drained *);
