@@ -196,11 +196,14 @@ handle_one(struct channel *channel)
 	return (true);
 }
 
-void
+bool
 channel_catch_up(struct channel *channel)
 {
-	for (int i = 0; i < MESSAGES_PER_TURN && handle_one(channel); i++)
-		;
+	int i = 0;
+
+	while (i < MESSAGES_PER_TURN && handle_one(channel))
+		i++;
+	return (i == MESSAGES_PER_TURN);
 }
 
 static void
@@ -208,7 +211,7 @@ on_readable(evutil_socket_t fd, short what, void *arg)
 {
 	(void)fd;
 	(void)what;
-	channel_catch_up(arg);
+	(void)channel_catch_up(arg);
 }
 
 struct channel *

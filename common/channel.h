@@ -50,8 +50,9 @@ unsigned channel_speaks(const struct channel *);
  */
 void channel_speak(struct channel *, unsigned version, uint64_t generation);
 
-/* Hand on what has come already, without waiting for the loop's next turn. */
-void channel_catch_up(struct channel *);
+/* Hand on what has come already, without waiting for the loop's next turn.
+ * Returns whether there may be more. */
+bool channel_catch_up(struct channel *);
 
 /*
  * Send one message with its payload (NULL where the type has none) and a copy

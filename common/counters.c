@@ -319,3 +319,78 @@ counters_bury(struct counters *counters, unsigned block)
 	counter_set(&dead->worker.buffered, 0);
 	return (lost);
 }
+
+static void
+tally_close(struct counters_tally *tally, enum close_reason reason, uint64_t n)
+{
+	switch (reason) {
+	case CLOSE_EOF:
+	case CLOSE_ABORTED:
+	case CLOSE_RESET:
+	case CLOSE_DONE:
+		tally->finished += n;
+		return;
+	case CLOSE_IDLE:
+	case CLOSE_READ_TIMEOUT:
+	case CLOSE_WRITE_TIMEOUT:
+	case CLOSE_MALFORMED:
+	case CLOSE_TOO_LARGE:
+	case CLOSE_MEMORY:
+	case CLOSE_DRAIN:
+	case CLOSE_HANDLER:
+	case CLOSE_OPERATOR:
+		tally->closed += n;
+		return;
+	case CLOSE_CUT:
+		tally->cut += n;
+		return;
+	case CLOSE_LOST:
+		tally->lost += n;
+		return;
+	case CLOSE_REASON_COUNT:
+		return;
+	}
+}
+
+void
+counters_tally(const struct counters *counters, unsigned block,
+    const unsigned listeners[], size_t n, struct counters_tally *tally)
+{
+	const struct counters_block *from = &counters->map->block[block];
+
+	*tally = (struct counters_tally){ .accepted = 0 };
+	for (size_t i = 0; i < n; i++) {
+		const struct counters_listener *listener =
+		    &from->listener[listeners[i]];
+
+		tally->accepted += counter_get(&listener->accepted);
+		tally->carried_in += counter_get(&listener->carried_in);
+		tally->carried_out += counter_get(&listener->carried_out);
+		for (int reason = 0; reason < CLOSE_REASON_COUNT; reason++)
+			tally_close(tally, (enum close_reason)reason,
+			    counter_get(&listener->closed[reason]));
+	}
+}
+
+void
+counters_compare(const struct counters_tally *before,
+    const struct counters_tally *now, struct counters_fates *fates)
+{
+	uint64_t in = now->carried_in - before->carried_in;
+	uint64_t out = now->carried_out - before->carried_out;
+	uint64_t gone = now->carried_out + now->finished + now->closed +
+	    now->cut + now->lost;
+
+	*fates = (struct counters_fates){
+		/* What came back, or came in and went on, went nowhere. */
+		.carried = out > in ? out - in : 0,
+		.finished = now->finished - before->finished,
+		.closed = now->closed - before->closed,
+		.cut = now->cut - before->cut,
+		.lost = now->lost - before->lost,
+	};
+	if (now->accepted + now->carried_in > gone)
+		fates->left = now->accepted + now->carried_in - gone;
+	fates->held = fates->carried + fates->finished + fates->closed +
+	    fates->cut + fates->lost + fates->left;
+}

@@ -100,6 +100,29 @@ struct counters_listener {
 	uint64_t bytes_out;
 } __attribute__((aligned(64)));
 
+/* What a worker has counted so far of the connections of some listeners. */
+struct counters_tally {
+	uint64_t accepted;
+	uint64_t carried_in;
+	uint64_t carried_out;
+	uint64_t finished;	/* closed by the client, or after its last
+				   request */
+	uint64_t closed;	/* closed by us: timeouts, limits, errors, orders */
+	uint64_t cut;		/* CLOSE_CUT */
+	uint64_t lost;		/* CLOSE_LOST */
+};
+
+/*
+ * What became of the connections that a worker had at one time, and of those
+ * that it got until another time.  held is the sum of all the rest.
+ */
+struct counters_fates {
+	uint64_t held;
+	uint64_t carried;	/* to another worker */
+	uint64_t finished, closed, cut, lost;	/* as above */
+	uint64_t left;		/* still there */
+};
+
 struct counters_worker {
 	uint64_t beat_ms;	/* clock_ms() of the loop's last turn */
 	uint64_t active;	/* gauge: connections of all listeners */
@@ -253,6 +276,13 @@ void counters_forget(struct counters *, unsigned block, uint32_t first,
  * and set the gauges to 0.  Returns the number of connections lost.
  */
 uint64_t counters_bury(struct counters *, unsigned block);
+
+/* Add up what the worker of a block has counted for n listeners, by their
+ * numbers; and what became of its connections since then. */
+void counters_tally(const struct counters *, unsigned block,
+    const unsigned listeners[], size_t n, struct counters_tally *);
+void counters_compare(const struct counters_tally *before,
+    const struct counters_tally *now, struct counters_fates *);
 
 /* Single writer, any reader. */
 static inline uint64_t

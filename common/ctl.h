@@ -51,8 +51,10 @@ struct ctl_drain {
 };
 
 struct ctl_drained {
-	uint64_t finished;	/* connections that came to their own end */
-	uint64_t cut;		/* those that did not */
+	/* A master that reads the counters itself needs only the last of
+	 * these. */
+	uint64_t finished;	/* connections that were closed, */
+	uint64_t cut;		/* but for those that drain_timeout cut, */
 	uint64_t carried;	/* and those that went to another worker */
 	uint64_t longest_us;	/* as in struct ctl_given, of its last link */
 };

@@ -123,6 +123,27 @@ add_up(struct status_map *map, const struct status_report *report)
 		    (int64_t)time(NULL), __ATOMIC_RELAXED);
 }
 
+static uint64_t
+rest(uint64_t held, uint64_t known)
+{
+	return (held > known ? held - known : 0);
+}
+
+uint64_t
+status_closed(const struct status_report *report)
+{
+	return (rest(report->held, report->carried + report->finished +
+	    report->cut + report->lost));
+}
+
+uint64_t
+status_closed_of_all(const struct status_map *map)
+{
+	return (rest(counter_get(&map->held), counter_get(&map->carried) +
+	    counter_get(&map->finished) + counter_get(&map->cut) +
+	    counter_get(&map->lost)));
+}
+
 void
 status_add_report(struct status *status, const struct status_report *report)
 {

@@ -110,7 +110,8 @@ enum status_result {
 	STATUS_RESULTS
 };
 
-/* What became of everybody when a generation took the place of another. */
+/* What became of everybody when a generation took the place of another.  What of
+ * held is not among the rest was closed by the server: status_closed(). */
 struct status_report {
 	uint32_t kind;			/* enum status_kind */
 	uint32_t result;		/* enum status_result */
@@ -121,7 +122,7 @@ struct status_report {
 	uint64_t duration_ms;		/* to the exit of the last old worker */
 	uint64_t held;			/* connections when it began to hold */
 	uint64_t carried;		/* of these: handed over, */
-	uint64_t finished;		/* came to an end of their own, */
+	uint64_t finished;		/* closed by their clients, */
 	uint64_t cut;			/* drain_timeout, */
 	uint64_t lost;			/* and had a worker that died */
 	uint64_t longest_us;		/* that one was without an owner */
@@ -163,6 +164,11 @@ void status_free(struct status *);
 
 /* Forbid this process to write to it. */
 int status_seal(struct status *);
+
+/* How many connections the server itself closed, for a timeout for example: of a
+ * report, and of all of them. */
+uint64_t status_closed(const struct status_report *);
+uint64_t status_closed_of_all(const struct status_map *);
 
 void status_add_report(struct status *, const struct status_report *);
 

@@ -208,10 +208,10 @@ on_timer(evutil_socket_t fd, short what, void *arg)
 }
 
 static void
-forget_share(struct child *child)
+mark(struct child *child, bool is_marked)
 {
 	if (child != NULL)
-		child->shared = (struct ctl_given){ .carried = 0 };
+		succession_mark(child, is_marked);
 }
 
 void
@@ -221,7 +221,7 @@ canary_begin(struct master *master)
 	struct canary *canary = &master->reload.canary;
 
 	for (size_t i = 0; i < master->nslots; i++) {
-		forget_share(master->slots[i].serving);
+		mark(master->slots[i].serving, true);
 		if (master->slots[i].next != NULL)
 			child_start(master->slots[i].next);
 	}
@@ -261,7 +261,7 @@ canary_take_back(struct master *master, struct child *dead, const char *why)
 		succession_report_join(&report, dead, master->reload.kind);
 	for (size_t i = 0; i < master->nslots; i++) {
 		/* They have what they had before. */
-		forget_share(master->slots[i].serving);
+		mark(master->slots[i].serving, false);
 		if ((child = master->slots[i].next) == NULL)
 			continue;
 		master->slots[i].next = NULL;

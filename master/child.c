@@ -306,6 +306,7 @@ child_new(struct master *master, struct slot *slot,
 	child->patience_ms = child->born_ms + MASTER_READY_MS;
 	child->patience_for = "READY";
 	clean_block(master, child);
+	succession_mark(child, false);
 	if (spawn(child, generation, prepared) == -1)
 		goto fail;
 	TAILQ_INSERT_TAIL(&master->children, child, link);
@@ -529,12 +530,13 @@ bury(struct master *master, struct child *child, int status)
 
 	/* Its last words may tell why; they are no longer acted on. */
 	child->state = CHILD_ENDING;
-	if (child->channel != NULL)
-		channel_catch_up(child->channel);
+	child->is_dead = true;
+	while (child->channel != NULL && channel_catch_up(child->channel))
+		;
 	TAILQ_REMOVE(&master->children, child, link);
 	child->slot->lent[child->block] = false;
 	slot_on_death(child->slot, child, status, lost);
-	succession_on_death(child, lost);
+	succession_on_death(child);
 	crew_dismiss(child);
 	channel_free(child->channel);
 	generation_release(child->generation);

@@ -13,6 +13,7 @@
 #include <sys/types.h>
 
 #include "common/channel.h"
+#include "common/counters.h"
 #include "common/log.h"
 #include "common/status.h"
 #include "master/crew.h"
@@ -52,7 +53,10 @@ struct child {
 					   need */
 	bool unlinked;			/* that will be the first one */
 	struct ctl_given given;		/* all its answers, added up */
-	struct ctl_given shared;	/* what it gave in a canary, before */
+	uint64_t shared_us;		/* the same, of a canary */
+	struct counters_tally before;	/* as it was born, or replaced: */
+	bool is_marked;			/* a canary has begun, */
+	bool is_dead;			/* or this is its end */
 	struct ctl_drained drained;	/* what it said at its end */
 	bool log_due;			/* LOG could not be sent yet, */
 	bool access_log_due;		/* nor ACCESS_LOG */

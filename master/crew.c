@@ -535,8 +535,8 @@ explain(struct executor *executor, int status)
 	char how[PAUSE_HOW_MAX];
 	size_t len;
 
-	if (executor->channel != NULL)
-		channel_catch_up(executor->channel);
+	while (executor->channel != NULL && channel_catch_up(executor->channel))
+		;
 	stderr_line_close(&executor->errors);
 	/* Its worker may have seen no more than that it is gone. */
 	len = strlen(executor->why);
@@ -674,7 +674,7 @@ await_word(struct executor *executor)
 	TAILQ_INSERT_TAIL(&worker->crew.dead, executor, link);
 	/* Perhaps the worker has just said so, or that it is done. */
 	if (worker->channel != NULL)
-		channel_catch_up(worker->channel);
+		(void)channel_catch_up(worker->channel);
 	executor = find_id(&worker->crew.dead, id);
 	if (executor != NULL && (said || !can_hire(worker)))
 		settle(executor);

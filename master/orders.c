@@ -37,11 +37,14 @@ on_failed(struct child *child, const struct ctl_failed *failed)
 static void
 on_drained(struct child *child, const struct ctl_drained *drained)
 {
-	if (child->state != CHILD_DRAINING) {
+	if (child->state < CHILD_DRAINING) {
 		child_disown(child, "it was not to drain");
 		return;
 	}
+	/* Also of one that is dead by now, or that we have killed. */
 	child->drained = *drained;
+	if (child->state == CHILD_ENDING)
+		return;
 	child->state = CHILD_ENDING;
 	child->patience_ms = clock_ms() + MASTER_EXIT_MS;
 	child->patience_for = "exit after DRAINED";

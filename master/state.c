@@ -61,6 +61,8 @@ struct record {
 /* New ones stand at the end. */
 #define UINT_SINCE(since, type, member, max)				\
 	FIELD(type, member, UINT, max, since)
+#define U64_SINCE(since, type, member)					\
+	FIELD(type, member, U64, UINT64_MAX, since)
 #define END { .name = NULL }
 
 static const struct field server_fields[] = {
@@ -195,6 +197,7 @@ static const struct field awaited_fields[] = {
 	U64(state_awaited, finished),
 	U64(state_awaited, cut),
 	U64(state_awaited, longest_us),
+	U64_SINCE(4, state_awaited, closed),
 	END
 };
 

@@ -165,10 +165,11 @@ struct state_departure {
 struct state_awaited {
 	unsigned worker;		/* its pid */
 	unsigned report;
-	uint64_t carried;		/* what it has told so far */
+	uint64_t carried;		/* what became of those it had, so far */
 	uint64_t finished;
 	uint64_t cut;
 	uint64_t longest_us;
+	uint64_t closed;
 };
 
 struct state_monitor {

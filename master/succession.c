@@ -38,6 +38,24 @@ report_new(const struct master *master, enum status_kind kind)
 	return (report);
 }
 
+static void
+tally(const struct child *child, struct counters_tally *tally)
+{
+	const struct generation *generation = child->generation;
+
+	counters_tally(&child->master->counters[child->slot->number],
+	    child->block, generation->listener_number,
+	    generation->conf->nlisteners, tally);
+}
+
+void
+succession_mark(struct child *child, bool is_marked)
+{
+	child->is_marked = is_marked;
+	child->shared_us = 0;
+	tally(child, &child->before);
+}
+
 void
 succession_report_join(struct succession_report **report, struct child *child,
     enum status_kind kind)
@@ -46,8 +64,13 @@ succession_report_join(struct succession_report **report, struct child *child,
 		*report = report_new(child->master, kind);
 	/* Without memory there is none. */
 	child->report = *report;
-	if (*report != NULL)
-		(*report)->workers++;
+	if (*report == NULL)
+		return;
+	(*report)->workers++;
+	/* What a canary has moved counts too, and all that a new worker had. */
+	if (!child->is_marked && !child->is_dead)
+		tally(child, &child->before);
+	child->is_marked = false;
 }
 
 static void
@@ -60,20 +83,12 @@ tell(struct master *master, struct succession_report *report)
 	    F_STR("result", status_result_name(told->result)),
 	    F_U64("generation", told->generation), F_U64("held", told->held),
 	    F_U64("carried", told->carried),
-	    F_U64("finished", told->finished), F_U64("cut", told->cut),
+	    F_U64("finished", told->finished),
+	    F_U64("closed", report->closed), F_U64("cut", told->cut),
 	    F_U64("lost", told->lost), F_U64("longest_us", told->longest_us),
 	    F_U64("duration_ms", told->duration_ms));
 	status_add_report(&master->status, told);
 	free(report);
-}
-
-/* One can die before it could tell.  What it gave in a canary it gave before it
- * began to drain. */
-static uint64_t
-carried_by(const struct child *child)
-{
-	return (child->shared.carried + (child->drained.carried > 0 ?
-	    child->drained.carried : child->given.carried));
 }
 
 static uint64_t
@@ -83,8 +98,8 @@ longest_of(const struct child *child)
 
 	if (child->drained.longest_us > longest_us)
 		longest_us = child->drained.longest_us;
-	if (child->shared.longest_us > longest_us)
-		longest_us = child->shared.longest_us;
+	if (child->shared_us > longest_us)
+		longest_us = child->shared_us;
 	return (longest_us);
 }
 
@@ -110,20 +125,25 @@ succession_report_refuse(struct succession_report *report, const char *why)
 	snprintf(report->told.why, sizeof(report->told.why), "%s", why);
 }
 
+/* What its worker has counted, not what it has said: one can die before it could
+ * say anything, and both ends of a link count what passed. */
 static void
-account(struct succession_report *report, const struct child *child,
-    uint64_t lost)
+account(struct succession_report *report, const struct child *child)
 {
 	struct status_report *told = &report->told;
 	unsigned slot = child->slot->number;
-	uint64_t carried = carried_by(child);
+	struct counters_tally now;
+	struct counters_fates fates;
 
-	told->carried += carried;
-	told->finished += child->drained.finished;
-	told->cut += child->drained.cut;
-	told->lost += lost;
-	told->held += carried + child->drained.finished + child->drained.cut +
-	    lost;
+	tally(child, &now);
+	counters_compare(&child->before, &now, &fates);
+	/* Of a worker that is no longer waited for, those that it has go on. */
+	told->held += fates.held - fates.left;
+	told->carried += fates.carried;
+	told->finished += fates.finished;
+	report->closed += fates.closed;
+	told->cut += fates.cut;
+	told->lost += fates.lost;
 	if (longest_of(child) > told->longest_us)
 		told->longest_us = longest_of(child);
 	told->slot_ms[slot] = (uint32_t)(clock_ms() - report->begun_ms);
@@ -133,14 +153,14 @@ account(struct succession_report *report, const struct child *child,
 
 /* A worker is gone, or no longer waited for. */
 static void
-leave(struct child *child, uint64_t lost)
+leave(struct child *child)
 {
 	struct succession_report *report = child->report;
 
 	child->report = NULL;
 	if (report == NULL)
 		return;
-	account(report, child, lost);
+	account(report, child);
 	if (--report->workers == 0)
 		tell(child->master, report);
 }
@@ -153,7 +173,7 @@ succession_report_end(struct master *master)
 	TAILQ_FOREACH(child, &master->children, link)
 		if (child->report != NULL &&
 		    child->report->told.result == STATUS_REFUSED)
-			leave(child, 0);
+			leave(child);
 }
 
 /*
@@ -286,7 +306,6 @@ succession_on_given(struct child *child, const struct ctl_given *given)
 {
 	uint64_t longest_us = child->given.longest_us;
 
-	child->given.carried += given->carried;
 	child->given.left = given->left;
 	child->given.longest_us = given->longest_us > longest_us ?
 	    given->longest_us : longest_us;
@@ -296,21 +315,20 @@ succession_on_given(struct child *child, const struct ctl_given *given)
 	if (given->ended && given->left > 0 && child->passing == 0)
 		child->again_ms = clock_ms() + SUCCESSION_RETRY_MS;
 	if (child->state == CHILD_SERVING && canary_is_on(child->master)) {
-		child->shared.carried += given->carried;
-		child->shared.longest_us = given->longest_us;
+		child->shared_us = given->longest_us;
 	} else if (child->state == CHILD_SERVING)
 		balance_on_given(child->master, given->carried);
 	reload_on_given(child->master);
 }
 
 void
-succession_on_death(struct child *child, uint64_t lost)
+succession_on_death(struct child *child)
 {
 	if (child->passing > 0) {
 		child->passing = 0;
 		reload_on_given(child->master);
 	}
-	leave(child, lost);
+	leave(child);
 }
 
 /*
@@ -367,6 +385,8 @@ int
 succession_save(const struct master *master, struct state *state)
 {
 	struct state_awaited *awaited;
+	struct counters_tally now;
+	struct counters_fates fates;
 	const struct child *child;
 
 	TAILQ_FOREACH(child, &master->children, link) {
@@ -379,9 +399,12 @@ succession_save(const struct master *master, struct state *state)
 			return (-1);
 		awaited->worker = (unsigned)child->pid;
 		awaited->report = child->report->number;
-		awaited->carried = carried_by(child);
-		awaited->finished = child->drained.finished;
-		awaited->cut = child->drained.cut;
+		tally(child, &now);
+		counters_compare(&child->before, &now, &fates);
+		awaited->carried = fates.carried;
+		awaited->finished = fates.finished;
+		awaited->closed = fates.closed;
+		awaited->cut = fates.cut;
 		awaited->longest_us = longest_of(child);
 	}
 	return (0);
@@ -408,6 +431,7 @@ adopt_report(const struct state *state, size_t number)
 		.lost = saved->lost,
 		.longest_us = saved->longest_us,
 	};
+	report->closed = status_closed(&report->told);
 	for (size_t i = 0; i < state->ndepartures; i++) {
 		const struct state_departure *departure =
 		    &state->departures[i];
@@ -440,9 +464,13 @@ join_adopted(struct master *master, const struct state *state,
 		if (child == NULL || child->report != NULL)
 			continue;
 		child->report = report;
-		child->given.carried = awaited->carried;
-		child->drained.finished = awaited->finished;
-		child->drained.cut = awaited->cut;
+		/* As if it had been replaced now, but for what became of its
+		 * connections before. */
+		tally(child, &child->before);
+		child->before.carried_out -= awaited->carried;
+		child->before.finished -= awaited->finished;
+		child->before.closed -= awaited->closed;
+		child->before.cut -= awaited->cut;
 		child->given.longest_us = awaited->longest_us;
 		report->workers++;
 	}

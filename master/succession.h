@@ -24,8 +24,14 @@ struct succession_report {
 	unsigned workers;		/* whose end is awaited */
 	uint64_t begun_ms;
 	struct status_report told;
+	uint64_t closed;		/* of told.held; the rest of it */
 	unsigned number;		/* in the state that is saved */
 };
+
+/* From here on, what becomes of a worker's connections is part of the report that
+ * it joins later: a canary begins, or the worker is born.  Or that is forgotten,
+ * if is_marked is false. */
+void succession_mark(struct child *, bool is_marked);
 
 /* A worker is replaced: it is part of the report, which is made if there is
  * none. */
@@ -64,8 +70,8 @@ bool succession_is_passing(const struct master *);
 bool succession_is_leaving(const struct master *);
 
 void succession_on_given(struct child *, const struct ctl_given *);
-/* It is gone, and with it so many connections. */
-void succession_on_death(struct child *, uint64_t lost);
+/* It is gone, and its counters are final. */
+void succession_on_death(struct child *);
 
 /* The reports that are not complete, to a state and from it, with the children
  * that are there.  Returns -1 with errno set. */

@@ -244,17 +244,20 @@ put_handovers(const struct text *text)
 	const struct status_map *map = text->view->heritage->status.map;
 	const struct {
 		const char *name;
-		const uint64_t *value;
+		uint64_t value;
 	} fates[] = {
-		{ "carried", &map->carried }, { "finished", &map->finished },
-		{ "cut", &map->cut }, { "lost", &map->lost },
+		{ "carried", counter_get(&map->carried) },
+		{ "finished", counter_get(&map->finished) },
+		{ "closed", status_closed_of_all(map) },
+		{ "cut", counter_get(&map->cut) },
+		{ "lost", counter_get(&map->lost) },
 	};
 
 	head(text, "penstock_handovers", "counter", "What became of "
 	    "connections that were there when a generation took over.");
 	for (size_t i = 0; i < sizeof(fates) / sizeof(*fates); i++)
 		fprintf(text->out, "penstock_handovers_total{result=\"%s\"} %"
-		    PRIu64 "\n", fates[i].name, counter_get(fates[i].value));
+		    PRIu64 "\n", fates[i].name, fates[i].value);
 }
 
 static void

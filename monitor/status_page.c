@@ -275,6 +275,7 @@ put_report(struct json *json, uint64_t n, const struct status_report *report)
 	json_number(json, "held", report->held);
 	json_number(json, "carried", report->carried);
 	json_number(json, "finished", report->finished);
+	json_number(json, "closed", status_closed(report));
 	json_number(json, "cut", report->cut);
 	json_number(json, "lost", report->lost);
 	json_seconds(json, "longest_pause_seconds", report->longest_us);

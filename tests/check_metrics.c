@@ -366,7 +366,7 @@ START_TEST(reports_are_counted_by_order_and_result)
 
 	start();
 	status_add_report(&heritage.status, &report);
-	report = (struct status_report){ .kind = STATUS_RELOAD, .held = 10,
+	report = (struct status_report){ .kind = STATUS_RELOAD, .held = 13,
 		.carried = 7, .finished = 2, .cut = 1 };
 	for (int i = 0; i < 40; i++)
 		status_add_report(&heritage.status, &report);
@@ -375,6 +375,7 @@ START_TEST(reports_are_counted_by_order_and_result)
 	expect_value("penstock_orders_total{order=\"reload\",result=\"done\"}",
 	    40);
 	expect_value("penstock_handovers_total{result=\"carried\"}", 280);
+	expect_value("penstock_handovers_total{result=\"closed\"}", 120);
 	expect_value("penstock_order_last_success_time_seconds"
 	    "{order=\"upgrade\"}", 0);
 	text = print_metrics(false);

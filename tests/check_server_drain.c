@@ -134,7 +134,7 @@ START_TEST(a_message_that_has_begun_is_finished_first)
 	close(fd);
 	server_await_exit(srv, 0);
 	server_expect(srv, "event=conn_close reason=drain messages=1");
-	server_expect(srv, "event=worker_drained finished=1 cut=0");
+	server_expect(srv, "event=worker_drained finished=0 closed=1 cut=0");
 	server_expect(srv, "event=stopped");
 	server_end(srv);
 }
@@ -158,7 +158,7 @@ START_TEST(replies_that_are_under_way_arrive)
 	client_expect_eof(fd);
 	close(fd);
 	server_await_exit(srv, 0);
-	server_expect(srv, "event=worker_drained finished=1 cut=0");
+	server_expect(srv, "event=worker_drained finished=0 closed=1 cut=0");
 	server_end(srv);
 }
 END_TEST

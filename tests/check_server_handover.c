@@ -152,6 +152,7 @@ expect_all_carried(struct server *srv, const char *kind, struct times *times)
 	ck_assert_uint_eq(log_number(line, "lost"), 0);
 	ck_assert_uint_eq(log_number(line, "cut"), 0);
 	ck_assert_uint_eq(log_number(line, "finished"), 0);
+	ck_assert_uint_eq(log_number(line, "closed"), 0);
 	ck_assert_uint_eq(log_number(line, "held"),
 	    log_number(line, "carried"));
 	times->n++;
@@ -626,6 +627,7 @@ START_TEST(what_does_not_fit_stays_and_follows_later)
 	line = server_expect(srv, "event=reload_report");
 	ck_assert_uint_eq(log_number(line, "lost"), 0);
 	ck_assert_uint_eq(log_number(line, "cut"), 0);
+	ck_assert_uint_eq(log_number(line, "closed"), 0);
 	ck_assert_uint_eq(log_number(line, "held"),
 	    log_number(line, "carried") + log_number(line, "finished"));
 	expect_unharmed(hold_verify(two));

@@ -112,7 +112,7 @@ START_TEST(a_reload_keeps_open_connections)
 	client_echo(before, "still here");
 	await(server_children(srv) == 2);
 	server_expect(srv, "event=reload_report generation=2 held=1 carried=1 "
-	    "finished=0 cut=0 lost=0");
+	    "finished=0 closed=0 cut=0 lost=0");
 	close(before);
 	server_expect(srv, "event=conn_close reason=eof gen=2 messages=3");
 	close(after);

@@ -317,7 +317,7 @@ START_TEST(reports_that_are_not_complete_go_along)
 	client_echo_line(lines, "still there");
 	close(lines);
 	line = server_expect(srv, "event=reload_report kind=reload "
-	    "generation=2 held=2 carried=1 finished=1 cut=0 lost=0");
+	    "generation=2 held=2 carried=1 finished=1 closed=0 cut=0 lost=0");
 	ck_assert_uint_gt(log_number(line, "longest_us"), 0);
 	ck_assert_uint_gt(log_number(line, "duration_ms"), 0);
 	ck_assert_uint_eq(server_count(srv, "event=worker_drained gen=1"), 1);
@@ -549,8 +549,8 @@ expect_carried(struct server *srv, const char *kind,
 
 	snprintf(words, sizeof(words), "event=reload_report kind=%s", kind);
 	line = server_expect(srv, words);
-	ck_assert_msg(strstr(line, "held=4 carried=4 finished=0 cut=0 lost=0")
-	    != NULL, "%s", line);
+	ck_assert_msg(strstr(line, "held=4 carried=4 finished=0 ") != NULL &&
+	    strstr(line, "cut=0 lost=0") != NULL, "%s", line);
 	client_send(clients->partial, "ha", 2);
 	client_expect_frame(clients->partial, "haha", 4);
 	client_send(clients->partial, "\0\0\0\4ha", 6);

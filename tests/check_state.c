@@ -40,13 +40,14 @@
 #define REPORTS								\
 	"report 0 3 1600000000 4 50 6 7 8 9 10\n"			\
 	"report 1 3 1600000001 5 0 0 0 0 0 0\n"				\
-	"departure 0 1 77\n"						\
-	"awaited 101 0 5 2 1 900\nawaited 102 1 0 0 0 0\n"
+	"departure 0 1 77\n"
+#define AWAITED								\
+	"awaited 101 0 5 2 1 900 4\nawaited 102 1 0 0 0 0 0\n"
 #define MONITOR	"monitor 300 3 60 1 0 0 5 0 18446744073709551615 3\n"
 #define TAIL	"end\n"
 #define WHOLE								\
 	HEAD SERVER NAMES GENERATIONS SLOTS GROUPS CHILDREN SHORTAGES	\
-	EXECUTORS REPORTS MONITOR TAIL
+	EXECUTORS REPORTS AWAITED MONITOR TAIL
 
 static struct state state;
 static char why[STATE_WHY_MAX];
@@ -124,6 +125,7 @@ END_TEST
 	"executor 200 101 7 3 0 0 0 50 - 51 5 6 \"\" \"last\" \"part\"\n" \
 	"executor 201 0 8 2 0 2 1 - - - 5 6 \"why\" \"\" \"\"\n"		\
 	REPORTS								\
+	"awaited 101 0 5 2 1 900\nawaited 102 1 0 0 0 0\n"		\
 	"monitor 300 3 60 1 0 0 5 0 18446744073709551615\n"		\
 	"end\n"
 

@@ -127,7 +127,7 @@ static void
 put_fates(FILE *out, const struct json_value *report)
 {
 	static const char *const fates[] = {
-		"carried", "finished", "cut", "lost"
+		"carried", "finished", "closed", "cut", "lost"
 	};
 	char text[SHOW_MAX];
 

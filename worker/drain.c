@@ -87,6 +87,15 @@ count_idle(const struct worker *worker)
  * Beginning.
  */
 
+static void
+tally(const struct worker *worker, struct counters_tally *tally)
+{
+	const struct heritage *heritage = worker->heritage;
+
+	counters_tally(&heritage->counters[heritage->slot], heritage->block,
+	    heritage->listener_number, worker->nlisteners, tally);
+}
+
 void
 drain_begin(struct worker *worker, const struct ctl_drain *order)
 {
@@ -97,16 +106,15 @@ drain_begin(struct worker *worker, const struct ctl_drain *order)
 		.on = true,
 		.order = *order,
 		.begun_ms = worker->now_ms,
-		.conns = worker->conns.count,
-		.carried_before = giver_carried(&worker->giver),
 	};
+	tally(worker, &drain->before);
 	if (order->mode == CTL_DRAIN_STOP)
 		giver_end(worker);
 	else
 		giver_expect(worker);
 	LOG(INFO, WORKER_DRAIN,
 	    F_STR("mode", mode_name(order->mode)),
-	    F_U64("conns", drain->conns),
+	    F_U64("conns", worker->conns.count),
 	    F_U64("timeout_ms", order->timeout_ms));
 	title_set("worker slot=%u gen=%" PRIu64 " draining",
 	    worker->heritage->slot, worker->heritage->generation);
@@ -203,7 +211,6 @@ cut_queue(struct worker *worker, struct deadline_queue *queue, bool is_spared)
 		if (conn->deadline == DEADLINE_IDLE &&
 		    conn_finish_idle(conn, CLOSE_DRAIN))
 			continue;
-		drain->cut++;
 		conn_finish_now(conn, CLOSE_CUT);
 	}
 }
@@ -243,24 +250,41 @@ is_over(const struct worker *worker)
 	    !spares_any(worker));
 }
 
+/* They have been told what there was to tell, and count when they are closed. */
+static void
+close_lingering(struct worker *worker)
+{
+	struct conn *conn;
+
+	for (size_t i = 0; i < worker->nlisteners; i++)
+		while ((conn = TAILQ_FIRST(&worker->listeners[i]
+		    .deadlines[DEADLINE_LINGER].waiting)) != NULL)
+			conn_free(conn);
+}
+
 /* Who is on the way to another worker is left to it. */
 static void
 leave(struct worker *worker)
 {
 	struct drain *drain = &worker->drain;
-	uint64_t carried = giver_carried(&worker->giver) +
-	    giver_under_way(&worker->giver) - drain->carried_before;
-	struct ctl_drained report = {
-		.finished = drain->conns - drain->cut - carried,
-		.cut = drain->cut,
-		.carried = carried,
-		.longest_us = carried > 0 ? worker->giver.longest_us : 0,
-	};
+	struct counters_tally now;
+	struct counters_fates fates;
+	struct ctl_drained report;
 
+	close_lingering(worker);
+	tally(worker, &now);
+	counters_compare(&drain->before, &now, &fates);
+	report = (struct ctl_drained){
+		.finished = fates.finished + fates.closed,
+		.cut = fates.cut,
+		.carried = fates.carried,
+		.longest_us = fates.carried > 0 ?
+		    worker->giver.longest_us : 0,
+	};
 	drain->left = true;
-	LOG(INFO, WORKER_DRAINED, F_U64("carried", report.carried),
-	    F_U64("finished", report.finished), F_U64("cut", report.cut),
-	    F_U64("duration_ms", elapsed(worker)));
+	LOG(INFO, WORKER_DRAINED, F_U64("carried", fates.carried),
+	    F_U64("finished", fates.finished), F_U64("closed", fates.closed),
+	    F_U64("cut", fates.cut), F_U64("duration_ms", elapsed(worker)));
 	worker_leave(worker, &report);
 }
 

@@ -10,6 +10,7 @@
 #ifndef WORKER_DRAIN_H
 #define WORKER_DRAIN_H
 
+#include "common/counters.h"
 #include "common/ctl.h"
 
 struct conn;
@@ -26,9 +27,7 @@ struct drain {
 				   due yet */
 	uint64_t idle;		/* connections between messages then */
 	uint64_t closed;	/* of these, as the spread went on */
-	uint64_t conns;		/* all that were there, or came since */
-	uint64_t cut;
-	uint64_t carried_before;	/* what was handed over before it */
+	struct counters_tally before;	/* as it began */
 };
 
 /* Begin, or go on under another order: the last one holds. */

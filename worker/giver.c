@@ -333,7 +333,6 @@ end_link(struct worker *worker)
 	close(link_of(giver));
 	giver->on = false;
 	giver->heard_ms = worker->now_ms;
-	giver->carried_before += giver->carried;
 	giver->carried = giver->carried_said = 0;
 	take_up_next(worker);
 }

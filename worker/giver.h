@@ -71,9 +71,8 @@ struct giver {
 	uint64_t heard_ms;		/* when a taker, or the end of one, was
 					   last heard of */
 	uint64_t retry_ms;		/* when to offer again; 0: nothing */
-	uint64_t carried;		/* through this link, */
-	uint64_t carried_said;		/* of these in a GIVEN, */
-	uint64_t carried_before;	/* through earlier ones */
+	uint64_t carried;		/* through this link; */
+	uint64_t carried_said;		/* of these in a GIVEN */
 	uint64_t longest_us;
 };
 
@@ -127,13 +126,6 @@ giver_has_room(const struct giver *giver)
 
 /* How many connections are between this worker and the taker. */
 uint64_t giver_under_way(const struct giver *);
-
-/* How many connections this worker has handed over in its life. */
-static inline uint64_t
-giver_carried(const struct giver *giver)
-{
-	return (giver->carried_before + giver->carried);
-}
 
 /* A connection has come to rest. */
 static inline void

@@ -34,7 +34,6 @@ taker_free(struct taker *taker)
 		conn_count_gone(taker->adopted[i]);
 		conn_forget(taker->adopted[i]);
 	}
-	taker->worker->drain.conns -= taker->nadopted;
 	free(taker);
 }
 
@@ -126,7 +125,6 @@ adopt(struct taker *taker, const struct handover_batch *batch,
 		    F_U64("conns", batch->n - taker->nadopted));
 	for (unsigned i = 0; i < taker->nadopted; i++)
 		conn_count_enter(taker->adopted[i]);
-	taker->worker->drain.conns += taker->nadopted;
 	answer(taker);
 }
 
