@@ -134,6 +134,9 @@ struct counters_worker {
 	uint64_t spans_dropped;	/* not: it was full */
 	uint64_t lag_peak_us;	/* the latest that the tick ever ran */
 	struct histogram lag;	/* how much later than due each tick ran */
+	/* Earlier programs leave it at 0, where they have padding. */
+	uint64_t at_rest;	/* bit i: when the worker left, no executor of
+				   the handler with index i had a request */
 } __attribute__((aligned(64)));
 
 /* What a worker counts for one handler. */
@@ -158,7 +161,8 @@ struct counters_handler {
 	uint64_t offenders;	/* connections that were, for the first time */
 } __attribute__((aligned(64)));
 
-_Static_assert(sizeof(struct counters_handler) == 576,
+_Static_assert(sizeof(struct counters_worker) == 320 &&
+    sizeof(struct counters_handler) == 576,
     "the layout is that of earlier programs");
 
 struct counters_block {

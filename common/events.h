@@ -58,9 +58,11 @@
 	E(EXECUTOR_READY,	"executor_ready")			\
 	E(EXECUTOR_FAILED,	"executor_failed")			\
 	E(EXECUTOR_EXIT,	"executor_exit")			\
+	E(EXECUTOR_KEPT,	"executor_kept")			\
 	E(EXECUTOR_DIED,	"executor_died")			\
 	E(EXECUTOR_RETIRED,	"executor_retired")			\
 	E(HANDLER_ROUNDED,	"handler_rounded")			\
+	E(HANDLER_CHANGED,	"handler_changed")			\
 	E(HANDLER_STDERR,	"handler_stderr")			\
 	/* the monitor */						\
 	E(MONITOR_START,	"monitor_start")			\

@@ -252,6 +252,7 @@ clean_block(struct master *master, const struct child *child)
 	counters_forget(counters, child->block, 0, counters->records);
 	counter_set(&counters->map->block[child->block].worker.beat_ms,
 	    child->born_ms);
+	counter_set(&counters->map->block[child->block].worker.at_rest, 0);
 }
 
 static int

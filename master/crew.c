@@ -33,6 +33,7 @@ enum {
 };
 
 static void executor_free(struct executor *);
+static void pass_on(struct executor *);
 static void see_off(struct executor *);
 static void hire_again(struct child *, unsigned, uint64_t);
 
@@ -65,24 +66,162 @@ end_group(const struct executor *executor, int number)
 		kill(executor->pid, number);
 }
 
+/* Its worker is gone, or has nothing to do with it any more. */
 static void
-leave(struct executor *executor)
+part(struct executor *executor, enum executor_state state,
+    struct executor_list *list)
 {
-	struct master *master = executor->master;
-
-	if (executor->state == EXECUTOR_LEAVING)
-		return;
-	executor->state = EXECUTOR_LEAVING;
-	executor->patience_ms = clock_ms() + LEAVE_MS;
-	if (executor->work != -1)
-		close(executor->work);
-	executor->work = -1;
+	executor->state = state;
 	if (executor->word != NULL)
 		event_free(executor->word);
 	executor->word = NULL;
 	TAILQ_REMOVE(&executor->worker->crew.members, executor, link);
 	executor->worker = NULL;
+	TAILQ_INSERT_TAIL(list, executor, link);
+}
+
+/* It sees the end of its input. */
+static void
+hang_up(struct executor *executor)
+{
+	executor->patience_ms = clock_ms() + LEAVE_MS;
+	if (executor->work != -1)
+		close(executor->work);
+	executor->work = -1;
+}
+
+static void
+leave(struct executor *executor)
+{
+	if (executor->state == EXECUTOR_LEAVING)
+		return;
+	hang_up(executor);
+	part(executor, EXECUTOR_LEAVING, &executor->master->leaving);
+}
+
+/*
+ * Keeping them for a roll-back.
+ *
+ * The file of a handler may have been replaced, so that to start it again would
+ * start what is to be gone back from.  So the executors of the generation
+ * before are kept until the probation ends.  We have a copy of the descriptor
+ * that their worker had.  They must have nothing to answer: a reply to a request
+ * of that worker's would become the reply to another one.
+ */
+
+/* Whether the worker was replaced in good order, and has left an executor with
+ * nothing to do. */
+static bool
+may_be_kept(const struct executor *executor)
+{
+	const struct child *worker = executor->worker;
+	const struct master *master = executor->master;
+	const struct probation *probation = &master->probation;
+	const struct counters_map *map =
+	    master->counters[worker->slot->number].map;
+	uint64_t at_rest =
+	    counter_get(&map->block[worker->block].worker.at_rest);
+
+	return (executor->state == EXECUTOR_SERVING && !executor->retired &&
+	    executor->work != -1 &&
+	    probation->before == executor->generation &&
+	    probation->of == STATUS_RELOAD && probation->until_ms != 0 &&
+	    (at_rest >> executor->handler & 1) != 0);
+}
+
+static void
+keep(struct executor *executor)
+{
+	log_executor(LOG_LEVEL_INFO, EVENT_EXECUTOR_KEPT, executor, "", NULL);
+	part(executor, EXECUTOR_KEPT, &executor->master->kept);
+}
+
+static void
+let_go(struct executor *executor)
+{
+	struct master *master = executor->master;
+
+	TAILQ_REMOVE(&master->kept, executor, link);
+	hang_up(executor);
+	executor->state = EXECUTOR_LEAVING;
 	TAILQ_INSERT_TAIL(&master->leaving, executor, link);
+}
+
+void
+crews_release(struct master *master)
+{
+	struct executor *executor;
+
+	while ((executor = TAILQ_FIRST(&master->kept)) != NULL)
+		let_go(executor);
+}
+
+/* One that writes unasked, or is about to die, is of no use. */
+static bool
+is_silent(const struct executor *executor)
+{
+	char byte;
+
+	return (recv(executor->work, &byte, 1, MSG_PEEK | MSG_DONTWAIT) == -1 &&
+	    errno == EAGAIN);
+}
+
+/* One that runs the same handler of the same configuration; NULL if there is
+ * none. */
+static struct executor *
+find_kept(const struct child *worker, unsigned handler)
+{
+	const struct generation *generation = worker->generation;
+	struct executor *executor;
+
+	TAILQ_FOREACH(executor, &worker->master->kept, link)
+		if (executor->generation->conf == generation->conf &&
+		    executor->handler == handler && is_silent(executor))
+			break;
+	return (executor);
+}
+
+/* The share of a worker, as those of the slots behind its own come later. */
+static unsigned
+share_of_kept(const struct child *worker, unsigned handler)
+{
+	unsigned slots = worker->generation->slots - worker->slot->number;
+	const struct executor *executor;
+	unsigned n = 0;
+
+	TAILQ_FOREACH(executor, &worker->master->kept, link)
+		n += executor->generation->conf == worker->generation->conf &&
+		    executor->handler == handler;
+	return ((n + slots - 1) / slots);
+}
+
+static void
+take_kept(struct child *worker, struct executor *executor)
+{
+	TAILQ_REMOVE(&worker->master->kept, executor, link);
+	generation_release(executor->generation);
+	executor->generation = generation_hold(worker->generation);
+	executor->worker = worker;
+	executor->state = EXECUTOR_STARTING;
+	TAILQ_INSERT_TAIL(&worker->crew.members, executor, link);
+	worker->crew.awaited++;
+	pass_on(executor);
+}
+
+/* Give a worker that a roll-back starts up to n executors that were kept.
+ * Returns how many. */
+static unsigned
+take_share(struct child *worker, unsigned handler, unsigned n)
+{
+	unsigned share = share_of_kept(worker, handler), taken = 0;
+	struct executor *executor;
+
+	if (share < n)
+		n = share;
+	for (; taken < n && (executor = find_kept(worker, handler)) != NULL;
+	    taken++)
+		take_kept(worker, executor);
+	return (taken);
 }
 
 void
@@ -91,7 +230,10 @@ crew_dismiss(struct child *worker)
 	struct executor *executor;
 
 	while ((executor = TAILQ_FIRST(&worker->crew.members)) != NULL)
-		leave(executor);
+		if (may_be_kept(executor))
+			keep(executor);
+		else
+			leave(executor);
 	while ((executor = TAILQ_FIRST(&worker->crew.dead)) != NULL) {
 		TAILQ_REMOVE(&worker->crew.dead, executor, link);
 		see_off(executor);
@@ -122,8 +264,6 @@ pass_on(struct executor *executor)
 	executor->state = EXECUTOR_SERVING;
 	executor->patience_ms = 0;
 	log_executor(LOG_LEVEL_INFO, EVENT_EXECUTOR_READY, executor, "", NULL);
-	close(executor->work);
-	executor->work = -1;
 	if (worker->crew.awaited > 0 && --worker->crew.awaited == 0)
 		child_on_complete(worker);
 }
@@ -431,14 +571,22 @@ crew_start(struct child *worker)
 {
 	const struct generation *generation = worker->generation;
 	const struct conf *conf = generation->conf;
+	unsigned n, taken;
 
-	for (unsigned i = 0; i < conf->nhandlers; i++)
-		for (unsigned n = size_for(generation, &conf->handlers[i]);
-		    n > 0; n--) {
+	for (unsigned i = 0; i < conf->nhandlers; i++) {
+		n = size_for(generation, &conf->handlers[i]);
+		taken = take_share(worker, i, n);
+		/* Fewer that are known to work are better than those of another
+		 * file. */
+		if (taken > 0 && fingerprint_changed(&generation->files[i],
+		    &conf->handlers[i]) != NULL)
+			continue;
+		for (; taken < n; taken++) {
 			if (hire(worker, i) == -1)
 				return (-1);
 			worker->crew.awaited++;
 		}
+	}
 	return (0);
 }
 
@@ -691,7 +839,8 @@ bury(struct executor *executor, int status)
 	if (executor->worker != NULL) {
 		await_word(executor);
 	} else {
-		TAILQ_REMOVE(&master->leaving, executor, link);
+		TAILQ_REMOVE(executor->state == EXECUTOR_KEPT ? &master->kept :
+		    &master->leaving, executor, link);
 		see_off(executor);
 	}
 	master_on_departure(master);
@@ -714,6 +863,8 @@ crew_reap(struct master *master, pid_t pid, int status)
 	struct executor *executor = find_in(&master->leaving, pid);
 	struct child *worker;
 
+	if (executor == NULL)
+		executor = find_in(&master->kept, pid);
 	TAILQ_FOREACH(worker, &master->children, link) {
 		if (executor != NULL)
 			break;
@@ -868,6 +1019,9 @@ crews_watch(struct master *master)
 		next = TAILQ_NEXT(worker, link);
 		watch_crew(worker, now_ms);
 	}
+	/* Where a roll-back has not used all of them, or was refused. */
+	if (master->probation.before == NULL && master->reload.back == NULL)
+		crews_release(master);
 	TAILQ_FOREACH(executor, &master->leaving, link)
 		watch_leaving(executor, now_ms);
 	for (unsigned i = 0; i < master->handler_names.n; i++)

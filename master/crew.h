@@ -34,20 +34,23 @@ enum executor_state {
 	EXECUTOR_STARTING,
 	EXECUTOR_SERVING,	/* its worker has the channel */
 	EXECUTOR_LEAVING,	/* its worker is gone, or wants it no more */
+	EXECUTOR_KEPT,		/* likewise, but a roll-back may use it */
 	EXECUTOR_DEAD		/* reaped; its worker is to say more */
 };
 
 struct executor {
-	TAILQ_ENTRY(executor) link;	/* in a crew, or in master->leaving */
+	TAILQ_ENTRY(executor) link;	/* in a crew, or master->leaving or
+					   master->kept */
 	struct master *master;
-	struct child *worker;		/* NULL when leaving */
+	struct child *worker;		/* NULL when leaving or kept */
 	const struct conf_handler *conf;	/* of generation */
 	struct generation *generation;	/* a reference */
 	unsigned handler;
 	uint64_t id;			/* never used again */
 	pid_t pid;
 	enum executor_state state;
-	int work;			/* the worker's end; -1 when passed */
+	int work;			/* the worker's end, of which it gets
+					   a copy; -1 when leaving */
 	unsigned work_speaks;		/* CTL_VERSION there */
 	struct event *word;		/* waits to hear that it is ready */
 	struct channel *channel;	/* of a module's; NULL */
@@ -104,8 +107,12 @@ bool crew_is_waiting(const struct child *);
 /* Executors of a handler that are dead and not replaced yet. */
 unsigned crew_missing(const struct child *, unsigned handler);
 
-/* The worker is gone. */
+/* The worker is gone.  Executors of a generation that may be gone back to are
+ * kept, if they are at rest. */
 void crew_dismiss(struct child *);
+
+/* No roll-back will use those that are kept: let them leave. */
+void crews_release(struct master *);
 
 /* The worker wants that one no more. */
 void crew_disown(struct child *, const struct ctl_disown *);

@@ -105,6 +105,21 @@ evidence_begin(struct master *master, enum status_kind kind)
 	}
 }
 
+/* Whether the generation before ran the same program for the handler. */
+static bool
+is_same_program(const struct master *master, unsigned handler)
+{
+	const struct generation *now = master->running;
+	const struct generation *old = master->probation.before;
+
+	for (size_t i = 0; old != NULL && i < old->conf->nhandlers; i++)
+		if (old->handler_number[i] == now->handler_number[handler])
+			return (fingerprint_same_program(&now->files[handler],
+			    &now->conf->handlers[handler], &old->files[i],
+			    &old->conf->handlers[i]));
+	return (false);
+}
+
 bool
 evidence_is_worse(const struct master *master, unsigned handler,
     char why[EVIDENCE_WHY_MAX])
@@ -118,6 +133,9 @@ evidence_is_worse(const struct master *master, unsigned handler,
 		now.messages = now.crashes;
 	if (now.crashes < PROBATION_DEATHS ||
 	    now.crashes * EVIDENCE_SHARE < now.messages)
+		return (false);
+	/* Of an old one that had no message, only its files say something. */
+	if (before->messages == 0 && is_same_program(master, handler))
 		return (false);
 	/* One client can send the same message as often as it likes. */
 	if (before->crashes > 0 && (now.offenders < PROBATION_DEATHS ||

@@ -8,6 +8,7 @@
 #include <time.h>
 
 #include "common/counters.h"
+#include "common/log.h"
 
 static int
 number_all(struct generation *generation, struct registry *listeners,
@@ -50,6 +51,8 @@ generation_adopt(uint64_t number, unsigned slots,
 	generation->conf_hash = conf_hash(conf);
 	generation->slots = slots;
 	generation->identity = *identity;
+	for (size_t i = 0; i < conf->nhandlers; i++)
+		fingerprint_take(&generation->files[i], &conf->handlers[i]);
 	if (number_all(generation, listeners, handlers) == 0)
 		return (generation);
 	snprintf(why, GENERATION_WHY_MAX, "more than %d names of listeners or "
@@ -84,6 +87,23 @@ generation_renew(uint64_t number, struct generation *older)
 	generation->lender = generation_hold(older->lender != NULL ?
 	    older->lender : older);
 	return (generation);
+}
+
+void
+generation_check_files(const struct generation *generation)
+{
+	const struct conf *conf = generation->conf;
+	const char *file;
+
+	for (size_t i = 0; i < conf->nhandlers; i++) {
+		file = fingerprint_changed(&generation->files[i],
+		    &conf->handlers[i]);
+		if (file != NULL)
+			LOG(WARN, HANDLER_CHANGED,
+			    F_STR("handler", conf->handlers[i].name),
+			    F_STR("file", file),
+			    F_U64("since", generation->number));
+	}
 }
 
 struct generation *

@@ -10,6 +10,7 @@
 #include <stdint.h>
 
 #include "common/conf.h"
+#include "master/fingerprint.h"
 #include "master/privileges.h"
 #include "master/registry.h"
 
@@ -24,6 +25,9 @@ struct generation {
 	struct identity identity;
 	unsigned listener_number[CONF_LISTENERS_MAX];
 	unsigned handler_number[CONF_HANDLERS_MAX];
+	/* Of its handlers, when it was made; one that is like an older one has
+	 * those of that. */
+	struct fingerprint files[CONF_HANDLERS_MAX];
 };
 
 enum { GENERATION_WHY_MAX = 256 };
@@ -43,6 +47,10 @@ struct generation *generation_adopt(uint64_t number, unsigned slots,
 /* Make one that is like an older one, with its configuration.  Returns NULL
  * with errno set. */
 struct generation *generation_renew(uint64_t number, struct generation *);
+
+/* Log which handlers have another file on disk now than when the generation was
+ * made. */
+void generation_check_files(const struct generation *);
 
 /* One more reference, and one less; the last one's release frees it. */
 struct generation *generation_hold(struct generation *);

@@ -169,7 +169,8 @@ bool
 master_is_over(const struct master *master)
 {
 	return (master->state == MASTER_STOPPING &&
-	    TAILQ_EMPTY(&master->children) && TAILQ_EMPTY(&master->leaving));
+	    TAILQ_EMPTY(&master->children) && TAILQ_EMPTY(&master->leaving) &&
+	    TAILQ_EMPTY(&master->kept));
 }
 
 /* The monitor tells of the others to the end. */
@@ -449,6 +450,7 @@ master_main(int argc, char *argv[], const struct roles *roles)
 	master.pidfile.fd = -1;
 	TAILQ_INIT(&master.children);
 	TAILQ_INIT(&master.leaving);
+	TAILQ_INIT(&master.kept);
 	master.listener_names.most = COUNTERS_LISTENERS;
 	master.handler_names.most = COUNTERS_HANDLERS;
 	if (legacy.state == -1)

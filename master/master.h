@@ -57,6 +57,7 @@ struct master {
 	struct evidence_before evidence;
 	struct child_list children;
 	struct executor_list leaving;		/* without a worker */
+	struct executor_list kept;		/* for a roll-back */
 	uint64_t executors;			/* that ever were */
 	struct slot slots[CONF_WORKERS_MAX];
 	struct counters counters[CONF_WORKERS_MAX];	/* of nslots slots */

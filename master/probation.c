@@ -14,6 +14,9 @@ probation_end(struct master *master)
 {
 	struct probation *probation = &master->probation;
 
+	/* A roll-back that has begun needs them. */
+	if (master->reload.back == NULL)
+		crews_release(master);
 	generation_release(probation->before);
 	if (probation->program != -1)
 		close(probation->program);

@@ -47,6 +47,7 @@ life_of_executor(const struct executor *executor)
 	switch (executor->state) {
 	case EXECUTOR_STARTING:	return (STATUS_BORN);
 	case EXECUTOR_SERVING:	return (STATUS_SERVING);
+	case EXECUTOR_KEPT:	return (STATUS_READY);
 	case EXECUTOR_LEAVING:
 	case EXECUTOR_DEAD:	break;
 	}
@@ -96,6 +97,7 @@ add_processes(struct status_now *now, const struct master *master)
 		add_worker(now, child);
 	TAILQ_FOREACH(child, &master->children, link)
 		add_executors(now, &child->crew.members);
+	add_executors(now, &master->kept);
 	add_executors(now, &master->leaving);
 }
 

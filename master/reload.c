@@ -368,6 +368,8 @@ reload_try(struct master *master)
 		refuse(master, why);
 		return;
 	}
+	if (reload->kind == STATUS_RELOAD)
+		generation_check_files(master->running);
 	if (begin(master, conf) == 0)
 		master_show(master);
 }
@@ -392,6 +394,9 @@ reload_back(struct master *master, struct generation *back, const char *why)
 	notify_status("rolling back: %s", why);
 	forget_back(&master->reload);
 	master->reload.back = generation_hold(back);
+	snprintf(master->reload.back_why, sizeof(master->reload.back_why), "%s",
+	    why);
+	generation_check_files(back);
 	order(master, STATUS_ROLLBACK);
 }
 

@@ -18,6 +18,7 @@
 
 #include "common/status.h"
 #include "master/canary.h"
+#include "master/probation.h"
 
 struct child;
 struct conf;
@@ -30,6 +31,7 @@ struct reload {
 	bool ordered;			/* one is to follow: */
 	enum status_kind ordered_kind;
 	struct generation *back;	/* a reference; where a roll-back goes */
+	char back_why[PROBATION_WHY_MAX];	/* and why */
 	bool said_waiting;
 	bool passing;			/* the old workers give to the new */
 	int log_fd;			/* prepared; -1: the log stays */

@@ -35,6 +35,9 @@ report_new(const struct master *master, enum status_kind kind)
 	report->told.generation = master->running->number;
 	report->told.begun = time(NULL);
 	report->told.read_ms = master->reload.begun_ms;
+	if (kind == STATUS_ROLLBACK)
+		snprintf(report->told.why, sizeof(report->told.why), "%s",
+		    master->reload.back_why);
 	return (report);
 }
 

@@ -938,7 +938,7 @@ END_TEST
  */
 
 #define RELOADED(handler)						\
-	"workers = 1;\nhandlers = ( { name = \"work\"; " handler " } );"
+	"workers = 1; probation = 0.0;\nhandlers = ( { name = \"work\"; " handler " } );"
 
 START_TEST(a_reload_puts_another_program_in_place)
 {

@@ -180,6 +180,9 @@ START_TEST(a_reload_that_is_rolled_back_says_so)
 	expect(srv, "reload --wait", 1, "reload: done, generation 2");
 	ck_assert_msg(strstr(said, "rollback: done, generation 3") != NULL,
 	    "%s", said);
+	ck_assert_msg(strstr(said, "cat of generation 2 crash in a loop: ") !=
+	    NULL, "%s", said);
+	expect(srv, "status", 0, "cat of generation 2 crash in a loop: ");
 	client_echo(fd, "after");
 	close(fd);
 	server_end(srv);

@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "tests/client.h"
@@ -51,6 +52,30 @@ start(const char *globals)
 	server_launch(srv);
 	server_await_ready(srv);
 	return (srv);
+}
+
+static uint64_t
+real_us(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_REALTIME, &now);
+	return ((uint64_t)now.tv_sec * 1000000 + (uint64_t)now.tv_nsec / 1000);
+}
+
+/* The reply comes no earlier than it may; how much later is the machine's. */
+static void
+expect_after_delay(struct server *srv, int fd, const char *reply)
+{
+	uint64_t slowed_us, delay_ms;
+	const char *line;
+
+	line = server_log_last(srv, "event=conn_slowed");
+	ck_assert_ptr_nonnull(line);
+	slowed_us = log_time_us(line);
+	delay_ms = log_number(line, "delay_ms");
+	client_expect_text_frame(fd, reply);
+	ck_assert_uint_ge((real_us() - slowed_us) / 1000, delay_ms / 2);
 }
 
 static void
@@ -131,8 +156,7 @@ START_TEST(only_the_connection_that_sends_poison_is_slowed_down)
 	client_send_text_frame(guilty, "late");
 	for (int i = 0; i < 10; i++)
 		client_echo(other, "in time");
-	ck_assert(!client_has_input(guilty));
-	client_expect_text_frame(guilty, "late");
+	expect_after_delay(srv, guilty, "late");
 	ck_assert_uint_eq(handler_counters(srv).slowed, 4);
 	ck_assert_uint_eq(handler_counters(srv).offenders, 1);
 	line = server_log_last(srv, "event=conn_slowed handler=mortal");
@@ -160,9 +184,9 @@ START_TEST(pipelined_messages_of_a_slowed_connection_wait_in_their_order)
 	len += frame_put(bytes + len, "second", 6);
 	client_send(guilty, bytes, len);
 	client_expect_text_frame(guilty, ERR_FAILED);
+	server_expect(srv, "event=conn_slowed strikes=4");
 	client_echo(other, "in time");
-	ck_assert(!client_has_input(guilty));
-	client_expect_text_frame(guilty, "first");
+	expect_after_delay(srv, guilty, "first");
 	client_expect_text_frame(guilty, "second");
 	/* One that leaves in the meantime leaves nothing behind. */
 	client_send(guilty, bytes, len);
@@ -186,18 +210,14 @@ START_TEST(a_reload_does_not_end_the_slow_down)
 		send_poison(guilty);
 	len += frame_put(bytes + len, "boom", 4);
 	len += frame_put(bytes + len, "first", 5);
-	len += frame_put(bytes + len, "boom", 4);
-	len += frame_put(bytes + len, "second", 6);
 	client_send(guilty, bytes, len);
 	client_expect_text_frame(guilty, ERR_FAILED);
 	server_expect(srv, "event=conn_slowed strikes=4");
 	reload(srv, "workers = 1;\n" POISONED("\"boom\"", "processes = 2;"));
 	server_expect(srv, "event=reload_report carried=1");
-	ck_assert(!client_has_input(guilty));
 	client_expect_text_frame(guilty, "first");
-	client_expect_text_frame(guilty, ERR_FAILED);
+	send_poison(guilty);
 	server_expect(srv, "event=conn_slowed gen=2 strikes=5");
-	client_expect_text_frame(guilty, "second");
 	close(guilty);
 	server_end(srv);
 }
@@ -312,7 +332,7 @@ START_TEST(a_handler_that_crashes_on_everything_is_rolled_back)
 	ck_assert_ptr_nonnull(strstr(
 	    server_expect(srv, "event=rollback of=reload to=1"),
 	    "error=\"mortal of generation 2 crash: 3 of 3 messages cost a "
-	    "process, and 0 of 1 before: exit status 3\""));
+	    "process, and 0 of 1 before: "));
 	server_expect(srv, "event=reload_done kind=rollback");
 	client_echo(client, "served again");
 	close(client);

@@ -566,7 +566,8 @@ start_previous(void)
 {
 	struct server *srv = server_new();
 
-	server_configure(srv, TWO LIVING, FRAMES("") ", " LINES("") ", " CATS);
+	server_configure(srv, TWO LIVING "probation = 0.0;",
+	    FRAMES("") ", " LINES("") ", " CATS);
 	server_install(srv, "tests/penstock-previous");
 	server_launch(srv);
 	server_await_ready(srv);

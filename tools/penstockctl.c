@@ -185,12 +185,14 @@ find_report(const struct json_value *status, const struct order *order)
 	return (NULL);
 }
 
+/* A roll-back that was begun after the order had been given: its report can be
+ * there before that of what it took back. */
 static const struct json_value *
-find_rollback(const struct json_value *status, uint64_t after)
+find_rollback(const struct json_value *status, const struct order *order)
 {
 	JSON_EACH(report, json_get(status, "reports"))
-		if (json_u64(json_get(report, "number")) > after &&
-		    is_about(report, "rollback"))
+		if (json_double(json_get(report, "read_clock_seconds")) >=
+		    order->given && is_about(report, "rollback"))
 			return (report);
 	return (NULL);
 }
@@ -236,12 +238,6 @@ static int
 look_for_end(const struct vigil *vigil, const struct json_value *status)
 {
 	const struct json_value *server = json_get(status, "server");
-	const struct json_value *back = find_rollback(status, vigil->number);
-
-	if (back != NULL) {
-		print_report(vigil->request, back);
-		return (CONTACT_FAILED);
-	}
 	if (json_u64(json_get(server, "generation")) == vigil->generation)
 		return (json_double(json_get(server, "probation_seconds")) >
 		    0 || strcmp(json_text(json_get(server, "state")),
@@ -266,6 +262,7 @@ is_of_another(const struct json_value *status, const struct order *order)
 static int
 look(struct vigil *vigil, const struct json_value *status)
 {
+	const struct json_value *back;
 	int result = -1;
 
 	if (is_of_another(status, vigil->order))
@@ -273,6 +270,11 @@ look(struct vigil *vigil, const struct json_value *status)
 		    "another server answers there now"));
 	if (vigil->number == 0)
 		result = look_for_report(vigil, status);
+	back = result == -1 ? find_rollback(status, vigil->order) : NULL;
+	if (back != NULL) {
+		print_report(vigil->request, back);
+		return (CONTACT_FAILED);
+	}
 	if (vigil->number != 0)
 		result = look_for_end(vigil, status);
 	return (result);

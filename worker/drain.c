@@ -282,6 +282,7 @@ leave(struct worker *worker)
 		    worker->giver.longest_us : 0,
 	};
 	drain->left = true;
+	counter_set(&worker->counters->at_rest, handlers_at_rest(worker));
 	LOG(INFO, WORKER_DRAINED, F_U64("carried", fates.carried),
 	    F_U64("finished", fates.finished), F_U64("closed", fates.closed),
 	    F_U64("cut", fates.cut), F_U64("duration_ms", elapsed(worker)));

@@ -106,6 +106,20 @@ handler_by_number(const struct worker *worker, unsigned number)
 	return (NULL);
 }
 
+_Static_assert(CONF_HANDLERS_MAX <= 64, "a bit for each");
+
+uint64_t
+handlers_at_rest(const struct worker *worker)
+{
+	uint64_t at_rest = 0;
+
+	for (size_t i = 0; i < worker->nhandlers; i++)
+		if (worker->handlers[i].queue != NULL &&
+		    queue_is_at_rest(worker->handlers[i].queue))
+			at_rest |= UINT64_C(1) << i;
+	return (at_rest);
+}
+
 void
 handlers_pump(struct worker *worker)
 {

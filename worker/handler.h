@@ -58,6 +58,9 @@ void handler_readmit(struct request *);
 unsigned handler_number(const struct worker *, const struct handler *);
 struct handler *handler_by_number(const struct worker *, unsigned number);
 
+/* Bit i: no executor of the handler with index i has a request. */
+uint64_t handlers_at_rest(const struct worker *);
+
 /* Begin what waits. */
 void handlers_pump(struct worker *);
 

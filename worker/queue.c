@@ -637,6 +637,18 @@ queue_count_offence(struct queue *queue, bool is_first)
 		counter_add(&queue->counters->offenders, 1);
 }
 
+bool
+queue_is_at_rest(const struct queue *queue)
+{
+	const struct exec_link *link;
+
+	TAILQ_FOREACH(link, &queue->links, of_queue)
+		if (link->nrunning > 0 || link->is_retired ||
+		    link->in != NULL || link->out != NULL || link->is_noted)
+			return (false);
+	return (true);
+}
+
 const char *
 queue_handler_name(const struct queue *queue)
 {

@@ -83,6 +83,9 @@ void queue_remove_executor(struct queue *, struct exec_link *);
 void queue_count_end(struct queue *, bool with_message);
 void queue_count_offence(struct queue *, bool is_first);
 
+/* Whether its executors have nothing of ours, and we have nothing of theirs. */
+bool queue_is_at_rest(const struct queue *);
+
 const char *queue_handler_name(const struct queue *);
 
 /* When the client of a request that began then is told that it took too long:
