@@ -31,6 +31,22 @@ clock_us(void)
 }
 
 uint64_t
+clock_stall_ms(uint64_t previous_ms, uint64_t now_ms, unsigned every_ms)
+{
+	uint64_t due_ms = previous_ms + every_ms;
+
+	return (now_ms > due_ms + CLOCK_STALL_MS ? now_ms - due_ms : 0);
+}
+
+uint64_t
+clock_later(uint64_t then_ms, uint64_t stall_ms, uint64_t now_ms)
+{
+	uint64_t later_ms = then_ms + stall_ms;
+
+	return (then_ms <= now_ms && later_ms > now_ms ? now_ms : later_ms);
+}
+
+uint64_t
 clock_us_between(uint64_t then_ms, uint64_t now_ms)
 {
 	return (then_ms > now_ms ? 0 : (now_ms - then_ms) * 1000);

@@ -1007,6 +1007,28 @@ watch_crew(struct child *worker, uint64_t now_ms)
 		hire_again(worker, i, now_ms);
 }
 
+static void
+forgive(struct executor_list *list, uint64_t stall_ms)
+{
+	struct executor *executor;
+
+	TAILQ_FOREACH(executor, list, link)
+		if (executor->patience_ms != 0)
+			executor->patience_ms += stall_ms;
+}
+
+void
+crews_forgive(struct master *master, uint64_t stall_ms)
+{
+	struct child *worker;
+
+	TAILQ_FOREACH(worker, &master->children, link) {
+		forgive(&worker->crew.members, stall_ms);
+		forgive(&worker->crew.dead, stall_ms);
+	}
+	forgive(&master->leaving, stall_ms);
+}
+
 void
 crews_watch(struct master *master)
 {

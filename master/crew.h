@@ -129,4 +129,7 @@ void crews_hurry(struct master *, uint64_t ms);
 /* Called with the master's tick. */
 void crews_watch(struct master *);
 
+/* The master did not run for that long: no executor has used its time. */
+void crews_forgive(struct master *, uint64_t stall_ms);
+
 #endif

@@ -185,13 +185,30 @@ master_on_departure(struct master *master)
 		event_base_loopbreak(master->base);
 }
 
+/* Nobody has had an answer from us for that long, and perhaps the others did
+ * not run themselves. */
+static void
+forgive(struct master *master, uint64_t stall_ms)
+{
+	watchdog_forgive(master, stall_ms);
+	crews_forgive(master, stall_ms);
+	monitor_child_forgive(master, stall_ms);
+	reload_forgive(&master->reload, stall_ms);
+	upgrade_forgive(&master->upgrade, stall_ms);
+}
+
 static void
 on_tick(evutil_socket_t fd, short what, void *arg)
 {
 	struct master *master = arg;
 
+	uint64_t stall_ms = clock_stall_ms(master->tick_ms, clock_ms(),
+	    MASTER_TICK_MS);
+
 	(void)fd;
 	(void)what;
+	if (stall_ms > 0)
+		forgive(master, stall_ms);
 	watchdog_run(master);
 	children_tick(master);
 	crews_watch(master);

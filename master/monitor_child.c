@@ -426,6 +426,16 @@ is_hung(const struct master *master, uint64_t now_ms)
 }
 
 void
+monitor_child_forgive(struct master *master, uint64_t stall_ms)
+{
+	struct monitor_child *monitor = &master->watcher;
+
+	monitor->beat_ms = clock_later(monitor->beat_ms, stall_ms, clock_ms());
+	if (monitor->patience_ms != 0)
+		monitor->patience_ms += stall_ms;
+}
+
+void
 monitor_child_watch(struct master *master)
 {
 	struct monitor_child *monitor = &master->watcher;

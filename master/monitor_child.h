@@ -60,6 +60,9 @@ bool monitor_child_reap(struct master *, pid_t, int status);
 /* Called with the master's tick. */
 void monitor_child_watch(struct master *);
 
+/* The master did not run for that long: the monitor has not used its time. */
+void monitor_child_forgive(struct master *, uint64_t stall_ms);
+
 /* Let it write to the log as it is now. */
 void monitor_child_use_log(struct master *);
 

@@ -285,6 +285,13 @@ may_retry(struct master *master)
 	return (false);
 }
 
+void
+reload_forgive(struct reload *reload, uint64_t stall_ms)
+{
+	if (reload->retry_until_ms != 0)
+		reload->retry_until_ms += stall_ms;
+}
+
 /* Begin with a configuration that is found good, and now owned; or go back, if
  * it is NULL.  The rest happens when the workers are READY. */
 static int

@@ -57,6 +57,9 @@ void reload_back(struct master *, struct generation *, const char *why);
 /* Begin what was ordered, if that can be now. */
 void reload_try(struct master *);
 
+/* The master did not run for that long. */
+void reload_forgive(struct reload *, uint64_t stall_ms);
+
 /* Start from nothing with a configuration, which is owned from here on.
  * Returns -1 when that failed, as the log then says. */
 int reload_first(struct master *, struct conf *);

@@ -658,6 +658,12 @@ take_leave(struct master *master)
 }
 
 void
+upgrade_forgive(struct upgrade *upgrade, uint64_t stall_ms)
+{
+	upgrade->check_until_ms += stall_ms;
+}
+
+void
 upgrade_run(struct master *master)
 {
 	struct upgrade *upgrade = &master->upgrade;

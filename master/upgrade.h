@@ -99,4 +99,7 @@ void upgrade_reap(struct master *, pid_t, int status);
 /* Called with the master's tick. */
 void upgrade_run(struct master *);
 
+/* The master did not run for that long: a check has not used its time. */
+void upgrade_forgive(struct upgrade *, uint64_t stall_ms);
+
 #endif

@@ -51,6 +51,16 @@ allow_for_our_own_absence(struct master *master, uint64_t now_ms)
 }
 
 void
+watchdog_forgive(struct master *master, uint64_t stall_ms)
+{
+	struct child *child;
+
+	TAILQ_FOREACH(child, &master->children, link)
+		if (child->patience_ms != 0)
+			child->patience_ms += stall_ms;
+}
+
+void
 watchdog_run(struct master *master)
 {
 	uint64_t now_ms = clock_ms();

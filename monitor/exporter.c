@@ -16,6 +16,8 @@
 #include "common/log.h"
 #include "monitor/otlp.h"
 
+enum { NO_TIMEOUT_S = 365 * 86400 };
+
 enum {
 	/* Nobody is to fill our memory with an answer. */
 	ANSWER_MAX = 65536,
@@ -233,6 +235,14 @@ check_patience(struct exporter *exporter)
 }
 
 void
+exporter_forgive(struct exporter *exporter, uint64_t stall_ms)
+{
+	if (exporter != NULL)
+		exporter->posted_ms = clock_later(exporter->posted_ms,
+		    stall_ms, clock_ms());
+}
+
+void
 exporter_tick(struct exporter *exporter)
 {
 	uint64_t now_ms = clock_ms(), ready;
@@ -293,7 +303,8 @@ open_conn(struct exporter *exporter, struct event_base *base)
 	    (unsigned short)strtoul(port, NULL, 10));
 	if (exporter->conn == NULL)
 		return (-1);
-	evhttp_connection_set_timeout(exporter->conn, EXPORTER_TIMEOUT_S);
+	/* check_patience() has the time: see front.c. */
+	evhttp_connection_set_timeout(exporter->conn, NO_TIMEOUT_S);
 	evhttp_connection_set_max_headers_size(exporter->conn, ANSWER_MAX);
 	evhttp_connection_set_max_body_size(exporter->conn, ANSWER_MAX);
 	return (0);

@@ -35,4 +35,7 @@ bool exporter_is_idle(struct exporter *);
 /* Called with the monitor's tick. */
 void exporter_tick(struct exporter *);
 
+/* The monitor did not run for that long. */
+void exporter_forgive(struct exporter *, uint64_t stall_ms);
+
 #endif

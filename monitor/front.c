@@ -11,6 +11,8 @@
 
 #include "common/clock.h"
 
+enum { NO_TIMEOUT_S = 365 * 86400 };
+
 /*
  * A connection of evhttp's.  The guard holds a reference to the bufferevent, so
  * that it can be looked at safely: evhttp takes its callbacks off when it is
@@ -116,6 +118,15 @@ listen_again(struct front *front)
 }
 
 void
+front_forgive(struct front *front, uint64_t stall_ms)
+{
+	struct guard *guard;
+
+	TAILQ_FOREACH(guard, &front->guards, link)
+		guard->deadline_ms += stall_ms;
+}
+
+void
 front_sweep(struct front *front)
 {
 	uint64_t now_ms = clock_ms();
@@ -208,7 +219,9 @@ open_entrance(struct entrance *entrance, struct front *front, int fd)
 	    EVHTTP_REQ_GET | EVHTTP_REQ_HEAD | EVHTTP_REQ_POST);
 	evhttp_set_max_headers_size(http, FRONT_HEADERS_MAX);
 	evhttp_set_max_body_size(http, FRONT_BODY_MAX);
-	evhttp_set_timeout(http, FRONT_NEXT_MS / 1000);
+	/* The guards have the time; libevent's is over before it looks at what
+	 * came while the process stood still. */
+	evhttp_set_timeout(http, NO_TIMEOUT_S);
 	evhttp_set_bevcb(http, on_accept, entrance);
 	evhttp_set_gencb(http, on_request, entrance);
 	entrance->bound = evhttp_accept_socket_with_handle(http, fd);

@@ -49,6 +49,9 @@ void front_free(struct front *);
 /* Called after each turn of the loop. */
 void front_sweep(struct front *);
 
+/* The monitor did not run for that long: no client has used its time. */
+void front_forgive(struct front *, uint64_t stall_ms);
+
 /* Accept no more; whether all that was accepted is answered. */
 void front_close(struct front *);
 bool front_is_quiet(const struct front *);

@@ -36,6 +36,7 @@ struct monitor {
 	struct pages pages;
 	uint64_t leave_ms;			/* at the latest; 0: stay */
 	uint64_t beat_ms;			/* when the next is due */
+	uint64_t tick_ms;			/* the last tick */
 };
 
 /*
@@ -114,12 +115,27 @@ beat(struct monitor *monitor)
 }
 
 static void
+forgive(struct monitor *monitor, uint64_t stall_ms)
+{
+	front_forgive(monitor->front, stall_ms);
+	exporter_forgive(monitor->exporter, stall_ms);
+	if (monitor->leave_ms != 0)
+		monitor->leave_ms += stall_ms;
+}
+
+static void
 on_tick(evutil_socket_t fd, short what, void *arg)
 {
 	struct monitor *monitor = arg;
 
+	uint64_t now_ms = clock_ms();
+	uint64_t stall_ms = clock_stall_ms(monitor->tick_ms, now_ms, TICK_MS);
+
 	(void)fd;
 	(void)what;
+	monitor->tick_ms = now_ms;
+	if (stall_ms > 0)
+		forgive(monitor, stall_ms);
 	beat(monitor);
 	(void)channel_flush(monitor->channel);
 	exporter_tick(monitor->exporter);
@@ -141,6 +157,7 @@ start(struct monitor *monitor)
 	    CTL_FROM_MASTER, heritage->speaks, &callbacks, monitor);
 	monitor->front = front_new(monitor->base, heritage, answer, monitor);
 	monitor->exporter = exporter_new(monitor->base, heritage);
+	monitor->tick_ms = clock_ms();
 	monitor->tick = event_new(monitor->base, -1, EV_PERSIST, on_tick,
 	    monitor);
 	if (monitor->channel == NULL || monitor->front == NULL ||

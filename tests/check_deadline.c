@@ -45,9 +45,19 @@ conn_on_deadline(struct conn *conn)
 	when_told(conn);
 }
 
+/* What it waits for has come. */
+static bool can_go_on[CONNS];
+
+bool
+conn_can_go_on(const struct conn *conn)
+{
+	return (can_go_on[conn->index]);
+}
+
 static void
 start(void)
 {
+	memset(can_go_on, 0, sizeof(can_go_on));
 	conf = (struct conf_listener){
 		.idle_timeout_ms = IDLE_MS,
 		.read_timeout_ms = READ_MS,
@@ -128,6 +138,53 @@ START_TEST(all_that_are_due_are_told_in_the_order_in_which_they_began)
 	ck_assert_uint_eq(run_at(READ_MS + 5), 2);
 	ck_assert_ptr_eq(told[0], &conns[5]);
 	ck_assert_ptr_eq(told[1], &conns[4]);
+}
+END_TEST
+
+/* The worker did not run for 3 s: between the 2nd and the 3rd. */
+START_TEST(a_stall_of_the_worker_counts_for_nobody)
+{
+	start();
+	deadline_set(&conns[0], DEADLINE_READ, NOW_MS);
+	deadline_set(&conns[1], DEADLINE_READ, NOW_MS + 50);
+	worker.now_ms = NOW_MS + 3100;
+	deadline_set(&conns[2], DEADLINE_READ, worker.now_ms);
+	deadline_forgive(&worker, 3000);
+	ck_assert_uint_eq(run_at(READ_MS + 2999), 0);
+	ck_assert_uint_eq(run_at(READ_MS + 3000), 1);
+	ck_assert_ptr_eq(told[0], &conns[0]);
+	ck_assert_uint_eq(run_at(READ_MS + 3050), 1);
+	ck_assert_ptr_eq(told[0], &conns[1]);
+	ck_assert_uint_eq(run_at(READ_MS + 3099), 0);
+	ck_assert_uint_eq(run_at(READ_MS + 3100), 1);
+}
+END_TEST
+
+START_TEST(a_connection_that_can_go_on_is_told_at_the_next_tick)
+{
+	start();
+	for (unsigned i = 0; i < 4; i++)
+		deadline_set(&conns[i], DEADLINE_READ, NOW_MS + 20 * i);
+	can_go_on[0] = can_go_on[2] = true;
+	ck_assert_uint_eq(run_at(READ_MS + 40), 1);
+	ck_assert_ptr_eq(told[0], &conns[1]);
+	/* It has gone on. */
+	deadline_set(&conns[2], DEADLINE_READ, NOW_MS + READ_MS + 50);
+	ck_assert_uint_eq(run_at(READ_MS + 40 + WORKER_TICK_MS), 2);
+	ck_assert_ptr_eq(told[0], &conns[3]);
+	ck_assert_ptr_eq(told[1], &conns[0]);
+}
+END_TEST
+
+START_TEST(a_tick_that_is_a_little_late_is_no_stall)
+{
+	ck_assert_uint_eq(clock_stall_ms(1000, 1100, 100), 0);
+	ck_assert_uint_eq(clock_stall_ms(1000, 1100 + CLOCK_STALL_MS, 100), 0);
+	ck_assert_uint_eq(clock_stall_ms(1000, 1101 + CLOCK_STALL_MS, 100),
+	    1 + CLOCK_STALL_MS);
+	ck_assert_uint_eq(clock_later(1000, 500, 2000), 1500);
+	ck_assert_uint_eq(clock_later(1800, 500, 2000), 2000);
+	ck_assert_uint_eq(clock_later(2100, 500, 2000), 2600);
 }
 END_TEST
 
@@ -288,6 +345,9 @@ RUN_TESTS("deadline",
     a_deadline_comes_after_the_time_of_its_kind,
     a_deadline_counts_from_the_time_it_was_given,
     all_that_are_due_are_told_in_the_order_in_which_they_began,
+    a_stall_of_the_worker_counts_for_nobody,
+    a_connection_that_can_go_on_is_told_at_the_next_tick,
+    a_tick_that_is_a_little_late_is_no_stall,
     the_connections_of_every_listener_are_told,
     a_deadline_that_is_set_again_begins_anew,
     a_connection_waits_for_one_thing_at_a_time,

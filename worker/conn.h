@@ -76,6 +76,7 @@ struct conn {
 	bool eof : 1;			/* the peer will send no more */
 	bool rejected : 1;		/* over the limit: not counted */
 	bool broken : 1;		/* a reply could not be sent */
+	bool overdue : 1;		/* is judged at the next tick */
 	bool stays : 1;			/* it could not change hands just now */
 };
 
@@ -108,6 +109,9 @@ void conn_finish_now(struct conn *, enum close_reason);
 void conn_shed(struct conn *);
 
 void conn_on_deadline(struct conn *);
+/* Whether what it waits for has come, and its event will say so in this turn of
+ * the loop.  Of one that is idle, conn_on_deadline() looks for that. */
+bool conn_can_go_on(const struct conn *);
 
 /* A request stands in the list of a connection from now on.  Returns -1 with
  * errno set. */

@@ -5,6 +5,7 @@
 #include "worker/conn_internal.h"
 
 #include <assert.h>
+#include <poll.h>
 
 #include "common/log.h"
 #include "worker/conn_record.h"
@@ -143,6 +144,17 @@ end_unless_taking(struct conn *conn)
 		conn_cut(conn, CLOSE_WRITE_TIMEOUT);
 	else
 		conn_set_write_deadline(conn);
+}
+
+bool
+conn_can_go_on(const struct conn *conn)
+{
+	struct pollfd writable = { .fd = conn_fd(conn), .events = POLLOUT };
+
+	if (conn->deadline == DEADLINE_READ)
+		return (conn->state == CONN_READING && conn_has_unread(conn));
+	return (conn->deadline == DEADLINE_WRITE &&
+	    poll(&writable, 1, 0) == 1);
 }
 
 void

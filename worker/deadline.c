@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 #include "worker/deadline.h"
 
+#include "common/clock.h"
 #include "worker/conn.h"
 #include "worker/worker.h"
 
@@ -28,6 +29,7 @@ deadline_clear(struct conn *conn)
 		queue->restored = TAILQ_PREV(conn, conn_waiting_list, waiting);
 	TAILQ_REMOVE(&queue->waiting, conn, waiting);
 	conn->deadline = DEADLINE_NONE;
+	conn->overdue = false;
 }
 
 void
@@ -79,6 +81,56 @@ deadline_restore(struct conn *conn, enum deadline_kind kind, uint64_t since_ms)
 }
 
 static void
+forgive(struct conn *conn, uint64_t stall_ms, uint64_t now_ms)
+{
+	counter_set(&conn_record(conn)->since_ms,
+	    clock_later(since_ms_of(conn), stall_ms, now_ms));
+	if (conn->deadline == DEADLINE_LINGER)
+		conn->pending->closing_ms = clock_later(
+		    conn->pending->closing_ms, stall_ms, now_ms);
+}
+
+void
+deadline_forgive(struct worker *worker, uint64_t stall_ms)
+{
+	struct conn *conn;
+
+	for (size_t i = 0; i < worker->nlisteners; i++)
+		for (int kind = 0; kind < DEADLINE_KINDS; kind++)
+			TAILQ_FOREACH(conn, &worker->listeners[i]
+			    .deadlines[kind].waiting, waiting)
+				forgive(conn, stall_ms, worker->now_ms);
+}
+
+/* Judge it at the next tick. */
+static void
+put_off(struct deadline_queue *queue, struct conn *conn, uint64_t now_ms)
+{
+	uint64_t since_ms = now_ms + WORKER_TICK_MS / 2 - queue->length_ms;
+	struct conn *next = TAILQ_NEXT(conn, waiting);
+	uint8_t kind = conn->deadline;
+
+	while (next != NULL && since_ms_of(next) < since_ms)
+		next = TAILQ_NEXT(next, waiting);
+	deadline_clear(conn);
+	conn->deadline = kind;
+	conn->overdue = true;
+	counter_set(&conn_record(conn)->since_ms, since_ms);
+	if (next != NULL)
+		TAILQ_INSERT_BEFORE(next, conn, waiting);
+	else
+		TAILQ_INSERT_TAIL(&queue->waiting, conn, waiting);
+}
+
+static bool
+is_due(const struct deadline_queue *queue, const struct conn *conn,
+    uint64_t now_ms)
+{
+	return (since_ms_of(conn) + queue->length_ms <= now_ms);
+}
+
+/* What a connection waits for may have come, and not been looked at. */
+static void
 run_queue(struct deadline_queue *queue, uint64_t now_ms)
 {
 	struct conn *conn;
@@ -86,8 +138,12 @@ run_queue(struct deadline_queue *queue, uint64_t now_ms)
 	if (queue->length_ms == 0)
 		return;
 	while ((conn = TAILQ_FIRST(&queue->waiting)) != NULL &&
-	    conn_record(conn)->since_ms + queue->length_ms <= now_ms)
-		conn_on_deadline(conn);
+	    is_due(queue, conn, now_ms)) {
+		if (!conn->overdue && conn_can_go_on(conn))
+			put_off(queue, conn, now_ms);
+		else
+			conn_on_deadline(conn);
+	}
 }
 
 void

@@ -54,6 +54,9 @@ void deadline_clear(struct conn *);
  * their times. */
 void deadline_restore(struct conn *, enum deadline_kind, uint64_t since_ms);
 
+/* The worker did not run for that long: nobody has waited meanwhile. */
+void deadline_forgive(struct worker *, uint64_t stall_ms);
+
 /* Tell the connections whose deadline has come: conn_on_deadline(). */
 void deadline_run(struct worker *);
 

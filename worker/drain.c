@@ -3,6 +3,7 @@
 
 #include <inttypes.h>
 
+#include "common/clock.h"
 #include "common/log.h"
 #include "common/title.h"
 #include "worker/conn.h"
@@ -320,4 +321,15 @@ drain_tick(struct worker *worker)
 		close_idle(worker);
 	if (is_over(worker))
 		leave(worker);
+}
+
+void
+drain_forgive(struct worker *worker, uint64_t stall_ms)
+{
+	struct drain *drain = &worker->drain;
+
+	drain->begun_ms = clock_later(drain->begun_ms, stall_ms,
+	    worker->now_ms);
+	drain->closing_ms = clock_later(drain->closing_ms, stall_ms,
+	    worker->now_ms);
 }

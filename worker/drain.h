@@ -36,6 +36,9 @@ void drain_begin(struct worker *, const struct ctl_drain *);
 /* Called with the worker's tick. */
 void drain_tick(struct worker *);
 
+/* The worker did not run for that long: no time of the drain is over. */
+void drain_forgive(struct worker *, uint64_t stall_ms);
+
 /* Whether the reply to a connection's last message so far is to be the last
  * one, and whether the connection is to be closed when it comes to rest. */
 bool drain_is_closing(const struct conn *);

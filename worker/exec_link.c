@@ -10,6 +10,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "common/clock.h"
 #include "common/exec.h"
 #include "common/log.h"
 #include "worker/conn_record.h"
@@ -798,6 +799,24 @@ expire(struct exec_link *link, struct request *request)
 {
 	link->nthreads--;
 	queue_on_done(take_out(link, request), REQUEST_TIMEOUT, NULL);
+}
+
+void
+exec_link_catch_up(struct exec_link *link)
+{
+	(void)read_replies(link);
+}
+
+void
+exec_link_forgive(struct exec_link *link, uint64_t stall_us)
+{
+	uint64_t now_us = worker_now_us(link->worker);
+	struct request *request;
+
+	for (request = exec_link_first(link); request != NULL;
+	    request = exec_link_next(link, request))
+		request->since_us = clock_later(request->since_us, stall_us,
+		    now_us);
 }
 
 void

@@ -107,6 +107,12 @@ void exec_link_send(struct exec_link *, struct request *,
  */
 void exec_links_flush(struct worker *);
 
+/* Hand on what has come already; the link may be given up. */
+void exec_link_catch_up(struct exec_link *);
+
+/* The worker did not run for that long: no call has taken it. */
+void exec_link_forgive(struct exec_link *, uint64_t stall_us);
+
 /* Run the timers: called once per tick. */
 void exec_link_tick(struct exec_link *, unsigned timeout_ms);
 

@@ -569,6 +569,15 @@ giver_end(struct worker *worker)
 }
 
 void
+giver_forgive(struct worker *worker, uint64_t stall_ms)
+{
+	struct giver *giver = &worker->giver;
+
+	giver->heard_ms = clock_later(giver->heard_ms, stall_ms,
+	    worker->now_ms);
+}
+
+void
 giver_tick(struct worker *worker)
 {
 	struct giver *giver = &worker->giver;

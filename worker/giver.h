@@ -92,6 +92,9 @@ void giver_end(struct worker *);
 void giver_settle(struct worker *);
 void giver_tick(struct worker *);
 
+/* The worker did not run for that long: a taker had no time to say more. */
+void giver_forgive(struct worker *, uint64_t stall_ms);
+
 /* Whether the other worker has the listener of a connection, as it is here. */
 bool giver_has_taker(const struct giver *, const struct conn *);
 

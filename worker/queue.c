@@ -95,6 +95,7 @@ request_new(struct queue *queue, struct conn *conn,
 	request->queue = queue;
 	request->conn = conn;
 	request->arrived_us = worker_now_us(queue->worker);
+	request->since_us = request->arrived_us;
 	request->number = conn_record(conn)->messages + 1;
 	request->trace = trace_keep(queue->worker);
 	return (request);
@@ -193,7 +194,8 @@ queue_readmit(struct queue *queue, struct request *request)
 		TAILQ_INSERT_HEAD(&lane->requests, request, of_work);
 	request->queue = queue;
 	request->state = REQUEST_WAITING;
-	request->since_us = request->arrived_us;
+	if (request->since_us == 0)
+		request->since_us = request->arrived_us;
 	buffer_use(&queue->worker->buffers, request->payload, BUFFER_WORK);
 	buffer_use(&queue->worker->buffers, request->facts, BUFFER_WORK);
 	count_waiting(queue, lane, 1);
@@ -281,7 +283,6 @@ enqueue(struct queue *queue, struct request *request,
 	buffer_use(&queue->worker->buffers, request->payload, BUFFER_WORK);
 	buffer_append(request->payload, message->bytes, message->len);
 	request->state = REQUEST_WAITING;
-	request->since_us = request->arrived_us;
 	TAILQ_INSERT_TAIL(&lane->requests, request, of_work);
 	count_waiting(queue, lane, 1);
 	counter_add(&queue->counters->waits, 1);
@@ -659,14 +660,37 @@ queue_handler_name(const struct queue *queue)
  * Time.
  */
 
+static struct request *
+find_late(const struct queue *queue, const struct lane *lane, uint64_t now_us)
+{
+	uint64_t timeout_us = (uint64_t)queue->conf->queue_timeout_ms * 1000;
+	struct request *request = TAILQ_FIRST(&lane->requests);
+
+	return (timeout_us > 0 && request != NULL &&
+	    request->since_us + timeout_us <= now_us ? request : NULL);
+}
+
+/* An executor may have room, and not have been looked at. */
+static void
+catch_up(struct queue *queue)
+{
+	struct exec_link *link, *next;
+
+	for (link = TAILQ_FIRST(&queue->links); link != NULL; link = next) {
+		next = TAILQ_NEXT(link, of_queue);
+		exec_link_catch_up(link);
+	}
+	queue_pump(queue);
+}
+
 static void
 expire_lane(struct queue *queue, struct lane *lane, uint64_t now_us)
 {
-	uint64_t timeout_us = (uint64_t)queue->conf->queue_timeout_ms * 1000;
 	struct request *request;
 
-	while ((request = TAILQ_FIRST(&lane->requests)) != NULL &&
-	    request->since_us + timeout_us <= now_us) {
+	if (find_late(queue, lane, now_us) != NULL)
+		catch_up(queue);
+	while ((request = find_late(queue, lane, now_us)) != NULL) {
 		leave_lane(request);
 		counter_add(&queue->counters->expired, 1);
 		finish(request, REQUEST_BUSY, NULL);
@@ -694,8 +718,23 @@ queue_tick(struct queue *queue)
 		next = TAILQ_NEXT(link, of_queue);
 		exec_link_tick(link, queue->conf->request_timeout_ms);
 	}
-	for (int i = 0; i < LANES && queue->conf->queue_timeout_ms > 0; i++)
+	for (int i = 0; i < LANES; i++)
 		expire_lane(queue, &queue->lanes[i], now_us);
 	queue_pump(queue);
 	count_busy(queue);
+}
+
+void
+queue_forgive(struct queue *queue, uint64_t stall_us)
+{
+	uint64_t now_us = worker_now_us(queue->worker);
+	struct exec_link *link;
+	struct request *request;
+
+	TAILQ_FOREACH(link, &queue->links, of_queue)
+		exec_link_forgive(link, stall_us);
+	for (int i = 0; i < LANES; i++)
+		TAILQ_FOREACH(request, &queue->lanes[i].requests, of_work)
+			request->since_us = clock_later(request->since_us,
+			    stall_us, now_us);
 }

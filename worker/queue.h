@@ -95,4 +95,7 @@ uint64_t queue_deadline_us(const struct queue *, uint64_t begun_us);
 /* Time goes by. */
 void queue_tick(struct queue *);
 
+/* The worker did not run for that long: no request has waited meanwhile. */
+void queue_forgive(struct queue *, uint64_t stall_us);
+
 #endif

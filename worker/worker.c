@@ -96,14 +96,32 @@ leave_if_said(struct worker *worker)
 		event_base_loopbreak(worker->base);
 }
 
+/* The clients, the handlers and the other processes have had no answer from us
+ * for that long, and perhaps did not run themselves. */
+static void
+forgive(struct worker *worker, uint64_t stall_ms)
+{
+	deadline_forgive(worker, stall_ms);
+	giver_forgive(worker, stall_ms);
+	drain_forgive(worker, stall_ms);
+	for (size_t i = 0; i < worker->nhandlers; i++)
+		if (worker->handlers[i].queue != NULL)
+			queue_forgive(worker->handlers[i].queue,
+			    stall_ms * 1000);
+}
+
 static void
 on_tick(evutil_socket_t fd, short what, void *arg)
 {
 	struct worker *worker = arg;
+	uint64_t stall_ms;
 
 	(void)fd;
 	(void)what;
 	worker_turn(worker);
+	if ((stall_ms = clock_stall_ms(worker->tick_us / 1000, clock_ms(),
+	    WORKER_TICK_MS)) > 0)
+		forgive(worker, stall_ms);
 	beat(worker);
 	deadline_run(worker);
 	blame_tick(worker);
