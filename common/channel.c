@@ -161,6 +161,12 @@ handle_one(struct channel *channel)
 	bool freed = false;
 	ssize_t n;
 
+	/* A child has none to give, and what it sends could be one that takes
+	 * long to close. */
+	if (channel->peer == CTL_FROM_CHILD && fd_brings_rights(channel->fd)) {
+		end(channel, "it sent a descriptor");
+		return (false);
+	}
 	close_spare(channel);
 	n = receive(channel->fd, &msg);
 	if (n == -1 && errno == EAGAIN) {
@@ -254,7 +260,10 @@ channel_free(struct channel *channel)
 		*channel->freed = true;
 	event_free(channel->event);
 	close_spare(channel);
-	close(channel->fd);
+	if (channel->peer == CTL_FROM_CHILD)
+		fd_close_unread(channel->fd);
+	else
+		close(channel->fd);
 	free(channel);
 }
 

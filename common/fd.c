@@ -1,8 +1,12 @@
 /* SPDX-License-Identifier: ISC */
 #include "common/fd.h"
 
+#include <sys/time.h>
+
+#include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -74,4 +78,145 @@ fd_take_rights(struct msghdr *hdr, int *fds, size_t max)
 		taken += n;
 	}
 	return (taken);
+}
+
+/*
+ * Descriptors that nobody wants.
+ */
+
+/* From Linux 6.16 on; headers may be older.  Where it has another number the
+ * kernel is taken for an old one. */
+#if !defined(SO_PASSRIGHTS) && (defined(__x86_64__) || defined(__i386__) || \
+    defined(__aarch64__) || defined(__arm__) || defined(__riscv) ||	\
+    defined(__powerpc__) || defined(__s390x__) || defined(__loongarch__))
+#define SO_PASSRIGHTS 83
+#endif
+
+enum {
+	/* A close that waits is interrupted after so long, and again. */
+	BREAK_US = 1000,
+	/* The same where it may happen at any time. */
+	BREAK_ALWAYS_US = 100000,
+};
+
+bool
+fd_is_local(int fd)
+{
+	int domain;
+	socklen_t len = sizeof(domain);
+
+	return (getsockopt(fd, SOL_SOCKET, SO_DOMAIN, &domain, &len) == 0 &&
+	    domain == AF_UNIX);
+}
+
+void
+fd_refuse_rights(int fd)
+{
+#ifdef SO_PASSRIGHTS
+	const int off = 0;
+
+	(void)setsockopt(fd, SOL_SOCKET, SO_PASSRIGHTS, &off, sizeof(off));
+#else
+	(void)fd;
+#endif
+}
+
+bool
+fd_refuses_rights(int fd)
+{
+#ifdef SO_PASSRIGHTS
+	int passes = 1;
+	socklen_t len = sizeof(passes);
+
+	return (getsockopt(fd, SOL_SOCKET, SO_PASSRIGHTS, &passes,
+	    &len) == 0 && passes == 0);
+#else
+	(void)fd;
+	return (false);
+#endif
+}
+
+/* A look drops nothing: what it has seen stays in the queue.  Returns as
+ * recv(2). */
+static ssize_t
+look(int fd, void *bytes, size_t len, bool *rights)
+{
+	struct iovec iov = { .iov_base = bytes, .iov_len = len };
+	struct msghdr hdr = { .msg_iov = &iov, .msg_iovlen = 1 };
+	ssize_t n;
+
+	do {
+		n = recvmsg(fd, &hdr, MSG_PEEK | MSG_DONTWAIT);
+	} while (n == -1 && errno == EINTR);
+	*rights = n >= 0 && (hdr.msg_flags & MSG_CTRUNC) != 0;
+	return (n);
+}
+
+ssize_t
+fd_receive(int fd, void *bytes, size_t len)
+{
+	bool rights;
+	ssize_t n;
+
+	if ((n = look(fd, bytes, len, &rights)) <= 0)
+		return (n);
+	if (rights) {
+		errno = EBADMSG;
+		return (-1);
+	}
+	/* What is behind these bytes was not seen. */
+	do {
+		n = recv(fd, bytes, (size_t)n, MSG_DONTWAIT);
+	} while (n == -1 && errno == EINTR);
+	return (n);
+}
+
+bool
+fd_brings_rights(int fd)
+{
+	bool rights;
+
+	(void)look(fd, NULL, 0, &rights);
+	return (rights);
+}
+
+static void
+on_alarm(int number)
+{
+	(void)number;
+}
+
+static void
+start_alarm(suseconds_t every_us, struct sigaction *before)
+{
+	const struct sigaction action = {
+		.sa_handler = on_alarm,
+		.sa_flags = SA_RESTART,
+	};
+	const struct itimerval interval = {
+		.it_interval.tv_usec = every_us,
+		.it_value.tv_usec = every_us,
+	};
+
+	(void)sigaction(SIGALRM, &action, before);
+	(void)setitimer(ITIMER_REAL, &interval, NULL);
+}
+
+void
+fd_close_unread(int fd)
+{
+	static const struct itimerval never = { .it_value.tv_usec = 0 };
+	struct sigaction before;
+
+	/* A signal ends the wait, for all that the queue has. */
+	start_alarm(BREAK_US, &before);
+	close(fd);
+	(void)setitimer(ITIMER_REAL, &never, NULL);
+	(void)sigaction(SIGALRM, &before, NULL);
+}
+
+void
+fd_break_waits(void)
+{
+	start_alarm(BREAK_ALWAYS_US, NULL);
 }

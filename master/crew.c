@@ -15,6 +15,7 @@
 
 #include "common/clock.h"
 #include "common/exec.h"
+#include "common/fd.h"
 #include "common/log.h"
 #include "master/master.h"
 #include "master/pause.h"
@@ -86,7 +87,7 @@ hang_up(struct executor *executor)
 {
 	executor->patience_ms = clock_ms() + LEAVE_MS;
 	if (executor->work != -1)
-		close(executor->work);
+		fd_close_unread(executor->work);
 	executor->work = -1;
 }
 
@@ -292,7 +293,13 @@ on_word(evutil_socket_t fd, short what, void *arg)
 		event_del(executor->word);
 		return;
 	}
-	(void)!recv(fd, length, sizeof(length), MSG_DONTWAIT);
+	if (fd_receive(fd, length, sizeof(length)) == -1) {
+		snprintf(executor->why, sizeof(executor->why),
+		    "its first frame came with a descriptor");
+		end_group(executor, SIGKILL);
+		event_del(executor->word);
+		return;
+	}
 	pass_on(executor);
 }
 
@@ -382,8 +389,11 @@ open_pairs(struct pairs *pairs, bool channel)
 	    pairs->work) == 0 &&
 	    pipe2(pairs->errors, O_CLOEXEC) == 0 &&
 	    fcntl(pairs->errors[0], F_SETFL, O_NONBLOCK) == 0 &&
-	    (!channel || channel_pair(pairs->channel) == 0))
+	    (!channel || channel_pair(pairs->channel) == 0)) {
+		fd_refuse_rights(pairs->work[0]);
+		fd_refuse_rights(pairs->work[1]);
 		return (0);
+	}
 	close_pairs(pairs, 0);
 	close_pairs(pairs, 1);
 	return (-1);
@@ -659,7 +669,7 @@ static void
 executor_free(struct executor *executor)
 {
 	if (executor->work != -1)
-		close(executor->work);
+		fd_close_unread(executor->work);
 	if (executor->word != NULL)
 		event_free(executor->word);
 	stderr_line_close(&executor->errors);

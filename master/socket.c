@@ -16,6 +16,7 @@
 #include <unistd.h>
 
 #include "common/conf_addr.h"
+#include "common/fd.h"
 #include "common/log.h"
 #include "master/address_lock.h"
 #include "master/state.h"
@@ -277,8 +278,9 @@ close_from(struct socket_group *group, unsigned first)
 {
 	if (first == 0 && is_path(group) && group->nfds > 0)
 		remove_path(group);
+	/* Who has not been accepted may have sent descriptors. */
 	while (group->nfds > first)
-		close(group->fds[--group->nfds]);
+		fd_close_unread(group->fds[--group->nfds]);
 }
 
 static void
@@ -386,8 +388,10 @@ static void
 set_options(const struct socket_group *group, int fd,
     const struct conf_listener *conf)
 {
-	if (is_path(group))
+	if (is_path(group)) {
+		fd_refuse_rights(fd);
 		return;
+	}
 	set(group, fd, IPPROTO_TCP, TCP_NODELAY, conf->nodelay);
 	/* What a peer does not take is ours to count, and not the kernel's to
 	 * hold by the megabyte. */

@@ -12,6 +12,7 @@
 #include <linux/unix_diag.h>
 #include <netinet/in.h>
 
+#include <errno.h>
 #include <stddef.h>
 #include <string.h>
 #include <unistd.h>
@@ -165,7 +166,10 @@ dump(const struct reading *reading, int fd, int family, const void *request,
 	if (send(fd, request, len, 0) != (ssize_t)len)
 		return (false);
 	do {
-		if ((n = recv(fd, bytes, sizeof(bytes), 0)) <= 0)
+		do {
+			n = recv(fd, bytes, sizeof(bytes), 0);
+		} while (n == -1 && errno == EINTR);
+		if (n <= 0)
 			return (false);
 		more = take(reading, family, bytes, n);
 	} while (more == 1);

@@ -9,6 +9,7 @@
 
 #include "common/channel.h"
 #include "common/clock.h"
+#include "common/fd.h"
 #include "common/log.h"
 #include "common/loop.h"
 #include "common/title.h"
@@ -142,6 +143,16 @@ on_tick(evutil_socket_t fd, short what, void *arg)
 	log_flush_suppressed();
 }
 
+/* libevent reads for us, and would take descriptors that are sent along. */
+static void
+guard(const struct heritage *heritage)
+{
+	for (size_t i = 0; i < heritage->nsockets; i++)
+		if (fd_is_local(heritage->sockets[i].fd) &&
+		    !fd_refuses_rights(heritage->sockets[i].fd))
+			fd_break_waits();
+}
+
 static int
 start(struct monitor *monitor)
 {
@@ -152,6 +163,7 @@ start(struct monitor *monitor)
 	const struct heritage *heritage = monitor->heritage;
 	struct timeval interval = { .tv_usec = TICK_MS * 1000 };
 
+	guard(heritage);
 	errno = ENOMEM;		/* libevent does not always say */
 	monitor->channel = channel_new(monitor->base, heritage->channel,
 	    CTL_FROM_MASTER, heritage->speaks, &callbacks, monitor);

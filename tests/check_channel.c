@@ -18,6 +18,7 @@
 #include <unistd.h>
 
 #include "tests/harness.h"
+#include "tests/rights.h"
 
 enum { GENERATION = 7, HEARD_MAX = 256 };
 
@@ -994,15 +995,39 @@ START_TEST(the_descriptor_of_an_empty_message_is_closed)
 }
 END_TEST
 
-START_TEST(descriptors_beyond_the_first_are_closed)
+/* It would take minutes to close. */
+START_TEST(a_child_that_sends_a_descriptor_delays_nobody)
 {
 	struct ctl msg = make(CTL_READY);
+	unsigned before = count_fds();
+
+	for (int behind = 0; behind < 2; behind++) {
+		start_raw(CTL_FROM_CHILD);
+		/* What is nonsense ends the channel before. */
+		if (behind == 1)
+			send_raw("nonsense", 8, NULL, 0);
+		ck_assert(rights_send(raw, &msg, sizeof(msg.header)));
+		run();
+		ck_assert_uint_eq(nheard, 0);
+		ck_assert_uint_eq(nends, 1);
+		ck_assert_str_eq(end_why, behind == 1 ?
+		    "shorter than a header" : "it sent a descriptor");
+		finish();
+		/* The one that listens for its connection. */
+		ck_assert_uint_eq(count_fds(), ++before);
+	}
+}
+END_TEST
+
+START_TEST(descriptors_beyond_the_first_are_closed)
+{
+	struct ctl msg = make(CTL_START);
 	unsigned before = count_fds();
 	int fd = open_any();
 	int fds[] = { fd, fd, fd, fd, fd, fd, fd, fd };
 
 	for (size_t n = 1; n <= 8; n++) {
-		start_raw(CTL_FROM_CHILD);
+		start_raw(CTL_FROM_MASTER);
 		send_raw(&msg, sizeof(msg.header), fds, n);
 		run();
 		ck_assert_uint_eq(nheard, 1);
@@ -1092,5 +1117,6 @@ RUN_TESTS("channel",
     a_descriptor_that_nobody_takes_is_closed_if_the_channel_goes,
     the_descriptor_of_a_refused_message_is_closed,
     the_descriptor_of_an_empty_message_is_closed,
+    a_child_that_sends_a_descriptor_delays_nobody,
     descriptors_beyond_the_first_are_closed,
     a_descriptor_arrives_even_where_no_other_is_free)

@@ -33,7 +33,7 @@ void *__libc_realloc(void *, size_t);
 void setproctitle(const char *, ...) __attribute__((format(printf, 1, 2)));
 
 static struct faults *faults;		/* NULL: there are to be none */
-static bool is_worker, is_ready;
+static bool is_worker, is_ready, is_old;
 static pid_t master;			/* 0: this is not the master */
 static uint32_t drawn;
 static bool is_link[DESCRIPTORS];	/* between two workers */
@@ -52,6 +52,8 @@ static struct {
 	int (*close)(int);
 	int (*epoll_wait)(int, struct epoll_event *, int, int);
 	void (*setproctitle)(const char *, ...);
+	int (*getsockopt)(int, int, int, void *, socklen_t *);
+	int (*setsockopt)(int, int, int, const void *, socklen_t);
 } real;
 
 static void *
@@ -76,6 +78,8 @@ find_all(void)
 	*(void **)&real.close = find("close");
 	*(void **)&real.epoll_wait = find("epoll_wait");
 	*(void **)&real.setproctitle = find("setproctitle");
+	*(void **)&real.getsockopt = find("getsockopt");
+	*(void **)&real.setsockopt = find("setsockopt");
 }
 
 static void __attribute__((constructor))
@@ -86,6 +90,7 @@ set_up(void)
 	int fd;
 
 	find_all();
+	is_old = getenv(FAULTS_OLD_ENV) != NULL;
 	if (path == NULL || (fd = open(path, O_RDWR | O_CLOEXEC)) == -1)
 		return;
 	map = mmap(NULL, sizeof(*faults), PROT_READ | PROT_WRITE, MAP_SHARED,
@@ -194,6 +199,37 @@ close(int fd)
 	if (is_a_link(fd))
 		is_link[fd] = false;
 	return (real.close(fd));
+}
+
+/*
+ * Kernels.
+ */
+
+enum { PASSRIGHTS = 83 };
+
+static bool
+is_unknown(int level, int option)
+{
+	if (!is_old || level != SOL_SOCKET || option != PASSRIGHTS)
+		return (false);
+	errno = ENOPROTOOPT;
+	return (true);
+}
+
+int
+getsockopt(int fd, int level, int option, void *value, socklen_t *len)
+{
+	if (is_unknown(level, option))
+		return (-1);
+	return (real.getsockopt(fd, level, option, value, len));
+}
+
+int
+setsockopt(int fd, int level, int option, const void *value, socklen_t len)
+{
+	if (is_unknown(level, option))
+		return (-1);
+	return (real.setsockopt(fd, level, option, value, len));
 }
 
 /*

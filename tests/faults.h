@@ -16,6 +16,10 @@
 
 #define FAULTS_ENV	"PENSTOCK_TEST_FAULTS"
 
+/* Set: the kernel is one that cannot keep descriptors from a unix socket; this
+ * needs no such file. */
+#define FAULTS_OLD_ENV	"PENSTOCK_TEST_OLD_KERNEL"
+
 /* The number is the bit in struct faults. */
 enum fault {
 	FAULT_SEND_AGAIN,	/* sendmsg(link): EAGAIN */

@@ -8,6 +8,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "common/fd.h"
 #include "common/log.h"
 #include "worker/conn.h"
 #include "worker/worker.h"
@@ -158,7 +159,7 @@ close_all(struct acceptors *acceptors)
 {
 	for (size_t i = 0; i < acceptors->n; i++) {
 		event_del(&acceptors->all[i].event);
-		close(event_get_fd(&acceptors->all[i].event));
+		fd_close_unread(event_get_fd(&acceptors->all[i].event));
 	}
 	acceptors->n = 0;
 	acceptors->open = false;

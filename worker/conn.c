@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#include "common/fd.h"
 #include "worker/conn_record.h"
 #include "worker/http_facts.h"
 #include "worker/keepalive.h"
@@ -80,16 +81,46 @@ conn_place(struct listener *listener, int fd)
 	return (NULL);
 }
 
+void
+conn_look_at(struct conn *conn)
+{
+	conn->looks = conn_record(conn)->family == AF_UNIX &&
+	    !fd_refuses_rights(conn_fd(conn));
+}
+
+ssize_t
+conn_receive(const struct conn *conn, void *bytes, size_t len)
+{
+	ssize_t n;
+
+	if (conn->looks)
+		return (fd_receive(conn_fd(conn), bytes, len));
+	do {
+		n = recv(conn_fd(conn), bytes, len, MSG_DONTWAIT);
+	} while (n == -1 && errno == EINTR);
+	return (n);
+}
+
+static void
+close_socket(const struct conn *conn)
+{
+	if (conn->looks)
+		fd_close_unread(conn_fd(conn));
+	else
+		close(conn_fd(conn));
+}
+
 struct conn *
 conn_make(struct listener *listener, int fd, const struct sockaddr *peer)
 {
 	struct conn *conn;
 
 	if ((conn = conn_place(listener, fd)) == NULL) {
-		close(fd);
+		fd_close_unread(fd);
 		return (NULL);
 	}
 	conn_record_open(conn, peer);
+	conn_look_at(conn);
 	return (conn);
 }
 
@@ -202,7 +233,7 @@ conn_forget(struct conn *conn)
 {
 	/* Before the close: a duplicate elsewhere would keep it in our set. */
 	event_del(&conn->event);
-	close(conn_fd(conn));
+	close_socket(conn);
 	release(conn);
 }
 
@@ -288,6 +319,8 @@ conn_fail(struct conn *conn)
 {
 	if (errno == ENOBUFS || errno == ENOMEM)
 		conn->reason = CLOSE_MEMORY;
+	else if (errno == EBADMSG)
+		conn->reason = CLOSE_MALFORMED;
 	else if (!conn->eof)
 		conn->reason = CLOSE_RESET;
 	return (CONN_DONE);
@@ -476,10 +509,7 @@ conn_linger(struct conn *conn)
 	ssize_t n;
 
 	for (int i = 0; i < CONN_READS_PER_TURN; i++) {
-		n = recv(conn_fd(conn), worker->scratch, WORKER_SCRATCH,
-		    MSG_DONTWAIT);
-		if (n == -1 && errno == EINTR)
-			continue;
+		n = conn_receive(conn, worker->scratch, WORKER_SCRATCH);
 		if (n == -1 && errno == EAGAIN)
 			return (CONN_WAIT);
 		if (n <= 0 || worker->now_ms - conn->pending->closing_ms >

@@ -78,6 +78,8 @@ struct conn {
 	bool broken : 1;		/* a reply could not be sent */
 	bool overdue : 1;		/* is judged at the next tick */
 	bool stays : 1;			/* it could not change hands just now */
+	bool looks : 1;			/* its peer can send descriptors along,
+					   and is read as fd_receive() does */
 };
 
 /*
@@ -145,6 +147,9 @@ void conn_wake(struct conn *, enum deadline_kind was, uint64_t since_ms);
 /* A place for a connection that comes, with its event set up; its record is not
  * filled.  NULL with errno set, and fd still the caller's. */
 struct conn *conn_place(struct listener *, int fd);
+/* Find out how the socket of a connection is to be read; its record is
+ * filled. */
+void conn_look_at(struct conn *);
 /* It is another's now: close our copy of the socket, and count nothing. */
 void conn_forget(struct conn *);
 /* It was never ours: give its place back, and leave its socket alone. */

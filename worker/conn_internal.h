@@ -109,6 +109,10 @@ enum conn_next conn_read_messages(struct conn *);
  */
 
 /* Send a reply that is there at once, behind those that are still awaited. */
+/* Read as recv(2) with MSG_DONTWAIT; EBADMSG: there are descriptors that nobody
+ * wants. */
+ssize_t conn_receive(const struct conn *, void *bytes, size_t len);
+
 int conn_reply(struct conn *, struct http_head *, const struct payload *);
 /* The same about trouble; text is as for proto_explain(). */
 int conn_explain(struct conn *, enum proto_trouble, const char *text,

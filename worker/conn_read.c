@@ -350,10 +350,7 @@ read_input(struct conn *conn, struct input *input)
 	}
 	if (room > CONN_READ_SHORT && worker_is_short(worker))
 		room = CONN_READ_SHORT;
-	do {
-		n = recv(conn_fd(conn), input->bytes + had, room, MSG_DONTWAIT);
-	} while (n == -1 && errno == EINTR);
-	if (n <= 0)
+	if ((n = conn_receive(conn, input->bytes + had, room)) <= 0)
 		return (n);
 	if (in != NULL && in_scratch)
 		buffer_release(&worker->buffers, &conn->pending->in);

@@ -12,6 +12,7 @@
 
 #include "common/clock.h"
 #include "common/exec.h"
+#include "common/fd.h"
 #include "common/log.h"
 #include "worker/conn_record.h"
 #include "worker/http_facts.h"
@@ -153,6 +154,7 @@ exec_link_new(struct worker *worker, struct queue *queue, uint64_t id, int fd,
 	set_limit(link);
 	TAILQ_INIT(&link->calls);
 	TAILQ_INIT(&link->ahead);
+	link->looks = !fd_refuses_rights(fd);
 	if (set_up(link, fd) == 0)
 		return (link);
 	free(link->places);
@@ -228,7 +230,7 @@ exec_link_free(struct exec_link *link, enum request_result result,
 
 	event_del(&link->readable);
 	event_del(&link->writable);
-	close(link_fd(link));
+	fd_close_unread(link_fd(link));
 	if (link->is_unsent)
 		TAILQ_REMOVE(&worker->unsent, link, unsent);
 	buffer_release(&worker->buffers, &link->in);
@@ -676,7 +678,14 @@ handle_replies(struct exec_link *link, const uint8_t *bytes, size_t len)
 	return ((ssize_t)used);
 }
 
-enum took { TOOK_ALL, TOOK_MORE, TOOK_NONSENSE, TOOK_END, TOOK_NO_MEMORY };
+enum took {
+	TOOK_ALL,
+	TOOK_MORE,
+	TOOK_NONSENSE,
+	TOOK_DESCRIPTOR,
+	TOOK_END,
+	TOOK_NO_MEMORY
+};
 
 /* Room for more of a reply.  A client that is slow has to go for it, as for one
  * that its client does not take. */
@@ -684,6 +693,20 @@ static int
 reserve_reply(struct exec_link *link, size_t room)
 {
 	return (worker_reserve(link->worker, NULL, &link->in, room));
+}
+
+/* As recv(2). */
+static ssize_t
+receive(const struct exec_link *link, uint8_t *bytes, size_t room)
+{
+	ssize_t n;
+
+	if (link->looks)
+		return (fd_receive(link_fd(link), bytes, room));
+	do {
+		n = recv(link_fd(link), bytes, room, MSG_DONTWAIT);
+	} while (n == -1 && errno == EINTR);
+	return (n);
 }
 
 /* Read once, and hand on what came. */
@@ -702,11 +725,11 @@ take_replies(struct exec_link *link)
 		had = link->in->len;
 		room = link->in->cap - had;
 	}
-	do {
-		n = recv(link_fd(link), bytes + had, room, MSG_DONTWAIT);
-	} while (n == -1 && errno == EINTR);
+	n = receive(link, bytes + had, room);
 	if (n == -1 && errno == EAGAIN)
 		return (TOOK_ALL);
+	if (n == -1 && errno == EBADMSG)
+		return (TOOK_DESCRIPTOR);
 	if (n <= 0)
 		return (TOOK_END);
 	if (link->in != NULL)
@@ -739,6 +762,8 @@ fault_of(const struct exec_link *link, enum took took)
 		break;
 	case TOOK_NONSENSE:
 		return ("it sent nonsense");
+	case TOOK_DESCRIPTOR:
+		return ("it sent a descriptor");
 	case TOOK_END:
 		return ("it closed its channel");
 	case TOOK_NO_MEMORY:
@@ -756,7 +781,8 @@ read_replies(struct exec_link *link)
 
 	for (int i = 0; i < READS_PER_TURN && took == TOOK_MORE; i++)
 		took = take_replies(link);
-	if (took == TOOK_END || took == TOOK_NONSENSE)
+	if (took == TOOK_END || took == TOOK_NONSENSE ||
+	    took == TOOK_DESCRIPTOR)
 		blame_for(link);
 	if ((why = fault_of(link, took)) != NULL)
 		exec_link_free(link, REQUEST_FAILED, why);

@@ -50,6 +50,7 @@ struct exec_link {
 	enum exec_wire wire;
 	bool metadata;			/* facts before each request */
 	bool reply_metadata;		/* and before each reply */
+	bool looks;			/* as in struct conn */
 	bool is_noted;			/* those of the next have come */
 	struct reply_facts noted;
 	bool is_unsent;			/* out has bytes of this turn */

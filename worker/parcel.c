@@ -488,6 +488,7 @@ parcel_unpack(struct worker *worker, const struct handover_conn *from,
 	/* It is served when it is ours for certain. */
 	event_del(&conn->event);
 	conn_record_adopt(conn, from);
+	conn_look_at(conn);
 	conn->reason = from->reason;
 	conn->finishing = (from->flags & HANDOVER_FINISHING) != 0;
 	conn->eof = (from->flags & HANDOVER_EOF) != 0;
