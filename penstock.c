@@ -4,6 +4,7 @@
  */
 #include "common/title.h"
 #include "executor/executor.h"
+#include "logger/logger.h"
 #include "master/master.h"
 #include "monitor/monitor.h"
 #include "worker/worker.h"
@@ -23,10 +24,15 @@ main(int argc, char *argv[])
 		.name = "monitor",
 		.main = monitor_main,
 	};
+	static const struct role logger = {
+		.name = "logger",
+		.main = logger_main,
+	};
 	static const struct roles roles = {
 		.worker = &worker,
 		.executor = &executor,
 		.monitor = &monitor,
+		.logger = &logger,
 	};
 
 	title_init(argc, argv);

@@ -82,6 +82,8 @@
 	E(ACCEPT_PAUSED,	"accept_paused")			\
 	E(MEMORY_CAP,		"memory_cap")				\
 	/* the logs themselves */					\
+	E(LOGGER_DIED,		"logger_died")				\
+	E(LOGGER_FAILED,	"logger_failed")			\
 	E(LOG_LOST,		"log_lost")				\
 	E(ACCESS_LOG_FAILED,	"access_log_failed")			\
 	E(ACCESS_LOG_LOST,	"access_log_lost")

@@ -41,7 +41,12 @@ struct heritage {
 	struct counters *counters;
 	size_t ncounters;
 	unsigned block;			/* ours, in counters[slot] */
-	int access_log;			/* -1: none, or none that opens */
+	int access_log;			/* the pipe to its logger; -1: none */
+	/* Of a logger alone: */
+	const char *log_name;		/* what it writes: "log" */
+	const char *log_path;		/* "": standard error */
+	int log_pipe;			/* lines come from here */
+	int log_file;			/* the file; -1: to be opened */
 	/* Of executors alone: */
 	unsigned handler;		/* index in conf->handlers */
 	unsigned threads;

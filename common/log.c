@@ -7,6 +7,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
+#include <limits.h>
 #include <poll.h>
 #include <stdio.h>
 #include <string.h>
@@ -118,11 +119,21 @@ log_use(int fd)
 	out.is_stderr = fd == STDERR_FILENO;
 	out.may_block = fstat(fd, &st) == -1 || !S_ISREG(st.st_mode);
 	out.is_socket = S_ISSOCK(st.st_mode);
+	/* Those of our own that do not block: nobody changes that. */
+	if (fd != STDERR_FILENO && (fcntl(fd, F_GETFL) & O_NONBLOCK) != 0)
+		out.may_block = false;
 	if (fd != STDERR_FILENO || !out.may_block || out.is_socket ||
 	    (own = reopen_nonblocking(fd)) == -1)
 		return;
 	out.fd = own;
 	out.may_block = false;
+}
+
+void
+log_use_pipe(int fd, bool for_stderr)
+{
+	log_use(fd);
+	out.is_stderr = for_stderr;
 }
 
 int
@@ -137,15 +148,47 @@ log_is_stderr(void)
 	return (out.is_stderr);
 }
 
+static bool
+is_trusted(uid_t uid)
+{
+	return (uid == 0 || uid == geteuid());
+}
+
+/* Whether nobody else could have put a link there. */
+static bool
+is_safe_link(const char *path)
+{
+	const char *slash = strrchr(path, '/');
+	char dir[PATH_MAX] = ".";
+	struct stat st;
+
+	if (slash != NULL)
+		snprintf(dir, sizeof(dir), "%.*s", (int)(slash - path + 1),
+		    path);
+	if (lstat(path, &st) == -1 || !is_trusted(st.st_uid) ||
+	    stat(dir, &st) == -1 || !is_trusted(st.st_uid))
+		return (false);
+	return ((st.st_mode & (S_IWGRP | S_IWOTH)) == 0);
+}
+
 int
 log_open(const char *path)
 {
-	if (path == NULL || *path == '\0')
-		return (STDERR_FILENO);
 	/* O_NONBLOCK, so that a FIFO without a reader is an error, not a
 	 * wait. */
-	return (open(path, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC |
-	    O_NOCTTY | O_NONBLOCK, 0640));
+	const int flags = O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC |
+	    O_NOCTTY | O_NONBLOCK;
+	int fd;
+
+	if (path == NULL || *path == '\0')
+		return (STDERR_FILENO);
+	fd = open(path, flags | O_NOFOLLOW, 0640);
+	if (fd == -1 && errno == ELOOP) {
+		if (is_safe_link(path))
+			return (open(path, flags, 0640));
+		errno = ELOOP;
+	}
+	return (fd);
 }
 
 bool
@@ -381,9 +424,8 @@ write_line(enum log_level level, enum log_event event,
 	return (write(out.fd, text, len) == (ssize_t)len);
 }
 
-void
-log_write(enum log_level level, enum log_event event,
-    const struct log_field *fields)
+static void
+say_lost(void)
 {
 	const struct log_field lost[] = {
 		F_U64("lines", out.lost), { .key = NULL }
@@ -391,6 +433,13 @@ log_write(enum log_level level, enum log_event event,
 
 	if (out.lost > 0 && write_line(LOG_LEVEL_WARN, EVENT_LOG_LOST, lost))
 		out.lost = 0;
+}
+
+void
+log_write(enum log_level level, enum log_event event,
+    const struct log_field *fields)
+{
+	say_lost();
 	if (!write_line(level, event, fields))
 		out.lost++;
 }
@@ -456,6 +505,7 @@ log_write_limited(enum log_level level, enum log_event event,
 void
 log_flush_suppressed(void)
 {
+	say_lost();
 	for (int event = 0; event < LOG_EVENT_COUNT; event++)
 		say_suppressed((enum log_event)event);
 }

@@ -2,8 +2,10 @@
 /*
  * The log: one line per event, written at once by the process that saw it.
  *
- * Runs in every process.  Owns the descriptor of the log.  A line never blocks
- * its writer: what a pipe or terminal will not take is dropped and counted.
+ * Runs in every process.  Owns the descriptor of the log, which in a running
+ * server is a pipe to the logger, or standard error if that is a pipe or a
+ * terminal.  A line never blocks its writer: what is not taken is dropped and
+ * counted.
  */
 #ifndef COMMON_LOG_H
 #define COMMON_LOG_H
@@ -87,6 +89,10 @@ void log_identify(const char *role, int slot, int64_t generation);
 /* Send lines to fd from now on.  The log owns fd unless it is 2 (stderr); the
  * descriptor that it had before is closed. */
 void log_use(int fd);
+
+/* The same with a pipe to a process that writes the lines; for_stderr says that
+ * it writes them to standard error. */
+void log_use_pipe(int fd, bool for_stderr);
 void log_configure(enum log_level, enum log_format);
 
 /* The descriptor in use, for a child to inherit. */
@@ -98,7 +104,9 @@ bool log_is_stderr(void);
 
 /*
  * Open a file as a log: created if missing (0640), appended to.  NULL or an
- * empty path is stderr.  Returns a descriptor, or -1 with errno set.
+ * empty path is stderr.  A symbolic link is followed only if neither the link
+ * nor its directory can be changed by anybody but root and our own user.
+ * Returns a descriptor, or -1 with errno set: ELOOP for such a link.
  */
 int log_open(const char *path);
 
@@ -112,8 +120,9 @@ void log_write(enum log_level, enum log_event, const struct log_field *fields);
 void log_write_limited(enum log_level, enum log_event,
     const struct log_field *fields);
 
-/* Tell of what log_write_limited() left out in seconds that are over.  Called
- * from a process's timer, so that a flood that has ended is told too. */
+/* Tell of what log_write_limited() left out in seconds that are over, and of
+ * lines that were lost.  Called from a process's timer, so that a flood or stall
+ * that has ended is told too. */
 void log_flush_suppressed(void);
 
 /*

@@ -199,23 +199,6 @@ become(struct master *master, struct heritage *heritage,
 	exit(status);
 }
 
-/* The access log of a worker is an open file of its own, so there is nothing to
- * keep here.  One that cannot be opened any more keeps no worker from its
- * clients. */
-static int
-open_access_log(const struct generation *generation)
-{
-	const char *file = generation->conf->access_log.file;
-	int fd;
-
-	if (*file == '\0')
-		return (-1);
-	if ((fd = log_open(file)) == -1)
-		LOG(WARN, ACCESS_LOG_FAILED, F_STR("file", file),
-		    F_ERRNO(errno));
-	return (fd);
-}
-
 static int
 fill_heritage(struct heritage *heritage, const struct master *master,
     const struct child *child, const struct generation *generation,
@@ -269,14 +252,12 @@ spawn(struct child *child, const struct generation *generation, bool prepared)
 		return (-1);
 	}
 	heritage.channel = fds[1];
-	heritage.access_log = open_access_log(generation);
+	heritage.access_log = loggers_access_log(master, generation->conf);
 	fflush(NULL);		/* or the child writes it once more */
 	if ((child->pid = fork()) == 0)
 		become(master, &heritage, &generation->identity);
 	free(heritage.sockets);
 	close(fds[1]);
-	if (heritage.access_log != -1)
-		close(heritage.access_log);
 	if (child->pid == -1) {
 		close(fds[0]);
 		return (-1);
@@ -483,18 +464,12 @@ child_use_log(struct child *child)
 }
 
 void
-child_reopen_access_log(struct child *child)
+child_use_access_log(struct child *child)
 {
-	int fd;
+	int fd = loggers_access_log(child->master, child->generation->conf);
 
-	/* A name that cannot be opened now is not tried again: the worker goes
-	 * on in the file that it has. */
-	child->access_log_due = false;
-	if ((fd = open_access_log(child->generation)) == -1)
-		return;
-	child->access_log_due = child_pass(child, CTL_ACCESS_LOG, NULL,
-	    fd) == -1;
-	close(fd);
+	child->access_log_due = fd != -1 &&
+	    child_pass(child, CTL_ACCESS_LOG, NULL, fd) == -1;
 }
 
 void
@@ -511,7 +486,7 @@ children_tick(struct master *master)
 		if (child->log_due)
 			child_use_log(child);
 		if (child->access_log_due)
-			child_reopen_access_log(child);
+			child_use_access_log(child);
 	}
 }
 
@@ -568,6 +543,7 @@ children_reap(struct master *master)
 		if ((child = find(master, pid)) != NULL)
 			bury(master, child, status);
 		else if (!monitor_child_reap(master, pid, status) &&
+		    !loggers_reap(master, pid, status) &&
 		    !crew_reap(master, pid, status))
 			upgrade_reap(master, pid, status);
 }

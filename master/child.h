@@ -60,6 +60,7 @@ struct child {
 	struct ctl_drained drained;	/* what it said at its end */
 	bool log_due;			/* LOG could not be sent yet, */
 	bool access_log_due;		/* nor ACCESS_LOG */
+	bool is_suspected;		/* the last tick found it hung */
 	bool was_killed;		/* by us, and why: */
 	enum status_cause cause;
 };
@@ -120,9 +121,9 @@ void child_hint(struct child *, enum ctl_type, const void *payload);
 /* Give a child the log as it is now.  A child that has not read its orders gets
  * one LOG later, however many were due meanwhile. */
 void child_use_log(struct child *);
-/* Have it go on in the access log that stands under that name now; the same
- * applies. */
-void child_reopen_access_log(struct child *);
+
+/* Give it the pipe to the access log of its configuration. */
+void child_use_access_log(struct child *);
 
 /* Bury the children that have died, and tell slot_on_death(). */
 void children_reap(struct master *);

@@ -98,25 +98,8 @@ master_stop_now(struct master *master)
 void
 master_reopen(struct master *master)
 {
-	struct child *child;
-	const char *file;
-	int fd;
-
-	if (master->running == NULL)
-		return;
-	TAILQ_FOREACH(child, &master->children, link)
-		child_reopen_access_log(child);
-	file = master->running->conf->log.file;
-	if ((fd = log_open(file)) == -1) {
-		LOG(ERROR, REOPEN_FAILED, F_STR("file", file),
-		    F_ERRNO(errno));
-		return;
-	}
-	log_use(fd);
-	TAILQ_FOREACH(child, &master->children, link)
-		child_use_log(child);
-	monitor_child_use_log(master);
-	LOG(INFO, REOPEN, F_STR("file", file));
+	if (master->running != NULL)
+		loggers_reopen(master);
 }
 
 /*
@@ -215,6 +198,7 @@ on_tick(evutil_socket_t fd, short what, void *arg)
 	slots_revive(master);
 	probation_run(master);
 	monitor_child_watch(master);
+	loggers_watch(master);
 	reload_try(master);
 	succession_tick(master);
 	balance_tick(master);
@@ -246,6 +230,7 @@ start_loop(struct master *master)
 static void
 master_free(struct master *master)
 {
+	loggers_end(master);
 	pidfile_remove(&master->pidfile);
 	sockets_close(&master->sockets);
 	monitor_child_free(master);
@@ -270,19 +255,6 @@ fail(const char *what, const char *why)
 {
 	fprintf(stderr, "penstock: %s: %s\n", what, why);
 	return (EXIT_FAILED);
-}
-
-/* The log as the first configuration wants it; until then it is stderr. */
-static int
-start_log(const struct conf *conf)
-{
-	int fd;
-
-	if ((fd = log_open(conf->log.file)) == -1)
-		return (-1);
-	log_configure(conf->log.level, conf->log.format);
-	log_use(fd);
-	return (0);
 }
 
 static int
@@ -316,8 +288,14 @@ static int
 serve(struct master *master, struct conf *conf)
 {
 	signals_block();
-	if (start_log(conf) == -1) {
-		fail(conf->log.file, strerror(errno));
+	log_configure(conf->log.level, conf->log.format);
+	if (start_loop(master) == -1) {
+		conf_free(conf);
+		return (fail("event loop", strerror(errno)));
+	}
+	if (loggers_start(master, conf) == -1) {
+		fail(*conf->log.file != '\0' ? conf->log.file : "log",
+		    strerror(errno));
 		conf_free(conf);
 		return (EXIT_FAILED);
 	}
@@ -330,10 +308,10 @@ serve(struct master *master, struct conf *conf)
 	    F_STR("file", master->conf_path));
 	limits_raise();
 	master->started = (int64_t)time(NULL);
-	if (start_loop(master) == -1 || status_new(&master->status) == -1 ||
+	if (status_new(&master->status) == -1 ||
 	    spans_new(&master->spans) == -1) {
 		conf_free(conf);
-		return (fail("event loop", strerror(errno)));
+		return (fail("shared memory", strerror(errno)));
 	}
 	if (reload_first(master, conf) == 0)
 		master_show(master);
@@ -458,9 +436,9 @@ master_main(int argc, char *argv[], const struct roles *roles)
 	master.worker = roles->worker;
 	master.executor = roles->executor;
 	master.monitor = roles->monitor;
+	master.logger = roles->logger;
 	master.conf_path = options.conf_path;
 	master.daemon_fd = -1;
-	master.reload.log_fd = -1;
 	master.probation.program = -1;
 	master.status.fd = -1;
 	master.spans.fd = -1;
@@ -468,6 +446,7 @@ master_main(int argc, char *argv[], const struct roles *roles)
 	TAILQ_INIT(&master.children);
 	TAILQ_INIT(&master.leaving);
 	TAILQ_INIT(&master.kept);
+	TAILQ_INIT(&master.loggers);
 	master.listener_names.most = COUNTERS_LISTENERS;
 	master.handler_names.most = COUNTERS_HANDLERS;
 	if (legacy.state == -1)

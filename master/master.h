@@ -15,6 +15,7 @@
 #include "master/child.h"
 #include "master/evidence.h"
 #include "master/succession.h"
+#include "master/logger_child.h"
 #include "master/monitor_child.h"
 #include "master/pidfile.h"
 #include "master/probation.h"
@@ -49,6 +50,7 @@ struct master {
 	const struct role *worker;		/* the roles; borrowed */
 	const struct role *executor;
 	const struct role *monitor;
+	const struct role *logger;
 	const char *conf_path;			/* borrowed */
 	struct generation *running;		/* owned; NULL at the start */
 	struct reload reload;
@@ -67,6 +69,9 @@ struct master {
 	struct spans_taken spans;		/* of those whom it concerns */
 	int64_t started;			/* seconds since 1970 */
 	struct monitor_child watcher;		/* the monitor's process */
+	struct logger_list loggers;
+	struct logger_child *logging;		/* has our lines; NULL: none */
+	bool is_reopened;			/* the log, as far as is known */
 	struct sockets sockets;
 	struct registry listener_names;
 	struct registry handler_names;
@@ -85,6 +90,7 @@ struct roles {
 	const struct role *worker;
 	const struct role *executor;
 	const struct role *monitor;
+	const struct role *logger;
 };
 
 /* The program: returns its exit status. */

@@ -446,11 +446,15 @@ monitor_child_watch(struct master *master)
 		if (monitor->log_due)
 			monitor_child_use_log(master);
 	}
-	if (is_hung(master, now_ms)) {
-		LOG(ERROR, MONITOR_HUNG, F_I64("child", monitor->pid),
-		    F_STR("signal", "SIGABRT"));
+	bool suspected = monitor->is_suspected;
+
+	/* As in watchdog.c. */
+	monitor->is_suspected = is_hung(master, now_ms);
+	if (monitor->is_suspected && suspected) {
 		kill(monitor->pid, SIGABRT);
 		monitor->patience_ms = now_ms + MASTER_EXIT_MS / 2;
+		LOG(ERROR, MONITOR_HUNG, F_I64("child", monitor->pid),
+		    F_STR("signal", "SIGABRT"));
 	}
 	if (monitor->pid != 0 && monitor->patience_ms != 0 &&
 	    now_ms > monitor->patience_ms)

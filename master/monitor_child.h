@@ -32,6 +32,7 @@ struct monitor_child {
 					   the default address is taken */
 	bool due;			/* another is to follow */
 	bool leaving;			/* told to stop */
+	bool is_suspected;		/* the last tick found it hung */
 	uint64_t generation;		/* that it was born in */
 	unsigned young_deaths;		/* in a row */
 	uint64_t born_ms;

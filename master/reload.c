@@ -34,11 +34,9 @@ discard(struct master *master)
 	}
 	sockets_undo(&master->sockets);
 	monitor_child_undo(master);
-	if (reload->log_fd > STDERR_FILENO)
-		close(reload->log_fd);
-	reload->log_fd = -1;
 	generation_release(reload->fresh);
 	reload->fresh = NULL;
+	loggers_discard(master);
 }
 
 static void
@@ -167,38 +165,16 @@ load(const struct master *master, char why[WHY_MAX])
 	return (conf);
 }
 
-/* Open the log if it is another one than now. */
+/* Logs that are not there yet are opened by their loggers, as the disk may
+ * take its time. */
 static int
-prepare_log(struct master *master, char why[WHY_MAX])
+prepare_logs(struct master *master, char why[WHY_MAX])
 {
-	const char *file = master->reload.fresh->conf->log.file;
+	int n = loggers_prepare(master, master->reload.fresh->conf, why);
 
-	master->reload.log_fd = -1;
-	/* The first one is open already. */
-	if (master->running == NULL ||
-	    strcmp(file, master->running->conf->log.file) == 0)
-		return (0);
-	if ((master->reload.log_fd = log_open(file)) != -1)
-		return (0);
-	snprintf(why, WHY_MAX, "log %s: %s", file, strerror(errno));
-	return (-1);
-}
-
-/* Each worker opens the access log for itself: see that it can be. */
-static int
-try_access_log(const struct master *master, char why[WHY_MAX])
-{
-	const char *file = master->reload.fresh->conf->access_log.file;
-	int fd;
-
-	if (*file == '\0')
-		return (0);
-	if ((fd = log_open(file)) == -1) {
-		snprintf(why, WHY_MAX, "access log %s: %s", file,
-		    strerror(errno));
+	if (n == -1)
 		return (-1);
-	}
-	close(fd);
+	master->reload.awaited += (unsigned)n;
 	return (0);
 }
 
@@ -260,8 +236,7 @@ prepare(struct master *master, struct conf *conf, char why[WHY_MAX])
 	if (sockets_prepare(&master->sockets, fresh, reload->fresh->slots,
 	    why) == -1 ||
 	    monitor_child_prepare(master, fresh, why) == -1 ||
-	    prepare_log(master, why) == -1 ||
-	    try_access_log(master, why) == -1)
+	    prepare_logs(master, why) == -1)
 		return (-1);
 	master->numbered++;
 	return (fork_workers(master, why));
@@ -453,9 +428,7 @@ change_log(struct master *master)
 
 	log_configure(conf->level, conf->format);
 	log_identify("master", -1, (int64_t)master->running->number);
-	if (master->reload.log_fd != -1)
-		log_use(master->reload.log_fd);
-	master->reload.log_fd = -1;
+	loggers_commit(master);
 	/* The new ones were born with the old one's settings; those of before
 	 * go on in the new log, as theirs may be removed. */
 	TAILQ_FOREACH(child, &master->children, link)
@@ -566,6 +539,15 @@ reload_on_ready(struct child *child)
 	struct master *master = child->master;
 
 	if (--master->reload.awaited == 0)
+		prove(master);
+}
+
+void
+reload_on_logger(struct master *master, const char *why)
+{
+	if (why != NULL)
+		refuse(master, why);
+	else if (--master->reload.awaited == 0)
 		prove(master);
 }
 

@@ -34,8 +34,8 @@ struct reload {
 	char back_why[PROBATION_WHY_MAX];	/* and why */
 	bool said_waiting;
 	bool passing;			/* the old workers give to the new */
-	int log_fd;			/* prepared; -1: the log stays */
-	unsigned awaited;		/* workers that are not READY */
+	unsigned awaited;		/* workers that are not READY, and
+					   logs that are not open */
 	struct canary canary;
 	uint64_t begun_ms;
 	uint64_t retry_until_ms;	/* see may_retry(); 0: not yet */
@@ -70,6 +70,8 @@ void reload_on_proof(struct master *);
 /* Something went wrong that the new generation does not survive; dead is a
  * worker of it that is gone, or NULL. */
 void reload_fail(struct master *, struct child *dead, const char *why);
+/* A log of the fresh generation is open, or why not. */
+void reload_on_logger(struct master *, const char *why);
 /* A worker has given what it had, or is gone. */
 void reload_on_given(struct master *);
 /* A child of the fresh generation is gone. */

@@ -832,6 +832,7 @@ upgrade_take_over(struct master *master, const struct upgrade_legacy *legacy)
 	}
 	close(legacy->state);
 	master->state = MASTER_RUNNING;
+	loggers_adopt(master);
 	go_on(master, state.server, adopt_find(&adoption, state.server->back),
 	    legacy->refused);
 	adopt_end(&adoption);

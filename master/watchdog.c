@@ -50,6 +50,31 @@ allow_for_our_own_absence(struct master *master, uint64_t now_ms)
 		master->lenient_until_ms = now_ms + timeout_ms;
 }
 
+/*
+ * A worker is ended when two ticks in a row find that it is hung: one look can
+ * be at a machine that has just come back, whose workers have not had their turn
+ * yet.  Nothing is done between the second look and the signal; the log is told
+ * afterwards.
+ */
+static void
+watch(struct master *master, struct child *child, uint64_t now_ms)
+{
+	bool suspected = child->is_suspected;
+
+	child->is_suspected = is_hung(master, child);
+	if (child->is_suspected && suspected) {
+		child_kill(child, SIGABRT, STATUS_HUNG);
+		child_log(LOG_LEVEL_ERROR, EVENT_WORKER_HUNG, child, "signal",
+		    "SIGABRT");
+	} else if (child->patience_ms != 0 && now_ms > child->patience_ms) {
+		const char *awaited = child->patience_for;
+
+		child_kill(child, SIGKILL, STATUS_LATE);
+		child_log(LOG_LEVEL_WARN, EVENT_WORKER_KILLED, child,
+		    "waited_for", awaited);
+	}
+}
+
 void
 watchdog_forgive(struct master *master, uint64_t stall_ms)
 {
@@ -69,16 +94,6 @@ watchdog_run(struct master *master)
 	allow_for_our_own_absence(master, now_ms);
 	if (now_ms < master->lenient_until_ms)
 		return;
-	TAILQ_FOREACH(child, &master->children, link) {
-		if (is_hung(master, child)) {
-			child_log(LOG_LEVEL_ERROR, EVENT_WORKER_HUNG, child,
-			    "signal", "SIGABRT");
-			child_kill(child, SIGABRT, STATUS_HUNG);
-		} else if (child->patience_ms != 0 &&
-		    now_ms > child->patience_ms) {
-			child_log(LOG_LEVEL_WARN, EVENT_WORKER_KILLED, child,
-			    "waited_for", child->patience_for);
-			child_kill(child, SIGKILL, STATUS_LATE);
-		}
-	}
+	TAILQ_FOREACH(child, &master->children, link)
+		watch(master, child, now_ms);
 }

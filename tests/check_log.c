@@ -658,6 +658,44 @@ START_TEST(a_socket_as_stderr_never_blocks_us)
 END_TEST
 
 /*
+ * Links.
+ */
+
+START_TEST(a_link_is_followed_where_nobody_else_can_put_one)
+{
+	char link[160], target[160];
+	struct stat st;
+	int fd;
+
+	make_dir();
+	snprintf(link, sizeof(link), "%s/link", dir);
+	snprintf(target, sizeof(target), "%s/target", dir);
+	ck_assert_int_eq(symlink(target, link), 0);
+	ck_assert_int_ge(fd = log_open(link), 0);
+	close(fd);
+	ck_assert_int_eq(unlink(target), 0);
+	/* Others could exchange it here, */
+	ck_assert_int_eq(chmod(dir, 0777), 0);
+	ck_assert_int_eq(log_open(link), -1);
+	ck_assert_int_eq(errno, ELOOP);
+	ck_assert_int_eq(chmod(dir, 0700), 0);
+	/* or have made it. */
+	if (geteuid() == 0) {
+		ck_assert_int_eq(lchown(link, 65534, 65534), 0);
+		ck_assert_int_eq(log_open(link), -1);
+		ck_assert_int_eq(errno, ELOOP);
+		ck_assert_int_eq(lchown(link, 0, 0), 0);
+		ck_assert_int_eq(chown(dir, 65534, 65534), 0);
+		ck_assert_int_eq(log_open(link), -1);
+		ck_assert_int_eq(chown(dir, 0, 0), 0);
+	}
+	ck_assert_int_eq(stat(target, &st), -1);
+	unlink(link);
+	ck_assert_int_eq(rmdir(dir), 0);
+}
+END_TEST
+
+/*
  * What a pipe does not take.
  */
 
@@ -681,6 +719,7 @@ static void
 make_blocking(void)
 {
 	ck_assert_int_eq(fcntl(log_fd(), F_SETFL, 0), 0);
+	log_use(log_fd());
 }
 
 START_TEST(a_line_that_a_full_pipe_does_not_take_is_counted_and_told_later)
@@ -723,16 +762,19 @@ END_TEST
 
 START_TEST(a_log_that_nobody_reads_any_more_does_not_end_us)
 {
+	int fds[2];
+
 	start(LOG_LEVEL_INFO, LOG_FORMAT_TEXT);
 	close(reader);
 	LOG(INFO, READY);
 	ck_assert_int_ge(reader = open("/dev/null", O_RDONLY | O_CLOEXEC), 0);
-	finish();
-	/* And its line is told as lost in the next. */
-	start(LOG_LEVEL_INFO, LOG_FORMAT_TEXT);
-	LOG(INFO, READY);
-	expect_match(read_log(), "^[^\n]*event=log_lost lines=1\n[^\n]*"
-	    "event=ready\n$");
+	close(reader);
+	/* Its line is told as lost when there is a reader again. */
+	ck_assert_int_eq(pipe2(fds, O_CLOEXEC | O_NONBLOCK), 0);
+	reader = fds[0];
+	log_use(fds[1]);
+	log_flush_suppressed();
+	expect_match(read_log(), "^[^\n]*event=log_lost lines=1\n$");
 	finish();
 }
 END_TEST
@@ -944,6 +986,7 @@ RUN_TESTS("log",
     stderr_and_the_log_in_use_are_not_closed,
     a_pipe_as_stderr_stays_as_others_expect_it_and_never_blocks_us,
     a_socket_as_stderr_never_blocks_us,
+    a_link_is_followed_where_nobody_else_can_put_one,
     a_line_that_a_full_pipe_does_not_take_is_counted_and_told_later,
     what_was_lost_is_told_first_and_once,
     a_log_that_nobody_reads_any_more_does_not_end_us,

@@ -400,7 +400,7 @@ lines_in(int pipe)
 /* Nobody waits for who does not read it. */
 START_TEST(what_a_pipe_does_not_take_is_lost_and_told)
 {
-	enum { MANY = 4000 };
+	enum { MANY = 16000 };
 	struct server *srv = server_new();
 	int reader, fd;
 	uint64_t lost, lines = 0;

@@ -181,7 +181,8 @@ await_order(struct stage *stage)
 	struct server *srv = stage->srv;
 
 	await(server_children(srv) == CHILDREN);
-	await(proc_in_directory(srv->dir, NULL, 0) == CHILDREN + 1);
+	/* With the master and the logger. */
+	await(proc_in_directory(srv->dir, NULL, 0) == CHILDREN + 2);
 	await(hold_peek(stage->echoes)->open == ECHOES);
 	await(hold_peek(stage->cats)->open == CLIENTS_OF_CATS);
 	if (stage->master_fds == 0) {
@@ -338,8 +339,9 @@ kill_the_master(unsigned *seed, unsigned most_us)
 	expect_unharmed(hold_stop(cats));
 	hold_drop(echoes);
 	hold_drop(cats);
-	/* Who has nobody left to serve goes, long before drain_timeout. */
-	await(proc_in_directory(srv->dir, NULL, 0) == CHILDREN + 1);
+	/* Who has nobody left to serve goes, long before drain_timeout: what
+	 * stays is the children, the master and the logger. */
+	await(proc_in_directory(srv->dir, NULL, 0) == CHILDREN + 2);
 	server_end(srv);
 }
 

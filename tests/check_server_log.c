@@ -231,6 +231,15 @@ START_TEST(a_log_that_can_not_be_reopened_goes_on_as_it_is)
 }
 END_TEST
 
+static bool
+title_is(pid_t pid, const char *wanted)
+{
+	char title[256];
+
+	proc_title(pid, title, sizeof(title));
+	return (strcmp(title, wanted) == 0);
+}
+
 START_TEST(a_reload_can_change_level_format_and_file)
 {
 	struct server *srv = server_start("workers = 1;", FRAMES(""));
@@ -242,6 +251,8 @@ START_TEST(a_reload_can_change_level_format_and_file)
 	server_signal(srv, SIGHUP);
 	await(server_has_file(srv, "other"));
 	server_expect(srv, "event=worker_ready child_gen=2");
+	/* Until the master has changed, the old worker can take a client. */
+	await(title_is(srv->master, "penstock: master gen=2"));
 	fd = client_connect(FRAME_PORT);
 	client_echo(fd, "not told");
 	client_send(fd, "\0\0\0\0", 4);

@@ -192,7 +192,7 @@ live_under_a_manager(bool abstract)
 	server_launch(srv);
 	notice = expect_notice("READY=1");
 	ck_assert(has_line(notice, "STATUS="));
-	ck_assert_ptr_nonnull(server_log(srv, "event=ready"));
+	server_expect(srv, "event=ready");
 	before_us = clock_us();
 	server_signal(srv, SIGHUP);
 	notice = expect_notice("RELOADING=1");

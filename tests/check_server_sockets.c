@@ -304,6 +304,23 @@ count_sockets(pid_t pid)
 	return (sockets);
 }
 
+/* Whether it is the pipe that a logger reads from. */
+static bool
+is_log_pipe(const struct server *srv, const char *target)
+{
+	struct proc_fd fds[FDS_MAX];
+	pid_t logger;
+	size_t n;
+
+	if (proc_loggers(srv->master, &logger, 1) == 0)
+		return (false);
+	n = proc_fds(logger, fds, FDS_MAX);
+	for (size_t i = 0; i < n; i++)
+		if (fds[i].number > 2 && strcmp(fds[i].target, target) == 0)
+			return (true);
+	return (false);
+}
+
 /* Everything that a worker has open has a reason. */
 static void
 check_descriptors(struct server *srv, pid_t pid, unsigned listening)
@@ -321,7 +338,8 @@ check_descriptors(struct server *srv, pid_t pid, unsigned listening)
 	for (size_t i = 0; i < n; i++) {
 		if (fds[i].number <= 2)
 			ck_assert_int_eq(fds[i].number, (int)i);
-		else if (strcmp(fds[i].target, server_path(srv, "log")) == 0)
+		else if (is(&fds[i], "pipe:") && is_log_pipe(srv,
+		    fds[i].target))
 			logs++;
 		else if (is(&fds[i], "anon_inode:[eventpoll]"))
 			polls++;

@@ -74,6 +74,15 @@ proc_cpu_ms(pid_t pid)
 }
 
 static bool
+is_logger(pid_t pid)
+{
+	char title[64];
+
+	read_text(pid, "cmdline", title, sizeof(title));
+	return (strncmp(title, "penstock: logger", 16) == 0);
+}
+
+static bool
 is_child_of(pid_t pid, const void *arg)
 {
 	const pid_t *parent = arg;
@@ -82,7 +91,19 @@ is_child_of(pid_t pid, const void *arg)
 	int ppid;
 
 	return (read_stat(pid, &state, &ppid, &ticks) && state != 'Z' &&
-	    ppid == *parent);
+	    ppid == *parent && !is_logger(pid));
+}
+
+static bool
+is_logger_of(pid_t pid, const void *arg)
+{
+	const pid_t *parent = arg;
+	unsigned long ticks;
+	char state;
+	int ppid;
+
+	return (read_stat(pid, &state, &ppid, &ticks) && state != 'Z' &&
+	    ppid == *parent && is_logger(pid));
 }
 
 static bool
@@ -127,6 +148,12 @@ size_t
 proc_children(pid_t parent, pid_t *pids, size_t max)
 {
 	return (select_processes(is_child_of, &parent, pids, max));
+}
+
+size_t
+proc_loggers(pid_t parent, pid_t *pids, size_t max)
+{
+	return (select_processes(is_logger_of, &parent, pids, max));
 }
 
 static FILE *

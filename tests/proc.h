@@ -37,9 +37,10 @@ struct proc_fd {
 /* Gone, or a zombie that only waits for its parent. */
 bool proc_is_dead(pid_t);
 
-/* The children of a process, or those that work in a directory.  At most max
- * are told; returns how many there are in all. */
+/* The children of a process, its loggers apart, or those that work in a
+ * directory.  At most max are told; returns how many there are in all. */
 size_t proc_children(pid_t parent, pid_t *pids, size_t max);
+size_t proc_loggers(pid_t parent, pid_t *pids, size_t max);
 size_t proc_in_directory(const char *dir, pid_t *pids, size_t max);
 
 /* The same by the kernel's own list, if it has one, which takes no time to

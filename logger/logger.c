@@ -1,0 +1,259 @@
+/* SPDX-License-Identifier: ISC */
+#include "logger/logger.h"
+
+#include <sys/ioctl.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "common/log.h"
+#include "common/log_orders.h"
+#include "common/title.h"
+
+enum {
+	BATCH = 65536,
+	/* How often to try again what the file does not take. */
+	RETRY_MS = 200,
+};
+
+struct logger {
+	const char *path;	/* "": standard error */
+	int pipe;
+	int orders;		/* -1: the master is gone */
+	int file;
+	bool is_regular;
+	bool is_torn;		/* the last line in the file has no end */
+	bool is_over;		/* nothing more will come */
+	size_t done;		/* bytes of lines[] that are written */
+	size_t whole;		/* the end of its last whole line */
+	size_t len;
+	char lines[BATCH];
+};
+
+/*
+ * The file.
+ */
+
+/* Whether the file ends within a line: its disk was full, or its writer was
+ * killed.  What follows is to begin a line of its own. */
+static bool
+ends_within_line(const struct logger *logger, off_t size)
+{
+	struct stat ours, read_one;
+	char last = '\n';
+	int fd;
+
+	if (size == 0 || *logger->path == '\0' ||
+	    (fd = open(logger->path, O_RDONLY | O_CLOEXEC | O_NONBLOCK)) == -1)
+		return (false);
+	if (fstat(logger->file, &ours) == -1 || fstat(fd, &read_one) == -1 ||
+	    ours.st_ino != read_one.st_ino || ours.st_dev != read_one.st_dev ||
+	    pread(fd, &last, 1, size - 1) != 1)
+		last = '\n';
+	close(fd);
+	return (last != '\n');
+}
+
+static void
+use(struct logger *logger, int file)
+{
+	struct stat st = { .st_size = 0 };
+
+	if (logger->file != -1 && logger->file != STDERR_FILENO)
+		close(logger->file);
+	logger->file = file;
+	logger->is_regular = fstat(file, &st) == 0 && S_ISREG(st.st_mode);
+	logger->is_torn = logger->is_regular &&
+	    ends_within_line(logger, st.st_size);
+	/* A line that the last file has only a part of is written anew. */
+	while (logger->done > 0 && logger->lines[logger->done - 1] != '\n')
+		logger->done--;
+}
+
+/*
+ * Lines.
+ */
+
+static bool
+is_stuck(const struct logger *logger)
+{
+	return (logger->done < logger->whole);
+}
+
+/* Write the whole lines that there are.  What the file does not take stays. */
+static void
+write_lines(struct logger *logger)
+{
+	ssize_t n;
+
+	if (is_stuck(logger) && logger->is_torn) {
+		if (write(logger->file, "\n", 1) != 1)
+			return;
+		logger->is_torn = false;
+	}
+	while (is_stuck(logger)) {
+		n = write(logger->file, logger->lines + logger->done,
+		    logger->whole - logger->done);
+		if (n <= 0)
+			return;
+		logger->done += (size_t)n;
+	}
+	logger->len -= logger->whole;
+	memmove(logger->lines, logger->lines + logger->whole, logger->len);
+	logger->done = logger->whole = 0;
+}
+
+/* Read so many bytes of lines, at most, and write them.  Returns whether more
+ * may be there. */
+static bool
+pass(struct logger *logger, size_t most)
+{
+	size_t room = BATCH - logger->len;
+	const char *last;
+	ssize_t n;
+
+	if (is_stuck(logger))
+		return (false);
+	n = read(logger->pipe, logger->lines + logger->len,
+	    most < room ? most : room);
+	logger->is_over = n == 0;
+	if (n == -1)
+		return (false);
+	logger->len += (size_t)n;
+	last = memrchr(logger->lines, '\n', logger->len);
+	logger->whole = last != NULL ? (size_t)(last - logger->lines) + 1 : 0;
+	/* Nothing that we know writes such a line. */
+	if (logger->is_over || (last == NULL && logger->len == BATCH))
+		logger->whole = logger->len;
+	write_lines(logger);
+	return (n > 0 && !is_stuck(logger));
+}
+
+/*
+ * Orders.
+ */
+
+/* After the end of the master nobody wants to know. */
+static void
+answer(const struct logger *logger, const char *text)
+{
+	char packet[LOG_ANSWER_MAX];
+
+	snprintf(packet, sizeof(packet), "%s", text);
+	(void)send(logger->orders, packet, strlen(packet) + 1,
+	    MSG_NOSIGNAL | MSG_DONTWAIT);
+}
+
+/* What was written before the order goes to the old file, if that takes it. */
+static void
+reopen(struct logger *logger)
+{
+	int before = 0, file;
+
+	if (ioctl(logger->pipe, FIONREAD, &before) == -1)
+		before = 0;
+	for (int left = before; left > 0; left -= BATCH)
+		if (!pass(logger, (size_t)left))
+			break;
+	if (*logger->path == '\0') {
+		answer(logger, "");
+	} else if ((file = log_open(logger->path)) == -1) {
+		answer(logger, strerror(errno));
+	} else {
+		use(logger, file);
+		answer(logger, "");
+	}
+}
+
+/* All who could write are gone, or nobody will wait for us any more. */
+static void
+finish(struct logger *logger)
+{
+	while (pass(logger, BATCH))
+		;
+	logger->is_over = true;
+}
+
+static void
+take_order(struct logger *logger)
+{
+	char order;
+	ssize_t n;
+
+	n = recv(logger->orders, &order, 1, MSG_DONTWAIT);
+	if (n == 1 && order == LOG_ORDER_REOPEN)
+		reopen(logger);
+	else if (n == 1 && order == LOG_ORDER_END)
+		finish(logger);
+	else if (n == 0 || (n == -1 && errno != EAGAIN && errno != EINTR)) {
+		close(logger->orders);
+		logger->orders = -1;
+	}
+}
+
+/*
+ * Life.
+ */
+
+static void
+turn(struct logger *logger)
+{
+	bool stuck = is_stuck(logger);
+	struct pollfd fds[] = {
+		{ .fd = logger->orders, .events = POLLIN },
+		{ .fd = stuck ? -1 : logger->pipe, .events = POLLIN },
+		/* A file can always be written to, if poll(2) is asked. */
+		{ .fd = stuck && !logger->is_regular ? logger->file : -1,
+		  .events = POLLOUT },
+	};
+
+	if (poll(fds, 3, stuck ? RETRY_MS : -1) == -1)
+		return;
+	/* One that has no reader is no reason to turn and turn. */
+	if ((fds[2].revents & (POLLERR | POLLHUP)) != 0)
+		(void)poll(fds, 1, RETRY_MS);
+	if (stuck)
+		write_lines(logger);
+	if (fds[0].revents != 0)
+		take_order(logger);
+	if (fds[1].revents != 0)
+		(void)pass(logger, BATCH);
+}
+
+int
+logger_main(struct heritage *heritage)
+{
+	struct logger *logger;
+
+	title_set("logger %s", heritage->log_name);
+	if ((logger = calloc(1, sizeof(*logger))) == NULL)
+		return (EXIT_FAILURE);
+	logger->path = heritage->log_path;
+	logger->pipe = heritage->log_pipe;
+	logger->orders = heritage->channel;
+	logger->file = -1;
+	if (heritage->log_file == -1 &&
+	    (heritage->log_file = log_open(logger->path)) == -1) {
+		answer(logger, strerror(errno));
+		free(logger);
+		return (EXIT_FAILURE);
+	}
+	use(logger, heritage->log_file);
+	answer(logger, "");
+	while (!logger->is_over)
+		turn(logger);
+	if (is_stuck(logger)) {
+		free(logger);
+		return (EXIT_FAILURE);
+	}
+	free(logger);
+	return (EXIT_SUCCESS);
+}

@@ -1,0 +1,583 @@
+/* SPDX-License-Identifier: ISC */
+#include "master/logger_child.h"
+
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "common/clock.h"
+#include "common/fd.h"
+#include "common/log.h"
+#include "common/log_orders.h"
+#include "master/master.h"
+#include "master/pause.h"
+#include "master/signals.h"
+
+enum {
+	/* Bytes of lines that wait for the disk; the kernel may allow less. */
+	PIPE_SIZE = 1 << 20,
+	/* A file that has not opened by then does not open. */
+	OPEN_MS = 3000,
+	/* How long the last lines may take. */
+	END_MS = 1000,
+};
+
+static const char *const names[] = {
+	[LOGGER_LOG] = "log",
+	[LOGGER_ACCESS_LOG] = "access_log",
+};
+
+static bool
+is_leaving(const struct logger_child *logger)
+{
+	return (logger->pipe[1] == -1);
+}
+
+static struct logger_child *
+find(const struct master *master, enum logger_kind kind, const char *path)
+{
+	struct logger_child *logger;
+
+	TAILQ_FOREACH(logger, &master->loggers, link)
+		if (!is_leaving(logger) && logger->kind == kind &&
+		    strcmp(logger->path, path) == 0)
+			break;
+	return (logger);
+}
+
+static bool
+is_needed(enum logger_kind kind, const char *path)
+{
+	struct stat st;
+
+	if (*path != '\0' || kind != LOGGER_LOG)
+		return (*path != '\0');
+	return (fstat(STDERR_FILENO, &st) == 0 && S_ISREG(st.st_mode));
+}
+
+static const char *
+path_in(const struct conf *conf, enum logger_kind kind)
+{
+	return (kind == LOGGER_LOG ? conf->log.file : conf->access_log.file);
+}
+
+static void
+forget(struct logger_child *logger)
+{
+	TAILQ_REMOVE(&logger->master->loggers, logger, link);
+	if (logger->word != NULL) {
+		close(event_get_fd(logger->word));
+		event_free(logger->word);
+	}
+	for (int i = 0; i < 2; i++)
+		if (logger->pipe[i] != -1)
+			close(logger->pipe[i]);
+	free(logger->path);
+	free(logger);
+}
+
+/* Nobody shall begin to write to it: it ends with those that can. */
+static void
+retire(struct logger_child *logger)
+{
+	close(logger->pipe[1]);
+	logger->pipe[1] = -1;
+	logger->is_fresh = logger->is_reopening = false;
+	if (logger->pid == 0) {
+		forget(logger);
+	} else if (!logger->is_open) {
+		/* Whatever it waits for, it has nothing to write. */
+		kill(logger->pid, SIGKILL);
+		logger->is_killed = true;
+	}
+}
+
+/*
+ * The log.
+ */
+
+/* Write our own lines to its pipe. */
+static void
+use_log(struct logger_child *logger)
+{
+	int fd;
+
+	if (logger->master->logging == logger ||
+	    (fd = fcntl(logger->pipe[1], F_DUPFD_CLOEXEC,
+	    STDERR_FILENO + 1)) == -1)
+		return;
+	log_use_pipe(fd, *logger->path == '\0');
+	logger->master->logging = logger;
+}
+
+/* What another program has left is written to no longer. */
+static void
+announce(struct logger_child *logger)
+{
+	struct master *master = logger->master;
+	struct child *child;
+
+	logger->is_announced = true;
+	if (strcmp(path_in(master->running->conf, logger->kind),
+	    logger->path) != 0)
+		return;
+	if (logger->kind == LOGGER_LOG) {
+		use_log(logger);
+		monitor_child_use_log(master);
+	}
+	TAILQ_FOREACH(child, &master->children, link)
+		if (logger->kind == LOGGER_LOG)
+			child_use_log(child);
+		else
+			child_use_access_log(child);
+}
+
+/*
+ * Its word.
+ */
+
+static bool
+is_any_reopening(const struct master *master)
+{
+	const struct logger_child *logger;
+
+	TAILQ_FOREACH(logger, &master->loggers, link)
+		if (logger->is_reopening)
+			return (true);
+	return (false);
+}
+
+static void
+on_reopened(struct logger_child *logger, const char *why)
+{
+	struct master *master = logger->master;
+
+	logger->is_reopening = false;
+	if (why != NULL && logger->kind == LOGGER_LOG)
+		LOG(ERROR, REOPEN_FAILED, F_STR("file", logger->path),
+		    F_STR("error", why));
+	else if (why != NULL)
+		LOG(WARN, ACCESS_LOG_FAILED, F_STR("file", logger->path),
+		    F_STR("error", why));
+	if (logger->kind == LOGGER_LOG && why != NULL)
+		master->is_reopened = false;
+	if (!is_any_reopening(master) && master->is_reopened)
+		LOG(INFO, REOPEN,
+		    F_STR("file", master->running->conf->log.file));
+}
+
+static void
+on_opened(struct logger_child *logger, const char *why)
+{
+	char text[LOGGER_WHY_MAX];
+
+	if (is_leaving(logger))
+		return;
+	if (why == NULL) {
+		logger->is_open = true;
+		if (!logger->is_announced)
+			announce(logger);
+	} else if (!logger->is_fresh)
+		LOG(ERROR, LOGGER_FAILED, F_STR("log", names[logger->kind]),
+		    F_STR("file", logger->path), F_STR("error", why));
+	if (!logger->is_fresh)
+		return;
+	logger->is_fresh = why != NULL;
+	snprintf(text, sizeof(text), "%s %.150s: %s",
+	    logger->kind == LOGGER_LOG ? "log" : "access log", logger->path,
+	    why != NULL ? why : "it is open");
+	reload_on_logger(logger->master, why != NULL ? text : NULL);
+}
+
+static ssize_t
+hear(const struct logger_child *logger, char text[LOG_ANSWER_MAX])
+{
+	ssize_t n = recv(event_get_fd(logger->word), text, LOG_ANSWER_MAX - 1,
+	    MSG_DONTWAIT);
+
+	text[n > 0 ? n : 0] = '\0';
+	return (n);
+}
+
+static void
+on_word(evutil_socket_t fd, short what, void *arg)
+{
+	struct logger_child *logger = arg;
+	char text[LOG_ANSWER_MAX];
+	const char *why;
+	ssize_t n;
+
+	(void)fd;
+	(void)what;
+	n = hear(logger, text);
+	if (n == -1 && (errno == EAGAIN || errno == EINTR))
+		return;
+	if (n <= 0) {
+		/* It has died, or is about to, and will be reaped. */
+		event_del(logger->word);
+		return;
+	}
+	why = *text != '\0' ? text : NULL;
+	if (!logger->is_open)
+		on_opened(logger, why);
+	else if (logger->is_reopening)
+		on_reopened(logger, why);
+}
+
+/*
+ * Birth.
+ */
+
+static void __attribute__((noreturn))
+become(struct logger_child *logger, int orders, int file)
+{
+	struct master *master = logger->master;
+	struct heritage heritage = {
+		.channel = orders,
+		.log_name = names[logger->kind],
+		.log_path = logger->path,
+		.log_pipe = logger->pipe[0],
+		.log_file = file,
+	};
+	int keep[] = { orders, logger->pipe[0], file };
+
+	signals_reset_in_child();
+	for (size_t i = 0; i < master->nslots; i++)
+		counters_free(&master->counters[i]);
+	status_free(&master->status);
+	spans_free(&master->spans);
+	/* Whoever waits for the end of a daemon's output need not wait for
+	 * us. */
+	if (master->daemon_fd != -1 && *logger->path != '\0')
+		fd_redirect_to_null(STDERR_FILENO);
+	fd_close_all_but(keep, sizeof(keep) / sizeof(*keep));
+	exit(master->logger->main(&heritage));
+}
+
+/* With its file, or -1: then it opens that itself.  Returns -1 with errno
+ * set. */
+static int
+spawn(struct logger_child *logger, int file)
+{
+	int fds[2];
+
+	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK,
+	    0, fds) == -1)
+		return (-1);
+	logger->word = event_new(logger->master->base, fds[0],
+	    EV_READ | EV_PERSIST, on_word, logger);
+	if (logger->word == NULL || event_add(logger->word, NULL) == -1) {
+		errno = ENOMEM;
+		goto fail;
+	}
+	fflush(NULL);
+	if ((logger->pid = fork()) == 0)
+		become(logger, fds[1], file);
+	if (logger->pid == -1)
+		goto fail;
+	close(fds[1]);
+	logger->is_open = logger->is_killed = false;
+	logger->born_ms = clock_ms();
+	logger->patience_ms = logger->born_ms + OPEN_MS;
+	return (0);
+fail:
+	logger->pid = 0;
+	if (logger->word != NULL)
+		event_free(logger->word);
+	logger->word = NULL;
+	close(fds[0]);
+	close(fds[1]);
+	return (-1);
+}
+
+/* Returns NULL with errno set. */
+static struct logger_child *
+start(struct master *master, enum logger_kind kind, const char *path, int file)
+{
+	struct logger_child *logger;
+	int saved;
+
+	if ((logger = calloc(1, sizeof(*logger))) == NULL)
+		return (NULL);
+	logger->master = master;
+	logger->kind = kind;
+	logger->is_announced = true;
+	logger->pipe[0] = logger->pipe[1] = -1;
+	TAILQ_INSERT_TAIL(&master->loggers, logger, link);
+	if ((logger->path = strdup(path)) == NULL ||
+	    pipe2(logger->pipe, O_CLOEXEC | O_NONBLOCK) == -1)
+		goto fail;
+	(void)fcntl(logger->pipe[1], F_SETPIPE_SZ, PIPE_SIZE);
+	if (spawn(logger, file) == 0)
+		return (logger);
+fail:
+	saved = errno;
+	forget(logger);
+	errno = saved;
+	return (NULL);
+}
+
+int
+loggers_start(struct master *master, const struct conf *conf)
+{
+	const char *path = conf->log.file;
+	struct logger_child *logger;
+	int file, saved;
+
+	if (!is_needed(LOGGER_LOG, path))
+		return (0);
+	if ((file = log_open(path)) == -1)
+		return (-1);
+	logger = start(master, LOGGER_LOG, path, file);
+	saved = errno;
+	if (file != STDERR_FILENO)
+		close(file);
+	errno = saved;
+	if (logger == NULL)
+		return (-1);
+	use_log(logger);
+	return (0);
+}
+
+/*
+ * From one generation to the next.
+ */
+
+int
+loggers_prepare(struct master *master, const struct conf *conf,
+    char why[LOGGER_WHY_MAX])
+{
+	struct logger_child *logger;
+	const char *path;
+	int n = 0;
+
+	for (int kind = LOGGER_LOG; kind <= LOGGER_ACCESS_LOG; kind++) {
+		path = path_in(conf, kind);
+		if (!is_needed(kind, path) || find(master, kind, path) != NULL)
+			continue;
+		if ((logger = start(master, kind, path, -1)) == NULL) {
+			snprintf(why, LOGGER_WHY_MAX, "a logger: %s",
+			    strerror(errno));
+			return (-1);
+		}
+		logger->is_fresh = true;
+		n++;
+	}
+	return (n);
+}
+
+/* End those that the running generation does not need. */
+static void
+trim(struct master *master)
+{
+	struct logger_child *logger, *next;
+
+	for (logger = TAILQ_FIRST(&master->loggers); logger != NULL;
+	    logger = next) {
+		next = TAILQ_NEXT(logger, link);
+		if (is_leaving(logger) || logger == master->logging ||
+		    (master->running != NULL && strcmp(path_in(
+		    master->running->conf, logger->kind), logger->path) == 0))
+			continue;
+		retire(logger);
+	}
+}
+
+void
+loggers_discard(struct master *master)
+{
+	trim(master);
+}
+
+void
+loggers_commit(struct master *master)
+{
+	const char *path = master->running->conf->log.file;
+	struct logger_child *logger = find(master, LOGGER_LOG, path);
+
+	if (logger != NULL)
+		use_log(logger);
+	else if (!log_is_stderr()) {
+		log_use(STDERR_FILENO);
+		master->logging = NULL;
+	}
+	trim(master);
+}
+
+void
+loggers_adopt(struct master *master)
+{
+	struct logger_child *logger;
+	const char *path;
+
+	for (int kind = LOGGER_LOG; kind <= LOGGER_ACCESS_LOG; kind++) {
+		path = path_in(master->running->conf, kind);
+		if (!is_needed(kind, path))
+			continue;
+		if ((logger = start(master, kind, path, -1)) != NULL)
+			logger->is_announced = false;
+		else
+			LOG(ERROR, LOGGER_FAILED, F_STR("log", names[kind]),
+			    F_STR("file", path), F_ERRNO(errno));
+	}
+}
+
+int
+loggers_access_log(const struct master *master, const struct conf *conf)
+{
+	const struct logger_child *logger;
+
+	if (*conf->access_log.file == '\0')
+		return (-1);
+	logger = find(master, LOGGER_ACCESS_LOG, conf->access_log.file);
+	return (logger != NULL ? logger->pipe[1] : -1);
+}
+
+/*
+ * Orders.
+ */
+
+void
+loggers_reopen(struct master *master)
+{
+	const char order = LOG_ORDER_REOPEN;
+	struct logger_child *logger;
+
+	master->is_reopened = true;
+	TAILQ_FOREACH(logger, &master->loggers, link) {
+		/* One that is about to open its file does so anyway. */
+		if (!logger->is_open || logger->word == NULL ||
+		    send(event_get_fd(logger->word), &order, 1,
+		    MSG_DONTWAIT | MSG_NOSIGNAL) != 1 || is_leaving(logger))
+			continue;
+		logger->is_reopening = true;
+		logger->patience_ms = clock_ms() + OPEN_MS;
+	}
+	if (!is_any_reopening(master))
+		LOG(INFO, REOPEN,
+		    F_STR("file", master->running->conf->log.file));
+}
+
+/*
+ * Death.
+ */
+
+bool
+loggers_reap(struct master *master, pid_t pid, int status)
+{
+	struct logger_child *logger;
+	char why[LOG_ANSWER_MAX];
+	uint64_t pause;
+	bool is_done;
+
+	TAILQ_FOREACH(logger, &master->loggers, link)
+		if (logger->pid == pid)
+			break;
+	if (logger == NULL)
+		return (false);
+	/* Its last word may tell why. */
+	(void)hear(logger, why);
+	if (*why == '\0')
+		describe_death(status, why);
+	close(event_get_fd(logger->word));
+	event_free(logger->word);
+	logger->word = NULL;
+	logger->pid = 0;
+	is_done = logger->is_killed ||
+	    (WIFEXITED(status) && WEXITSTATUS(status) == 0);
+	if (is_leaving(logger) && is_done) {
+		forget(logger);
+		return (true);
+	}
+	if (logger->is_fresh) {
+		on_opened(logger, why);
+		return (true);
+	}
+	if (clock_ms() - logger->born_ms >= PAUSE_YOUNG_MS)
+		logger->young_deaths = 0;
+	pause = pause_after(++logger->young_deaths);
+	logger->again_ms = clock_ms() + pause;
+	LOG(ERROR, LOGGER_DIED, F_I64("child", pid),
+	    F_STR("log", names[logger->kind]), F_STR("file", logger->path),
+	    F_STR("how", why), F_U64("retry_ms", pause));
+	if (logger->is_reopening)
+		on_reopened(logger, "the logger died");
+	loggers_watch(master);
+	return (true);
+}
+
+void
+loggers_watch(struct master *master)
+{
+	static const char late[] = "the disk does not answer";
+	struct logger_child *logger, *next;
+	uint64_t now_ms = clock_ms();
+
+	for (logger = TAILQ_FIRST(&master->loggers); logger != NULL;
+	    logger = next) {
+		next = TAILQ_NEXT(logger, link);
+		if (logger->pid == 0 && now_ms >= logger->again_ms &&
+		    spawn(logger, -1) == -1) {
+			LOG(ERROR, LOGGER_FAILED,
+			    F_STR("log", names[logger->kind]),
+			    F_STR("file", logger->path), F_ERRNO(errno));
+			logger->again_ms = now_ms + PAUSE_YOUNG_MS / 10;
+		}
+		if (logger->pid == 0 || now_ms < logger->patience_ms)
+			continue;
+		if (logger->is_reopening)
+			on_reopened(logger, late);
+		else if (logger->is_fresh && !logger->is_open) {
+			/* This may be the end of all that are fresh. */
+			on_opened(logger, late);
+			return;
+		}
+	}
+}
+
+/* The kernel has ended it, unless it waits for a disk. */
+static bool
+are_gone(struct master *master)
+{
+	struct logger_child *logger;
+	bool gone = true;
+
+	TAILQ_FOREACH(logger, &master->loggers, link)
+		if (logger->pid != 0 &&
+		    waitpid(logger->pid, NULL, WNOHANG) != 0)
+			logger->pid = 0;
+		else if (logger->pid != 0)
+			gone = false;
+	return (gone);
+}
+
+void
+loggers_end(struct master *master)
+{
+	const char order = LOG_ORDER_END;
+	uint64_t until_ms = clock_ms() + END_MS;
+	struct logger_child *logger;
+
+	log_use(STDERR_FILENO);
+	master->logging = NULL;
+	TAILQ_FOREACH(logger, &master->loggers, link)
+		if (logger->pid != 0 && logger->word != NULL)
+			(void)send(event_get_fd(logger->word), &order, 1,
+			    MSG_DONTWAIT | MSG_NOSIGNAL);
+	while (!are_gone(master) && clock_ms() < until_ms)
+		(void)poll(NULL, 0, 1);
+	while ((logger = TAILQ_FIRST(&master->loggers)) != NULL) {
+		if (logger->pid != 0)
+			kill(logger->pid, SIGKILL);
+		forget(logger);
+	}
+}

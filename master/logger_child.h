@@ -1,0 +1,89 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * The loggers as their parent sees them: one for each file that lines are
+ * written to.
+ *
+ * A logger has one file and one pipe for all of its life, and for that of those
+ * that replace it.  Another file is another logger: it is prepared with the
+ * reload that wants it, and the one of before ends when nobody can write to its
+ * pipe any more.  An upgrade carries none: the new program starts its own, and
+ * those of the old one end likewise.
+ *
+ * Standard error needs a logger only where it is a file; a pipe or a terminal
+ * can be written to without waiting (common/log.h).
+ */
+#ifndef MASTER_LOGGER_CHILD_H
+#define MASTER_LOGGER_CHILD_H
+
+#include <sys/queue.h>
+#include <sys/types.h>
+
+#include <event2/event.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "common/conf.h"
+
+struct master;
+
+enum logger_kind {
+	LOGGER_LOG,
+	LOGGER_ACCESS_LOG,
+};
+
+struct logger_child {
+	TAILQ_ENTRY(logger_child) link;
+	struct master *master;
+	enum logger_kind kind;
+	char *path;			/* owned; "": standard error */
+	pid_t pid;			/* 0: none is running */
+	int pipe[2];			/* owned; [1] is -1 when it is to end */
+	struct event *word;		/* owned, with its descriptor; NULL */
+	bool is_fresh;			/* a reload waits for it */
+	bool is_open;			/* it has said so */
+	bool is_announced;		/* it takes the place of what another
+					   program has left, once it is open */
+	bool is_killed;			/* by us */
+	bool is_reopening;		/* it has not answered */
+	unsigned young_deaths;		/* in a row */
+	uint64_t born_ms;
+	uint64_t again_ms;		/* when to try again */
+	uint64_t patience_ms;		/* for the answer */
+};
+
+TAILQ_HEAD(logger_list, logger_child);
+
+enum { LOGGER_WHY_MAX = 300 };
+
+/* Begin the log of the first configuration; its file is opened at once.  Returns
+ * -1 with errno set. */
+int loggers_start(struct master *, const struct conf *);
+
+/* Start those that a configuration needs and that are not there.  Returns how
+ * many: reload_on_logger() is called for each.  Returns -1 and says why. */
+int loggers_prepare(struct master *, const struct conf *,
+    char why[LOGGER_WHY_MAX]);
+void loggers_discard(struct master *);
+/* The running generation is another one now. */
+void loggers_commit(struct master *);
+
+/* Start what the running generation needs, after an upgrade. */
+void loggers_adopt(struct master *);
+
+/* The end of the pipe for the access log, which stays owned here; -1. */
+int loggers_access_log(const struct master *, const struct conf *);
+
+/* Have all of them open their files again, and tell how that went. */
+void loggers_reopen(struct master *);
+
+/* If the process is a logger, bury it, and return true. */
+bool loggers_reap(struct master *, pid_t, int status);
+
+/* Called with the master's tick. */
+void loggers_watch(struct master *);
+
+/* Let them write what there is, wait a short time for that, and forget them.
+ * The log is standard error then. */
+void loggers_end(struct master *);
+
+#endif
