@@ -478,6 +478,20 @@ finish_processes(const struct adoption *adoption, struct master *master,
 	return (succession_adopt(master, state));
 }
 
+/* Those that are not our children, as we are the keeper of a master that died. */
+static int
+finish_fosters(struct master *master, const struct state *state)
+{
+	for (size_t i = 0; i < state->nchildren; i++)
+		if (foster_watch(master, (pid_t)state->children[i].pid) == -1)
+			return (-1);
+	for (size_t i = 0; i < state->nexecutors; i++)
+		if (foster_watch(master, (pid_t)state->executors[i].pid) == -1)
+			return (-1);
+	return (state->nmonitor == 0 ? 0 :
+	    foster_watch(master, (pid_t)state->monitor->pid));
+}
+
 static void
 finish_log(const struct generation *running, const struct state_server *server)
 {
@@ -508,5 +522,7 @@ adopt_finish(const struct adoption *adoption, struct master *master,
 		return (fail(why, "processes"));
 	if (monitor_child_adopt(master, state) == -1)
 		return (fail(why, "monitor"));
+	if (finish_fosters(master, state) == -1)
+		return (fail(why, "processes"));
 	return (0);
 }

@@ -532,18 +532,26 @@ find(const struct master *master, pid_t pid)
 }
 
 void
+child_reap(struct master *master, pid_t pid, int status)
+{
+	struct child *child = find(master, pid);
+
+	if (child != NULL)
+		bury(master, child, status);
+	else if (!monitor_child_reap(master, pid, status) &&
+	    !loggers_reap(master, pid, status) &&
+	    !crew_reap(master, pid, status) &&
+	    !keeper_reap(&master->keeper, pid))
+		upgrade_reap(master, pid, status);
+}
+
+void
 children_reap(struct master *master)
 {
-	struct child *child;
 	pid_t pid;
 	int status;
 
 	/* One signal can stand for several deaths. */
 	while ((pid = waitpid(-1, &status, WNOHANG)) > 0)
-		if ((child = find(master, pid)) != NULL)
-			bury(master, child, status);
-		else if (!monitor_child_reap(master, pid, status) &&
-		    !loggers_reap(master, pid, status) &&
-		    !crew_reap(master, pid, status))
-			upgrade_reap(master, pid, status);
+		child_reap(master, pid, status);
 }

@@ -127,6 +127,8 @@ void child_use_access_log(struct child *);
 
 /* Bury the children that have died, and tell slot_on_death(). */
 void children_reap(struct master *);
+/* The same for one process, whatever it was. */
+void child_reap(struct master *, pid_t, int status);
 
 /* A line of the log about a child, with one more field if value is not NULL. */
 void child_log(enum log_level, enum log_event, const struct child *,

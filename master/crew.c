@@ -463,6 +463,10 @@ spawn(struct executor *executor)
 		return (0);
 	/* It is there, and is reaped as one that failed. */
 	end_group(executor, SIGKILL);
+	if (executor->errors.event == NULL)
+		close(pairs.errors[0]);
+	if (executor->channel == NULL && pairs.channel[0] != -1)
+		close(pairs.channel[0]);
 	return (0);
 }
 

@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "common/clock.h"
 #include "common/fd.h"
@@ -60,6 +61,7 @@ static void
 begin_stop(struct master *master, const char *mode)
 {
 	LOG(INFO, STOP, F_STR("mode", mode));
+	keeper_end(&master->keeper);
 	upgrade_abort(master, "the server stops");
 	reload_abort(master, "the server stops");
 	probation_end(master);
@@ -203,6 +205,7 @@ on_tick(evutil_socket_t fd, short what, void *arg)
 	succession_tick(master);
 	balance_tick(master);
 	upgrade_run(master);
+	keeper_run(&master->keeper);
 	publish_now(master);
 	log_flush_suppressed();
 	master->tick_ms = clock_ms();
@@ -234,6 +237,8 @@ master_free(struct master *master)
 	pidfile_remove(&master->pidfile);
 	sockets_close(&master->sockets);
 	monitor_child_free(master);
+	fosters_free(master);
+	keeper_end(&master->keeper);
 	signals_stop(master);
 	if (master->tick != NULL)
 		event_free(master->tick);
@@ -325,8 +330,11 @@ take_over(struct master *master, const struct upgrade_legacy *legacy)
 	signals_block();
 	if (start_loop(master) == -1)
 		return (fail("event loop", strerror(errno)));
-	if (upgrade_take_over(master, legacy) == -1)
-		return (EXIT_FAILED);
+	if (upgrade_take_over(master, legacy) == -1) {
+		/* Nothing is removed: the keeper may still need it. */
+		fflush(NULL);
+		_exit(EXIT_FAILED);
+	}
 	master_show(master);
 	return (serve_on(master));
 }
@@ -429,6 +437,7 @@ master_main(int argc, char *argv[], const struct roles *roles)
 
 	fd_open_standard();
 	upgrade_inherit(&legacy);
+	keeper_inherit(&master.keeper);
 	if ((status = options_parse(&options, argc, argv)) != -1)
 		return (status);
 	if (upgrade_init(&master.upgrade, argc, argv) == -1)
@@ -447,6 +456,7 @@ master_main(int argc, char *argv[], const struct roles *roles)
 	TAILQ_INIT(&master.leaving);
 	TAILQ_INIT(&master.kept);
 	TAILQ_INIT(&master.loggers);
+	TAILQ_INIT(&master.fosters);
 	master.listener_names.most = COUNTERS_LISTENERS;
 	master.handler_names.most = COUNTERS_HANDLERS;
 	if (legacy.state == -1)

@@ -14,6 +14,8 @@
 #include "master/balance.h"
 #include "master/child.h"
 #include "master/evidence.h"
+#include "master/foster.h"
+#include "master/keeper.h"
 #include "master/succession.h"
 #include "master/logger_child.h"
 #include "master/monitor_child.h"
@@ -57,6 +59,8 @@ struct master {
 	struct upgrade upgrade;
 	struct probation probation;
 	struct evidence_before evidence;
+	struct keeper keeper;			/* during an upgrade */
+	struct foster_list fosters;
 	struct child_list children;
 	struct executor_list leaving;		/* without a worker */
 	struct executor_list kept;		/* for a roll-back */

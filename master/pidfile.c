@@ -20,7 +20,7 @@ read_pid(int fd)
 	ssize_t n;
 	long pid;
 
-	if ((n = read(fd, text, sizeof(text) - 1)) <= 0)
+	if ((n = pread(fd, text, sizeof(text) - 1, 0)) <= 0)
 		return (0);
 	text[n] = '\0';
 	pid = strtol(text, NULL, 10);
@@ -89,7 +89,7 @@ write_pid(int fd)
 
 	if (ftruncate(fd, 0) == -1)
 		return (-1);
-	if (write(fd, text, (size_t)len) == len)
+	if (pwrite(fd, text, (size_t)len, 0) == len)
 		return (0);
 	return (-1);
 }
@@ -131,6 +131,14 @@ pidfile_publish(struct pidfile *pidfile)
 	free(pidfile->draft);
 	pidfile->draft = NULL;
 	return (0);
+}
+
+int
+pidfile_renew(const struct pidfile *pidfile)
+{
+	if (pidfile->fd == -1 || read_pid(pidfile->fd) == getpid())
+		return (0);
+	return (write_pid(pidfile->fd));
 }
 
 void

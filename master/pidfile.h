@@ -28,6 +28,10 @@ int pidfile_claim(struct pidfile *, const char *path, pid_t *owner);
  * again. */
 int pidfile_publish(struct pidfile *);
 
+/* See that a file which was taken over has our pid, not that of a master that
+ * died.  Returns -1 with errno set. */
+int pidfile_renew(const struct pidfile *);
+
 /* Remove the file, or its draft, if it is there and ours. */
 void pidfile_remove(struct pidfile *);
 

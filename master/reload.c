@@ -87,6 +87,7 @@ reload_fail(struct master *master, struct child *dead, const char *why)
 	/* The program stays, and with it nothing to go back to. */
 	else if (kind == STATUS_UPGRADE)
 		probation_end(master);
+	upgrade_done(master);
 	if (!master->reload.ordered)
 		notify_ready(master->running->number, master->running->slots);
 	notify_status("%s refused: %s", status_kind_name(kind), why);
@@ -470,6 +471,7 @@ finish(struct master *master)
 	struct reload *reload = &master->reload;
 
 	reload->passing = false;
+	upgrade_done(master);
 	LOG(INFO, RELOAD_DONE, F_STR("kind", status_kind_name(reload->kind)),
 	    F_U64("workers", master->running->slots),
 	    F_U64("duration_ms", clock_ms() - reload->begun_ms));
@@ -505,6 +507,7 @@ reload_on_proof(struct master *master)
 	monitor_child_commit(master);
 	probation_begin(master, reload->kind, old);
 	generation_release(old);
+	upgrade_advance(master);
 	if (!reload->passing)
 		master_on_ready(master);
 	else if (!succession_is_passing(master))
@@ -527,9 +530,10 @@ prove(struct master *master)
 	if (sockets_listen(&master->sockets, fresh, why) == -1 ||
 	    monitor_child_listen(master, fresh, why) == -1)
 		refuse(master, why);
-	else if (canary_is_needed(master))
+	else if (canary_is_needed(master)) {
 		canary_begin(master);
-	else
+		upgrade_advance(master);
+	} else
 		reload_on_proof(master);
 }
 

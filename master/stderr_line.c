@@ -91,7 +91,6 @@ stderr_line_open(struct stderr_line *line, struct event_base *base, int fd,
 	if (line->event != NULL)
 		event_free(line->event);
 	line->event = NULL;
-	close(fd);
 	errno = ENOMEM;
 	return (-1);
 }

@@ -26,8 +26,8 @@ struct stderr_line {
 	char last[STDERR_LINE_MAX];	/* the last whole one; "" */
 };
 
-/* Read from fd, which is owned from here on, also on failure.  Returns -1 with
- * errno set. */
+/* Read from fd, which is owned from here on; on failure it is still the
+ * caller's.  Returns -1 with errno set. */
 int stderr_line_open(struct stderr_line *, struct event_base *, int fd,
     const char *handler, struct log_limit *, pid_t);
 

@@ -274,6 +274,22 @@ succession_tick(struct master *master)
 			succession_connect(child, taker, CTL_GIVE_ALL);
 }
 
+void
+succession_return(struct master *master)
+{
+	struct child *child, *taker;
+
+	TAILQ_FOREACH(child, &master->children, link) {
+		if (child == child->slot->serving ||
+		    child->state > CHILD_SERVING)
+			continue;
+		child_drain(child, CTL_DRAIN_REPLACED);
+		if (can_give(child) &&
+		    (taker = succession_of(master, child)) != NULL)
+			succession_connect(child, taker, CTL_GIVE_ALL);
+	}
+}
+
 bool
 succession_is_passing(const struct master *master)
 {

@@ -51,6 +51,10 @@ void succession_report_refuse(struct succession_report *, const char *why);
  * upgrade has no place for them. */
 void succession_report_end(struct master *);
 
+/* Workers of a reload that had begun when the master died, which is another one
+ * now: those that accept hand back what they have, and all of them exit. */
+void succession_return(struct master *);
+
 /* The worker that has the place of another one now; NULL if there is none. */
 struct child *succession_of(const struct master *, const struct child *);
 

@@ -100,7 +100,8 @@ int
 upgrade_init(struct upgrade *upgrade, int argc, char *argv[])
 {
 	*upgrade = (struct upgrade){
-		.program = -1, .answer = -1, .format = STATE_VERSION,
+		.program = -1, .answer = -1, .before = -1,
+		.format = STATE_VERSION,
 	};
 	/* Room for one more option, see add_option(). */
 	upgrade->argv = calloc((size_t)argc + 2, sizeof(char *));
@@ -133,6 +134,8 @@ upgrade_free(struct upgrade *upgrade)
 	stderr_line_close(&upgrade->errors);
 	if (upgrade->answer != -1)
 		close(upgrade->answer);
+	if (upgrade->before != -1)
+		close(upgrade->before);
 	for (size_t i = 0; upgrade->argv != NULL && upgrade->argv[i] != NULL;
 	    i++)
 		free(upgrade->argv[i]);
@@ -334,8 +337,10 @@ attend(struct master *master, const struct pipes *pipes)
 
 	upgrade->answer = pipes->answer[0];
 	if (stderr_line_open(&upgrade->errors, master->base, pipes->errors[0],
-	    NULL, &upgrade->errors_limit, upgrade->check) == -1)
+	    NULL, &upgrade->errors_limit, upgrade->check) == -1) {
 		LOG(ERROR, UPGRADE_STDERR, F_ERRNO(errno));
+		close(pipes->errors[0]);
+	}
 	upgrade->check_until_ms = clock_ms() + CHECK_MS;
 	upgrade->overdue = false;
 }
@@ -630,6 +635,48 @@ pass_orders_on(const struct master *master)
 		kill(getpid(), SIGHUP);
 }
 
+/* What a keeper needs to become the master. */
+struct rescue {
+	char **argv;
+	int program;
+	const struct state *state;
+	int state_fd;
+};
+
+/* In the keeper: go on as the program of before. */
+static void
+rescue(const char *why, const void *arg)
+{
+	const struct rescue *plan = arg;
+
+	if (fcntl(plan->state_fd, F_SETFD, 0) == 0 &&
+	    number_to_env(ENV_STATE, plan->state_fd) == 0 &&
+	    setenv(ENV_REFUSED, why, 1) == 0 &&
+	    state_pass_on(plan->state, true) == 0)
+		fexecve(plan->program, plan->argv, environ);
+	fprintf(stderr, "penstock %s: the program of before cannot take over: "
+	    "%s\n", PENSTOCK_VERSION, strerror(errno));
+}
+
+/* Fork a keeper that would execute the program with the state.  The kernel ends
+ * all processes of a container together with the first one, so that one without
+ * an init gets none. */
+static int
+start_keeper(struct master *master, int program, const struct state *state,
+    int state_fd)
+{
+	const struct rescue plan = {
+		.argv = master->upgrade.argv,
+		.program = program,
+		.state = state,
+		.state_fd = state_fd,
+	};
+
+	if (getpid() == 1)
+		return (0);
+	return (keeper_start(&master->keeper, rescue, &plan));
+}
+
 static void
 take_leave(struct master *master)
 {
@@ -646,12 +693,21 @@ take_leave(struct master *master)
 	}
 	/* The file itself, whatever has its name by now. */
 	previous = open("/proc/self/exe", O_PATH | O_CLOEXEC);
-	if ((state_fd = save(master, &state, previous)) != -1) {
+	if ((state_fd = save(master, &state, previous)) == -1)
+		refuse_errno(master, "state");
+	/* The previous release would not know what to do with a keeper. */
+	else if (upgrade->format != STATE_PREVIOUS && previous != -1 &&
+	    start_keeper(master, previous, &state, state_fd) == -1)
+		refuse_errno(master, "keeper");
+	else {
+		keeper_pass_on(&master->keeper, true);
 		execute(upgrade, upgrade->program, &state, state_fd);
 		refuse_errno(master, "exec");
+		keeper_pass_on(&master->keeper, false);
+		keeper_end(&master->keeper);
+	}
+	if (state_fd != -1)
 		close(state_fd);
-	} else
-		refuse_errno(master, "state");
 	state_free(&state);
 	if (previous != -1)
 		close(previous);
@@ -661,6 +717,32 @@ void
 upgrade_forgive(struct upgrade *upgrade, uint64_t stall_ms)
 {
 	upgrade->check_until_ms += stall_ms;
+}
+
+void
+upgrade_advance(struct master *master)
+{
+	struct upgrade *upgrade = &master->upgrade;
+	struct state state;
+	int state_fd;
+
+	if (master->keeper.pid == 0 || upgrade->before == -1)
+		return;
+	/* Without another keeper, the first one knows what was before. */
+	if ((state_fd = save(master, &state, upgrade->before)) != -1) {
+		(void)start_keeper(master, upgrade->before, &state, state_fd);
+		close(state_fd);
+	}
+	state_free(&state);
+}
+
+void
+upgrade_done(struct master *master)
+{
+	keeper_end(&master->keeper);
+	if (master->upgrade.before != -1)
+		close(master->upgrade.before);
+	master->upgrade.before = -1;
 }
 
 void
@@ -784,6 +866,7 @@ give_back(struct master *master, const struct upgrade_legacy *legacy,
 	/* Those that are known by now are closed at an exec by now. */
 	if (state->server != NULL)
 		(void)state_pass_on(state, true);
+	keeper_pass_on(&master->keeper, true);
 	fexecve(legacy->previous, master->upgrade.argv, environ);
 	fprintf(stderr, "penstock %s: nor can the program of before: %s\n",
 	    PENSTOCK_VERSION, strerror(errno));
@@ -801,8 +884,18 @@ go_on(struct master *master, const struct state_server *server,
 			close(server->previous);
 		tell_refusal(master, kind_of((enum state_task)server->task),
 		    refused);
+		upgrade_done(master);
+		if (foster_any(master)) {
+			succession_return(master);
+			/* Those that are not our children have to be
+			 * replaced. */
+			reload_order(master);
+		}
 		return;
 	}
+	if (server->previous != -1)
+		master->upgrade.before = fcntl(server->previous,
+		    F_DUPFD_CLOEXEC, 0);
 	LOG(INFO, UPGRADED, F_STR("from", server->version),
 	    F_STR("to", PENSTOCK_VERSION),
 	    F_STR("program", server->program));
@@ -831,6 +924,7 @@ upgrade_take_over(struct master *master, const struct upgrade_legacy *legacy)
 		return (-1);
 	}
 	close(legacy->state);
+	(void)pidfile_renew(&master->pidfile);
 	master->state = MASTER_RUNNING;
 	loggers_adopt(master);
 	go_on(master, state.server, adopt_find(&adoption, state.server->back),

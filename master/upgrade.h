@@ -10,7 +10,10 @@
  * master takes over (adopt.h), and orders a reload.
  *
  * Until the exec nothing is given up, and whatever goes wrong changes nothing.
- * A new program that cannot take over after all executes the one of before.
+ * A new program that cannot take over after all executes the one of before.  One
+ * that dies or hangs before its first reload is done leaves a keeper (keeper.h),
+ * which executes the program of before: with another pid, and with processes
+ * that are not its children (foster.h), so that it replaces them at once.
  *
  * If the program to be executed is the previous release, it does not know our
  * version of the state: its check run fails, and succeeds with the previous
@@ -51,6 +54,8 @@ struct upgrade {
 	uint64_t check_until_ms;
 	bool overdue;
 	int answer;			/* what the check run has to say; -1 */
+	int before;			/* the program of before, for a keeper;
+					   -1 */
 	struct stderr_line errors;
 	struct log_limit errors_limit;
 };
@@ -101,5 +106,13 @@ void upgrade_run(struct master *);
 
 /* The master did not run for that long: a check has not used its time. */
 void upgrade_forgive(struct upgrade *, uint64_t stall_ms);
+
+/* The workers of the first reload after an upgrade accept, or have taken over:
+ * should we die from now on, the program of before has to know of them. */
+void upgrade_advance(struct master *);
+
+/* The first reload after an upgrade is done or refused: from now on, this is the
+ * program. */
+void upgrade_done(struct master *);
 
 #endif

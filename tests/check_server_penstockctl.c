@@ -198,7 +198,7 @@ START_TEST(an_upgrade_that_is_rolled_back_says_so)
 	server_launch(srv);
 	server_await_ready(srv);
 	srv->expects_deaths = true;
-	server_install(srv, "tests/penstock-state");
+	server_install(srv, "/bin/false");
 	expect(srv, "upgrade --wait", 1, "upgrade: refused");
 	server_install(srv, "tests/penstock-crash");
 	expect(srv, "upgrade --wait", 1, "rollback: done");

@@ -4,17 +4,13 @@
  * whatever is wrong with a new program changes nothing.
  */
 #include <sys/resource.h>
-#include <sys/socket.h>
 
 #include <fcntl.h>
 #include <limits.h>
-#include <netinet/in.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
-
-#include <arpa/inet.h>
 
 #include "common/status.h"
 #include "tests/client.h"
@@ -168,23 +164,6 @@ START_TEST(upgrades_leak_no_descriptor)
 	server_end(srv);
 }
 END_TEST
-
-/* A port that somebody else has lets the reload of an upgrade fail, so that the
- * new master goes on with the workers that it has adopted. */
-static int
-take_port(unsigned port)
-{
-	struct sockaddr_in addr = {
-		.sin_family = AF_INET,
-		.sin_port = htons((uint16_t)port),
-		.sin_addr.s_addr = htonl(own_address_number()),
-	};
-	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-
-	ck_assert_int_eq(bind(fd, (struct sockaddr *)&addr, sizeof(addr)), 0);
-	ck_assert_int_eq(listen(fd, 1), 0);
-	return (fd);
-}
 
 START_TEST(adopted_workers_are_supervised)
 {
@@ -493,7 +472,8 @@ START_TEST(a_program_that_cannot_take_over_gives_back)
 
 	client_echo(fd, "before");
 	fds = proc_fds(srv->master, NULL, 0);
-	upgrade_to(srv, "tests/penstock-torn");
+	server_write(srv, "fault", "adopt fail");
+	upgrade_to(srv, NEXT);
 	ck_assert_ptr_nonnull(strstr(server_expect(srv,
 	    "event=upgrade_refused"), "torn in two"));
 	ck_assert_int_eq(server_worker(srv, 0), workers[0]);
@@ -504,6 +484,14 @@ START_TEST(a_program_that_cannot_take_over_gives_back)
 	expect_service();
 	await(server_children(srv) == 4);
 	await(proc_fds(srv->master, NULL, 0) == fds);
+	/* With part of the processes taken over already. */
+	server_write(srv, "fault", "channel fail");
+	upgrade_to(srv, NEXT);
+	ck_assert_ptr_nonnull(strstr(server_expect(srv,
+	    "event=upgrade_refused"), "processes: "));
+	client_echo(fd, "after");
+	await(proc_fds(srv->master, NULL, 0) == fds);
+	unlink(server_path(srv, "fault"));
 	upgrade_to(srv, NEXT);
 	expect_upgrade(srv, "next");
 	client_echo(fd, "and on");

@@ -154,6 +154,11 @@ bool server_is_sanitized(void);
 void server_launch(struct server *);
 void server_await_ready(struct server *);
 
+/* Listen on a port of the test's own address, so that a reload which needs it is
+ * refused: after an upgrade, the new master then goes on with the workers that it
+ * has taken over.  Returns the socket. */
+int take_port(unsigned port);
+
 /* Stop it with SIGINT, check that all is well and that nothing is left, and
  * forget it.  Every test ends with this. */
 void server_end(struct server *);

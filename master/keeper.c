@@ -1,0 +1,174 @@
+/* SPDX-License-Identifier: ISC */
+#include "master/keeper.h"
+
+#include <sys/wait.h>
+
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "common/title.h"
+
+/* The pid, and the descriptor of the pipe. */
+#define ENV_KEEPER	"PENSTOCK_KEEPER"
+
+enum {
+	STEP_MS = 10,
+	/* A master that has closed the pipe is dying. */
+	DYING_MS = 2000,
+};
+
+/*
+ * The keeper.
+ */
+
+/* The same signals are blocked as in the master, and come to nothing here. */
+static void
+await_death(pid_t master)
+{
+	const struct timespec step = { .tv_nsec = STEP_MS * 1000000L };
+
+	for (unsigned waited = 0; getppid() == master; waited += STEP_MS) {
+		if (waited >= DYING_MS)
+			kill(master, SIGKILL);
+		nanosleep(&step, NULL);
+	}
+}
+
+/* Wait until the master is gone.  A second in which the whole machine stood
+ * still is one second, however long it was.  Returns what has happened. */
+static const char *
+watch(int pipe, pid_t master)
+{
+	struct pollfd word = { .fd = pipe, .events = POLLIN };
+	unsigned silent_s = 0;
+	char bytes[64];
+	ssize_t n;
+
+	while (silent_s < KEEPER_SILENCE_S) {
+		if (poll(&word, 1, 1000) == 0) {
+			silent_s++;
+			continue;
+		}
+		n = read(pipe, bytes, sizeof(bytes));
+		if (n == 0) {
+			await_death(master);
+			return ("the new program died before it was done");
+		}
+		silent_s = 0;
+	}
+	if (getppid() == master)
+		kill(master, SIGKILL);
+	await_death(master);
+	return ("the new program hung before it was done, and was killed");
+}
+
+static void __attribute__((noreturn))
+keep(int pipe, pid_t master, keeper_rescue rescue, const void *arg)
+{
+	title_set("keeper");
+	rescue(watch(pipe, master), arg);
+	_exit(EXIT_FAILURE);
+}
+
+/*
+ * The master.
+ */
+
+int
+keeper_start(struct keeper *keeper, keeper_rescue rescue, const void *arg)
+{
+	struct keeper fresh = { .word = -1 };
+	pid_t master = getpid();
+	int ends[2], saved;
+
+	if (pipe2(ends, O_CLOEXEC | O_NONBLOCK) == -1)
+		return (-1);
+	fflush(NULL);
+	if ((fresh.pid = fork()) == 0) {
+		close(ends[1]);
+		if (keeper->word != -1)
+			close(keeper->word);
+		keep(ends[0], master, rescue, arg);
+	}
+	saved = errno;
+	close(ends[0]);
+	if (fresh.pid == -1) {
+		close(ends[1]);
+		errno = saved;
+		return (-1);
+	}
+	fresh.word = ends[1];
+	keeper_end(keeper);
+	*keeper = fresh;
+	return (0);
+}
+
+void
+keeper_end(struct keeper *keeper)
+{
+	if (keeper->pid != 0) {
+		kill(keeper->pid, SIGKILL);
+		while (waitpid(keeper->pid, NULL, 0) == -1 && errno == EINTR)
+			;
+	}
+	if (keeper->word != -1)
+		close(keeper->word);
+	*keeper = (struct keeper){ .word = -1 };
+}
+
+void
+keeper_pass_on(const struct keeper *keeper, bool pass)
+{
+	char text[48];
+
+	if (keeper->pid == 0)
+		return;
+	snprintf(text, sizeof(text), "%ld %d", (long)keeper->pid,
+	    keeper->word);
+	if (!pass)
+		unsetenv(ENV_KEEPER);
+	else
+		(void)setenv(ENV_KEEPER, text, 1);
+	(void)fcntl(keeper->word, F_SETFD, pass ? 0 : FD_CLOEXEC);
+}
+
+void
+keeper_inherit(struct keeper *keeper)
+{
+	const char *text = getenv(ENV_KEEPER);
+	long pid;
+	int word;
+
+	*keeper = (struct keeper){ .word = -1 };
+	if (text == NULL)
+		return;
+	if (sscanf(text, "%ld %d", &pid, &word) == 2 && pid > 1 &&
+	    word > STDERR_FILENO && fcntl(word, F_SETFD, FD_CLOEXEC) == 0) {
+		keeper->pid = (pid_t)pid;
+		keeper->word = word;
+	}
+	unsetenv(ENV_KEEPER);
+}
+
+void
+keeper_run(const struct keeper *keeper)
+{
+	if (keeper->word != -1)
+		(void)!write(keeper->word, "", 1);
+}
+
+bool
+keeper_reap(struct keeper *keeper, pid_t pid)
+{
+	if (pid != keeper->pid)
+		return (false);
+	keeper->pid = 0;
+	keeper_end(keeper);
+	return (true);
+}

@@ -1,0 +1,49 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * The keeper: a process that lets nothing be lost while a new program takes over.
+ *
+ * It is forked from the master before another program is executed, so that it
+ * has a copy of every descriptor: sockets and channels stay open whatever
+ * becomes of the master.  The master writes a byte to it with each tick.  If the
+ * master dies, or says nothing for KEEPER_SILENCE_S seconds and is then killed,
+ * the keeper becomes the master, see upgrade.c.  When the master is through, it
+ * ends the keeper.
+ */
+#ifndef MASTER_KEEPER_H
+#define MASTER_KEEPER_H
+
+#include <sys/types.h>
+
+#include <stdbool.h>
+
+enum { KEEPER_SILENCE_S = 10 };
+
+struct keeper {
+	pid_t pid;			/* 0: there is none */
+	int word;			/* owned; our end of its pipe; -1 */
+};
+
+/* Become the master in the place of one that is gone.  Does not return, unless
+ * to exit. */
+typedef void (*keeper_rescue)(const char *why, const void *arg);
+
+/* Fork one.  It takes the place of the keeper that there is, if any.  Returns -1
+ * with errno set; then that one stays. */
+int keeper_start(struct keeper *, keeper_rescue, const void *arg);
+
+/* End it; it has no descriptor open any more when this returns. */
+void keeper_end(struct keeper *);
+
+/* Keep it over an exec, or no longer. */
+void keeper_pass_on(const struct keeper *, bool pass);
+
+/* Find the keeper of the master that executed us. */
+void keeper_inherit(struct keeper *);
+
+/* Say that this master is well.  Called with its tick. */
+void keeper_run(const struct keeper *);
+
+/* If the process is the keeper, note its end, and return true. */
+bool keeper_reap(struct keeper *, pid_t);
+
+#endif

@@ -1,0 +1,238 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * New programs that pass their check, and then die or hang while they take over:
+ * the program of before goes on, and no client notices.
+ */
+#include <sys/wait.h>
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "tests/client.h"
+#include "tests/harness.h"
+#include "tests/proc.h"
+
+#define NEXT	"tests/penstock-next"
+
+#define GLOBALS								\
+	"workers = 2; drain_timeout = 5.0; handlers = ( { name = \"cat\"; " \
+	"type = \"command\"; processes = 2; "				\
+	"command = [ \"/bin/cat\" ]; } );"
+#define LISTENERS							\
+	/* A partial message waits while a program hangs. */		\
+	FRAMES("read_timeout = 60.0;") ", " LINES("") ", "		\
+	LISTENER("cats", "9003", "frame", "cat", "")
+
+enum { CHILDREN = 4 };
+
+static int idle, partial, lines, cats;
+
+static void
+connect_clients(void)
+{
+	idle = client_connect(FRAME_PORT);
+	partial = client_connect(FRAME_PORT);
+	lines = client_connect(LINE_PORT);
+	cats = client_connect(EXTRA_PORT);
+	client_echo(idle, "before");
+	client_send(partial, "\0\0\0\4ha", 6);
+	client_echo_line(lines, "before");
+	client_echo(cats, "before");
+}
+
+static void
+expect_clients(void)
+{
+	int fd = client_connect(FRAME_PORT);
+
+	client_echo(fd, "a new one");
+	close(fd);
+	client_send(partial, "ha", 2);
+	client_expect_frame(partial, "haha", 4);
+	client_send(partial, "\0\0\0\4ha", 6);
+	client_echo(idle, "after");
+	client_echo_line(lines, "after");
+	client_echo(cats, "after");
+}
+
+static struct server *
+start(void)
+{
+	struct server *srv = server_new();
+
+	server_configure(srv, GLOBALS, LISTENERS);
+	server_install(srv, "penstock");
+	server_launch(srv);
+	server_await_ready(srv);
+	connect_clients();
+	return (srv);
+}
+
+static void
+upgrade_to(struct server *srv, const char *program)
+{
+	server_install(srv, program);
+	server_mark(srv);
+	server_signal(srv, SIGUSR2);
+}
+
+static pid_t
+pid_in_file(struct server *srv)
+{
+	FILE *file = fopen(server_path(srv, "penstock.pid"), "re");
+	long pid = 0;
+
+	if (file == NULL)
+		return (0);
+	if (fscanf(file, "%ld", &pid) != 1)
+		pid = 0;
+	fclose(file);
+	return ((pid_t)pid);
+}
+
+/* The master is another process now, which is not our child. */
+static void
+find_master(struct server *srv)
+{
+	pid_t dead = srv->master;
+
+	await(pid_in_file(srv) != 0 && pid_in_file(srv) != dead);
+	srv->master = pid_in_file(srv);
+	srv->is_daemon = true;
+	/* It was our child, or that of a master that is gone too. */
+	(void)waitpid(dead, NULL, 0);
+}
+
+/* A new program with that fault costs no more than the upgrade. */
+static void
+expect_rescue(struct server *srv, const char *fault, const char *why)
+{
+	const char *line;
+
+	server_write(srv, "fault", fault);
+	upgrade_to(srv, NEXT);
+	find_master(srv);
+	line = server_expect(srv, "event=upgrade_refused");
+	ck_assert_msg(strstr(line, why) != NULL, "%s: %s", fault, line);
+	expect_clients();
+	/* All processes are children of this master now. */
+	server_expect(srv, "event=reload_done kind=reload");
+	server_expect(srv, "event=reload_report kind=reload");
+	await(server_children(srv) == CHILDREN);
+	expect_clients();
+}
+
+/* As if nothing had been. */
+static void
+expect_next_upgrade(struct server *srv)
+{
+	const char *line;
+
+	unlink(server_path(srv, "fault"));
+	upgrade_to(srv, NEXT);
+	server_expect(srv, "event=upgraded to=next");
+	line = server_expect(srv, "event=reload_report kind=upgrade");
+	ck_assert_msg(strstr(line, "held=4 carried=4 finished=0 closed=0 "
+	    "cut=0 lost=0") != NULL, "%s", line);
+	await(server_children(srv) == CHILDREN);
+	expect_clients();
+}
+
+static void
+finish(struct server *srv)
+{
+	ck_assert_ptr_null(server_log(srv, "event=worker_killed"));
+	close(idle);
+	close(partial);
+	close(lines);
+	close(cats);
+	server_end(srv);
+}
+
+#define TEST_FAULT(name, fault)						\
+	START_TEST(name)						\
+	{								\
+		struct server *srv = start();				\
+									\
+		expect_rescue(srv, fault, "the new program died");	\
+		expect_next_upgrade(srv);				\
+		finish(srv);						\
+	}								\
+	END_TEST
+
+TEST_FAULT(a_program_that_dies_at_once_costs_nobody, "start abort")
+TEST_FAULT(a_program_that_exits_before_it_takes_over_costs_nobody,
+    "adopt exit0")
+TEST_FAULT(a_program_that_dies_amid_its_processes_costs_nobody,
+    "channel exit1")
+TEST_FAULT(a_program_that_dies_when_it_has_taken_over_costs_nobody,
+    "adopted abort")
+TEST_FAULT(a_program_that_is_killed_during_its_reload_costs_nobody,
+    "ready kill")
+TEST_FAULT(a_program_that_dies_when_its_workers_accept_costs_nobody,
+    "canary abort")
+TEST_FAULT(a_program_that_dies_after_its_canary_costs_nobody, "proof abort")
+TEST_FAULT(a_program_that_dies_when_its_workers_serve_costs_nobody,
+    "commit abort")
+
+START_TEST(a_program_that_hangs_costs_nobody)
+{
+	struct server *srv = start();
+
+	expect_rescue(srv, "adopted hang", "the new program hung");
+	expect_next_upgrade(srv);
+	finish(srv);
+}
+END_TEST
+
+/* The one that was rescued can be rescued again. */
+START_TEST(two_bad_upgrades_in_a_row_cost_nobody)
+{
+	struct server *srv = start();
+
+	expect_rescue(srv, "start abort", "the new program died");
+	expect_rescue(srv, "commit kill", "the new program died");
+	expect_next_upgrade(srv);
+	finish(srv);
+}
+END_TEST
+
+/* Until all have been replaced, nobody tells the master of their end but the
+ * kernel. */
+START_TEST(processes_that_are_no_children_are_supervised)
+{
+	struct server *srv = start();
+	int port = take_port(SINK_PORT);
+	pid_t worker = server_worker(srv, 0);
+
+	srv->expects_deaths = true;
+	/* The configuration cannot hold, so that the workers stay. */
+	server_configure(srv, GLOBALS, LISTENERS ", " SINK(""));
+	server_write(srv, "fault", "start abort");
+	upgrade_to(srv, NEXT);
+	find_master(srv);
+	server_expect(srv, "event=reload_refused kind=reload");
+	expect_clients();
+	server_mark(srv);
+	kill(worker, SIGKILL);
+	server_expect(srv, "event=worker_died child_slot=0");
+	server_expect(srv, "event=worker_ready child_slot=0");
+	close(port);
+	finish(srv);
+}
+END_TEST
+
+RUN_TESTS("keeper",
+    a_program_that_dies_at_once_costs_nobody,
+    a_program_that_exits_before_it_takes_over_costs_nobody,
+    a_program_that_dies_amid_its_processes_costs_nobody,
+    a_program_that_dies_when_it_has_taken_over_costs_nobody,
+    a_program_that_is_killed_during_its_reload_costs_nobody,
+    a_program_that_dies_when_its_workers_accept_costs_nobody,
+    a_program_that_dies_after_its_canary_costs_nobody,
+    a_program_that_dies_when_its_workers_serve_costs_nobody,
+    a_program_that_hangs_costs_nobody,
+    two_bad_upgrades_in_a_row_cost_nobody,
+    processes_that_are_no_children_are_supervised)
