@@ -145,6 +145,31 @@ START_TEST(an_order_ends_the_probation_and_what_is_kept_for_it)
 }
 END_TEST
 
+START_TEST(an_upgrade_lets_go_what_is_kept)
+{
+	struct server *srv = handlers_new();
+	int fd;
+
+	server_write(srv, "app.py", good);
+	handlers_configure(srv, "workers = 1; probation = 60.0;\n"
+	    HANDLED("2"), PORTS);
+	server_install(srv, "penstock");
+	server_launch(srv);
+	server_await_ready(srv);
+	fd = client_connect(FRAME_PORT);
+	expect_service(fd);
+	deploy(srv, good);
+	await(server_count(srv, "event=executor_kept handler=app") == 2);
+	server_signal(srv, SIGUSR2);
+	server_expect(srv, "event=reload_done kind=upgrade");
+	await(server_count(srv, "event=executor_exit handler=app") >= 4);
+	await(server_children(srv) == 3);
+	expect_service(fd);
+	close(fd);
+	server_end(srv);
+}
+END_TEST
+
 START_TEST(a_process_that_has_a_request_is_not_kept)
 {
 	struct server *srv = start("workers = 1; probation = 60.0;\n"
@@ -192,5 +217,6 @@ RUN_TESTS("server_rollback",
     a_rollback_restores_a_file_that_did_not_last,
     kept_processes_leave_when_the_probation_ends,
     an_order_ends_the_probation_and_what_is_kept_for_it,
+    an_upgrade_lets_go_what_is_kept,
     a_process_that_has_a_request_is_not_kept,
     a_kept_process_that_dies_is_replaced_at_the_rollback)
