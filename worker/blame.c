@@ -146,20 +146,22 @@ is_first_of_conn(const struct exec_link *link, const struct request *request)
 
 	if (request->conn == NULL)
 		return (false);
-	other = exec_link_first(link);
-	while (other != request && other->conn != request->conn)
-		other = exec_link_next(link, other);
-	return (other == request);
+	TAILQ_FOREACH(other, &link->running, of_work) {
+		if (other == request)
+			return (true);
+		if (other->conn == request->conn)
+			break;
+	}
+	return (false);
 }
 
 /* Whether all requests are of one connection, which is still there. */
 static bool
 is_of_one_conn(const struct exec_link *link)
 {
-	const struct request *first = exec_link_first(link), *request;
+	const struct request *first = TAILQ_FIRST(&link->running), *request;
 
-	for (request = first; request != NULL;
-	    request = exec_link_next(link, request))
+	TAILQ_FOREACH(request, &link->running, of_work)
 		if (request->conn == NULL || request->conn != first->conn)
 			return (false);
 	return (first != NULL);
@@ -171,11 +173,10 @@ blame_for(const struct exec_link *link)
 	const struct request *request;
 
 	if (is_of_one_conn(link)) {
-		strike(link, exec_link_first(link)->conn);
+		strike(link, TAILQ_FIRST(&link->running)->conn);
 		return;
 	}
-	for (request = exec_link_first(link); request != NULL;
-	    request = exec_link_next(link, request))
+	TAILQ_FOREACH(request, &link->running, of_work)
 		if (is_first_of_conn(link, request))
 			suspect(link, request->conn);
 }

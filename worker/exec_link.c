@@ -152,8 +152,7 @@ exec_link_new(struct worker *worker, struct queue *queue, uint64_t id, int fd,
 	/* Slow, until it has shown that it is not. */
 	link->calls_us = (uint64_t)CALL_US_MAX * AVERAGE_OVER;
 	set_limit(link);
-	TAILQ_INIT(&link->calls);
-	TAILQ_INIT(&link->ahead);
+	TAILQ_INIT(&link->running);
 	link->looks = !fd_refuses_rights(fd);
 	if (set_up(link, fd) == 0)
 		return (link);
@@ -164,25 +163,18 @@ exec_link_new(struct worker *worker, struct queue *queue, uint64_t id, int fd,
 	return (NULL);
 }
 
-/* A thread takes up a request. */
-static void
-begin_call(struct exec_link *link, struct request *request)
-{
-	request->is_ahead = false;
-	request->since_us = worker_now_us(link->worker);
-	TAILQ_INSERT_TAIL(&link->calls, request, of_work);
-	link->ncalls++;
-}
-
+/* Free threads take up what is ahead. */
 static void
 begin_calls(struct exec_link *link)
 {
 	struct request *request;
 
-	while (link->ncalls < link->nthreads &&
-	    (request = TAILQ_FIRST(&link->ahead)) != NULL) {
-		TAILQ_REMOVE(&link->ahead, request, of_work);
-		begin_call(link, request);
+	while ((request = link->ahead) != NULL &&
+	    link->ncalls < link->nthreads) {
+		link->ahead = TAILQ_NEXT(request, of_work);
+		link->ncalls++;
+		request->is_ahead = false;
+		request->since_us = worker_now_us(link->worker);
 	}
 }
 
@@ -191,34 +183,16 @@ take_out(struct exec_link *link, struct request *request)
 {
 	unsigned place = request->tag & ((1U << PLACE_BITS) - 1);
 
-	if (request->is_ahead)
-		TAILQ_REMOVE(&link->ahead, request, of_work);
-	else {
-		TAILQ_REMOVE(&link->calls, request, of_work);
-		link->ncalls--;
-	}
+	if (request == link->ahead)
+		link->ahead = TAILQ_NEXT(request, of_work);
+	link->ncalls -= !request->is_ahead;
 	request->is_ahead = false;
+	TAILQ_REMOVE(&link->running, request, of_work);
 	link->places[place] = NULL;
 	link->nrunning--;
 	link->free[link->capacity - link->nrunning - 1] = place;
 	begin_calls(link);
 	return (request);
-}
-
-struct request *
-exec_link_first(const struct exec_link *link)
-{
-	return (!TAILQ_EMPTY(&link->calls) ? TAILQ_FIRST(&link->calls) :
-	    TAILQ_FIRST(&link->ahead));
-}
-
-struct request *
-exec_link_next(const struct exec_link *link, const struct request *request)
-{
-	struct request *next = TAILQ_NEXT(request, of_work);
-
-	return (next == NULL && !request->is_ahead ?
-	    TAILQ_FIRST(&link->ahead) : next);
 }
 
 void
@@ -241,7 +215,7 @@ exec_link_free(struct exec_link *link, enum request_result result,
 			queue_count_end(link->queue, link->nrunning > 0);
 		worker_disown_executor(worker, link->id, why);
 	}
-	while ((request = exec_link_first(link)) != NULL)
+	while ((request = TAILQ_FIRST(&link->running)) != NULL)
 		queue_on_done(take_out(link, request), result, NULL);
 	free(link->places);
 	free(link->free);
@@ -477,7 +451,9 @@ exec_link_send(struct exec_link *link, struct request *request,
 	link->places[place] = request;
 	link->nrunning++;
 	request->is_ahead = true;
-	TAILQ_INSERT_TAIL(&link->ahead, request, of_work);
+	TAILQ_INSERT_TAIL(&link->running, request, of_work);
+	if (link->ahead == NULL)
+		link->ahead = request;
 	begin_calls(link);
 	if (++link->ngathered == GATHER_REQUESTS ||
 	    !exec_link_has_room(link))
@@ -572,7 +548,7 @@ parse_reply(const struct exec_link *link, struct payload *frame,
 	*result = REQUEST_REPLIED;
 	*is_returned = false;
 	if (link->wire == EXEC_WIRE_PLAIN)
-		return (TAILQ_FIRST(&link->calls));
+		return (TAILQ_FIRST(&link->running));
 	if (link->wire == EXEC_WIRE_TAGGED) {
 		if (frame->len < TAG_LEN)
 			return (NULL);
@@ -812,9 +788,9 @@ on_readable(evutil_socket_t fd, short what, void *arg)
 static struct request *
 find_late(const struct exec_link *link, uint64_t timeout_us)
 {
-	struct request *oldest = TAILQ_FIRST(&link->calls);
+	struct request *oldest = TAILQ_FIRST(&link->running);
 
-	return (oldest != NULL && worker_now_us(link->worker) >=
+	return (oldest != NULL && !oldest->is_ahead && worker_now_us(link->worker) >=
 	    oldest->since_us + timeout_us ? oldest : NULL);
 }
 
@@ -839,8 +815,7 @@ exec_link_forgive(struct exec_link *link, uint64_t stall_us)
 	uint64_t now_us = worker_now_us(link->worker);
 	struct request *request;
 
-	for (request = exec_link_first(link); request != NULL;
-	    request = exec_link_next(link, request))
+	TAILQ_FOREACH(request, &link->running, of_work)
 		request->since_us = clock_later(request->since_us, stall_us,
 		    now_us);
 }

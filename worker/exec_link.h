@@ -58,9 +58,10 @@ struct exec_link {
 	bool is_blocked;		/* out has bytes it does not take */
 	struct buffer *in;		/* an unfinished reply */
 	struct buffer *out;		/* requests */
-	struct request_list calls;	/* the one that began first is first */
-	unsigned ncalls;
-	struct request_list ahead;	/* in the order in which they left */
+	struct request_list running;	/* in the order in which they left, and
+					   in which they are begun */
+	struct request *ahead;		/* the first that is not begun; NULL */
+	unsigned ncalls;		/* those before it */
 	unsigned nthreads;		/* that can have a call */
 	uint64_t calls_us;		/* AVERAGE_OVER times the average of
 					   what a call takes */
@@ -85,12 +86,6 @@ struct exec_link *exec_link_new(struct worker *, struct queue *, uint64_t id,
 void exec_link_free(struct exec_link *, enum request_result, const char *why);
 
 bool exec_link_has_room(const struct exec_link *);
-
-/* The requests that the executor has, in the order in which it got them; NULL
- * if there are no more. */
-struct request *exec_link_first(const struct exec_link *);
-struct request *exec_link_next(const struct exec_link *,
-    const struct request *);
 
 /* Make sure that a request can be sent with so many bytes; what is gathered may
  * be written for it.  Returns -1 with errno set: EAGAIN if the executor does not
