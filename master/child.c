@@ -263,8 +263,11 @@ spawn(struct child *child, const struct generation *generation, bool prepared)
 		return (-1);
 	}
 	/* Without it the child sees the end of its channel, and exits. */
-	if (listen_to(child, fds[0], heritage.speaks) == -1)
+	if (listen_to(child, fds[0], heritage.speaks) == -1) {
+		snprintf(child->why, sizeof(child->why),
+		    "the master cannot listen to it: %s", strerror(errno));
 		close(fds[0]);
+	}
 	return (0);
 }
 

@@ -355,6 +355,7 @@ await(struct executor *executor, int channel, unsigned speaks_in)
 		return (0);
 	executor->word = event_new(executor->master->base, executor->work,
 	    EV_READ | EV_PERSIST, on_word, executor);
+	errno = ENOMEM;		/* libevent does not always say */
 	return (executor->word == NULL ? -1 : event_add(executor->word, NULL));
 }
 
@@ -462,6 +463,10 @@ spawn(struct executor *executor)
 	    upgrade_speaks(&executor->master->upgrade)) == 0)
 		return (0);
 	/* It is there, and is reaped as one that failed. */
+	snprintf(executor->why, sizeof(executor->why),
+	    "the master cannot listen to it: %s", strerror(errno));
+	if (pairs.channel[0] != -1 && executor->channel == NULL)
+		close(pairs.channel[0]);
 	end_group(executor, SIGKILL);
 	if (executor->errors.event == NULL)
 		close(pairs.errors[0]);

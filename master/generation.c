@@ -63,12 +63,19 @@ generation_adopt(uint64_t number, unsigned slots,
 }
 
 struct generation *
-generation_new(uint64_t number, struct conf *conf, struct registry *listeners,
+generation_new(uint64_t number, struct conf *conf,
+    const struct generation *running, struct registry *listeners,
     struct registry *handlers, char why[GENERATION_WHY_MAX])
 {
 	struct identity identity;
 
-	if (privileges_find(conf, &identity, why) == -1)
+	/* Names that stay are not looked up again, and others not here: a name
+	 * service that does not answer would hold up a running master. */
+	if (running != NULL && strcmp(conf->user, running->conf->user) == 0 &&
+	    strcmp(conf->group, running->conf->group) == 0)
+		identity = running->identity;
+	else if ((running == NULL ? privileges_find(conf, &identity, why) :
+	    privileges_ask(conf, &identity, why)) == -1)
 		return (NULL);
 	return (generation_adopt(number, conf_worker_count(conf), &identity,
 	    conf, listeners, handlers, why));

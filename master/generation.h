@@ -32,9 +32,10 @@ struct generation {
 
 enum { GENERATION_WHY_MAX = 256 };
 
-/* Make a generation of a configuration, which it owns if this succeeds.
- * Returns NULL and says why. */
+/* Make a generation of a configuration, which it owns if this succeeds; running
+ * is the one that it is to follow, or NULL.  Returns NULL and says why. */
 struct generation *generation_new(uint64_t number, struct conf *,
+    const struct generation *running,
     struct registry *listeners, struct registry *handlers,
     char why[GENERATION_WHY_MAX]);
 

@@ -3,12 +3,25 @@
 
 #include <sys/prctl.h>
 
+#include <errno.h>
+#include <fcntl.h>
 #include <grp.h>
+#include <poll.h>
 #include <pwd.h>
+#include <signal.h>
 #include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
 
+#include "common/fd.h"
 #include "common/log.h"
+#include "master/signals.h"
+
+enum {
+	/* How long the name service may take, while the server runs. */
+	ANSWER_MS = 2000,
+};
 
 /* Whose children's user is not configured. */
 #define DEFAULT_USER "nobody"
@@ -44,6 +57,76 @@ privileges_find(const struct conf *conf, struct identity *identity,
 	}
 	identity->gid = group->gr_gid;
 	return (0);
+}
+
+/*
+ * In another process.
+ */
+
+struct answer {
+	int result;
+	struct identity identity;
+	char why[PRIVILEGES_WHY_MAX];
+};
+
+static void __attribute__((noreturn))
+find_and_tell(const struct conf *conf, int to)
+{
+	int keep[] = { to, log_fd() };
+	struct answer answer;
+
+	memset(&answer, 0, sizeof(answer));
+	signals_reset_in_child();
+	fd_close_all_but(keep, sizeof(keep) / sizeof(*keep));
+	answer.result = privileges_find(conf, &answer.identity, answer.why);
+	_exit(write(to, &answer, sizeof(answer)) == sizeof(answer) ?
+	    EXIT_SUCCESS : EXIT_FAILURE);
+}
+
+/* Who has started it need not wait for its end. */
+static int
+read_answer(int from, struct answer *answer)
+{
+	struct pollfd ready = { .fd = from, .events = POLLIN };
+	int n;
+
+	do {
+		n = poll(&ready, 1, ANSWER_MS);
+	} while (n == -1 && errno == EINTR);
+	/* What is shorter than PIPE_BUF comes whole. */
+	return (n == 1 && read(from, answer, sizeof(*answer)) ==
+	    sizeof(*answer) ? 0 : -1);
+}
+
+int
+privileges_ask(const struct conf *conf, struct identity *identity,
+    char why[PRIVILEGES_WHY_MAX])
+{
+	struct answer answer = { .result = -1 };
+	int ends[2];
+	pid_t pid;
+
+	if (pipe2(ends, O_CLOEXEC) == -1) {
+		snprintf(why, PRIVILEGES_WHY_MAX, "user: %s", strerror(errno));
+		return (-1);
+	}
+	fflush(NULL);
+	if ((pid = fork()) == 0)
+		find_and_tell(conf, ends[1]);
+	close(ends[1]);
+	if (pid == -1)
+		snprintf(answer.why, sizeof(answer.why), "user: %s",
+		    strerror(errno));
+	else if (read_answer(ends[0], &answer) == -1) {
+		kill(pid, SIGKILL);
+		answer.result = -1;
+		snprintf(answer.why, sizeof(answer.why), "the user and group "
+		    "could not be looked up within %d s", ANSWER_MS / 1000);
+	}
+	close(ends[0]);
+	*identity = answer.identity;
+	snprintf(why, PRIVILEGES_WHY_MAX, "%s", answer.why);
+	return (answer.result);
 }
 
 int

@@ -23,6 +23,11 @@ enum { PRIVILEGES_WHY_MAX = 160 };
 int privileges_find(const struct conf *, struct identity *,
     char why[PRIVILEGES_WHY_MAX]);
 
+/* The same in a process of its own, which is given up if the name service does
+ * not answer. */
+int privileges_ask(const struct conf *, struct identity *,
+    char why[PRIVILEGES_WHY_MAX]);
+
 /* In a child: become that identity, for good.  Returns -1 with errno set. */
 int privileges_drop(const struct identity *);
 

@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <time.h>
 #include <unistd.h>
@@ -13,7 +14,12 @@
 #include "master/master.h"
 #include "master/notify.h"
 
-enum { WHY_MAX = 320 };
+enum {
+	WHY_MAX = 320,
+	/* Memory that has to be free before a configuration is read, the largest
+	 * of which is a megabyte of text. */
+	CONF_MEMORY = 32 << 20,
+};
 
 /*
  * Refusal: nothing has changed.
@@ -141,6 +147,18 @@ reload_abort(struct master *master, const char *why)
  * Preparation.
  */
 
+/* To read a configuration takes memory, and libconfig ends the process that does
+ * not get it: see first that there is more than enough. */
+static bool
+has_memory(void)
+{
+	void *volatile memory = malloc(CONF_MEMORY);
+	bool has = memory != NULL;
+
+	free(memory);
+	return (has);
+}
+
 /* Report what is wrong with the file, the first of it as why; returns NULL
  * then. */
 static struct conf *
@@ -149,6 +167,10 @@ load(const struct master *master, char why[WHY_MAX])
 	struct conf_report report = { .errors = NULL };
 	struct conf *conf;
 
+	if (!has_memory()) {
+		snprintf(why, WHY_MAX, "no memory to read the configuration");
+		return (NULL);
+	}
 	conf = conf_load(master->conf_path, &report);
 	for (size_t i = 0; i < report.nerrors; i++)
 		LOG(ERROR, CONF_ERROR, F_STR("file", report.errors[i].file),
@@ -212,8 +234,8 @@ make_generation(struct master *master, struct conf *conf, char why[WHY_MAX])
 			snprintf(why, WHY_MAX, "%s", strerror(errno));
 		return (generation);
 	}
-	generation = generation_new(number, conf, &master->listener_names,
-	    &master->handler_names, why);
+	generation = generation_new(number, conf, master->running,
+	    &master->listener_names, &master->handler_names, why);
 	if (generation == NULL)
 		conf_free(conf);
 	return (generation);

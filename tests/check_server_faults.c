@@ -8,6 +8,7 @@
 #include "tests/faults.h"
 
 #include <sys/mman.h>
+#include <sys/resource.h>
 
 #include <err.h>
 #include <fcntl.h>
@@ -41,7 +42,7 @@ static const char *const names[FAULTS] = {
 	"memfd_create", "short read or write", "write: ENOSPC", "malloc",
 	"accept", "dup", "death when sent", "death when received",
 	"an order of the master", "malloc in the master",
-	"descriptors of the master", "fork"
+	"descriptors of the master", "fork", "getpwnam"
 };
 
 static char library[PATH_MAX], control[PATH_MAX];
@@ -298,6 +299,129 @@ START_TEST(orders_that_fail_are_sent_when_the_shortage_is_over)
 }
 END_TEST
 
+/*
+ * The master's own calls.
+ */
+
+static bool
+has_ended(struct server *srv)
+{
+	return (server_log(srv, "event=reload_done") != NULL ||
+	    server_log(srv, "event=reload_refused") != NULL);
+}
+
+/* Have one call of a kind after another fail during a reload, until the reload
+ * makes fewer of them than that. */
+static void
+fail_one_by_one(enum fault fault)
+{
+	struct faults *faults;
+	struct server *srv = start("workers = 2;" GLOBALS, &faults);
+	struct hold_process *load = start_load(srv);
+	unsigned refused = 0, n = 0;
+
+	srv->expects_deaths = true;
+	await(hold_peek(load)->answered > 0);
+	do {
+		server_mark(srv);
+		faults->injected[fault] = 0;
+		faults->spared = n;
+		faults->round++;
+		set_faults(faults, 1U << fault, 1, 1);
+		server_signal(srv, SIGHUP);
+		await(has_ended(srv));
+		set_faults(faults, 0, 1, 0);
+		if (server_log(srv, "event=reload_refused") != NULL)
+			refused++;
+		await(server_children(srv) == 2);
+		expect_unharmed(hold_peek(load));
+		n++;
+	} while (faults->injected[fault] > 0);
+	printf("%s: %u calls, %u reloads refused\n", names[fault], n, refused);
+	ck_assert_uint_gt(refused, 0);
+	faults->spared = 0;
+	server_mark(srv);
+	server_signal(srv, SIGHUP);
+	server_expect(srv, "event=reload_done");
+	await(server_children(srv) == 2);
+	verify(srv, load, 0);
+	expect_unharmed(hold_stop(load));
+	hold_drop(load);
+	server_end(srv);
+	munmap(faults, sizeof(*faults));
+}
+
+START_TEST(a_master_without_memory_refuses_a_reload_and_lives)
+{
+	fail_one_by_one(FAULT_MASTER_MALLOC);
+}
+END_TEST
+
+START_TEST(a_master_without_descriptors_refuses_a_reload_and_lives)
+{
+	fail_one_by_one(FAULT_MASTER_FDS);
+}
+END_TEST
+
+START_TEST(a_master_that_cannot_fork_refuses_a_reload_and_lives)
+{
+	fail_one_by_one(FAULT_FORK);
+}
+END_TEST
+
+/* libconfig ends a process that has no memory for it. */
+START_TEST(a_configuration_is_not_read_without_memory_for_it)
+{
+	struct faults *faults;
+	struct server *srv = start("workers = 1;" GLOBALS, &faults);
+	const struct rlimit none = { 1 << 20, RLIM_INFINITY };
+	struct rlimit before;
+
+	ck_assert_int_eq(prlimit(srv->master, RLIMIT_AS, &none, &before), 0);
+	server_mark(srv);
+	server_signal(srv, SIGHUP);
+	ck_assert_ptr_nonnull(strstr(server_expect(srv,
+	    "event=reload_refused"), "no memory to read the configuration"));
+	ck_assert_int_eq(prlimit(srv->master, RLIMIT_AS, &before, NULL), 0);
+	server_signal(srv, SIGHUP);
+	server_expect(srv, "event=reload_done");
+	await(server_children(srv) == 1);
+	server_end(srv);
+	munmap(faults, sizeof(*faults));
+}
+END_TEST
+
+START_TEST(a_name_service_that_hangs_does_not_hold_up_the_master)
+{
+	struct faults *faults;
+	struct server *srv;
+
+	if (geteuid() != 0) {
+		printf("not root: no user is looked up\n");
+		return;
+	}
+	srv = start("workers = 1;" GLOBALS, &faults);
+	set_faults(faults, 1U << FAULT_NAMES, 1, 0);
+	server_mark(srv);
+	server_signal(srv, SIGHUP);
+	/* The name is the same. */
+	server_expect(srv, "event=reload_done");
+	await(server_children(srv) == 1);
+	server_configure(srv, "workers = 1; user = \"daemon\";" GLOBALS,
+	    FRAMES(LONG));
+	server_signal(srv, SIGHUP);
+	ck_assert_ptr_nonnull(strstr(server_expect(srv,
+	    "event=reload_refused"), "could not be looked up within"));
+	set_faults(faults, 0, 1, 0);
+	server_mark(srv);
+	server_signal(srv, SIGHUP);
+	server_expect(srv, "event=reload_done");
+	await(server_children(srv) == 1);
+	server_end(srv);
+	munmap(faults, sizeof(*faults));
+}
+END_TEST
+
 START_TEST(all_of_it_together)
 {
 	reload_amid((1U << FAULT_ACCEPT) - 1, 5);
@@ -403,6 +527,11 @@ run_all(void)
 		memory_that_fails_always,
 		a_shortage_while_the_master_sends_orders_kills_no_worker,
 		orders_that_fail_are_sent_when_the_shortage_is_over,
+		a_master_without_memory_refuses_a_reload_and_lives,
+		a_master_without_descriptors_refuses_a_reload_and_lives,
+		a_master_that_cannot_fork_refuses_a_reload_and_lives,
+		a_configuration_is_not_read_without_memory_for_it,
+		a_name_service_that_hangs_does_not_hold_up_the_master,
 		all_of_it_together,
 		workers_that_die_when_they_have_sent,
 		workers_that_die_when_they_have_received,

@@ -15,6 +15,7 @@
 #include <dlfcn.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <pwd.h>
 #include <signal.h>
 #include <stdarg.h>
 #include <stdbool.h>
@@ -35,6 +36,7 @@ void setproctitle(const char *, ...) __attribute__((format(printf, 1, 2)));
 static struct faults *faults;		/* NULL: there are to be none */
 static bool is_worker, is_ready, is_old;
 static pid_t master;			/* 0: this is not the master */
+static uint32_t round_of_workers;	/* faults->round at the last ones */
 static uint32_t drawn;
 static bool is_link[DESCRIPTORS];	/* between two workers */
 
@@ -43,6 +45,7 @@ static struct {
 	int (*socketpair)(int, int, int, int *);
 	int (*pipe2)(int *, int);
 	pid_t (*fork)(void);
+	struct passwd *(*getpwnam)(const char *);
 	ssize_t (*recvmsg)(int, struct msghdr *, int);
 	ssize_t (*pwrite)(int, const void *, size_t, off_t);
 	ssize_t (*pread)(int, void *, size_t, off_t);
@@ -69,6 +72,7 @@ find_all(void)
 	*(void **)&real.socketpair = find("socketpair");
 	*(void **)&real.pipe2 = find("pipe2");
 	*(void **)&real.fork = find("fork");
+	*(void **)&real.getpwnam = find("getpwnam");
 	*(void **)&real.recvmsg = find("recvmsg");
 	*(void **)&real.pwrite = find("pwrite64");
 	*(void **)&real.pread = find("pread64");
@@ -359,9 +363,22 @@ pread64(int fd, void *bytes, size_t len, off_t at)
  * Everything else.
  */
 
+struct passwd *
+getpwnam(const char *name)
+{
+	while (faults != NULL && (__atomic_load_n(&faults->on,
+	    __ATOMIC_RELAXED) & (1U << FAULT_NAMES)) != 0)
+		pause();
+	return (real.getpwnam(name));
+}
+
+/* What a new worker begins with: what was allocated before is libconfig's. */
 int
 socketpair(int domain, int type, int protocol, int fds[2])
 {
+	if (faults != NULL)
+		round_of_workers = __atomic_load_n(&faults->round,
+		    __ATOMIC_RELAXED);
 	return (fails(FAULT_MASTER_FDS, EMFILE) ? -1 :
 	    real.socketpair(domain, type, protocol, fds));
 }
@@ -403,7 +420,8 @@ static bool
 lacks_memory(void)
 {
 	return (fails(FAULT_MALLOC, ENOMEM) ||
-	    fails(FAULT_MASTER_MALLOC, ENOMEM));
+	    (faults != NULL && round_of_workers == faults->round &&
+	    fails(FAULT_MASTER_MALLOC, ENOMEM)));
 }
 
 void *
