@@ -183,22 +183,30 @@ remove_path(const struct socket_group *group)
 }
 
 static in_port_t
-port_of(const struct socket_group *group)
+port_of(const struct sockaddr_storage *addr)
 {
-	if (group->addr.ss_family == AF_INET6)
-		return (((const struct sockaddr_in6 *)&group->addr)->sin6_port);
-	return (((const struct sockaddr_in *)&group->addr)->sin_port);
+	if (addr->ss_family == AF_INET6)
+		return (((const struct sockaddr_in6 *)addr)->sin6_port);
+	return (((const struct sockaddr_in *)addr)->sin_port);
 }
 
 static bool
-is_wildcard(const struct socket_group *group)
+is_wildcard(const struct sockaddr_storage *addr)
 {
-	const struct sockaddr_in *in = (const void *)&group->addr;
-	const struct sockaddr_in6 *in6 = (const void *)&group->addr;
+	const struct sockaddr_in *in = (const void *)addr;
+	const struct sockaddr_in6 *in6 = (const void *)addr;
 
-	if (group->addr.ss_family == AF_INET6)
+	if (addr->ss_family == AF_INET6)
 		return (IN6_IS_ADDR_UNSPECIFIED(&in6->sin6_addr));
 	return (in->sin_addr.s_addr == htonl(INADDR_ANY));
+}
+
+static bool
+have_same_port(const struct sockaddr_storage *one,
+    const struct sockaddr_storage *other)
+{
+	return (one->ss_family == other->ss_family &&
+	    port_of(one) == port_of(other));
 }
 
 /* Whether we listen on the port at another address of the family, and one of
@@ -211,9 +219,8 @@ have_port(const struct sockets *sockets, const struct socket_group *group)
 	for (size_t i = 0; i < sockets->n; i++) {
 		other = sockets->groups[i];
 		if (other != group && other->nlistening > 0 &&
-		    other->addr.ss_family == group->addr.ss_family &&
-		    port_of(other) == port_of(group) &&
-		    (is_wildcard(other) || is_wildcard(group)))
+		    have_same_port(&other->addr, &group->addr) &&
+		    (is_wildcard(&other->addr) || is_wildcard(&group->addr)))
 			return (true);
 	}
 	return (false);
@@ -330,6 +337,42 @@ explain(const struct sockets *sockets, const struct conf_listener *listener,
 	    "%s%s", listener->name, address->text, strerror(errno), rival);
 }
 
+/* The listener that has a group's address, and else the one that has the wildcard
+ * of its port. */
+static const struct conf_listener *
+find_listener(const struct conf *conf, const struct socket_group *group)
+{
+	const struct conf_listener *wild = NULL;
+
+	for (size_t i = 0; i < conf->nlisteners; i++)
+		for (size_t k = 0; k < conf->listeners[i].naddresses; k++) {
+			const struct conf_address *address =
+			    &conf->listeners[i].addresses[k];
+
+			if (strcmp(address->text, group->text) == 0)
+				return (&conf->listeners[i]);
+			if (!is_path(group) && have_same_port(&address->addr,
+			    &group->addr) && is_wildcard(&address->addr))
+				wild = &conf->listeners[i];
+		}
+	return (wild);
+}
+
+/* A socket that listens at one address goes on to take that address's clients
+ * when the wildcard has replaced it.  To close it would reset those whose
+ * handshake is under way. */
+static int
+prepare_covered(struct sockets *sockets, const struct conf *conf,
+    unsigned slots)
+{
+	for (size_t i = 0; i < sockets->n; i++)
+		if (sockets->groups[i]->nlistening > 0 &&
+		    find_listener(conf, sockets->groups[i]) != NULL &&
+		    open_more(sockets, sockets->groups[i], slots) == -1)
+			return (-1);
+	return (0);
+}
+
 static int
 prepare_address(struct sockets *sockets, const struct conf_address *address,
     unsigned slots)
@@ -365,7 +408,11 @@ sockets_prepare(struct sockets *sockets, const struct conf *conf,
 			return (-1);
 		}
 	}
-	return (0);
+	if (prepare_covered(sockets, conf, slots) == 0)
+		return (0);
+	snprintf(why, SOCKETS_WHY_MAX, "sockets: %s", strerror(errno));
+	sockets_undo(sockets);
+	return (-1);
 }
 
 /*
@@ -431,17 +478,6 @@ commit_group(struct socket_group *group, const struct conf_listener *conf)
 		(void)listen(group->fds[i], (int)conf->backlog);
 	}
 	group->nlistening = group->nfds;
-}
-
-static const struct conf_listener *
-find_listener(const struct conf *conf, const struct socket_group *group)
-{
-	for (size_t i = 0; i < conf->nlisteners; i++)
-		for (size_t k = 0; k < conf->listeners[i].naddresses; k++)
-			if (strcmp(conf->listeners[i].addresses[k].text,
-			    group->text) == 0)
-				return (&conf->listeners[i]);
-	return (NULL);
 }
 
 int
@@ -566,7 +602,7 @@ struct heritage_socket *
 sockets_for(const struct sockets *sockets, const struct conf *conf,
     unsigned slot, unsigned slots, bool prepared, size_t *n)
 {
-	const struct socket_group *group;
+	const struct conf_listener *listener;
 	struct heritage_socket *taken;
 	size_t most = 0;
 
@@ -575,14 +611,13 @@ sockets_for(const struct sockets *sockets, const struct conf *conf,
 	if ((taken = calloc(most + 1, sizeof(*taken))) == NULL)
 		return (NULL);
 	*n = 0;
-	for (size_t i = 0; i < conf->nlisteners; i++)
-		for (size_t k = 0; k < conf->listeners[i].naddresses; k++) {
-			group = find_group(sockets,
-			    &conf->listeners[i].addresses[k]);
-			if (group != NULL)
-				*n += take(taken + *n, group, (unsigned)i,
-				    slot, slots, prepared);
-		}
+	for (size_t i = 0; i < sockets->n; i++) {
+		listener = find_listener(conf, sockets->groups[i]);
+		if (listener != NULL)
+			*n += take(taken + *n, sockets->groups[i],
+			    (unsigned)(listener - conf->listeners), slot,
+			    slots, prepared);
+	}
 	return (taken);
 }
 

@@ -8,6 +8,9 @@
  * sockets are to get newcomers (SO_ATTACH_REUSEPORT_CBPF, socket(7)): those of
  * slots that went, or that have no worker for a while, get none.
  *
+ * An address that leaves the configuration while the wildcard of its port is in
+ * it keeps its sockets: they are the wildcard's listener's then.
+ *
  * Changes are made in two steps.  What sockets_prepare() opens is bound but not
  * listening, and undone without a trace; sockets_commit() then makes it hold.
  * The kernel sees no conflict between sockets that do not listen yet, so that an

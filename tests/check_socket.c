@@ -542,6 +542,32 @@ START_TEST(an_address_can_become_the_wildcard_and_back)
 }
 END_TEST
 
+START_TEST(who_waits_at_an_address_is_not_reset_by_the_wildcard)
+{
+	char wild[64], own[64];
+
+	start();
+	add_wild_and_own(wild, own);
+	change_address(own);
+	for (int i = 0; i < 4; i++)
+		close(connect_or_fail());
+	change_address(wild);
+	ck_assert_uint_eq(drain_slot(0, 1), 4);
+	/* Also where slots are new. */
+	open_all(SLOTS);
+	close(connect_or_fail());
+	ck_assert_uint_eq(drain_slot(0, 1), 1);
+	/* Without the wildcard it goes. */
+	forget_addresses();
+	add_port(PORT);
+	open_all(2);
+	change_address(wild);
+	close(connect_or_fail());
+	ck_assert_uint_eq(drain_slot(0, 1), 1);
+	finish();
+}
+END_TEST
+
 START_TEST(the_wildcard_and_an_address_can_be_had_together)
 {
 	char wild[64], own[64];
@@ -1368,6 +1394,7 @@ RUN_TESTS("socket",
     a_port_can_be_had_again_at_once,
     half_of_a_wildcard_may_be_missing,
     an_address_can_become_the_wildcard_and_back,
+    who_waits_at_an_address_is_not_reset_by_the_wildcard,
     the_wildcard_and_an_address_can_be_had_together,
     a_port_of_ours_elsewhere_does_not_hide_that_an_address_is_in_use,
     newcomers_can_come_and_wait_before_anything_is_committed,
