@@ -69,7 +69,7 @@ tick(void)
 {
 	worker_turn(&lone.worker);
 	drain_tick(&lone.worker);
-	worker_settle(&lone.worker);
+	worker_end_turn(&lone.worker);
 }
 
 /* As if the last of a taker had been heard long ago. */

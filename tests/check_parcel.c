@@ -519,10 +519,10 @@ START_TEST(a_descriptor_that_is_no_file_is_refused)
 }
 END_TEST
 
-/* One event can bring one client's reply and another one's connection. */
+/* One turn can bring one client's reply and another one's connection. */
 START_TEST(what_wakes_sends_no_reply_of_another_client)
 {
-	static const uint8_t bytes[] = "for one alone\n";
+	static const uint8_t bytes[] = "for one alone";
 	const struct payload reply = { bytes, sizeof(bytes) - 1 };
 	struct conn *one, *other;
 	int one_peer;
@@ -533,12 +533,12 @@ START_TEST(what_wakes_sends_no_reply_of_another_client)
 	ck_assert_ptr_nonnull(conn_pending(other));
 	worker_turn(&lone.worker);
 	conn_park(other);
-	worker_gather(&lone.worker, one);
-	ck_assert_int_eq(output_reply(&lone.worker.output, one, NULL, &reply),
-	    0);
+	add_request(one, REQUEST_RUNNING, REQUEST_REPLIED, 0);
+	conn_on_reply(TAILQ_FIRST(&one->pending->requests), REQUEST_REPLIED,
+	    &reply);
 	conn_wake(other, DEADLINE_IDLE, lone.worker.now_ms);
-	worker_settle(&lone.worker);
-	client_expect(one_peer, bytes, sizeof(bytes) - 1);
+	worker_end_turn(&lone.worker);
+	client_expect_text(one_peer, "for one alone\n");
 	ck_assert(!client_has_input(peer));
 	close(one_peer);
 	finish();

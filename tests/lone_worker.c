@@ -37,16 +37,16 @@ must(bool done, const char *what)
 }
 
 static struct conf *
-load_conf(void)
+load_conf(const char *text)
 {
 	struct conf_report report = { .errors = NULL };
-	ssize_t len = (ssize_t)strlen(conf_text);
+	ssize_t len = (ssize_t)strlen(text);
 	struct conf *conf;
 	char path[32];
 	int fd;
 
 	fd = memfd_create("conf", MFD_CLOEXEC);
-	must(fd != -1 && write(fd, conf_text, (size_t)len) == len, "memfd");
+	must(fd != -1 && write(fd, text, (size_t)len) == len, "memfd");
 	snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
 	conf = conf_load(path, &report);
 	if (conf == NULL && report.nerrors > 0)
@@ -90,10 +90,16 @@ open_channel(struct lone_worker *lone)
 void
 lone_worker_init(struct lone_worker *lone)
 {
+	lone_worker_init_with(lone, conf_text);
+}
+
+void
+lone_worker_init_with(struct lone_worker *lone, const char *text)
+{
 	struct worker *worker = &lone->worker;
 
 	memset(lone, 0, sizeof(*lone));
-	lone->conf = load_conf();
+	lone->conf = load_conf(text);
 	must(counters_new(&lone->counters, 0, RECORDS) == 0, "counters");
 	lone->heritage = (struct heritage){
 		.generation = 1,
@@ -101,16 +107,15 @@ lone_worker_init(struct lone_worker *lone)
 		.slots = 1,
 		.counters = &lone->counters,
 		.ncounters = 1,
-		.listener_number = { LONE_FRAMES, LONE_LINES },
 	};
+	for (unsigned i = 0; i < lone->conf->nlisteners; i++)
+		lone->heritage.listener_number[i] = i;
+	for (unsigned i = 0; i < lone->conf->nhandlers; i++)
+		lone->heritage.handler_number[i] = i;
 	worker->heritage = &lone->heritage;
 	worker->counters = &lone->counters.map->block[0].worker;
-	TAILQ_INIT(&worker->unsent);
-	TAILQ_INIT(&worker->takers);
-	TAILQ_INIT(&worker->roomy);
-	TAILQ_INIT(&worker->starved);
-	TAILQ_INIT(&worker->slowed);
 	must((worker->base = loop_new()) != NULL, "loop");
+	worker_init_turn(worker);
 	open_channel(lone);
 	buffer_pool_init(&worker->buffers, lone->conf->max_buffered,
 	    worker->counters);
@@ -147,7 +152,7 @@ lone_worker_clear(struct lone_worker *lone)
 	for (size_t i = 0; i < worker->nlisteners; i++)
 		for (int kind = 0; kind < DEADLINE_KINDS; kind++)
 			clear_queue(&worker->listeners[i].deadlines[kind]);
-	worker_settle(worker);
+	worker_end_turn(worker);
 }
 
 void

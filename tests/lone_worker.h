@@ -26,6 +26,9 @@ struct lone_worker {
 };
 
 void lone_worker_init(struct lone_worker *);
+/* With this configuration, whose listeners and handlers have their places in it
+ * as their numbers. */
+void lone_worker_init_with(struct lone_worker *, const char *conf);
 void lone_worker_free(struct lone_worker *);
 
 /* A connection to it; *peer is its client's end, which does not block. */

@@ -26,7 +26,6 @@ slow(struct conn *conn)
 	if (pending->blame.is_slowed)
 		return;
 	pending->blame.is_slowed = true;
-	pending->conn = conn;
 	TAILQ_INSERT_TAIL(&conn->listener->worker->slowed, pending, slowed);
 	TAILQ_FOREACH(request, &pending->requests, of_conn)
 		if (request->state == REQUEST_WAITING)
@@ -57,8 +56,6 @@ blame_tick(struct worker *worker)
 {
 	struct conn_pending *pending, *next;
 
-	/* Its replies go first: it may be one of these. */
-	worker_gather(worker, NULL);
 	for (pending = TAILQ_FIRST(&worker->slowed); pending != NULL;
 	    pending = next) {
 		next = TAILQ_NEXT(pending, slowed);
@@ -68,8 +65,6 @@ blame_tick(struct worker *worker)
 			continue;
 		pending->blame.until_ms = 0;
 		conn_on_patience(pending->conn);
-		/* It may have ended others. */
-		next = TAILQ_FIRST(&worker->slowed);
 	}
 }
 

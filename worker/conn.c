@@ -146,14 +146,20 @@ record_requests(const struct conn *conn)
 	    (uint16_t)conn->pending->nrequests, __ATOMIC_RELAXED);
 }
 
+void
+conn_remove_request(struct conn *conn, struct request *request)
+{
+	TAILQ_REMOVE(&conn->pending->requests, request, of_conn);
+	conn->pending->nrequests--;
+	record_requests(conn);
+}
+
 struct request *
 conn_take_request(struct conn *conn)
 {
 	struct request *request = TAILQ_FIRST(&conn->pending->requests);
 
-	TAILQ_REMOVE(&conn->pending->requests, request, of_conn);
-	conn->pending->nrequests--;
-	record_requests(conn);
+	conn_remove_request(conn, request);
 	return (request);
 }
 
@@ -163,7 +169,6 @@ conn_starve(struct conn *conn)
 	struct conn_pending *pending = conn->pending;
 
 	pending->starved = true;
-	pending->conn = conn;
 	TAILQ_INSERT_TAIL(&conn_worker(conn)->starved, pending, held);
 }
 
@@ -175,14 +180,57 @@ end_starving(struct conn *conn)
 }
 
 void
+conn_list_ready(struct conn *conn)
+{
+	struct conn_pending *pending = conn->pending;
+	struct worker *worker = conn_worker(conn);
+
+	if (pending->is_ready)
+		return;
+	pending->is_ready = true;
+	TAILQ_INSERT_TAIL(&worker->ready, pending, ready);
+	worker->nready++;
+}
+
+void
+conn_make_ready(struct conn *conn)
+{
+	conn_list_ready(conn);
+	worker_end_later(conn_worker(conn));
+}
+
+static void
+end_ready(struct conn *conn)
+{
+	struct worker *worker = conn_worker(conn);
+
+	TAILQ_REMOVE(&worker->ready, conn->pending, ready);
+	conn->pending->is_ready = false;
+	worker->nready--;
+}
+
+void
+conn_stop_waiting(struct conn *conn)
+{
+	struct conn_pending *pending = conn->pending;
+
+	if (pending == NULL)
+		return;
+	if (pending->feeds != NULL)
+		queue_forget_feeder(pending->feeds, conn);
+	if (pending->called != NULL)
+		queue_forget_called(pending->called, conn);
+	if (pending->starved)
+		end_starving(conn);
+	blame_suspend(conn);
+}
+
+void
 conn_abandon_requests(struct conn *conn)
 {
 	while (conn_awaits(conn))
 		request_abandon(conn_take_request(conn));
-	if (conn->pending != NULL && conn->pending->feeds != NULL)
-		queue_forget_feeder(conn->pending->feeds, conn);
-	if (conn->pending != NULL && conn->pending->starved)
-		end_starving(conn);
+	conn_stop_waiting(conn);
 }
 
 static void
@@ -193,7 +241,8 @@ pending_free(struct conn *conn)
 	if (conn->pending == NULL)
 		return;
 	conn_abandon_requests(conn);
-	blame_suspend(conn);
+	if (conn->pending->is_ready)
+		end_ready(conn);
 	buffer_release(buffers, &conn->pending->in);
 	buffer_release(buffers, &conn->pending->out);
 	free(conn->pending);
@@ -203,12 +252,6 @@ pending_free(struct conn *conn)
 void
 conn_free(struct conn *conn)
 {
-	struct worker *worker = conn_worker(conn);
-
-	if (worker->gathering == conn) {
-		worker->gathering = NULL;
-		worker->output.len = 0;
-	}
 	deadline_clear(conn);
 	if (!conn->rejected) {
 		conn_count_close(conn);
@@ -245,14 +288,19 @@ conn_withdraw(struct conn *conn)
 }
 
 void
-conn_cut(struct conn *conn, enum close_reason reason)
+conn_close_hard(struct conn *conn)
 {
 	struct linger hard = { .l_onoff = 1, .l_linger = 0 };
 
-	/* What the peer does not take would stay in the kernel for minutes. */
 	if (conn_owes(conn) || conn_unsent(conn) > 0)
 		setsockopt(conn_fd(conn), SOL_SOCKET, SO_LINGER, &hard,
 		    sizeof(hard));
+}
+
+void
+conn_cut(struct conn *conn, enum close_reason reason)
+{
+	conn_close_hard(conn);
 	conn->reason = (uint8_t)reason;
 	conn_free(conn);
 }
@@ -266,8 +314,10 @@ conn_pending(struct conn *conn)
 {
 	if (conn->pending == NULL) {
 		conn->pending = calloc(1, sizeof(*conn->pending));
-		if (conn->pending != NULL)
-			TAILQ_INIT(&conn->pending->requests);
+		if (conn->pending == NULL)
+			return (NULL);
+		conn->pending->conn = conn;
+		TAILQ_INIT(&conn->pending->requests);
 	}
 	return (conn->pending);
 }
@@ -280,7 +330,8 @@ pending_trim(struct conn *conn)
 
 	if (pending != NULL && pending->in == NULL && pending->out == NULL &&
 	    pending->nrequests == 0 && pending->feeds == NULL &&
-	    !pending->starved && conn->state != CONN_CLOSING &&
+	    !pending->starved && !pending->is_ready &&
+	    conn->state != CONN_CLOSING &&
 	    blame_is_over(&pending->blame, conn_worker(conn)->now_ms))
 		pending_free(conn);
 }
@@ -303,7 +354,7 @@ use_of_input(const struct conn *conn)
 	    BUFFER_HELD : BUFFER_PEER);
 }
 
-static void
+void
 conn_enter(struct conn *conn, enum conn_state state)
 {
 	conn->state = (uint8_t)state;
@@ -392,7 +443,7 @@ conn_set_reading_deadline(struct conn *conn)
 
 /* One whose peer always has more to say would never come to rest: now that it
  * has, as conn_settle() has told the giver, it reads no more before that has
- * had its chance, at the end of this event. */
+ * had its chance, at the end of this turn. */
 static bool
 leave_to_giver(struct conn *conn)
 {
@@ -400,10 +451,12 @@ leave_to_giver(struct conn *conn)
 
 	if (!giver_wants(giver, conn) || !giver_has_room(giver))
 		return (false);
-	if (conn_in_mid_message(conn))
+	/* If it has to stay, it goes on: with what the kernel has, as its event
+	 * tells, or with what is here. */
+	if (conn_in_mid_message(conn)) {
 		conn->pending->unhandled = true;
-	/* If it has to stay, it goes on. */
-	event_active(&conn->event, EV_READ, 0);
+		conn_make_ready(conn);
+	}
 	return (true);
 }
 
@@ -461,7 +514,7 @@ conn_settle(struct conn *conn)
 	if (output_flush(&worker->output, conn) == -1)
 		return (conn_fail(conn));
 	if (giver_wants(&worker->giver, conn) && conn_at_rest(conn))
-		giver_on_rest(&worker->giver);
+		giver_on_rest(worker);
 	if (conn->state == CONN_WRITING || conn->state == CONN_CLOSING)
 		return (CONN_WAIT);
 	if (conn_in_mid_message(conn) && !conn_may_handle(conn))
@@ -538,16 +591,38 @@ run_state(struct conn *conn)
 	return (CONN_DONE);
 }
 
-/* Let a connection go on as far as it can. */
-static void
-conn_run(struct conn *conn, enum conn_next next)
+/* What there is to do for one that is ready. */
+static enum conn_next
+go_on(struct conn *conn)
 {
+	if (conn->pending->shed != CONN_NOT_SHED)
+		return (conn_end_shed(conn));
+	if (conn_finish_done(conn) == -1)
+		return (conn_fail(conn));
+	if (conn->state == CONN_READING && conn->pending->unhandled)
+		return (CONN_AGAIN);
+	return (conn_settle(conn));
+}
+
+/* Let a connection go on as far as it can; no other one is run meanwhile.
+ * Returns whether it is still there. */
+static bool
+conn_run(struct conn *conn, enum conn_next (*begin)(struct conn *))
+{
+	struct worker *worker = conn_worker(conn);
+	enum conn_next next;
+
+	output_begin(&worker->output, conn);
+	next = begin(conn);
 	while (next == CONN_AGAIN)
 		next = run_state(conn);
-	/* Whatever happened, nothing of this connection goes to the next. */
-	conn_worker(conn)->output.len = 0;
+	output_end(&worker->output);
 	if (next == CONN_DONE)
 		conn_free(conn);	/* conn is gone after this line */
+	/* Who waits for memory may have some now. */
+	if (!TAILQ_EMPTY(&worker->starved))
+		worker_end_later(worker);
+	return (next != CONN_DONE);
 }
 
 static void
@@ -563,8 +638,7 @@ conn_on_event(evutil_socket_t fd, short what, void *arg)
 		/* It is not its turn yet: begin_waiting(). */
 		event_del(&conn->event);
 	else
-		conn_run(conn, CONN_AGAIN);
-	worker_settle(worker);
+		(void)conn_run(conn, run_state);
 }
 
 /*
@@ -585,16 +659,28 @@ conn_add_request(struct conn *conn, struct request *request)
 }
 
 void
-conn_resume(struct conn *conn)
+conn_run_ready(struct conn *conn)
 {
-	conn_run(conn, conn->broken ? CONN_DONE : conn_settle(conn));
+	end_ready(conn);
+	/* Whatever it has brought to the queue that called it, that is all for
+	 * now. */
+	if (conn_run(conn, go_on) && conn->pending != NULL)
+		conn->pending->called = NULL;
+}
+
+void
+conn_on_call(struct conn *conn, struct queue *queue, unsigned messages)
+{
+	conn->pending->called = queue;
+	conn->pending->call_rest = messages;
+	conn_make_ready(conn);
 }
 
 void
 conn_on_memory(struct conn *conn)
 {
 	end_starving(conn);
-	conn_resume(conn);
+	conn_make_ready(conn);
 }
 
 /*
@@ -606,12 +692,15 @@ conn_at_rest(const struct conn *conn)
 {
 	const struct request *request;
 
-	if (conn->state == CONN_CLOSING || conn->broken)
+	if (conn->state == CONN_CLOSING)
 		return (false);
-	if (!conn_awaits(conn))
+	if (conn->pending == NULL)
 		return (true);
+	if (conn->pending->shed != CONN_NOT_SHED)
+		return (false);
+	/* A reply that is about to leave need not go with it. */
 	TAILQ_FOREACH(request, &conn->pending->requests, of_conn)
-		if (request->state == REQUEST_RUNNING)
+		if (request->state == REQUEST_RUNNING || request->is_leaving)
 			return (false);
 	return (true);
 }
@@ -625,11 +714,9 @@ conn_park(struct conn *conn)
 	deadline_clear(conn);
 	if (conn->pending == NULL)
 		return;
-	if (conn->pending->feeds != NULL)
-		queue_forget_feeder(conn->pending->feeds, conn);
-	if (conn->pending->starved)
-		end_starving(conn);
-	blame_suspend(conn);
+	conn_stop_waiting(conn);
+	if (conn->pending->is_ready)
+		end_ready(conn);
 	TAILQ_FOREACH(request, &conn->pending->requests, of_conn)
 		if (request->state == REQUEST_WAITING)
 			queue_withdraw(request);
@@ -650,40 +737,28 @@ readmit_requests(struct conn *conn)
 	TAILQ_FOREACH(request, &conn->pending->requests, of_conn)
 		if (request->state == REQUEST_PARKED)
 			handler_readmit(request);
-	conn_finish_done(conn);
-}
-
-static enum conn_next
-wake(struct conn *conn, enum deadline_kind was, uint64_t since_ms)
-{
-	enum deadline_kind kind = conn_owes(conn) ? DEADLINE_WRITE :
-	    reading_deadline(conn);
-
-	if (watch(conn, conn_owes(conn) ? EV_WRITE : EV_READ) == -1) {
-		errno = ENOMEM;
-		return (conn_fail(conn));
-	}
-	conn_enter(conn, conn_owes(conn) ? CONN_WRITING : CONN_READING);
-	deadline_restore(conn, kind, kind == was ? since_ms :
-	    conn_worker(conn)->now_ms);
-	if (conn->pending == NULL)
-		return (CONN_WAIT);
-	if (blame_resume(conn))
-		conn_finish_done(conn);
-	else if (conn_awaits(conn))
-		readmit_requests(conn);
-	if (conn->broken)
-		return (CONN_DONE);
-	/* What it waited for may be there. */
-	return (conn->state == CONN_WRITING ? conn_settle(conn) : CONN_AGAIN);
 }
 
 void
 conn_wake(struct conn *conn, enum deadline_kind was, uint64_t since_ms)
 {
-	/* Who was answered in the same event has the output. */
-	worker_gather(conn_worker(conn), NULL);
-	conn_run(conn, wake(conn, was, since_ms));
+	enum deadline_kind kind = conn_owes(conn) ? DEADLINE_WRITE :
+	    reading_deadline(conn);
+
+	conn_enter(conn, conn_owes(conn) ? CONN_WRITING : CONN_READING);
+	deadline_restore(conn, kind, kind == was ? since_ms :
+	    conn_worker(conn)->now_ms);
+	if (watch(conn, conn_owes(conn) ? EV_WRITE : EV_READ) == -1) {
+		conn->reason = CLOSE_MEMORY;
+		conn_free(conn);
+		return;
+	}
+	if (conn->pending == NULL)
+		return;
+	if (!blame_resume(conn) && conn_awaits(conn))
+		readmit_requests(conn);
+	/* What it waited for may be there. */
+	conn_make_ready(conn);
 }
 
 /*
@@ -695,5 +770,5 @@ conn_on_patience(struct conn *conn)
 {
 	blame_suspend(conn);
 	readmit_requests(conn);
-	conn_resume(conn);
+	conn_make_ready(conn);
 }

@@ -37,8 +37,19 @@ enum {
 	CONN_LINGER_MAX_MS = 10000,
 };
 
+/* A connection that had to go as memory was short. */
+enum conn_shed {
+	CONN_NOT_SHED,
+	CONN_SHED_TOLD,		/* it is told so */
+	CONN_SHED_SILENT,	/* it was waiting for other replies */
+	CONN_SHED_CUT,		/* it did not take its replies */
+};
+
 /* What a connection has only while something is unfinished. */
 struct conn_pending {
+	struct conn *conn;	/* borrowed; owns us */
+	TAILQ_ENTRY(conn_pending) ready;	/* in worker->ready */
+	bool is_ready;
 	struct buffer *in;	/* a message whose rest has not come */
 	struct buffer *out;	/* replies that the peer has not taken */
 	struct request_list requests;	/* owed replies, in their order */
@@ -46,10 +57,12 @@ struct conn_pending {
 	struct queue *feeds;	/* NULL, or the queue that has no room for the
 				   next message in "in" */
 	size_t feed_len;	/* the length of that message */
+	struct queue *called;	/* NULL, or the queue that has room again: it
+				   is our turn */
+	unsigned call_rest;	/* messages that we may bring it yet */
 	bool starved;		/* "in" waits for memory to grow */
 	/* With those who feed the lane, or with those who are starved. */
 	TAILQ_ENTRY(conn_pending) held;
-	struct conn *conn;	/* set while it is held, or slowed */
 	struct blame blame;	/* kept while there is something to remember */
 	TAILQ_ENTRY(conn_pending) slowed;	/* in worker->slowed */
 	struct proto_progress progress;	/* of the protocol, with in */
@@ -58,6 +71,7 @@ struct conn_pending {
 	uint64_t closing_ms;	/* when all was said */
 	bool unhandled;		/* in may hold whole messages: their handling
 				   had to wait */
+	uint8_t shed;		/* enum conn_shed */
 };
 
 TAILQ_HEAD(conn_pending_list, conn_pending);
@@ -75,7 +89,6 @@ struct conn {
 					   are taken it ends */
 	bool eof : 1;			/* the peer will send no more */
 	bool rejected : 1;		/* over the limit: not counted */
-	bool broken : 1;		/* a reply could not be sent */
 	bool overdue : 1;		/* is judged at the next tick */
 	bool stays : 1;			/* it could not change hands just now */
 	bool looks : 1;			/* its peer can send descriptors along,
@@ -106,8 +119,9 @@ bool conn_finish_idle(struct conn *, enum close_reason);
  * it at once, and end. */
 void conn_finish_now(struct conn *, enum close_reason);
 
-/* The same for want of memory, which the peer is told, unless it waits for
- * other replies. */
+/* The same for want of memory, which is given back at once.  The connection
+ * ends when it is run, as another one may be running now: it gets the replies
+ * that are there, and is told why it ends unless it waits for others. */
 void conn_shed(struct conn *);
 
 void conn_on_deadline(struct conn *);
@@ -118,14 +132,19 @@ bool conn_can_go_on(const struct conn *);
 /* A request stands in the list of a connection from now on.  Returns -1 with
  * errno set. */
 int conn_add_request(struct conn *, struct request *);
-/* It is done, and belongs to its connection now, for whom worker_gather() was
- * called. */
+/* It is done, and belongs to its connection now, which is ready if that is what
+ * it waits for.  Our caller has it run, by worker_run_ready() or
+ * worker_end_later(); a reply has to stay until then. */
 void conn_on_reply(struct request *, enum request_result,
     const struct payload *reply);
-/* Send what conn_on_reply() gathered, and go on; or only go on, as the queue
- * that had no room for the next message may have some. */
-void conn_resume(struct conn *);
-/* The same for one that was starved, and for one whose delay is over. */
+/* Have a connection run that has a pending part and something to do: at the end
+ * of this turn, or with the next worker_run_ready(). */
+void conn_make_ready(struct conn *);
+/* Run one that is ready: send the replies that are there, and go on. */
+void conn_run_ready(struct conn *);
+/* The queue that has turned it away has room for its messages now. */
+void conn_on_call(struct conn *, struct queue *, unsigned messages);
+/* It was starved, and there is memory; its delay is over. */
 void conn_on_memory(struct conn *);
 void conn_on_patience(struct conn *);
 

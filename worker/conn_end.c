@@ -9,6 +9,7 @@
 
 #include "common/log.h"
 #include "worker/conn_record.h"
+#include "worker/queue.h"
 
 static void
 end(struct conn *conn, enum close_reason reason)
@@ -29,17 +30,26 @@ conn_finish_idle(struct conn *conn, enum close_reason reason)
 	return (true);
 }
 
+/* Send the replies that are there, of one that is not run any more. */
+static void
+send_done(struct conn *conn)
+{
+	struct output *output = &conn_worker(conn)->output;
+
+	if (!conn_awaits(conn))
+		return;
+	output_begin(output, conn);
+	if (conn_finish_done(conn) == 0)
+		(void)output_flush(output, conn);
+	output_end(output);
+}
+
 void
 conn_finish_now(struct conn *conn, enum close_reason reason)
 {
-	struct worker *worker = conn_worker(conn);
-
 	if (conn->state == CONN_CLOSING)
 		return;
-	if (worker->gathering == conn) {
-		worker->gathering = NULL;
-		(void)output_flush(&worker->output, conn);
-	}
+	send_done(conn);
 	conn_abandon_requests(conn);
 	if (conn_owes(conn)) {
 		conn_cut(conn, reason);
@@ -48,22 +58,70 @@ conn_finish_now(struct conn *conn, enum close_reason reason)
 	end(conn, reason);
 }
 
+/* Give up the requests behind those that are done.  Returns whether there are
+ * any. */
+static bool
+abandon_undone(struct conn *conn)
+{
+	struct request_list *requests = &conn->pending->requests;
+	struct request *request, *last_done = NULL, *last;
+	bool any = false;
+
+	TAILQ_FOREACH(request, requests, of_conn) {
+		if (request->state != REQUEST_DONE)
+			break;
+		last_done = request;
+	}
+	while ((last = TAILQ_LAST(requests, request_list)) != last_done) {
+		conn_remove_request(conn, last);
+		request_abandon(last);
+		any = true;
+	}
+	return (any);
+}
+
 void
 conn_shed(struct conn *conn)
 {
-	struct worker *worker = conn_worker(conn);
+	struct buffer_pool *buffers = &conn_worker(conn)->buffers;
+	struct conn_pending *pending = conn->pending;
 
-	/* Its own replies come first. */
-	if (worker->gathering == conn) {
-		worker->gathering = NULL;
-		(void)output_flush(&worker->output, conn);
+	event_del(&conn->event);
+	conn_end_after_replies(conn, CLOSE_MEMORY);
+	conn_stop_waiting(conn);
+	buffer_release(buffers, &pending->in);
+	if (conn_owes(conn)) {
+		pending->shed = CONN_SHED_CUT;
+		conn_abandon_requests(conn);
+		buffer_release(buffers, &pending->out);
+	} else
+		pending->shed = abandon_undone(conn) ? CONN_SHED_SILENT :
+		    CONN_SHED_TOLD;
+	/* It waits for no peer any more, but for its turn. */
+	conn_enter(conn, CONN_DISPATCHED);
+	deadline_set(conn, DEADLINE_REPLY, conn_worker(conn)->now_ms);
+	conn_make_ready(conn);
+}
+
+enum conn_next
+conn_end_shed(struct conn *conn)
+{
+	enum conn_shed shed = conn->pending->shed;
+
+	conn->pending->shed = CONN_NOT_SHED;
+	if (conn->state == CONN_CLOSING)
+		return (CONN_WAIT);
+	if (shed == CONN_SHED_CUT) {
+		conn_close_hard(conn);
+		return (CONN_DONE);
 	}
-	if (conn_owes(conn) || conn_awaits(conn)) {
-		conn_cut(conn, CLOSE_MEMORY);
-		return;
-	}
-	output_tell(conn, NULL, TROUBLE_BUSY, conn->listener->proto->busy);
-	conn_finish_now(conn, CLOSE_MEMORY);
+	if (conn_finish_done(conn) == -1 ||
+	    output_flush(&conn_worker(conn)->output, conn) == -1)
+		return (conn_fail(conn));
+	if (shed == CONN_SHED_TOLD && !conn_owes(conn))
+		output_tell(conn, NULL, TROUBLE_BUSY,
+		    conn->listener->proto->busy);
+	return (conn_finish(conn, conn->reason));
 }
 
 void

@@ -79,12 +79,24 @@ bool conn_has_unread(const struct conn *);
 /* The bytes that the kernel has of us and the peer has not taken. */
 size_t conn_unsent(const struct conn *);
 
-/* The first of the requests, which is not its connection's any more. */
+/* conn_make_ready() for a caller who has it run: he calls worker_run_ready(), or
+ * worker_end_later(). */
+void conn_list_ready(struct conn *);
+
+/* A request is not its connection's any more; the first one. */
+void conn_remove_request(struct conn *, struct request *);
 struct request *conn_take_request(struct conn *);
+/* It waits for nothing but its replies any more. */
+void conn_stop_waiting(struct conn *);
 /* Nobody waits for the replies any more. */
 void conn_abandon_requests(struct conn *);
 /* The input has to wait for memory before it grows. */
 void conn_starve(struct conn *);
+
+void conn_enter(struct conn *, enum conn_state);
+/* What its peer does not take would stay in the kernel for minutes: let the
+ * close destroy it. */
+void conn_close_hard(struct conn *);
 
 void conn_set_write_deadline(struct conn *);
 void conn_set_reading_deadline(struct conn *);
@@ -96,6 +108,13 @@ enum conn_next conn_fail(struct conn *);
 enum conn_next conn_finish(struct conn *, enum close_reason);
 /* Send the replies of this turn; what then is to become of the connection. */
 enum conn_next conn_settle(struct conn *);
+
+/*
+ * conn_end.c
+ */
+
+/* What becomes of one that was shed, now that it is run. */
+enum conn_next conn_end_shed(struct conn *);
 
 /*
  * conn_read.c
@@ -125,7 +144,7 @@ int conn_reply_silence(struct conn *, struct http_head *);
 int conn_say_continue(struct conn *);
 
 /* Send the replies of the first requests that are done. */
-void conn_finish_done(struct conn *);
+int conn_finish_done(struct conn *);
 
 /* Whether a worker that drains may end a connection with what is said next, as
  * the peer has not said more. */

@@ -4,6 +4,7 @@
  */
 #include "worker/conn_internal.h"
 
+#include <errno.h>
 #include <stdlib.h>
 
 #include "common/clock.h"
@@ -252,42 +253,45 @@ span_result_of(const struct request *request)
 	return (SPAN_REPLIED);
 }
 
-/* The first request is done: send its reply, which stands in its own buffer
- * unless it is given. */
-static void
-finish_first(struct conn *conn, const struct payload *given)
+/* The first request is done: send its reply, unless an earlier one could not be
+ * sent. */
+static int
+finish_first(struct conn *conn, bool is_broken)
 {
 	struct request *request = conn_take_request(conn);
 	const struct buffer *kept = request->payload;
 	struct payload reply = no_payload;
+	int sent = 0;
 
-	if (given != NULL)
-		reply = *given;
-	else if (kept != NULL)
+	if (kept != NULL)
 		reply = (struct payload){ kept->bytes, kept->len };
+	else if (request->reply.len > 0)
+		reply = request->reply;
 	announce_end(conn, request);
-	if (!conn->broken && send_reply(conn, request, &reply) == -1) {
-		(void)conn_fail(conn);
-		conn->broken = true;
-	}
+	if (!is_broken)
+		sent = send_reply(conn, request, &reply);
 	if (request->handler != NULL)
 		trace_end_later(conn_worker(conn), request,
 		    span_result_of(request));
 	request_free(conn_worker(conn), request);
+	return (sent);
 }
 
-/* The first request may have been all that others waited for. */
-void
+int
 conn_finish_done(struct conn *conn)
 {
 	struct request *first;
+	int why = 0;
 
 	while ((first = TAILQ_FIRST(&conn->pending->requests)) != NULL &&
 	    first->state == REQUEST_DONE)
-		finish_first(conn, NULL);
+		if (finish_first(conn, why != 0) == -1)
+			why = errno;
 	/* A reply that was "close" ends the others' wait. */
 	if (conn->finishing && conn->reason == CLOSE_HANDLER)
 		conn_abandon_requests(conn);
+	errno = why;
+	return (why == 0 ? 0 : -1);
 }
 
 /* Keep a reply that others have to leave before. */
@@ -309,16 +313,19 @@ void
 conn_on_reply(struct request *request, enum request_result result,
     const struct payload *reply)
 {
-	struct conn *conn = request->conn;
+	const struct request *before;
 
 	request->state = REQUEST_DONE;
 	request->result = (uint8_t)result;
 	if (result <= REQUEST_SILENT)
-		blame_clear_suspicion(&conn->pending->blame);
-	if (request != TAILQ_FIRST(&conn->pending->requests)) {
+		blame_clear_suspicion(&request->conn->pending->blame);
+	before = TAILQ_PREV(request, request_list, of_conn);
+	if (before != NULL && !before->is_leaving) {
 		keep_reply(request, reply);
 		return;
 	}
-	finish_first(conn, reply);
-	conn_finish_done(conn);
+	request->is_leaving = true;
+	if (reply != NULL)
+		request->reply = *reply;
+	conn_list_ready(request->conn);
 }

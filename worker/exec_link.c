@@ -433,7 +433,7 @@ exec_link_reserve(struct exec_link *link, const struct request *request,
 		link->is_unsent = true;
 		link->ngathered = 0;
 		TAILQ_INSERT_TAIL(&link->worker->unsent, link, unsent);
-		event_active(&link->worker->flush, EV_TIMEOUT, 0);
+		worker_end_later(link->worker);
 	}
 	return (0);
 }
@@ -456,8 +456,11 @@ exec_link_send(struct exec_link *link, struct request *request,
 		link->ahead = request;
 	begin_calls(link);
 	if (++link->ngathered == GATHER_REQUESTS ||
-	    !exec_link_has_room(link))
-		link->worker->is_flush_due = true;
+	    !exec_link_has_room(link)) {
+		/* One that is gone is found to be so in exec_links_flush(). */
+		(void)flush(link);
+		link->ngathered = 0;
+	}
 }
 
 void
@@ -466,7 +469,6 @@ exec_links_flush(struct worker *worker)
 	struct exec_link *link;
 	struct queue *queue;
 
-	worker->is_flush_due = false;
 	while ((link = TAILQ_FIRST(&worker->unsent)) != NULL) {
 		queue = link->queue;
 		TAILQ_REMOVE(&worker->unsent, link, unsent);
@@ -474,7 +476,7 @@ exec_links_flush(struct worker *worker)
 		if (link->out != NULL && flush(link) == -1)
 			exec_link_free(link, REQUEST_FAILED, "it is gone");
 		/* More may fit now. */
-		queue_pump(queue);
+		queue_make_roomy(queue);
 	}
 }
 
@@ -491,8 +493,7 @@ on_writable(evutil_socket_t fd, short what, void *arg)
 		blame_for(link);
 		exec_link_free(link, REQUEST_FAILED, "it is gone");
 	} else if (!link->is_blocked)
-		queue_pump(link->queue);
-	worker_settle(worker);
+		queue_make_roomy(link->queue);
 }
 
 /*
@@ -712,6 +713,8 @@ take_replies(struct exec_link *link)
 		link->in->len += (size_t)n;
 	used = handle_replies(link, bytes, had + (size_t)n);
 	set_limit(link);
+	/* While the bytes of the replies are there. */
+	worker_run_ready(worker);
 	if (used == -1)
 		return (TOOK_NONSENSE);
 	if (link->in != NULL) {
@@ -776,8 +779,7 @@ on_readable(evutil_socket_t fd, short what, void *arg)
 	(void)what;
 	worker_turn(worker);
 	(void)read_replies(link);
-	queue_pump(queue);
-	worker_settle(worker);
+	queue_make_roomy(queue);
 }
 
 /*

@@ -96,11 +96,8 @@ int exec_link_reserve(struct exec_link *, const struct request *, size_t len);
 void exec_link_send(struct exec_link *, struct request *,
     const struct payload *message);
 
-/*
- * Write what was gathered.  That is called for by worker->flush, when all that
- * was ready in this turn of the loop has been looked at; and before, by
- * worker->is_flush_due, when it is not worth to wait for more.
- */
+/* Write what was gathered, at the end of the worker's turn.  Where it is not
+ * worth to wait for more, it has been written before. */
 void exec_links_flush(struct worker *);
 
 /* Hand on what has come already; the link may be given up. */

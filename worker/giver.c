@@ -190,6 +190,14 @@ pack_all(struct worker *worker, struct packing *packing)
  * What stays.
  */
 
+void
+giver_on_rest(struct worker *worker)
+{
+	worker->giver.rested = worker->giver.on;
+	if (worker->giver.rested)
+		worker_end_later(worker);
+}
+
 static void
 take_back(struct worker *worker, struct conn *conn, uint8_t was, bool stays)
 {
@@ -367,7 +375,7 @@ break_link(struct worker *worker, int why)
 	handlers_pump(worker);
 }
 
-/* Go on as far as can be; no replies are being gathered. */
+/* Go on as far as can be; no connection is being run. */
 void
 giver_settle(struct worker *worker)
 {
@@ -485,8 +493,7 @@ on_link(evutil_socket_t fd, short what, void *arg)
 	worker_turn(worker);
 	while (handle_one(worker))
 		;
-	worker->giver.rested = worker->giver.on;
-	worker_settle(worker);
+	giver_on_rest(worker);
 }
 
 static void
@@ -551,7 +558,7 @@ giver_begin(struct worker *worker, int link, const struct ctl_give *order)
 	}
 	giver->next = link;
 	giver->next_order = *order;
-	giver->rested = true;
+	giver_on_rest(worker);
 }
 
 void
@@ -560,7 +567,7 @@ giver_end(struct worker *worker)
 	struct giver *giver = &worker->giver;
 
 	giver->order.quota = 0;
-	giver->rested = giver->on;
+	giver_on_rest(worker);
 	if (giver->next == -1)
 		return;
 	close(giver->next);
@@ -589,7 +596,7 @@ giver_tick(struct worker *worker)
 		giver->retry_ms = 0;
 		forget_stays(worker);
 	}
-	giver->rested = true;
+	giver_on_rest(worker);
 }
 
 /*

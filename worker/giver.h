@@ -88,7 +88,11 @@ void giver_decline(struct worker *);
 /* Give no more than is on its way. */
 void giver_end(struct worker *);
 
-/* Called at the end of each event, and with the worker's tick. */
+/* A connection has come to rest, or may go after all: giver_settle() is called
+ * at the end of this turn. */
+void giver_on_rest(struct worker *);
+
+/* Called at the end of a turn, and with the worker's tick. */
 void giver_settle(struct worker *);
 void giver_tick(struct worker *);
 
@@ -119,7 +123,7 @@ giver_wants(const struct giver *giver, const struct conn *conn)
 	    giver_has_taker(giver, conn));
 }
 
-/* Whether one that is at rest can be sent off at the end of this event. */
+/* Whether one that is at rest can be sent off at the end of this turn. */
 static inline bool
 giver_has_room(const struct giver *giver)
 {
@@ -129,12 +133,5 @@ giver_has_room(const struct giver *giver)
 
 /* How many connections are between this worker and the taker. */
 uint64_t giver_under_way(const struct giver *);
-
-/* A connection has come to rest. */
-static inline void
-giver_on_rest(struct giver *giver)
-{
-	giver->rested = giver->on;
-}
 
 #endif

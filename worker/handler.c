@@ -125,5 +125,5 @@ handlers_pump(struct worker *worker)
 {
 	for (size_t i = 0; i < worker->nhandlers; i++)
 		if (worker->handlers[i].queue != NULL)
-			queue_pump(worker->handlers[i].queue);
+			queue_make_roomy(worker->handlers[i].queue);
 }

@@ -29,7 +29,7 @@ enum handler_verdict {
 	HANDLER_SILENT,		/* handled; nothing is answered */
 	HANDLER_LATER,		/* conn_on_reply() will be called once */
 	HANDLER_FULL,		/* not taken: to be offered again when the
-				   handler says so, conn_resume() */
+				   handler says so, conn_on_call() */
 	HANDLER_BUSY,		/* not taken: the client is to be told */
 };
 

@@ -60,15 +60,10 @@ worker_is_short(const struct worker *worker)
 void
 worker_feed_starved(struct worker *worker)
 {
-	struct conn_pending *first;
+	struct conn_pending *first = TAILQ_FIRST(&worker->starved);
 
-	while ((first = TAILQ_FIRST(&worker->starved)) != NULL &&
-	    !worker_is_short(worker)) {
-		if (worker->gathering != NULL)
-			worker_gather(worker, NULL);
-		else
-			conn_on_memory(first->conn);
-	}
+	if (first != NULL && !worker_is_short(worker))
+		conn_on_memory(first->conn);
 }
 
 /* Free what the slowest connection holds.  Returns false if there is none but

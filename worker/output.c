@@ -4,6 +4,7 @@
 #include <sys/socket.h>
 #include <sys/uio.h>
 
+#include <assert.h>
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -21,6 +22,7 @@ enum {
 int
 output_init(struct output *output)
 {
+	output->owner = NULL;
 	output->len = 0;
 	output->bytes = malloc(OUTPUT_SIZE);
 	return (output->bytes == NULL ? -1 : 0);
@@ -30,6 +32,22 @@ void
 output_free(struct output *output)
 {
 	free(output->bytes);
+}
+
+void
+output_begin(struct output *output, const struct conn *conn)
+{
+	/* Nobody is run from within another one. */
+	assert(output->owner == NULL);
+	output->owner = conn;
+	output->len = 0;
+}
+
+void
+output_end(struct output *output)
+{
+	output->owner = NULL;
+	output->len = 0;
 }
 
 /* Returns the number of bytes that the kernel took, or -1 with errno set. */
@@ -103,6 +121,7 @@ output_flush(struct output *output, struct conn *conn)
 {
 	struct iovec part = { output->bytes, output->len };
 
+	assert(output->owner == conn);
 	if (output->len == 0)
 		return (0);
 	output->len = 0;
@@ -139,6 +158,7 @@ output_reply(struct output *output, struct conn *conn,
 	const struct listener *listener = conn->listener;
 	struct proto_framing framing;
 
+	assert(output->owner == conn);
 	if (payload->len == 0 && !listener->proto->empty)
 		return (0);
 	if (payload->len > OUTPUT_PAYLOAD_MAX)

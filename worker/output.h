@@ -3,8 +3,8 @@
  * The way out: the replies of one turn are gathered and leave in one write;
  * what the kernel will not take is kept with the connection.
  *
- * A worker has one such gatherer.  It holds bytes only while a connection is
- * being run, and only that connection's.
+ * A worker has one such gatherer.  It belongs to the connection that is being
+ * run, and holds no bytes at other times.
  */
 #ifndef WORKER_OUTPUT_H
 #define WORKER_OUTPUT_H
@@ -25,6 +25,7 @@ enum {
 };
 
 struct output {
+	const struct conn *owner;	/* whose replies they are; or NULL */
 	size_t len;
 	uint8_t *bytes;		/* OUTPUT_SIZE */
 };
@@ -33,8 +34,12 @@ struct output {
 int output_init(struct output *);
 void output_free(struct output *);
 
+/* A connection is run, and has been: what it has not flushed is forgotten. */
+void output_begin(struct output *, const struct conn *);
+void output_end(struct output *);
+
 /*
- * Send a reply; the exchange is of HTTP alone, else NULL.  After this the
+ * Send a reply of the owner's; the exchange is of HTTP alone, else NULL.  After this the
  * payload is no longer needed.  Returns -1 with errno set when the connection
  * cannot go on: ENOBUFS or ENOMEM when there is no room to keep what its peer
  * does not take, else the error of its socket.

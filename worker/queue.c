@@ -22,6 +22,7 @@ struct lane {
 	unsigned waiting;
 	struct conn_pending_list feeders;	/* told HANDLER_FULL */
 	unsigned nfeeders;
+	unsigned ncalls;	/* of these, how many may be called yet */
 };
 
 struct queue {
@@ -33,9 +34,7 @@ struct queue {
 	unsigned waiting;		/* in both lanes */
 	unsigned limit;			/* of each: our share of conf->queue */
 	unsigned high_run;		/* high ones since a normal one */
-	const struct conn *called;	/* the feeder whose turn it is */
-	unsigned call_rest;		/* messages that it may bring yet */
-	bool is_roomy;			/* clients have left: to be pumped */
+	bool is_roomy;			/* there may be room: to be pumped */
 	TAILQ_ENTRY(queue) roomy;	/* in worker->roomy */
 	struct exec_link_list links;
 };
@@ -139,15 +138,28 @@ leave_lane(struct request *request)
 	request->state = REQUEST_RUNNING;
 }
 
-/* Those who feed the queue can go on; but not now, as this may be one of
- * them. */
 static void
-make_roomy(struct queue *queue)
+list_roomy(struct queue *queue)
 {
 	if (queue->is_roomy)
 		return;
 	queue->is_roomy = true;
 	TAILQ_INSERT_TAIL(&queue->worker->roomy, queue, roomy);
+	worker_end_later(queue->worker);
+}
+
+void
+queue_make_roomy(struct queue *queue)
+{
+	bool has_feeders = false;
+
+	/* Each one is called once, as it may be turned away again. */
+	for (int i = 0; i < LANES; i++) {
+		queue->lanes[i].ncalls = queue->lanes[i].nfeeders;
+		has_feeders |= queue->lanes[i].nfeeders > 0;
+	}
+	if (queue->waiting > 0 || has_feeders)
+		list_roomy(queue);
 }
 
 void
@@ -159,7 +171,7 @@ request_abandon(struct request *request)
 	case REQUEST_WAITING:
 		trace_end_later(worker, request, SPAN_ABANDONED);
 		leave_lane(request);
-		make_roomy(request->queue);
+		queue_make_roomy(request->queue);
 		break;
 	case REQUEST_RUNNING:
 		/* Its executor has it; its reply will go nowhere. */
@@ -322,7 +334,6 @@ turn_away(struct queue *queue, struct conn *conn, size_t len)
 		return (shed(queue));
 	pending->feeds = queue;
 	pending->feed_len = len;
-	pending->conn = conn;
 	TAILQ_INSERT_TAIL(&lane->feeders, pending, held);
 	lane->nfeeders++;
 	counter_add(&queue->counters->held_back, 1);
@@ -344,6 +355,20 @@ has_room(const struct queue *queue, const struct lane *lane,
 	    !worker_is_crowded(worker)));
 }
 
+/* Whether a connection was called to bring its messages, and has not brought so
+ * many yet. */
+static bool
+take_call(const struct queue *queue, const struct conn *conn)
+{
+	struct conn_pending *pending = conn->pending;
+
+	if (pending == NULL || pending->called != queue ||
+	    pending->call_rest == 0)
+		return (false);
+	pending->call_rest--;
+	return (true);
+}
+
 enum handler_verdict
 queue_submit(struct queue *queue, struct conn *conn,
     const struct proto_message *message)
@@ -352,12 +377,10 @@ queue_submit(struct queue *queue, struct conn *conn,
 	struct lane *lane = lane_of(queue, conn);
 	struct exec_link *link = NULL;
 	struct request *request;
-	bool called = queue->called == conn && queue->call_rest > 0;
+	bool called = take_call(queue, conn);
 	size_t facts_len = facts_size(queue, conn, message);
 	size_t len = facts_len + message->len;
 
-	if (called)
-		queue->call_rest--;
 	if (!called && lane->nfeeders > 0)
 		return (turn_away(queue, conn, len));
 	if (queue->waiting == 0)
@@ -392,7 +415,14 @@ void
 queue_forget_feeder(struct queue *queue, struct conn *conn)
 {
 	remove_feeder(queue, conn);
-	make_roomy(queue);
+	queue_make_roomy(queue);
+}
+
+void
+queue_forget_called(struct queue *queue, struct conn *conn)
+{
+	conn->pending->called = NULL;
+	queue_make_roomy(queue);
 }
 
 /*
@@ -443,14 +473,14 @@ finish(struct request *request, enum request_result result,
 {
 	struct worker *worker = request->queue->worker;
 
-	if (request->conn != NULL)
-		worker_gather(worker, request->conn);
-	/* The one that was gathered for before may have needed its memory. */
 	if (request->conn == NULL) {
 		trace_end_later(worker, request, SPAN_ABANDONED);
 		request_free(worker, request);
 	} else
 		conn_on_reply(request, result, reply);
+	/* For one that has a reply, its link calls worker_run_ready(). */
+	if (reply == NULL)
+		worker_end_later(worker);
 }
 
 /* Give the first that waits to an executor that is free.  Returns false if it
@@ -484,54 +514,55 @@ begin_next(struct queue *queue, struct exec_link *link)
 	return (true);
 }
 
-/* Let those who were held back offer their message again, as far as there is
- * room for it. */
-static void
-call_feeders(struct queue *queue, struct lane *lane)
+/* Let the first of those who were held back offer its message again, if there
+ * is room for it. */
+static bool
+call_feeder(struct queue *queue, struct lane *lane)
 {
-	unsigned most = lane->nfeeders;
-	struct conn_pending *first;
+	struct conn_pending *first = TAILQ_FIRST(&lane->feeders);
 
-	while (most > 0 && (first = TAILQ_FIRST(&lane->feeders)) != NULL &&
-	    has_room(queue, lane, queue->waiting == 0 ? find_room(queue) :
-	    NULL, first->feed_len)) {
-		/* Its replies go first: it may be this very feeder, or end
-		 * it. */
-		if (queue->worker->gathering != NULL) {
-			worker_gather(queue->worker, NULL);
-			continue;
-		}
-		most--;
-		queue->called = first->conn;
-		queue->call_rest = QUEUE_CALL_RUN;
-		remove_feeder(queue, first->conn);
-		conn_resume(first->conn);
-		queue->called = NULL;
-	}
+	if (lane->ncalls == 0 || first == NULL ||
+	    !has_room(queue, lane, queue->waiting == 0 ? find_room(queue) :
+	    NULL, first->feed_len))
+		return (false);
+	lane->ncalls--;
+	remove_feeder(queue, first->conn);
+	conn_on_call(first->conn, queue, QUEUE_CALL_RUN);
+	return (true);
 }
 
-void
-queue_pump(struct queue *queue)
+static void
+give_out(struct queue *queue)
 {
 	struct exec_link *link;
 
 	while (queue->waiting > 0 && (link = find_room(queue)) != NULL &&
 	    begin_next(queue, link))
 		;
+}
+
+static void
+pump(struct queue *queue)
+{
+	give_out(queue);
+	/* The next one is called when this one has been run. */
 	for (int i = 0; i < LANES; i++)
-		call_feeders(queue, &queue->lanes[i]);
+		if (call_feeder(queue, &queue->lanes[i])) {
+			list_roomy(queue);
+			return;
+		}
 }
 
 void
-queues_pump(struct worker *worker)
+queue_pump_next(struct worker *worker)
 {
-	struct queue *queue;
+	struct queue *queue = TAILQ_FIRST(&worker->roomy);
 
-	while ((queue = TAILQ_FIRST(&worker->roomy)) != NULL) {
-		TAILQ_REMOVE(&worker->roomy, queue, roomy);
-		queue->is_roomy = false;
-		queue_pump(queue);
-	}
+	if (queue == NULL)
+		return;
+	TAILQ_REMOVE(&worker->roomy, queue, roomy);
+	queue->is_roomy = false;
+	pump(queue);
 }
 
 static void
@@ -582,7 +613,7 @@ queue_on_return(struct request *request, const struct payload *message)
 	/* Nobody works on it any more. */
 	if (giver_wants(&worker->giver, request->conn) &&
 	    conn_at_rest(request->conn))
-		giver_on_rest(&worker->giver);
+		giver_on_rest(worker);
 }
 
 uint64_t
@@ -611,7 +642,7 @@ queue_add_executor(struct queue *queue, uint64_t id, int fd, unsigned speaks)
 	link->speaks = speaks;
 	TAILQ_INSERT_TAIL(&queue->links, link, of_queue);
 	counter_add(&queue->counters->executors, 1);
-	queue_pump(queue);
+	queue_make_roomy(queue);
 }
 
 void
@@ -680,7 +711,7 @@ catch_up(struct queue *queue)
 		next = TAILQ_NEXT(link, of_queue);
 		exec_link_catch_up(link);
 	}
-	queue_pump(queue);
+	give_out(queue);
 }
 
 static void
@@ -720,7 +751,7 @@ queue_tick(struct queue *queue)
 	}
 	for (int i = 0; i < LANES; i++)
 		expire_lane(queue, &queue->lanes[i], now_us);
-	queue_pump(queue);
+	queue_make_roomy(queue);
 	count_busy(queue);
 }
 

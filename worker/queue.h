@@ -39,8 +39,9 @@ enum handler_verdict queue_submit(struct queue *, struct conn *,
     const struct proto_message *);
 
 /* A connection that was told HANDLER_FULL ends, or need not be told any
- * more. */
+ * more; and one that was called, and brings nothing. */
 void queue_forget_feeder(struct queue *, struct conn *);
+void queue_forget_called(struct queue *, struct conn *);
 
 /* A request's connection has ended. */
 void request_abandon(struct request *);
@@ -49,7 +50,7 @@ void request_free(struct worker *, struct request *);
 
 /* Take a request that waits out of its lane; and put it into that of a queue,
  * in the order of arrival, whatever the limit: it was let in once.  It does not
- * begin before the next queue_pump(). */
+ * begin before the end of this turn, after queue_make_roomy(). */
 void queue_withdraw(struct request *);
 void queue_readmit(struct queue *, struct request *);
 
@@ -57,16 +58,19 @@ void queue_readmit(struct queue *, struct request *);
  * here on, also on failure. */
 void queue_add_executor(struct queue *, uint64_t id, int fd, unsigned speaks);
 
-/* A request is done: called by its link. */
+/* A request is done: called by its link.  The reply has to stay until
+ * worker_run_ready() was called. */
 void queue_on_done(struct request *, enum request_result,
     const struct payload *reply);
 /* A request has been returned with its message, and waits again: called by its
  * link. */
 void queue_on_return(struct request *, const struct payload *message);
-/* A link has room, or is gone: give out what waits. */
-void queue_pump(struct queue *);
-/* The same where clients have left. */
-void queues_pump(struct worker *);
+/* There may be room: what waits is given out, and those who were held back are
+ * called, at the end of this turn. */
+void queue_make_roomy(struct queue *);
+/* Do so for the first queue of which that was said.  One client at a time is
+ * called, which has to be run before the next. */
+void queue_pump_next(struct worker *);
 
 /*
  * buffer_reserve() for a message of the connection's on its way.  No client has

@@ -16,9 +16,9 @@
 #include <stdint.h>
 
 #include "worker/buffer.h"
+#include "worker/handler.h"
 
 struct conn;
-struct handler;
 struct http_facts;
 struct queue;
 struct trace;
@@ -60,8 +60,12 @@ struct request {
 	uint64_t begun_us;	/* when an executor got it */
 	uint64_t since_us;	/* from when queue_timeout counts while WAITING,
 				   and request_timeout while RUNNING */
+	struct payload reply;	/* borrowed: the reply when DONE, if it is
+				   there and not in payload; is_leaving */
 	uint8_t state;		/* enum request_state */
 	uint8_t result;		/* enum request_result, when DONE */
+	bool is_leaving;	/* DONE, as are all before it: it is sent when
+				   its connection is run, which is ready */
 	bool is_ahead;		/* with an executor, none of whose threads is
 				   free for it yet */
 	bool is_routed;		/* for its handler, whatever the listener's

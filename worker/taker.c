@@ -169,7 +169,6 @@ on_link(evutil_socket_t fd, short what, void *arg)
 	for (int i = 0; i < BATCHES_PER_TURN; i++)
 		if (!handle_one(taker))
 			break;		/* there may be no taker any more */
-	worker_settle(worker);
 }
 
 static void

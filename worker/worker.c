@@ -45,7 +45,6 @@ on_message(struct ctl *msg, void *arg)
 
 	worker_turn(worker);
 	worker_dispatch(worker, msg);
-	worker_settle(worker);
 }
 
 /* The master is gone, and nobody will take our place: serve those who are
@@ -66,7 +65,6 @@ on_channel_end(const char *why, void *arg)
 		return;
 	worker_turn(worker);
 	drain_begin(worker, &order);
-	worker_settle(worker);
 }
 
 /* That the loop turns, and how much later than due its tick ran: so long had
@@ -132,7 +130,7 @@ on_tick(evutil_socket_t fd, short what, void *arg)
 	for (size_t i = 0; i < worker->nhandlers; i++)
 		if (worker->handlers[i].queue != NULL)
 			queue_tick(worker->handlers[i].queue);
-	worker_settle(worker);
+	worker_end_later(worker);
 	access_log_tick(worker->access_log, worker->now_ms);
 	log_flush_suppressed();
 	(void)channel_flush(worker->channel);
@@ -140,45 +138,61 @@ on_tick(evutil_socket_t fd, short what, void *arg)
 }
 
 void
-worker_gather(struct worker *worker, struct conn *conn)
+worker_run_ready(struct worker *worker)
 {
-	struct conn *before = worker->gathering;
+	struct conn_pending *first;
 
-	if (before == conn)
-		return;
-	worker->gathering = conn;
-	if (before != NULL)
-		conn_resume(before);
+	/* Whoever becomes ready meanwhile stands behind these. */
+	for (unsigned n = worker->nready; n > 0 &&
+	    (first = TAILQ_FIRST(&worker->ready)) != NULL; n--)
+		conn_run_ready(first->conn);
+}
+
+static bool
+has_more(const struct worker *worker)
+{
+	return (worker->nready > 0 || worker->giver.rested ||
+	    !TAILQ_EMPTY(&worker->roomy) || !TAILQ_EMPTY(&worker->unsent) ||
+	    (!TAILQ_EMPTY(&worker->starved) && !worker_is_short(worker)));
 }
 
 void
-worker_settle(struct worker *worker)
+worker_end_turn(struct worker *worker)
 {
-	/* An executor that is found gone brings more replies; whoever goes on
-	 * may bring more requests; and whoever was answered may go. */
-	do {
-		worker_gather(worker, NULL);
+	while (has_more(worker)) {
+		/* Who is at rest goes before it begins something new. */
 		giver_settle(worker);
-		queues_pump(worker);
-		if (worker->is_flush_due)
-			exec_links_flush(worker);
+		worker_run_ready(worker);
+		queue_pump_next(worker);
 		worker_feed_starved(worker);
-	} while (worker->gathering != NULL || worker->giver.rested ||
-	    worker->is_flush_due || !TAILQ_EMPTY(&worker->roomy));
+		if (worker->nready == 0 && TAILQ_EMPTY(&worker->roomy))
+			exec_links_flush(worker);
+	}
+	worker->is_end_due = false;
 }
 
-/* Runs behind all that is ready in a turn of the loop: what became active last
- * is run last. */
 static void
-on_flush(evutil_socket_t fd, short what, void *arg)
+on_turn_end(evutil_socket_t fd, short what, void *arg)
 {
 	struct worker *worker = arg;
 
 	(void)fd;
 	(void)what;
 	worker_turn(worker);
-	exec_links_flush(worker);
-	worker_settle(worker);
+	worker_end_turn(worker);
+}
+
+void
+worker_init_turn(struct worker *worker)
+{
+	TAILQ_INIT(&worker->unsent);
+	TAILQ_INIT(&worker->takers);
+	TAILQ_INIT(&worker->ready);
+	TAILQ_INIT(&worker->roomy);
+	TAILQ_INIT(&worker->starved);
+	TAILQ_INIT(&worker->slowed);
+	event_assign(&worker->turn_end, worker->base, -1, 0, on_turn_end,
+	    worker);
 }
 
 static void
@@ -255,7 +269,6 @@ worker_init(struct worker *worker)
 	const struct heritage *heritage = worker->heritage;
 
 	tracing_init(worker);
-	event_assign(&worker->flush, worker->base, -1, 0, on_flush, worker);
 	buffer_pool_init(&worker->buffers, heritage->conf->max_buffered,
 	    worker->counters);
 	if ((worker->scratch = malloc(WORKER_SCRATCH)) == NULL ||
@@ -308,7 +321,7 @@ worker_free(struct worker *worker)
 	output_free(&worker->output);
 	free(worker->scratch);
 	free(worker->exec_scratch);
-	event_del(&worker->flush);
+	event_del(&worker->turn_end);
 	if (worker->tick != NULL)
 		event_free(worker->tick);
 	channel_free(worker->channel);
@@ -355,11 +368,6 @@ worker_main(struct heritage *heritage)
 	};
 	int status;
 
-	TAILQ_INIT(&worker.unsent);
-	TAILQ_INIT(&worker.takers);
-	TAILQ_INIT(&worker.roomy);
-	TAILQ_INIT(&worker.starved);
-	TAILQ_INIT(&worker.slowed);
 	log_identify("worker", (int)heritage->slot,
 	    (int64_t)heritage->generation);
 	title_set("worker slot=%u gen=%" PRIu64, heritage->slot,
@@ -369,6 +377,7 @@ worker_main(struct heritage *heritage)
 	worker_turn(&worker);
 	if ((worker.base = loop_new()) == NULL)
 		return (EXIT_FAILURE);
+	worker_init_turn(&worker);
 	worker.channel = channel_new(worker.base, heritage->channel,
 	    CTL_FROM_MASTER, heritage->speaks, &callbacks, &worker);
 	if (worker.channel == NULL) {

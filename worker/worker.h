@@ -47,11 +47,12 @@ struct worker {
 	struct conn_table conns;
 	struct buffer_pool buffers;
 	struct output output;
-	struct conn *gathering;		/* whose later replies output holds */
+	struct event turn_end;		/* active while is_end_due */
+	bool is_end_due;		/* worker_end_turn() is to be called */
+	struct conn_pending_list ready;	/* who is to be run: in this turn */
+	unsigned nready;
 	struct exec_link_list unsent;	/* links with requests of this turn */
-	struct event flush;		/* active while there are such links */
-	bool is_flush_due;		/* they are not to wait for that */
-	struct queue_list roomy;	/* queues that others have left */
+	struct queue_list roomy;	/* queues that may have room */
 	struct conn_pending_list starved;	/* who waits for memory */
 	bool is_leaving;		/* the last message may be unsent */
 	struct conn_pending_list slowed;	/* see blame.h */
@@ -78,13 +79,31 @@ void worker_turn(struct worker *);
  * many come and go at once. */
 uint64_t worker_now_us(struct worker *);
 
-/* Send what this turn has gathered: called last by every callback of the
- * loop. */
-void worker_settle(struct worker *);
+/* Run each connection that is ready, once.  The bytes of their replies are not
+ * needed after this. */
+void worker_run_ready(struct worker *);
 
-/* Gather the later replies to one connection, NULL for none; those to the one
- * before are sent, and it goes on. */
-void worker_gather(struct worker *, struct conn *);
+/* Lists that are empty, and the end of a turn, on worker->base. */
+void worker_init_turn(struct worker *);
+
+/*
+ * Do what this turn of the loop has made possible, when all that was ready in
+ * it has been looked at.  Replies, room in a queue and memory make connections
+ * ready, and these bring requests; what there is for executors leaves last,
+ * together.
+ */
+void worker_end_turn(struct worker *);
+
+/* There is something to do at the end of this turn: what becomes active last is
+ * run last.  A turn without such things costs nothing. */
+static inline void
+worker_end_later(struct worker *worker)
+{
+	if (worker->is_end_due)
+		return;
+	worker->is_end_due = true;
+	event_active(&worker->turn_end, EV_TIMEOUT, 0);
+}
 
 /*
  * buffer_reserve() for the sake of a connection, or NULL.  Where the limit
@@ -101,7 +120,7 @@ bool worker_is_crowded(const struct worker *);
 bool worker_is_loaded(const struct worker *);
 bool worker_is_short(const struct worker *);
 
-/* Let those who have waited go on, as far as there is memory. */
+/* Let the one that has waited the longest go on, if there is memory. */
 void worker_feed_starved(struct worker *);
 
 /* Have the master replace an executor: end it, or only start another one while
