@@ -268,6 +268,16 @@ counters_forget(struct counters *counters, unsigned block, uint32_t first,
 		records[i] = (struct conn_record){ .seq = records[i].seq };
 }
 
+uint64_t
+counters_closed(const struct counters_listener *listener)
+{
+	uint64_t closed = 0;
+
+	for (int i = 0; i < CLOSE_REASON_COUNT; i++)
+		closed += counter_get(&listener->closed[i]);
+	return (closed);
+}
+
 /*
  * What came and has not gone is lost.  The gauge may be one off: a
  * worker can die between two stores.
@@ -275,12 +285,11 @@ counters_forget(struct counters *counters, unsigned block, uint32_t first,
 static uint64_t
 bury_listener(struct counters_listener *dead, uint64_t most)
 {
-	uint64_t closed = counter_get(&dead->carried_out), lost;
+	uint64_t closed = counter_get(&dead->carried_out) +
+	    counters_closed(dead), lost;
 	uint64_t accepted = counter_get(&dead->accepted) +
 	    counter_get(&dead->carried_in);
 
-	for (int i = 0; i < CLOSE_REASON_COUNT; i++)
-		closed += counter_get(&dead->closed[i]);
 	lost = accepted > closed ? accepted - closed : 0;
 	/* No worker can hold more than its table has room for. */
 	if (lost > most)

@@ -275,6 +275,9 @@ bool conn_record_copy(struct conn_record *to, const struct conn_record *from);
 void counters_forget(struct counters *, unsigned block, uint32_t first,
     uint32_t n);
 
+/* How many connections were closed, for whatever reason. */
+uint64_t counters_closed(const struct counters_listener *);
+
 /*
  * After the death of the worker that had the block: count what it held as lost,
  * and set the gauges to 0.  Returns the number of connections lost.

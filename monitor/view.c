@@ -61,6 +61,18 @@ add_slot(struct view *view, unsigned slot)
 		add_handler(view, counters, i);
 }
 
+/* A connection that is handed over is for a moment active in both workers, but it
+ * was accepted once. */
+static void
+count_once(struct counters_listener *sum)
+{
+	uint64_t closed = counters_closed(sum);
+	uint64_t once = sum->accepted > closed ? sum->accepted - closed : 0;
+
+	if (sum->active > once)
+		sum->active = once;
+}
+
 struct view *
 view_new(const struct heritage *heritage)
 {
@@ -73,6 +85,8 @@ view_new(const struct heritage *heritage)
 	view->known = status_get_now(&heritage->status, &view->now);
 	for (unsigned i = 0; i < heritage->ncounters; i++)
 		add_slot(view, i);
+	for (unsigned i = 0; i < heritage->nlistener_names; i++)
+		count_once(&view->listener[i]);
 	return (view);
 }
 

@@ -75,6 +75,42 @@ START_TEST(four_workers_become_one_and_four_again_unnoticed)
 }
 END_TEST
 
+/* What is on its way from one worker to another is held by both. */
+START_TEST(a_reload_near_max_connections_rejects_nobody)
+{
+	enum { LIMIT = 600, HELD = 540 };
+	struct server *srv = server_start(
+	    "workers = 2;\nmax_connections = 600;", FRAMES(""));
+	struct hold_process *load;
+	int fds[LIMIT + 1];
+
+	for (int i = 0; i < HELD; i++) {
+		fds[i] = client_connect(FRAME_PORT);
+		client_echo(fds[i], "held");
+	}
+	load = start_churn(20);
+	for (int i = 0; i < 6; i++) {
+		server_reload(srv);
+		await_more(load, 200);
+	}
+	stop_unharmed("90 % of max_connections", load);
+	for (int i = 0; i < REJECT_REASON_COUNT; i++)
+		ck_assert_uint_eq(server_counters(srv).rejected[i], 0);
+	/* And no more than that many are let in. */
+	await(server_counters(srv).active == HELD);
+	for (int i = HELD; i < LIMIT; i++) {
+		fds[i] = client_connect(FRAME_PORT);
+		client_echo(fds[i], "held");
+	}
+	fds[LIMIT] = client_connect(FRAME_PORT);
+	client_expect_text_frame(fds[LIMIT], ERR_BUSY);
+	client_expect_eof(fds[LIMIT]);
+	for (int i = 0; i <= LIMIT; i++)
+		close(fds[i]);
+	server_end(srv);
+}
+END_TEST
+
 START_TEST(all_slots_are_used_again_after_there_was_one)
 {
 	struct server *srv = server_start("workers = 4;", FRAMES(""));
@@ -475,6 +511,7 @@ END_TEST
 RUN_TESTS("reload",
     thirty_reloads_harm_no_client,
     four_workers_become_one_and_four_again_unnoticed,
+    a_reload_near_max_connections_rejects_nobody,
     all_slots_are_used_again_after_there_was_one,
     a_reload_keeps_open_connections,
     what_the_new_configuration_says_holds_for_all,

@@ -28,8 +28,8 @@ void conn_count_close(struct conn *);
 /*
  * On its way to another worker, and back; with that one for certain; and here,
  * from another.  Each in the moment in which it becomes so, as a worker that is
- * killed is believed.  What is on its way is active here until it is there: for
- * a moment limits count it twice, rather than not at all.
+ * killed is believed.  What is on its way is active here until that is certain:
+ * for a moment it is active in both, see listener_is_full().
  */
 void conn_count_offer(struct conn *);
 void conn_count_return(struct conn *);

@@ -54,10 +54,42 @@ bounded(uint64_t active, const struct counters *counters)
 	return (active < counters->records ? active : counters->records);
 }
 
+static uint64_t
+less(uint64_t all, uint64_t some)
+{
+	return (all > some ? all - some : 0);
+}
+
+/* The connections of a listener that two workers hold, as they are on their way
+ * from one to the other: they are active twice, but were accepted once. */
+static uint64_t
+held_twice(const struct heritage *heritage, unsigned number)
+{
+	uint64_t closed = 0, active = 0, accepted = 0;
+
+	for (size_t slot = 0; slot < heritage->ncounters; slot++) {
+		const struct counters *counters = &heritage->counters[slot];
+
+		for (unsigned i = 0; i < COUNTERS_BLOCKS; i++) {
+			const struct counters_listener *listener =
+			    &counters->map->block[i].listener[number];
+
+			/* In this order: of what happens meanwhile, nothing is
+			 * taken for held twice that is not. */
+			closed += counters_closed(listener);
+			active += bounded(counter_get(&listener->active),
+			    counters);
+			accepted += counter_get(&listener->accepted);
+		}
+	}
+	return (less(active, less(accepted, closed)));
+}
+
 bool
 listener_is_full(const struct listener *listener, enum reject_reason *why)
 {
 	const struct heritage *heritage = listener->worker->heritage;
+	const struct conf *conf = heritage->conf;
 	uint64_t here = 0, everywhere = 0;
 
 	for (size_t slot = 0; slot < heritage->ncounters; slot++) {
@@ -74,8 +106,15 @@ listener_is_full(const struct listener *listener, enum reject_reason *why)
 			    counters);
 		}
 	}
+	/* What is held twice is of interest only where it could matter. */
+	if (here >= listener->conf->max_connections)
+		here = less(here, held_twice(heritage, listener->number));
+	for (size_t i = 0; i < conf->nlisteners &&
+	    everywhere >= conf->max_connections; i++)
+		everywhere = less(everywhere, held_twice(heritage,
+		    heritage->listener_number[i]));
 	*why = here >= listener->conf->max_connections ?
 	    REJECT_LISTENER_LIMIT : REJECT_SERVER_LIMIT;
 	return (here >= listener->conf->max_connections ||
-	    everywhere >= heritage->conf->max_connections);
+	    everywhere >= conf->max_connections);
 }

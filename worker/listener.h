@@ -32,8 +32,9 @@ void listeners_free(struct worker *);
 
 /*
  * Whether the listener, or the server, has as many connections as it may have;
- * *why says which.  All workers' connections count: their mappings are read
- * without a lock, so each worker may exceed the limit by one.
+ * *why says which.  All workers' connections count, each once, also while one is
+ * handed over: their mappings are read without a lock, so each worker may exceed
+ * the limit by one.
  */
 bool listener_is_full(const struct listener *, enum reject_reason *why);
 
