@@ -278,6 +278,38 @@ counters_closed(const struct counters_listener *listener)
 	return (closed);
 }
 
+/* A page that was never written to stays so. */
+static void
+clear(uint64_t *words, size_t size)
+{
+	for (size_t i = 0; i < size / sizeof(*words); i++)
+		if (counter_get(&words[i]) != 0)
+			counter_set(&words[i], 0);
+}
+
+void
+counters_renew_listener(struct counters *counters, unsigned number)
+{
+	struct counters_listener *listener;
+
+	for (unsigned i = 0; i < COUNTERS_BLOCKS; i++) {
+		listener = &counters->map->block[i].listener[number];
+		clear(&listener->active,
+		    offsetof(struct counters_listener, life));
+	}
+}
+
+void
+counters_renew_handler(struct counters *counters, unsigned number)
+{
+	struct counters_handler *handler;
+
+	for (unsigned i = 0; i < COUNTERS_BLOCKS; i++) {
+		handler = &counters->map->block[i].handler[number];
+		clear(&handler->waiting, sizeof(*handler));
+	}
+}
+
 /*
  * What came and has not gone is lost.  The gauge may be one off: a
  * worker can die between two stores.

@@ -25,7 +25,7 @@ enum {
 	 * that serves, and those before it that still drain, as they have what
 	 * could not be handed over. */
 	COUNTERS_BLOCKS = 4,
-	/* Listener names that one master can meet in its life, see
+	/* Names of listeners that are in use at a time, see
 	 * master/registry.h. */
 	COUNTERS_LISTENERS = 128,
 	COUNTERS_HANDLERS = 64,	/* names of handlers, likewise */
@@ -98,6 +98,11 @@ struct counters_listener {
 	uint64_t messages_out;
 	uint64_t bytes_in;	/* as they crossed the wire, framing included */
 	uint64_t bytes_out;
+	/* Two that earlier programs leave at 0, where they have padding.  Used in
+	 * block 0 of slot 0 only, and written by the master: how often the
+	 * listener's number has been given to another name, and the handler's. */
+	uint64_t life;
+	uint64_t handler_life;
 } __attribute__((aligned(64)));
 
 /* What a worker has counted so far of the connections of some listeners. */
@@ -277,6 +282,11 @@ void counters_forget(struct counters *, unsigned block, uint32_t first,
 
 /* How many connections were closed, for whatever reason. */
 uint64_t counters_closed(const struct counters_listener *);
+
+/* A number is to be another listener's or handler's, and no worker uses it: set
+ * its counters to 0. */
+void counters_renew_listener(struct counters *, unsigned number);
+void counters_renew_handler(struct counters *, unsigned number);
 
 /*
  * After the death of the worker that had the block: count what it held as lost,

@@ -55,9 +55,11 @@ struct heritage {
 	/* Of the monitor alone: */
 	struct status status;		/* to be read */
 	struct spans_taken spans;	/* a worker can only read it */
-	char *const *listener_names;	/* by number, of all that ever were */
+	char *const *listener_names;	/* by number; see monitor/names.h */
+	const uint64_t *listener_lives;
 	size_t nlistener_names;
 	char *const *handler_names;
+	const uint64_t *handler_lives;
 	size_t nhandler_names;
 };
 

@@ -354,7 +354,7 @@ prepare_names(struct registry *registry, const struct state_name *names,
     size_t n, char why[STATE_WHY_MAX])
 {
 	for (size_t i = 0; i < n; i++)
-		if (registry_number(registry, names[i].name) != (int)i) {
+		if (registry_restore(registry, names[i].name) == -1) {
 			snprintf(why, STATE_WHY_MAX, "the name %.60s does not "
 			    "fit", names[i].name);
 			return (-1);
@@ -388,6 +388,25 @@ prepare_counters(struct master *master, const struct state *state,
 	return (0);
 }
 
+/* How often each number has been given to another name. */
+static void
+prepare_lives(struct master *master)
+{
+	const struct counters_listener *saved;
+
+	if (master->nslots == 0)
+		return;
+	saved = master->counters[0].map->block[0].listener;
+	for (unsigned i = 0; i < COUNTERS_LISTENERS; i++)
+		master->listener_names.lives[i] = counter_get(&saved[i].life);
+	for (unsigned i = 0; i < COUNTERS_HANDLERS; i++)
+		master->handler_names.lives[i] =
+		    counter_get(&saved[i].handler_life);
+	/* Names of which nothing is said any more may have had others. */
+	master->listener_names.touched = COUNTERS_LISTENERS;
+	master->handler_names.touched = COUNTERS_HANDLERS;
+}
+
 /* An executor's handler has to be one of its generation's. */
 static int
 check_handlers(const struct adoption *adoption, const struct state *state,
@@ -418,7 +437,10 @@ adopt_prepare(struct adoption *adoption, struct master *master,
 	    prepare_generations(adoption, master, state, why) == -1 ||
 	    check_handlers(adoption, state, why) == -1)
 		return (-1);
-	return (prepare_counters(master, state, why));
+	if (prepare_counters(master, state, why) == -1)
+		return (-1);
+	prepare_lives(master);
+	return (0);
 }
 
 struct generation *

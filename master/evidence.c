@@ -120,6 +120,13 @@ is_same_program(const struct master *master, unsigned handler)
 	return (false);
 }
 
+void
+evidence_forget(struct master *master, unsigned number)
+{
+	master->evidence.before[number] = (struct evidence){ .messages = 0 };
+	master->evidence.all[number] = (struct evidence){ .messages = 0 };
+}
+
 bool
 evidence_is_worse(const struct master *master, unsigned handler,
     char why[EVIDENCE_WHY_MAX])

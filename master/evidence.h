@@ -52,6 +52,9 @@ void evidence_note(const struct child *, unsigned handler, struct evidence *);
  * before it. */
 void evidence_begin(struct master *, enum status_kind);
 
+/* The number is to be another handler's. */
+void evidence_forget(struct master *, unsigned number);
+
 /* Whether the deaths of a handler's executors show that the running generation
  * is worse than the one before, and why; handler is its index there. */
 bool evidence_is_worse(const struct master *, unsigned handler,

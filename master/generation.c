@@ -10,27 +10,83 @@
 #include "common/counters.h"
 #include "common/log.h"
 
+/*
+ * Numbers of names.
+ */
+
+static void
+drop_numbers(struct generation *generation)
+{
+	while (generation->nlisteners > 0)
+		registry_drop(generation->listeners,
+		    generation->listener_number[--generation->nlisteners]);
+	while (generation->nhandlers > 0)
+		registry_drop(generation->handlers,
+		    generation->handler_number[--generation->nhandlers]);
+}
+
 static int
-number_all(struct generation *generation, struct registry *listeners,
-    struct registry *handlers)
+take_numbers(struct generation *generation)
 {
 	const struct conf *conf = generation->conf;
 	int number;
 
 	for (size_t i = 0; i < conf->nlisteners; i++) {
-		number = registry_number(listeners, conf->listeners[i].name);
+		number = registry_take(generation->listeners,
+		    conf->listeners[i].name);
 		if (number == -1)
 			return (-1);
-		generation->listener_number[i] = (unsigned)number;
+		generation->listener_number[generation->nlisteners++] =
+		    (unsigned)number;
 	}
 	for (size_t i = 0; i < conf->nhandlers; i++) {
-		number = registry_number(handlers, conf->handlers[i].name);
+		number = registry_take(generation->handlers,
+		    conf->handlers[i].name);
 		if (number == -1)
 			return (-1);
-		generation->handler_number[i] = (unsigned)number;
+		generation->handler_number[generation->nhandlers++] =
+		    (unsigned)number;
 	}
 	return (0);
 }
+
+static void
+share_numbers(const struct generation *generation)
+{
+	for (unsigned i = 0; i < generation->nlisteners; i++)
+		registry_share(generation->listeners,
+		    generation->listener_number[i]);
+	for (unsigned i = 0; i < generation->nhandlers; i++)
+		registry_share(generation->handlers,
+		    generation->handler_number[i]);
+}
+
+void
+generation_confirm(const struct generation *generation)
+{
+	for (unsigned i = 0; i < generation->nlisteners; i++)
+		registry_confirm(generation->listeners,
+		    generation->listener_number[i]);
+	for (unsigned i = 0; i < generation->nhandlers; i++)
+		registry_confirm(generation->handlers,
+		    generation->handler_number[i]);
+}
+
+/* Why there are no numbers, as errno says. */
+static void
+say_why(char why[GENERATION_WHY_MAX])
+{
+	if (errno == EUSERS)
+		snprintf(why, GENERATION_WHY_MAX, "more than %d names of "
+		    "listeners or %d of handlers, with those of workers that "
+		    "still drain", COUNTERS_LISTENERS, COUNTERS_HANDLERS);
+	else
+		snprintf(why, GENERATION_WHY_MAX, "%s", strerror(errno));
+}
+
+/*
+ * Life and death.
+ */
 
 struct generation *
 generation_adopt(uint64_t number, unsigned slots,
@@ -39,6 +95,7 @@ generation_adopt(uint64_t number, unsigned slots,
     char why[GENERATION_WHY_MAX])
 {
 	struct generation *generation;
+	int saved;
 
 	if ((generation = calloc(1, sizeof(*generation))) == NULL) {
 		snprintf(why, GENERATION_WHY_MAX, "%s", strerror(errno));
@@ -53,12 +110,15 @@ generation_adopt(uint64_t number, unsigned slots,
 	generation->identity = *identity;
 	for (size_t i = 0; i < conf->nhandlers; i++)
 		fingerprint_take(&generation->files[i], &conf->handlers[i]);
-	if (number_all(generation, listeners, handlers) == 0)
+	generation->listeners = listeners;
+	generation->handlers = handlers;
+	if (take_numbers(generation) == 0)
 		return (generation);
-	snprintf(why, GENERATION_WHY_MAX, "more than %d names of listeners or "
-	    "%d of handlers since the start", COUNTERS_LISTENERS,
-	    COUNTERS_HANDLERS);
+	saved = errno;
+	say_why(why);
+	drop_numbers(generation);
 	free(generation);
+	errno = saved;
 	return (NULL);
 }
 
@@ -93,6 +153,7 @@ generation_renew(uint64_t number, struct generation *older)
 	generation->references = 1;
 	generation->lender = generation_hold(older->lender != NULL ?
 	    older->lender : older);
+	share_numbers(generation);
 	return (generation);
 }
 
@@ -125,6 +186,7 @@ generation_release(struct generation *generation)
 {
 	if (generation == NULL || --generation->references > 0)
 		return;
+	drop_numbers(generation);
 	if (generation->lender == NULL)
 		conf_free(generation->conf);
 	generation_release(generation->lender);

@@ -23,6 +23,9 @@ struct generation {
 	uint64_t conf_hash;
 	unsigned slots;			/* how many workers serve */
 	struct identity identity;
+	/* As long as the generation lives, these are no other names' numbers. */
+	struct registry *listeners, *handlers;	/* borrowed */
+	unsigned nlisteners, nhandlers;		/* numbers taken */
 	unsigned listener_number[CONF_LISTENERS_MAX];
 	unsigned handler_number[CONF_HANDLERS_MAX];
 	/* Of its handlers, when it was made; one that is like an older one has
@@ -33,7 +36,8 @@ struct generation {
 enum { GENERATION_WHY_MAX = 256 };
 
 /* Make a generation of a configuration, which it owns if this succeeds; running
- * is the one that it is to follow, or NULL.  Returns NULL and says why. */
+ * is the one that it is to follow, or NULL.  Returns NULL with errno set, and says
+ * why. */
 struct generation *generation_new(uint64_t number, struct conf *,
     const struct generation *running,
     struct registry *listeners, struct registry *handlers,
@@ -52,6 +56,9 @@ struct generation *generation_renew(uint64_t number, struct generation *);
 /* Log which handlers have another file on disk now than when the generation was
  * made. */
 void generation_check_files(const struct generation *);
+
+/* It is in effect from now on. */
+void generation_confirm(const struct generation *);
 
 /* One more reference, and one less; the last one's release frees it. */
 struct generation *generation_hold(struct generation *);

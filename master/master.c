@@ -18,6 +18,7 @@
 #include "common/loop.h"
 #include "common/title.h"
 #include "master/daemon.h"
+#include "master/evidence.h"
 #include "master/limits.h"
 #include "master/notify.h"
 #include "master/options.h"
@@ -427,6 +428,51 @@ run(struct master *master, const struct options *options)
 	return (status);
 }
 
+/* A number is another listener's now.  Monitors see that before the counters
+ * change: monitor/names.h. */
+static void
+renew_listener(void *arg, unsigned number, uint64_t life)
+{
+	struct master *master = arg;
+
+	if (master->nslots == 0)
+		return;
+	counter_set(&master->counters[0].map->block[0].listener[number].life,
+	    life);
+	__atomic_thread_fence(__ATOMIC_RELEASE);
+	for (size_t i = 0; i < master->nslots; i++)
+		counters_renew_listener(&master->counters[i], number);
+}
+
+static void
+renew_handler(void *arg, unsigned number, uint64_t life)
+{
+	struct master *master = arg;
+
+	if (master->nslots == 0)
+		return;
+	counter_set(&master->counters[0].map->block[0].listener[number]
+	    .handler_life, life);
+	__atomic_thread_fence(__ATOMIC_RELEASE);
+	for (size_t i = 0; i < master->nslots; i++)
+		counters_renew_handler(&master->counters[i], number);
+	counter_set(&master->status.map->counts.executor_deaths[number], 0);
+	memset(&master->stderr_limits[number], 0,
+	    sizeof(master->stderr_limits[number]));
+	evidence_forget(master, number);
+}
+
+static void
+init_names(struct master *master)
+{
+	master->listener_names.most = COUNTERS_LISTENERS;
+	master->listener_names.renew = renew_listener;
+	master->listener_names.arg = master;
+	master->handler_names.most = COUNTERS_HANDLERS;
+	master->handler_names.renew = renew_handler;
+	master->handler_names.arg = master;
+}
+
 int
 master_main(int argc, char *argv[], const struct roles *roles)
 {
@@ -457,8 +503,7 @@ master_main(int argc, char *argv[], const struct roles *roles)
 	TAILQ_INIT(&master.kept);
 	TAILQ_INIT(&master.loggers);
 	TAILQ_INIT(&master.fosters);
-	master.listener_names.most = COUNTERS_LISTENERS;
-	master.handler_names.most = COUNTERS_HANDLERS;
+	init_names(&master);
 	if (legacy.state == -1)
 		status = run(&master, &options);
 	else if (options.test)

@@ -274,8 +274,10 @@ fill_heritage(struct heritage *heritage, struct master *master)
 		.status = master->status,
 		.spans = master->spans,
 		.listener_names = master->listener_names.names,
+		.listener_lives = master->listener_names.lives,
 		.nlistener_names = master->listener_names.n,
 		.handler_names = master->handler_names.names,
+		.handler_lives = master->handler_names.lives,
 		.nhandler_names = master->handler_names.n,
 	};
 	heritage->sockets = sockets_for(&master->watcher.sockets,

@@ -227,6 +227,7 @@ make_generation(struct master *master, struct conf *conf, char why[WHY_MAX])
 {
 	uint64_t number = master->numbered + 1;
 	struct generation *generation;
+	int saved;
 
 	if (conf == NULL) {
 		generation = generation_renew(number, master->reload.back);
@@ -236,8 +237,11 @@ make_generation(struct master *master, struct conf *conf, char why[WHY_MAX])
 	}
 	generation = generation_new(number, conf, master->running,
 	    &master->listener_names, &master->handler_names, why);
-	if (generation == NULL)
+	if (generation == NULL) {
+		saved = errno;
 		conf_free(conf);
+		errno = saved;
+	}
 	return (generation);
 }
 
@@ -266,7 +270,7 @@ prepare(struct master *master, struct conf *conf, char why[WHY_MAX])
 }
 
 /* An address that has just left may still be open in workers that drain, until
- * they have read that they are to. */
+ * they have read that they are to; and names that have left may be theirs. */
 static bool
 may_retry(struct master *master)
 {
@@ -302,7 +306,7 @@ begin(struct master *master, struct conf *conf)
 		master->reload.retry_until_ms = 0;
 		return (0);
 	}
-	if (errno == EADDRINUSE && may_retry(master)) {
+	if ((errno == EADDRINUSE || errno == EUSERS) && may_retry(master)) {
 		discard(master);
 		master->reload.ordered = true;
 		master->reload.ordered_kind = master->reload.kind;
@@ -517,6 +521,7 @@ reload_on_proof(struct master *master)
 
 	master->running = reload->fresh;
 	reload->fresh = NULL;
+	generation_confirm(master->running);
 	forget_back(reload);
 	master->resuming = false;
 	change_log(master);

@@ -10,6 +10,7 @@
 #include "common/clock.h"
 #include "common/counters.h"
 #include "monitor/json.h"
+#include "monitor/names.h"
 
 struct found {
 	struct conn_record record;
@@ -258,13 +259,13 @@ put_conn(struct json *json, const struct heritage *heritage,
     const struct found *found, uint64_t now_ms)
 {
 	const struct conn_record *record = &found->record;
+	const char *listener = names_listener(heritage, record->listener);
 
 	json_open(json, NULL, '{');
 	json_number(json, "id", record->id);
 	put_peer(json, record);
 	json_string(json, "listener",
-	    record->listener < heritage->nlistener_names ?
-	    heritage->listener_names[record->listener] : "unknown");
+	    listener != NULL ? listener : "unknown");
 	json_number(json, "slot", found->slot);
 	json_string(json, "state", state_name(record->state));
 	json_seconds(json, "age_seconds",

@@ -8,6 +8,7 @@
 #include "common/clock.h"
 #include "monitor/accept_queue.h"
 #include "monitor/families.h"
+#include "monitor/names.h"
 #include "monitor/process_stat.h"
 
 /* A text that is being made. */
@@ -180,7 +181,7 @@ put_counters(const struct text *text)
 
 	put_families(text, listener_families, &(struct subjects){
 	    "listener", heritage->listener_names, heritage->nlistener_names,
-	    view->listener, sizeof(view->listener[0]), NULL });
+	    view->listener, sizeof(view->listener[0]), view_tells_listener });
 	put_families(text, handler_families, &(struct subjects){
 	    "handler", heritage->handler_names, heritage->nhandler_names,
 	    view->handler, sizeof(view->handler[0]), view_tells_handler });
@@ -351,16 +352,15 @@ static void
 name_group(const struct view *view, const struct status_process *process,
     char labels[128])
 {
-	const struct heritage *heritage = view->heritage;
+	const char *handler = names_handler(view->heritage, process->handler);
 	const char *role = status_role_name(process->role);
 
 	if (process->role == STATUS_WORKER)
 		snprintf(labels, 128, "role=\"%s\",slot=\"%u\",generation=\"%"
 		    PRIu64 "\"", role, process->slot, process->generation);
-	else if (process->role == STATUS_EXECUTOR &&
-	    process->handler < heritage->nhandler_names)
+	else if (process->role == STATUS_EXECUTOR && handler != NULL)
 		snprintf(labels, 128, "role=\"%s\",handler=\"%s\"", role,
-		    heritage->handler_names[process->handler]);
+		    handler);
 	else
 		snprintf(labels, 128, "role=\"%s\"", role);
 }

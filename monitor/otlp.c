@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "monitor/json.h"
+#include "monitor/names.h"
 
 /* As the protocol numbers them. */
 enum {
@@ -100,15 +101,16 @@ static void
 put_attributes(struct json *json, const struct heritage *heritage,
     const struct span *span, unsigned slot)
 {
+	const char *listener = names_listener(heritage, span->listener);
+	const char *handler = names_handler(heritage, span->handler);
+
 	json_open(json, "attributes", '[');
 	put_string(json, "penstock.request", span->request);
 	put_int(json, "penstock.connection", span->conn);
-	if (span->listener < heritage->nlistener_names)
-		put_string(json, "penstock.listener",
-		    heritage->listener_names[span->listener]);
-	if (span->handler < heritage->nhandler_names)
-		put_string(json, "penstock.handler",
-		    heritage->handler_names[span->handler]);
+	if (listener != NULL)
+		put_string(json, "penstock.listener", listener);
+	if (handler != NULL)
+		put_string(json, "penstock.handler", handler);
 	put_int(json, "penstock.slot", slot);
 	put_string(json, "penstock.result", span_result_name(span->result));
 	put_peer(json, span);
@@ -152,8 +154,9 @@ is_zero(const uint8_t id[TRACE_SPAN_LEN])
 static const char *
 name_of(const struct heritage *heritage, const struct span *span)
 {
-	return (span->listener < heritage->nlistener_names ?
-	    heritage->listener_names[span->listener] : "request");
+	const char *listener = names_listener(heritage, span->listener);
+
+	return (listener != NULL ? listener : "request");
 }
 
 static void
@@ -184,14 +187,15 @@ static void
 put_handling(struct json *json, const struct heritage *heritage,
     const struct otlp_batch *batch, const struct span *span)
 {
+	const char *handler = names_handler(heritage, span->handler);
+
 	if (span->begun_us == 0)
 		return;
 	json_open(json, NULL, '{');
 	put_id(json, "traceId", span->trace, sizeof(span->trace));
 	put_id(json, "spanId", span->handling, sizeof(span->handling));
 	put_id(json, "parentSpanId", span->id, sizeof(span->id));
-	json_string(json, "name", span->handler < heritage->nhandler_names ?
-	    heritage->handler_names[span->handler] : "handler");
+	json_string(json, "name", handler != NULL ? handler : "handler");
 	json_number(json, "kind", KIND_INTERNAL);
 	put_time(json, "startTimeUnixNano", batch, span->begun_us);
 	put_time(json, "endTimeUnixNano", batch, span->handled_us != 0 ?

@@ -11,6 +11,7 @@
 #include "common/clock.h"
 #include "monitor/connections.h"
 #include "monitor/metrics.h"
+#include "monitor/names.h"
 #include "monitor/status_page.h"
 #include "monitor/view.h"
 
@@ -238,8 +239,11 @@ is_sort(const char *name)
 static int
 find_listener(const struct heritage *heritage, const char *name)
 {
+	const char *known;
+
 	for (size_t i = 0; i < heritage->nlistener_names; i++)
-		if (strcmp(heritage->listener_names[i], name) == 0)
+		if ((known = names_listener(heritage, i)) != NULL &&
+		    strcmp(known, name) == 0)
 			return ((int)i);
 	return (-1);
 }

@@ -8,6 +8,7 @@
 #include "monitor/accept_queue.h"
 #include "monitor/families.h"
 #include "monitor/json.h"
+#include "monitor/names.h"
 #include "monitor/process_stat.h"
 
 /*
@@ -164,7 +165,7 @@ put_listener(struct json *json, const struct view *view, size_t number,
     const struct accept_queue *queues)
 {
 	const struct conf *conf = view->heritage->conf;
-	const char *name = view->heritage->listener_names[number];
+	const char *name = view->listener_name[number];
 	size_t i = find_listener(conf, name);
 
 	json_open(json, NULL, '{');
@@ -196,7 +197,8 @@ put_listeners(struct json *json, const struct view *view)
 
 	json_open(json, "listeners", '[');
 	for (size_t i = 0; i < view->heritage->nlistener_names; i++)
-		put_listener(json, view, i, known ? queues : NULL);
+		if (view_tells_listener(view, i))
+			put_listener(json, view, i, known ? queues : NULL);
 	json_close(json, ']');
 }
 
@@ -224,6 +226,7 @@ static void
 put_process(struct json *json, const struct view *view,
     const struct status_process *process)
 {
+	const char *handler = names_handler(view->heritage, process->handler);
 	struct process_stat stat;
 
 	if (!process_stat_read(&stat, process->pid))
@@ -234,10 +237,8 @@ put_process(struct json *json, const struct view *view,
 	json_string(json, "state", status_life_name(process->life));
 	if (process->role == STATUS_WORKER)
 		json_number(json, "slot", process->slot);
-	if (process->role == STATUS_EXECUTOR &&
-	    process->handler < view->heritage->nhandler_names)
-		json_string(json, "handler",
-		    view->heritage->handler_names[process->handler]);
+	if (process->role == STATUS_EXECUTOR && handler != NULL)
+		json_string(json, "handler", handler);
 	json_number(json, "generation", process->generation);
 	json_seconds(json, "cpu_seconds", stat.cpu_us);
 	json_number(json, "resident_bytes", stat.resident_bytes);

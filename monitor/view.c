@@ -7,6 +7,7 @@
 
 #include "common/clock.h"
 #include "monitor/families.h"
+#include "monitor/names.h"
 
 /* A block that no worker ever had; to look at it would take memory. */
 static bool
@@ -87,15 +88,27 @@ view_new(const struct heritage *heritage)
 		add_slot(view, i);
 	for (unsigned i = 0; i < heritage->nlistener_names; i++)
 		count_once(&view->listener[i]);
+	for (unsigned i = 0; i < heritage->nlistener_names; i++)
+		view->listener_name[i] = names_listener(heritage, i);
+	for (unsigned i = 0; i < heritage->nhandler_names; i++)
+		view->handler_name[i] = names_handler(heritage, i);
 	return (view);
+}
+
+bool
+view_tells_listener(const struct view *view, size_t number)
+{
+	return (view->listener_name[number] != NULL);
 }
 
 bool
 view_tells_handler(const struct view *view, size_t number)
 {
 	const struct conf *conf = view->heritage->conf;
-	const char *name = view->heritage->handler_names[number];
+	const char *name = view->handler_name[number];
 
+	if (name == NULL)
+		return (false);
 	for (size_t i = 0; i < conf->nhandlers; i++)
 		if (strcmp(conf->handlers[i].name, name) == 0)
 			return (conf->handlers[i].type != CONF_HANDLER_ECHO &&

@@ -18,6 +18,9 @@ struct view {
 	/* By number; summed up over slots. */
 	struct counters_listener listener[COUNTERS_LISTENERS];
 	struct counters_handler handler[COUNTERS_HANDLERS];
+	const char *listener_name[COUNTERS_LISTENERS];	/* borrowed; NULL: not
+							   to be told of */
+	const char *handler_name[COUNTERS_HANDLERS];
 	/* By slot; of all listeners. */
 	struct counters_worker worker[CONF_WORKERS_MAX];
 	struct counters_listener slot[CONF_WORKERS_MAX];
@@ -26,8 +29,10 @@ struct view {
 /* A look at everything.  Returns NULL with errno set; free(3) it. */
 struct view *view_new(const struct heritage *);
 
-/* Whether there is anything to tell of a handler: those on the loop have no
- * queue and no executors. */
+/* Whether there is anything to tell of a listener or handler: a number can have
+ * come to be another name's, and handlers on the loop have no queue and no
+ * executors. */
+bool view_tells_listener(const struct view *, size_t number);
 bool view_tells_handler(const struct view *, size_t number);
 
 /* The worker that serves in a slot, or NULL. */

@@ -214,6 +214,31 @@ START_TEST(counters_are_summed_up_over_slots_and_blocks)
 }
 END_TEST
 
+START_TEST(a_number_that_another_name_has_now_is_not_told_of)
+{
+	static const uint64_t lives[COUNTERS_LISTENERS] = { [0] = 5 };
+	struct counters_listener *first;
+	static const char frames_sample[] =
+	    "penstock_connections_accepted_total{listener=\"frames\"}";
+	static const char upper_sample[] =
+	    "penstock_executor_restarts_total{handler=\"upper\"}";
+
+	start();
+	heritage.listener_lives = heritage.handler_lives = lives;
+	first = block_of(0, 0)->listener;
+	first[0].life = 5;
+	first[0].accepted = 3;
+	first[0].handler_life = 5;
+	expect_value(frames_sample, 3);
+	expect_value(upper_sample, 0);
+	first[0].life = 6;
+	first[UPPER].handler_life = 1;
+	expect_value(frames_sample, -1);
+	expect_value(upper_sample, -1);
+	end();
+}
+END_TEST
+
 START_TEST(peaks_are_the_highest_of_a_slot_and_added_up_over_slots)
 {
 	start();
@@ -834,6 +859,7 @@ RUN_TESTS("metrics",
     the_text_is_what_prometheus_reads,
     the_check_of_the_text_finds_mistakes,
     counters_are_summed_up_over_slots_and_blocks,
+    a_number_that_another_name_has_now_is_not_told_of,
     peaks_are_the_highest_of_a_slot_and_added_up_over_slots,
     a_peak_that_rises_while_it_is_read_is_told_once,
     what_came_after_the_look_is_of_no_age,
