@@ -321,3 +321,42 @@ conf_addr_equal(const struct conf_address *a, const struct conf_address *b)
 {
 	return a->len == b->len && memcmp(&a->addr, &b->addr, a->len) == 0;
 }
+
+static bool
+covers_path(const struct sockaddr_un *a, const struct sockaddr_un *b)
+{
+	return (strncmp(a->sun_path, b->sun_path, sizeof(a->sun_path)) == 0);
+}
+
+static bool
+covers_in(const struct sockaddr_in *a, const struct sockaddr_in *b)
+{
+	return (a->sin_port == b->sin_port &&
+	    (a->sin_addr.s_addr == htonl(INADDR_ANY) ||
+	    a->sin_addr.s_addr == b->sin_addr.s_addr));
+}
+
+static bool
+covers_in6(const struct sockaddr_in6 *a, const struct sockaddr_in6 *b)
+{
+	return (a->sin6_port == b->sin6_port &&
+	    (IN6_IS_ADDR_UNSPECIFIED(&a->sin6_addr) ||
+	    IN6_ARE_ADDR_EQUAL(&a->sin6_addr, &b->sin6_addr)));
+}
+
+bool
+conf_addr_covers(const struct sockaddr_storage *a,
+    const struct sockaddr_storage *b)
+{
+	if (a->ss_family != b->ss_family)
+		return (false);
+	switch (a->ss_family) {
+	case AF_UNIX:
+		return (covers_path((const void *)a, (const void *)b));
+	case AF_INET:
+		return (covers_in((const void *)a, (const void *)b));
+	case AF_INET6:
+		return (covers_in6((const void *)a, (const void *)b));
+	}
+	return (false);
+}

@@ -30,6 +30,11 @@ void conf_addr_free(struct conf_address *);
 bool conf_endpoint_parse(const char *url, struct conf_address *,
     const char **path);
 
+/* Whether what is bound to the first address accepts clients of the second one:
+ * they are the same, or the first is the wildcard of that port. */
+bool conf_addr_covers(const struct sockaddr_storage *,
+    const struct sockaddr_storage *);
+
 bool conf_addr_equal(const struct conf_address *, const struct conf_address *);
 
 #endif

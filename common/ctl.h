@@ -68,6 +68,7 @@ struct ctl_give {
 struct ctl_take {
 	uint32_t giver;		/* the CTL_VERSION that the giver speaks */
 	uint32_t pad;
+	uint64_t generation;	/* the giver's */
 };
 
 struct ctl_given {

@@ -23,6 +23,14 @@ struct heritage_socket {
 	unsigned listener;		/* index in conf->listeners */
 };
 
+/* A generation that has workers when this one is born, which may hand over to
+ * it. */
+struct heritage_ancestor {
+	uint64_t generation;
+	const struct conf *conf;
+	const unsigned *listener_number;	/* as in struct heritage */
+};
+
 struct heritage {
 	unsigned slot;
 	uint64_t generation;
@@ -35,6 +43,8 @@ struct heritage {
 	 * counters_block. */
 	unsigned listener_number[CONF_LISTENERS_MAX];
 	unsigned handler_number[CONF_HANDLERS_MAX];
+	struct heritage_ancestor *ancestors;
+	size_t nancestors;
 	unsigned slots;			/* workers that share what is "over all
 					   workers" */
 	/* The mappings of all slots; ours alone can be written to. */

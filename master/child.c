@@ -196,7 +196,39 @@ become(struct master *master, struct heritage *heritage,
 	else
 		LOG(ERROR, WORKER_FAILED, F_ERRNO(errno));
 	free(heritage->sockets);
+	free(heritage->ancestors);
 	exit(status);
+}
+
+/* All generations of workers that live. */
+static int
+find_ancestors(struct heritage *heritage, const struct master *master)
+{
+	const struct child *child;
+	size_t n = 0, i;
+
+	TAILQ_FOREACH(child, &master->children, link)
+		n++;
+	heritage->ancestors = calloc(n + 1, sizeof(*heritage->ancestors));
+	if (heritage->ancestors == NULL)
+		return (-1);
+	TAILQ_FOREACH(child, &master->children, link) {
+		const struct generation *generation = child->generation;
+
+		for (i = 0; i < heritage->nancestors; i++)
+			if (heritage->ancestors[i].generation ==
+			    generation->number)
+				break;
+		if (i < heritage->nancestors)
+			continue;
+		heritage->ancestors[heritage->nancestors++] =
+		    (struct heritage_ancestor){
+			.generation = generation->number,
+			.conf = generation->conf,
+			.listener_number = generation->listener_number,
+		};
+	}
+	return (0);
 }
 
 static int
@@ -220,10 +252,22 @@ fill_heritage(struct heritage *heritage, const struct master *master,
 	    sizeof(heritage->listener_number));
 	memcpy(heritage->handler_number, generation->handler_number,
 	    sizeof(heritage->handler_number));
+	if (find_ancestors(heritage, master) == -1)
+		return (-1);
 	heritage->sockets = sockets_for(&master->sockets, generation->conf,
 	    child->slot->number, generation->slots, prepared,
 	    &heritage->nsockets);
-	return (heritage->sockets == NULL ? -1 : 0);
+	if (heritage->sockets != NULL)
+		return (0);
+	free(heritage->ancestors);
+	return (-1);
+}
+
+static void
+free_heritage(struct heritage *heritage)
+{
+	free(heritage->sockets);
+	free(heritage->ancestors);
 }
 
 /* What the last worker of the block left in its table is not ours to show. */
@@ -248,7 +292,7 @@ spawn(struct child *child, const struct generation *generation, bool prepared)
 	if (fill_heritage(&heritage, master, child, generation, prepared) == -1)
 		return (-1);
 	if (channel_pair(fds) == -1) {
-		free(heritage.sockets);
+		free_heritage(&heritage);
 		return (-1);
 	}
 	heritage.channel = fds[1];
@@ -256,7 +300,7 @@ spawn(struct child *child, const struct generation *generation, bool prepared)
 	fflush(NULL);		/* or the child writes it once more */
 	if ((child->pid = fork()) == 0)
 		become(master, &heritage, &generation->identity);
-	free(heritage.sockets);
+	free_heritage(&heritage);
 	close(fds[1]);
 	if (child->pid == -1) {
 		close(fds[0]);

@@ -196,7 +196,10 @@ static int
 link_workers(struct child *giver, struct child *taker, uint64_t quota)
 {
 	const struct ctl_give order = { .quota = quota };
-	const struct ctl_take take = { .giver = child_speaks(giver) };
+	const struct ctl_take take = {
+		.giver = child_speaks(giver),
+		.generation = giver->generation->number,
+	};
 	int fds[2], linked = -1;
 
 	errno = EAGAIN;

@@ -25,14 +25,16 @@ enum {
 
 static struct lone_worker lone;
 static struct parcel_bytes store;
+static struct lineage lineage;
 static int peer;
 
 static void
 start(void)
 {
 	lone_worker_init(&lone);
+	lineage_init(&lineage, &lone.worker, 0);
 	store = (struct parcel_bytes){
-		.fd = -1, .version = HANDOVER_VERSION,
+		.fd = -1, .version = HANDOVER_VERSION, .lineage = &lineage,
 	};
 }
 

@@ -409,11 +409,11 @@ START_TEST(more_generations_than_there_is_room_for_wait)
 	/* Each time the clients of a listener that goes have to stay behind. */
 	for (int i = 0; i < COUNTERS_BLOCKS - 1; i++) {
 		snprintf(listeners, sizeof(listeners),
-		    FRAMES("") ",\n" LISTENER("going%d", "9003", "frame",
-		    "echo", ""), i);
+		    FRAMES("") ",\n" LISTENER("going%d", "900%d", "frame",
+		    "echo", ""), i, 3 + i);
 		server_configure(srv, "workers = 1;", listeners);
 		server_reload(srv);
-		fds[i] = client_connect(EXTRA_PORT);
+		fds[i] = client_connect(EXTRA_PORT + (unsigned)i);
 		client_echo(fds[i], "I stay");
 	}
 	server_configure(srv, "workers = 1;", FRAMES(""));

@@ -99,7 +99,7 @@ void giver_tick(struct worker *);
 /* The worker did not run for that long: a taker had no time to say more. */
 void giver_forgive(struct worker *, uint64_t stall_ms);
 
-/* Whether the other worker has the listener of a connection, as it is here. */
+/* Whether the other worker has a listener for a connection. */
 bool giver_has_taker(const struct giver *, const struct conn *);
 
 /* Begin to wait for a link that the master has promised; or know that there

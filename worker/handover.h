@@ -60,8 +60,8 @@ struct handover_header {
 
 /* What the taker takes. */
 struct handover_hello {
-	/* By the number of a listener: its protocol + 1, or 0 if there is no
-	 * such listener. */
+	/* By the number of a listener of the giver: its protocol + 1, or 0 if
+	 * none of the taker's has its connections; see lineage.h. */
 	uint8_t protocol[COUNTERS_LISTENERS];
 };
 

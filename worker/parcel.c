@@ -12,6 +12,7 @@
 #include "worker/conn.h"
 #include "worker/conn_record.h"
 #include "worker/http_facts.h"
+#include "worker/lineage.h"
 #include "worker/queue.h"
 #include "worker/worker.h"
 
@@ -442,15 +443,6 @@ unpack_pending(struct conn *conn, const struct handover_conn *from,
 	return (0);
 }
 
-static struct listener *
-find_listener(struct worker *worker, unsigned number)
-{
-	for (size_t i = 0; i < worker->nlisteners; i++)
-		if (worker->listeners[i].number == number)
-			return (&worker->listeners[i]);
-	return (NULL);
-}
-
 static bool
 is_sound(const struct handover_conn *from)
 {
@@ -465,7 +457,8 @@ struct conn *
 parcel_unpack(struct worker *worker, const struct handover_conn *from,
     struct parcel_bytes *store, int fd)
 {
-	struct listener *listener = find_listener(worker, from->listener);
+	struct listener *listener = lineage_find(store->lineage,
+	    from->listener, fd);
 	struct reader reader;
 	struct conn *conn;
 	int saved;

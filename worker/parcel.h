@@ -12,12 +12,14 @@
 #include "worker/handover.h"
 
 struct conn;
+struct lineage;
 struct worker;
 
 /* The memfd of a batch. */
 struct parcel_bytes {
 	int fd;				/* -1: there is none */
 	unsigned version;		/* of the hand-over */
+	const struct lineage *lineage;	/* of the giver, to unpack; borrowed */
 	uint64_t len;
 	uint64_t at;			/* of the next one to unpack */
 };

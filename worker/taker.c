@@ -92,6 +92,7 @@ adopt(struct taker *taker, const struct handover_batch *batch,
 	struct parcel_bytes store = {
 		.fd = -1,
 		.version = taker->version,
+		.lineage = &taker->lineage,
 		.len = batch->bytes,
 	};
 	size_t first = 0;
@@ -174,12 +175,13 @@ on_link(evutil_socket_t fd, short what, void *arg)
 static void
 say_hello(struct taker *taker)
 {
-	const struct worker *worker = taker->worker;
 	struct handover_message msg = { .hello = { .protocol = { 0 } } };
+	const struct listener *heir;
 
-	for (size_t i = 0; i < worker->nlisteners; i++)
-		msg.hello.protocol[worker->listeners[i].number] =
-		    (uint8_t)(worker->listeners[i].conf->protocol + 1);
+	for (unsigned i = 0; i < COUNTERS_LISTENERS; i++)
+		if ((heir = taker->lineage.heir[i]) != NULL)
+			msg.hello.protocol[i] =
+			    (uint8_t)(heir->conf->protocol + 1);
 	taker->greeted = say(taker, &msg, HANDOVER_HELLO);
 }
 
@@ -192,6 +194,7 @@ taker_begin(struct worker *worker, int link, const struct ctl_take *order)
 		goto fail;
 	taker->worker = worker;
 	taker->version = handover_version_for(order->giver);
+	lineage_init(&taker->lineage, worker, order->generation);
 	event_assign(&taker->event, worker->base, link, EV_READ | EV_PERSIST,
 	    on_link, taker);
 	if (event_add(&taker->event, NULL) == -1)

@@ -16,6 +16,7 @@
 
 #include "common/ctl.h"
 #include "worker/handover.h"
+#include "worker/lineage.h"
 
 struct worker;
 
@@ -23,6 +24,7 @@ struct taker {
 	TAILQ_ENTRY(taker) entry;
 	struct worker *worker;
 	struct event event;		/* owns the link */
+	struct lineage lineage;		/* of the giver */
 	unsigned version;		/* that is spoken there */
 	struct conn *adopted[HANDOVER_CONNS_MAX];
 	uint8_t was[HANDOVER_CONNS_MAX];	/* what they waited for */
