@@ -174,6 +174,7 @@ struct conf_monitor {
 	bool enabled;
 	struct conf_address *addresses;
 	size_t naddresses;
+	char **hosts;			/* names that it has; NULL: none */
 };
 
 struct conf_tracing {

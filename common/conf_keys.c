@@ -290,6 +290,8 @@ static const struct conf_key monitor_keys[] = {
 	  COUNTED(conf_monitor, addresses, naddresses),
 	  .min = 1, .max = MONITOR_ADDRESSES_MAX,
 	  .initial_text = "127.0.0.1:9180" },
+	{ .name = "hosts", .type = CONF_TOKENS, AT(conf_monitor, hosts),
+	  .max = 32 },
 	{ .name = NULL }
 };
 

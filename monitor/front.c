@@ -4,107 +4,346 @@
 #include <sys/queue.h>
 #include <sys/socket.h>
 
-#include <event2/buffer.h>
 #include <event2/bufferevent.h>
 #include <event2/listener.h>
+#include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "common/clock.h"
+#include "common/http_date.h"
+#include "monitor/own_host.h"
 
-enum { NO_TIMEOUT_S = 365 * 86400 };
+enum {
+	/* One that has its last reply, and goes on sending, has so long. */
+	LINGER_MS = 2000,
+	LINGER_BYTES_MAX = 1 << 20,
+};
 
-/*
- * A connection of evhttp's.  The guard holds a reference to the bufferevent, so
- * that it can be looked at safely: evhttp takes its callbacks off when it is
- * done with one.
- */
-struct guard {
-	TAILQ_ENTRY(guard) link;
-	struct bufferevent *bev;
+struct front_conn {
+	TAILQ_ENTRY(front_conn) link;
+	struct front *front;
+	struct bufferevent *bev;	/* owned, and with it the socket */
 	uint64_t deadline_ms;
+	size_t scanned;			/* see http_head_find() */
+	bool trusted;
 	bool answered;			/* one request at least */
+	bool last;			/* its last reply has been made */
+	size_t discarded;		/* while it lingers */
+	bool lingers;			/* and taken: what comes is discarded */
+	bool ended;			/* to be freed at the next sweep */
 };
 
 /* One address. */
 struct entrance {
 	struct front *front;
-	struct evhttp *http;
-	struct evhttp_bound_socket *bound;
+	struct evconnlistener *listener;	/* NULL: closed */
 	bool trusted;
 };
 
 struct front {
 	struct event_base *base;
+	const struct conf_monitor *conf;	/* borrowed */
+	struct conf_http http;			/* what requests may be */
 	struct entrance *entrances;
 	size_t n;
-	TAILQ_HEAD(, guard) guards;
-	size_t nguards;
+	TAILQ_HEAD(, front_conn) conns;
+	size_t nconns;
 	size_t naccepted;		/* in this turn of the loop */
 	front_answer_fn answer;
 	void *arg;
 };
 
 /*
- * Guards.
+ * Connections.
  */
 
-static bool
-is_gone(const struct guard *guard)
+/* libevent frees a bufferevent in the next turn of the loop only; the descriptor is
+ * closed now, so that their number is bounded. */
+static void
+conn_free(struct front_conn *conn)
 {
-	bufferevent_event_cb on_event;
+	evutil_socket_t fd = bufferevent_getfd(conn->bev);
 
-	bufferevent_getcb(guard->bev, NULL, NULL, &on_event, NULL);
-	return (on_event == NULL);
+	TAILQ_REMOVE(&conn->front->conns, conn, link);
+	conn->front->nconns--;
+	bufferevent_setcb(conn->bev, NULL, NULL, NULL, NULL);
+	bufferevent_disable(conn->bev, EV_READ | EV_WRITE);
+	bufferevent_setfd(conn->bev, -1);
+	evutil_closesocket(fd);
+	bufferevent_free(conn->bev);
+	free(conn);
+}
+
+static struct evbuffer *
+input_of(const struct front_conn *conn)
+{
+	return (bufferevent_get_input(conn->bev));
+}
+
+static size_t
+unsent(const struct front_conn *conn)
+{
+	return (evbuffer_get_length(bufferevent_get_output(conn->bev)));
 }
 
 static void
-guard_free(struct front *front, struct guard *guard)
+discard(struct front_conn *conn)
 {
-	TAILQ_REMOVE(&front->guards, guard, link);
-	front->nguards--;
-	bufferevent_decref(guard->bev);
-	free(guard);
+	size_t len = evbuffer_get_length(input_of(conn));
+
+	evbuffer_drain(input_of(conn), len);
+	conn->discarded += len;
+	conn->ended |= conn->discarded > LINGER_BYTES_MAX;
 }
 
-/* evhttp is told of the end of the connection, and closes it.  It would not see
- * that for itself while it does not read. */
+/* All is said: the client is to see that, and what it still sends is not to
+ * reset the reply that is on its way. */
 static void
-guard_end(struct front *front, struct guard *guard)
+linger(struct front_conn *conn)
 {
-	bufferevent_trigger_event(guard->bev, BEV_EVENT_EOF, 0);
-	guard_free(front, guard);
-}
-
-static struct guard *
-find_guard(const struct front *front, const struct bufferevent *bev)
-{
-	struct guard *guard;
-
-	TAILQ_FOREACH(guard, &front->guards, link)
-		if (guard->bev == bev)
-			break;
-	return (guard);
+	conn->lingers = true;
+	conn->deadline_ms = clock_ms() + LINGER_MS;
+	shutdown(bufferevent_getfd(conn->bev), SHUT_WR);
+	discard(conn);
+	bufferevent_enable(conn->bev, EV_READ);
 }
 
 static void
 end_slowest(struct front *front)
 {
-	struct guard *guard, *slowest = NULL;
+	struct front_conn *conn, *slowest = NULL;
 
-	TAILQ_FOREACH(guard, &front->guards, link)
+	TAILQ_FOREACH(conn, &front->conns, link)
 		if (slowest == NULL ||
-		    guard->deadline_ms < slowest->deadline_ms)
-			slowest = guard;
+		    conn->deadline_ms < slowest->deadline_ms)
+			slowest = conn;
 	if (slowest != NULL)
-		guard_end(front, slowest);
+		conn_free(slowest);
 }
 
-static bool
-is_over(const struct guard *guard, uint64_t now_ms)
+/*
+ * Replies.
+ */
+
+static const char *
+reason_of(unsigned status)
 {
-	return (now_ms >= guard->deadline_ms || evbuffer_get_length(
-	    bufferevent_get_input(guard->bev)) > FRONT_INPUT_MAX);
+	switch (status) {
+	case 202:	return ("Accepted");
+	case 403:	return ("Forbidden");
+	case 421:	return ("Misdirected Request");
+	case HTTP_OK:	return ("OK");
+#define REASON_CASE(code, reason) case HTTP_##code: return (reason);
+	HTTP_STATUSES(REASON_CASE)
+#undef REASON_CASE
+	}
+	return ("");
 }
+
+static void
+send_reply(struct front_conn *conn, const struct http_exchange *exchange,
+    const struct front_reply *reply)
+{
+	struct evbuffer *out = bufferevent_get_output(conn->bev);
+	size_t len = reply->body == NULL ? 0 :
+	    evbuffer_get_length(reply->body);
+
+	conn->last |= exchange->close;
+	evbuffer_add_printf(out, "HTTP/1.1 %u %s\r\nDate: %.*s\r\n"
+	    "Content-Type: %s\r\nCache-Control: no-store\r\n"
+	    "Content-Length: %zu\r\n", reply->status, reason_of(reply->status),
+	    HTTP_DATE_LEN, http_date(), reply->type, len);
+	if (reply->allow != NULL)
+		evbuffer_add_printf(out, "Allow: %s\r\n", reply->allow);
+	if (exchange->close)
+		evbuffer_add_printf(out, "Connection: close\r\n");
+	else if (exchange->is_10)
+		evbuffer_add_printf(out, "Connection: keep-alive\r\n");
+	evbuffer_add(out, "\r\n", 2);
+	if (reply->body != NULL && !exchange->is_head)
+		evbuffer_add_buffer(out, reply->body);
+}
+
+void
+front_reply(struct front_request *request, const struct front_reply *reply)
+{
+	send_reply(request->conn, &request->head->exchange, reply);
+}
+
+static void
+refuse(struct front_conn *conn, struct http_head *head, unsigned status)
+{
+	struct front_reply reply = {
+		.status = status,
+		.type = "text/plain; charset=utf-8",
+		.body = evbuffer_new(),
+	};
+
+	if (reply.body != NULL)
+		evbuffer_add_printf(reply.body, "%u %s\n", status,
+		    reason_of(status));
+	head->exchange.close = true;
+	send_reply(conn, &head->exchange, &reply);
+	if (reply.body != NULL)
+		evbuffer_free(reply.body);
+}
+
+/*
+ * Requests.
+ */
+
+static void
+copy_string(char *to, size_t size, struct http_slice slice)
+{
+	size_t len = slice.len < size ? slice.len : size - 1;
+
+	if (len > 0)
+		memcpy(to, slice.bytes, len);
+	to[len] = '\0';
+}
+
+static void
+answer_request(struct front_conn *conn, const struct http_head *head)
+{
+	struct front_request request = {
+		.conn = conn,
+		.head = head,
+		.trusted = conn->trusted,
+	};
+	char accept[FRONT_HEADER_MAX] = "";
+
+	copy_string(request.path, sizeof(request.path), head->path);
+	copy_string(request.query, sizeof(request.query), head->query);
+	for (unsigned i = 0; i < head->nfields; i++)
+		snprintf(accept + strlen(accept),
+		    sizeof(accept) - strlen(accept), "%s%.*s",
+		    i > 0 ? ", " : "", (int)head->fields[i].value.len,
+		    head->fields[i].value.bytes);
+	request.accept = accept;
+	conn->answered = true;
+	conn->deadline_ms = clock_ms() + FRONT_NEXT_MS;
+	conn->front->answer(&request, conn->front->arg);
+}
+
+/* Whether a good header asks for what is given here.  Returns 0 or a status. */
+static unsigned
+check(const struct front_conn *conn, const struct http_head *head)
+{
+	/* Through a unix socket nobody comes who was lured. */
+	if (!conn->trusted && head->host.len > 0 && !is_own_host(head->host,
+	    bufferevent_getfd(conn->bev), conn->front->conf))
+		return (421);
+	if (head->body == HTTP_BODY_CHUNKED)
+		return (HTTP_411);
+	if (head->body_len > FRONT_BODY_MAX)
+		return (HTTP_413);
+	if (!http_slice_is(head->method, "GET") && !head->exchange.is_head &&
+	    !http_slice_is(head->method, "POST"))
+		return (HTTP_501);
+	return (0);
+}
+
+/* Take the request at the head of the input, if it is whole.  Returns whether
+ * the next one is to be looked for. */
+static bool
+take_request(struct front_conn *conn)
+{
+	const struct conf_http *conf = &conn->front->http;
+	struct evbuffer *input = input_of(conn);
+	size_t len = evbuffer_get_length(input), head_len;
+	const uint8_t *bytes;
+	struct http_head head;
+	unsigned status;
+
+	if (len == 0 || (bytes = evbuffer_pullup(input, -1)) == NULL)
+		return (false);
+	if (conn->scanned <= 1 && len >= 2 && memcmp(bytes, "\r\n", 2) == 0) {
+		conn->scanned = 0;
+		evbuffer_drain(input, 2);
+		return (true);
+	}
+	head_len = http_head_find(bytes, len, conf, &conn->scanned, &status);
+	if (head_len == 0 && status == 0)
+		return (false);
+	if (head_len == 0) {
+		http_head_glimpse(&head, bytes, len);
+		refuse(conn, &head, status);
+		return (false);
+	}
+	conn->scanned = 0;
+	status = http_head_parse(&head, bytes, head_len, conf);
+	if (status == 0)
+		status = check(conn, &head);
+	if (status != 0) {
+		refuse(conn, &head, status);
+		return (false);
+	}
+	if (len - head_len < head.body_len)
+		return (false);
+	answer_request(conn, &head);
+	evbuffer_drain(input, head_len + (size_t)head.body_len);
+	return (true);
+}
+
+/* Answer what has come, as long as the replies are taken; what comes meanwhile
+ * waits in the kernel. */
+static void
+take_requests(struct front_conn *conn)
+{
+	while (!conn->last && unsent(conn) <= FRONT_OUTPUT_MAX &&
+	    take_request(conn))
+		continue;
+	if (conn->last || unsent(conn) > FRONT_OUTPUT_MAX)
+		bufferevent_disable(conn->bev, EV_READ);
+}
+
+static void
+on_readable(struct bufferevent *bev, void *arg)
+{
+	struct front_conn *conn = arg;
+
+	(void)bev;
+	if (conn->lingers)
+		discard(conn);
+	else if (!conn->ended)
+		take_requests(conn);
+}
+
+/* All that was said has been taken. */
+static void
+on_taken(struct bufferevent *bev, void *arg)
+{
+	struct front_conn *conn = arg;
+
+	if (conn->lingers || conn->ended)
+		return;
+	if (conn->last) {
+		linger(conn);
+		return;
+	}
+	bufferevent_enable(bev, EV_READ);
+	take_requests(conn);
+}
+
+static void
+on_event(struct bufferevent *bev, short what, void *arg)
+{
+	struct front_conn *conn = arg;
+
+	(void)bev;
+	/* It may have closed one direction alone, and wait for its replies. */
+	if ((what & BEV_EVENT_EOF) != 0 && !conn->lingers &&
+	    unsent(conn) > 0) {
+		conn->last = true;
+		return;
+	}
+	conn->ended = true;
+}
+
+/*
+ * Accepting.
+ */
 
 /* Without a bound libevent accepts until the queue is empty, and those who come
  * without pause hold up all else. */
@@ -112,88 +351,64 @@ static void
 listen_again(struct front *front)
 {
 	for (size_t i = 0; i < front->n; i++)
-		if (front->entrances[i].bound != NULL)
-			evconnlistener_enable(evhttp_bound_socket_get_listener(
-			    front->entrances[i].bound));
+		if (front->entrances[i].listener != NULL)
+			evconnlistener_enable(front->entrances[i].listener);
 }
 
 void
 front_forgive(struct front *front, uint64_t stall_ms)
 {
-	struct guard *guard;
+	struct front_conn *conn;
 
-	TAILQ_FOREACH(guard, &front->guards, link)
-		guard->deadline_ms += stall_ms;
+	TAILQ_FOREACH(conn, &front->conns, link)
+		conn->deadline_ms += stall_ms;
 }
 
 void
 front_sweep(struct front *front)
 {
 	uint64_t now_ms = clock_ms();
-	struct guard *guard, *next;
+	struct front_conn *conn, *next;
 
 	if (front->naccepted >= FRONT_ACCEPTS_MAX)
 		listen_again(front);
 	front->naccepted = 0;
-	for (guard = TAILQ_FIRST(&front->guards); guard != NULL; guard = next) {
-		next = TAILQ_NEXT(guard, link);
-		if (is_gone(guard))
-			guard_free(front, guard);
-		else if (is_over(guard, now_ms))
-			guard_end(front, guard);
+	for (conn = TAILQ_FIRST(&front->conns); conn != NULL; conn = next) {
+		next = TAILQ_NEXT(conn, link);
+		if (conn->ended || now_ms >= conn->deadline_ms)
+			conn_free(conn);
 	}
-}
-
-/*
- * evhttp.
- */
-
-/* It asks for the bufferevent of a connection that it has accepted. */
-static struct bufferevent *
-on_accept(struct event_base *base, void *arg)
-{
-	struct entrance *entrance = arg;
-	struct front *front = entrance->front;
-	struct guard *guard;
-
-	if (++front->naccepted >= FRONT_ACCEPTS_MAX)
-		evconnlistener_disable(evhttp_bound_socket_get_listener(
-		    entrance->bound));
-	if ((guard = calloc(1, sizeof(*guard))) == NULL)
-		return (NULL);
-	if ((guard->bev = bufferevent_socket_new(base, -1, 0)) == NULL) {
-		free(guard);
-		return (NULL);
-	}
-	bufferevent_incref(guard->bev);
-	guard->deadline_ms = clock_ms() + FRONT_FIRST_MS;
-	if (front->nguards >= FRONT_CONNECTIONS_MAX)
-		end_slowest(front);
-	TAILQ_INSERT_TAIL(&front->guards, guard, link);
-	front->nguards++;
-	return (guard->bev);
 }
 
 static void
-on_request(struct evhttp_request *request, void *arg)
+on_accept(struct evconnlistener *listener, evutil_socket_t fd,
+    struct sockaddr *peer, int len, void *arg)
 {
 	struct entrance *entrance = arg;
-	struct evhttp_connection *conn =
-	    evhttp_request_get_connection(request);
-	struct guard *guard = find_guard(entrance->front,
-	    evhttp_connection_get_bufferevent(conn));
+	struct front *front = entrance->front;
+	struct front_conn *conn;
 
-	if (guard != NULL) {
-		guard->deadline_ms = clock_ms() + FRONT_NEXT_MS;
-		guard->answered = true;
+	(void)peer;
+	(void)len;
+	if (++front->naccepted >= FRONT_ACCEPTS_MAX)
+		evconnlistener_disable(listener);
+	if ((conn = calloc(1, sizeof(*conn))) == NULL ||
+	    (conn->bev = bufferevent_socket_new(front->base, fd, 0)) ==
+	    NULL) {
+		free(conn);
+		evutil_closesocket(fd);
+		return;
 	}
-	entrance->front->answer(request, entrance->trusted,
-	    entrance->front->arg);
-	/* evhttp would read on while it waits for the reply to be taken.  When
-	 * it is, evhttp turns to what it has read, and then reads again.  (With
-	 * a high watermark the loop spins on a line that has no end.) */
-	if (guard != NULL)
-		bufferevent_disable(guard->bev, EV_READ);
+	conn->front = front;
+	conn->trusted = entrance->trusted;
+	conn->deadline_ms = clock_ms() + FRONT_FIRST_MS;
+	if (front->nconns >= FRONT_CONNECTIONS_MAX)
+		end_slowest(front);
+	TAILQ_INSERT_TAIL(&front->conns, conn, link);
+	front->nconns++;
+	bufferevent_setcb(conn->bev, on_readable, on_taken, on_event, conn);
+	bufferevent_setwatermark(conn->bev, EV_READ, 0, FRONT_INPUT_MAX);
+	bufferevent_enable(conn->bev, EV_READ | EV_WRITE);
 }
 
 static bool
@@ -209,37 +424,34 @@ is_unix(int fd)
 static int
 open_entrance(struct entrance *entrance, struct front *front, int fd)
 {
-	struct evhttp *http;
-
 	*entrance = (struct entrance){ .front = front, .trusted = is_unix(fd) };
-	if ((http = evhttp_new(front->base)) == NULL)
-		return (-1);
-	entrance->http = http;
-	evhttp_set_allowed_methods(http,
-	    EVHTTP_REQ_GET | EVHTTP_REQ_HEAD | EVHTTP_REQ_POST);
-	evhttp_set_max_headers_size(http, FRONT_HEADERS_MAX);
-	evhttp_set_max_body_size(http, FRONT_BODY_MAX);
-	/* The guards have the time; libevent's is over before it looks at what
-	 * came while the process stood still. */
-	evhttp_set_timeout(http, NO_TIMEOUT_S);
-	evhttp_set_bevcb(http, on_accept, entrance);
-	evhttp_set_gencb(http, on_request, entrance);
-	entrance->bound = evhttp_accept_socket_with_handle(http, fd);
-	return (entrance->bound == NULL ? -1 : 0);
+	/* It listens already. */
+	entrance->listener = evconnlistener_new(front->base, on_accept,
+	    entrance, LEV_OPT_CLOSE_ON_FREE | LEV_OPT_CLOSE_ON_EXEC, 0, fd);
+	return (entrance->listener == NULL ? -1 : 0);
 }
 
 struct front *
 front_new(struct event_base *base, const struct heritage *heritage,
     front_answer_fn answer, void *arg)
 {
+	static char accept[] = "accept";
+	static char *fields[] = { accept, NULL };
 	struct front *front;
 
 	if ((front = calloc(1, sizeof(*front))) == NULL)
 		return (NULL);
 	front->base = base;
+	front->conf = &heritage->conf->monitor;
+	front->http = (struct conf_http){
+		.max_header_size = FRONT_HEADER_MAX,
+		.max_headers = HTTP_FIELDS_MAX,
+		.max_target_size = FRONT_TARGET_MAX,
+		.fields = fields,
+	};
 	front->answer = answer;
 	front->arg = arg;
-	TAILQ_INIT(&front->guards);
+	TAILQ_INIT(&front->conns);
 	front->entrances = calloc(heritage->nsockets + 1,
 	    sizeof(*front->entrances));
 	if (front->entrances == NULL) {
@@ -260,15 +472,13 @@ front_new(struct event_base *base, const struct heritage *heritage,
 void
 front_free(struct front *front)
 {
-	struct guard *guard;
+	struct front_conn *conn;
 
 	if (front == NULL)
 		return;
-	for (size_t i = 0; i < front->n; i++)
-		if (front->entrances[i].http != NULL)
-			evhttp_free(front->entrances[i].http);
-	while ((guard = TAILQ_FIRST(&front->guards)) != NULL)
-		guard_free(front, guard);
+	front_close(front);
+	while ((conn = TAILQ_FIRST(&front->conns)) != NULL)
+		conn_free(conn);
 	free(front->entrances);
 	free(front);
 }
@@ -277,25 +487,19 @@ void
 front_close(struct front *front)
 {
 	for (size_t i = 0; i < front->n; i++) {
-		evhttp_del_accept_socket(front->entrances[i].http,
-		    front->entrances[i].bound);
-		front->entrances[i].bound = NULL;
+		if (front->entrances[i].listener != NULL)
+			evconnlistener_free(front->entrances[i].listener);
+		front->entrances[i].listener = NULL;
 	}
-}
-
-static size_t
-unsent(const struct guard *guard)
-{
-	return (evbuffer_get_length(bufferevent_get_output(guard->bev)));
 }
 
 bool
 front_is_quiet(const struct front *front)
 {
-	const struct guard *guard;
+	const struct front_conn *conn;
 
-	TAILQ_FOREACH(guard, &front->guards, link)
-		if (!guard->answered || unsent(guard) > 0)
+	TAILQ_FOREACH(conn, &front->conns, link)
+		if (!conn->answered || unsent(conn) > 0)
 			return (false);
 	return (true);
 }
@@ -303,10 +507,10 @@ front_is_quiet(const struct front *front)
 size_t
 front_pending(const struct front *front)
 {
-	const struct guard *guard;
+	const struct front_conn *conn;
 	size_t sum = 0;
 
-	TAILQ_FOREACH(guard, &front->guards, link)
-		sum += unsent(guard);
+	TAILQ_FOREACH(conn, &front->conns, link)
+		sum += unsent(conn);
 	return (sum);
 }

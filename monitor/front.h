@@ -1,25 +1,27 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * The front: HTTP by libevent's evhttp, and what evhttp lacks.
+ * The front: connections of HTTP, and requests on them.
  *
- * evhttp bounds neither how many connections there are nor how long one may
- * take, as its time-outs begin anew with every byte, nor what it reads ahead.
- * So the front keeps a guard for each connection, with a deadline for the first
- * request and one for each that follows, and when there are too many it ends
- * the one that has kept everybody waiting the longest.
+ * Reads as strictly as a worker does (common/http_head.h), and answers only for
+ * its own addresses and names, so that no page in a browser can read it under a
+ * name of its own that it has let point here.  How many connections there are, how
+ * long one may take and how much of it is read ahead is bounded; when there are
+ * too many, the one that has kept everybody waiting the longest is ended.
  */
 #ifndef MONITOR_FRONT_H
 #define MONITOR_FRONT_H
 
+#include <event2/buffer.h>
 #include <event2/event.h>
-#include <event2/http.h>
 
 #include <stdbool.h>
 #include <stddef.h>
 
 #include "common/heritage.h"
+#include "common/http_head.h"
 
 struct front;
+struct front_conn;
 
 enum {
 	FRONT_CONNECTIONS_MAX = 128,
@@ -29,16 +31,35 @@ enum {
 	 * of the next one. */
 	FRONT_FIRST_MS = 10000,
 	FRONT_NEXT_MS = 120000,
-	FRONT_HEADERS_MAX = 8192,
+	FRONT_HEADER_MAX = 8192,
+	FRONT_TARGET_MAX = 1024,
 	FRONT_BODY_MAX = 1024,
-	/* Read and not looked at: more than a request may have and what one
-	 * read brings.  A line of a chunk's size would have no end. */
+	/* Read and not looked at. */
 	FRONT_INPUT_MAX = 32768,
+	/* Of replies that are not taken, before more requests are read. */
+	FRONT_OUTPUT_MAX = 65536,
 };
 
-/* Answer a request.  trusted says that it came through a unix socket. */
-typedef void (*front_answer_fn)(struct evhttp_request *, bool trusted,
-    void *arg);
+/* A request, while it is answered. */
+struct front_request {
+	struct front_conn *conn;
+	const struct http_head *head;
+	const char *accept;		/* a string; "" for none */
+	char path[FRONT_TARGET_MAX + 1];
+	char query[FRONT_TARGET_MAX + 1];
+	bool trusted;			/* it came through a unix socket */
+};
+
+struct front_reply {
+	unsigned status;
+	const char *type;
+	const char *allow;		/* methods; NULL: not to be said */
+	struct evbuffer *body;		/* used up; NULL: there is none */
+};
+
+/* Answer a request by one front_reply(). */
+typedef void (*front_answer_fn)(struct front_request *, void *arg);
+void front_reply(struct front_request *, const struct front_reply *);
 
 /* Listen on all sockets of the heritage, which are owned from here on.  Returns
  * NULL with errno set. */

@@ -90,12 +90,11 @@ order(enum ctl_type type, uint64_t id, void *arg)
 }
 
 static void
-answer(struct evhttp_request *request, bool trusted, void *arg)
+answer(struct front_request *request, void *arg)
 {
 	struct monitor *monitor = arg;
 
-	pages_answer(&monitor->pages, request, trusted,
-	    front_pending(monitor->front));
+	pages_answer(&monitor->pages, request, front_pending(monitor->front));
 }
 
 /*

@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <event2/buffer.h>
+#include <event2/http.h>
 #include <event2/keyvalq_struct.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -18,33 +19,15 @@
 #define TEXT "text/plain; charset=utf-8"
 #define JSON "application/json"
 
-/* What libevent has no names for. */
 enum {
-	HTTP_ACCEPTED = 202,
-	HTTP_FORBIDDEN = 403,
+	STATUS_ACCEPTED = 202,
+	STATUS_FORBIDDEN = 403,
 };
-
-static const char *
-phrase(int code)
-{
-	switch (code) {
-	case HTTP_OK:		return ("OK");
-	case HTTP_ACCEPTED:	return ("Accepted");
-	case HTTP_BADREQUEST:	return ("Bad Request");
-	case HTTP_FORBIDDEN:	return ("Forbidden");
-	case HTTP_NOTFOUND:	return ("Not Found");
-	case HTTP_BADMETHOD:	return ("Method Not Allowed");
-	case HTTP_SERVUNAVAIL:	return ("Service Unavailable");
-	default:		return ("Internal Server Error");
-	}
-}
 
 /* A request on its way to its answer. */
 struct exchange {
 	const struct pages *pages;
-	struct evhttp_request *request;
-	const struct evhttp_uri *uri;
-	bool trusted;
+	struct front_request *request;
 };
 
 /* What a page is made from. */
@@ -59,45 +42,27 @@ struct job {
  */
 
 static void
-add_header(const struct exchange *exchange, const char *name,
-    const char *value)
-{
-	evhttp_add_header(evhttp_request_get_output_headers(exchange->request),
-	    name, value);
-}
-
-/* HEAD gets the header that GET would; evhttp would send the body too. */
-static struct evbuffer *
-measure(const struct exchange *exchange, struct evbuffer *body)
-{
-	char length[24];
-
-	if (evhttp_request_get_command(exchange->request) != EVHTTP_REQ_HEAD)
-		return (body);
-	snprintf(length, sizeof(length), "%zu",
-	    body == NULL ? 0 : evbuffer_get_length(body));
-	add_header(exchange, "Content-Length", length);
-	return (NULL);
-}
-
-static void
-send_bytes(const struct exchange *exchange, int code, const char *type,
+send_bytes(const struct exchange *exchange, unsigned status, const char *type,
     struct evbuffer *body)
 {
-	add_header(exchange, "Content-Type", type);
-	add_header(exchange, "Cache-Control", "no-store");
-	evhttp_send_reply(exchange->request, code, phrase(code),
-	    measure(exchange, body));
+	const struct front_reply reply = {
+		.status = status,
+		.type = type,
+		.allow = status == HTTP_405 ? "POST" : NULL,
+		.body = body,
+	};
+
+	front_reply(exchange->request, &reply);
 }
 
 static void
-say(const struct exchange *exchange, int code, const char *words)
+say(const struct exchange *exchange, unsigned status, const char *words)
 {
 	struct evbuffer *body = evbuffer_new();
 
 	if (body != NULL)
 		evbuffer_add_printf(body, "%s\n", words);
-	send_bytes(exchange, code, TEXT, body);
+	send_bytes(exchange, status, TEXT, body);
 	if (body != NULL)
 		evbuffer_free(body);
 }
@@ -126,7 +91,7 @@ send_page(const struct exchange *exchange, const char *type,
 	if (made == -1 || body == NULL || evbuffer_add_reference(body, text,
 	    len, free_text, NULL) == -1) {
 		free(text);
-		say(exchange, HTTP_INTERNAL, "out of memory");
+		say(exchange, HTTP_500, "out of memory");
 	} else
 		send_bytes(exchange, HTTP_OK, type, body);
 	if (body != NULL)
@@ -159,11 +124,9 @@ print_metrics(FILE *out, const struct job *job)
 static void
 show_metrics(const struct exchange *exchange)
 {
-	const char *accept = evhttp_find_header(
-	    evhttp_request_get_input_headers(exchange->request), "Accept");
 	struct job job = {
 		.heritage = exchange->pages->heritage,
-		.open = metrics_wants_open(accept),
+		.open = metrics_wants_open(exchange->request->accept),
 	};
 
 	send_page(exchange, job.open ? METRICS_OPEN : METRICS_TEXT,
@@ -206,7 +169,7 @@ show_readiness(const struct exchange *exchange)
 		say(exchange, HTTP_OK, "ready");
 	else {
 		snprintf(words, sizeof(words), "not ready: %s", why);
-		say(exchange, HTTP_SERVUNAVAIL, words);
+		say(exchange, HTTP_503, words);
 	}
 	free(view);
 }
@@ -290,14 +253,13 @@ show_connections(const struct exchange *exchange)
 		.query = { .sort = "id", .limit = CONNECTIONS_LIMIT,
 		    .listener = -1 },
 	};
-	const char *text = evhttp_uri_get_query(exchange->uri), *wrong = NULL;
 	const struct evkeyval *parameter;
 	struct evkeyvalq parameters;
+	const char *wrong = NULL;
 
-	if (text == NULL)
-		text = "";
-	if (evhttp_parse_query_str(text, &parameters) == -1) {
-		say(exchange, HTTP_BADREQUEST, "the query cannot be read");
+	if (evhttp_parse_query_str(exchange->request->query, &parameters) ==
+	    -1) {
+		say(exchange, HTTP_400, "the query cannot be read");
 		return;
 	}
 	for (parameter = parameters.tqh_first; parameter != NULL &&
@@ -305,7 +267,7 @@ show_connections(const struct exchange *exchange)
 		wrong = read_parameter(job.heritage, parameter->key,
 		    parameter->value, &job.query);
 	if (wrong != NULL)
-		say(exchange, HTTP_BADREQUEST, wrong);
+		say(exchange, HTTP_400, wrong);
 	else
 		send_page(exchange, JSON, print_connections, &job);
 	evhttp_clear_headers(&parameters);
@@ -321,9 +283,9 @@ pass_on(const struct exchange *exchange, enum ctl_type type, uint64_t id)
 	const struct pages *pages = exchange->pages;
 
 	if (pages->order(type, id, pages->arg))
-		say(exchange, HTTP_ACCEPTED, "ordered");
+		say(exchange, STATUS_ACCEPTED, "ordered");
 	else
-		say(exchange, HTTP_SERVUNAVAIL, "the master does not listen");
+		say(exchange, HTTP_503, "the master does not listen");
 }
 
 static void
@@ -332,9 +294,9 @@ order_close(const struct exchange *exchange, const char *text)
 	uint64_t id;
 
 	if (!parse_number(text, &id))
-		say(exchange, HTTP_BADREQUEST, "the id is a number");
+		say(exchange, HTTP_400, "the id is a number");
 	else if (!connections_have(exchange->pages->heritage, id))
-		say(exchange, HTTP_NOTFOUND, "there is no such connection");
+		say(exchange, HTTP_404, "there is no such connection");
 	else
 		pass_on(exchange, CTL_ASK_CLOSE, id);
 }
@@ -355,9 +317,9 @@ take_order(const struct exchange *exchange, const char *path)
 	char id[24];
 
 	if (!is_close(path, id) && strcmp(path, "/rebalance") != 0)
-		say(exchange, HTTP_NOTFOUND, "there is no such order");
-	else if (!exchange->trusted)
-		say(exchange, HTTP_FORBIDDEN,
+		say(exchange, HTTP_404, "there is no such order");
+	else if (!exchange->request->trusted)
+		say(exchange, STATUS_FORBIDDEN,
 		    "orders are taken on a unix socket alone");
 	else if (is_close(path, id))
 		order_close(exchange, id);
@@ -391,36 +353,28 @@ show(const struct exchange *exchange, const char *path, size_t pending)
 		if (strcmp(table[i].path, path) != 0)
 			continue;
 		if (table[i].is_large && pending > PAGES_PENDING_MAX)
-			say(exchange, HTTP_SERVUNAVAIL,
+			say(exchange, HTTP_503,
 			    "too many replies are not taken");
 		else
 			table[i].show(exchange);
 		return;
 	}
-	if (is_close(path, id) || strcmp(path, "/rebalance") == 0) {
-		add_header(exchange, "Allow", "POST");
-		say(exchange, HTTP_BADMETHOD, "this is ordered by POST");
-	} else
-		say(exchange, HTTP_NOTFOUND, "there is no such page");
+	if (is_close(path, id) || strcmp(path, "/rebalance") == 0)
+		say(exchange, HTTP_405, "this is ordered by POST");
+	else
+		say(exchange, HTTP_404, "there is no such page");
 }
 
 void
-pages_answer(const struct pages *pages, struct evhttp_request *request,
-    bool trusted, size_t pending)
+pages_answer(const struct pages *pages, struct front_request *request,
+    size_t pending)
 {
 	const struct exchange exchange = {
-		.pages = pages,
-		.request = request,
-		.uri = evhttp_request_get_evhttp_uri(request),
-		.trusted = trusted,
+		.pages = pages, .request = request,
 	};
-	const char *path = exchange.uri == NULL ? NULL :
-	    evhttp_uri_get_path(exchange.uri);
 
-	if (path == NULL)
-		say(&exchange, HTTP_BADREQUEST, "the address cannot be read");
-	else if (evhttp_request_get_command(request) == EVHTTP_REQ_POST)
-		take_order(&exchange, path);
+	if (http_slice_is(request->head->method, "POST"))
+		take_order(&exchange, request->path);
 	else
-		show(&exchange, path, pending);
+		show(&exchange, request->path, pending);
 }

@@ -5,13 +5,13 @@
 #ifndef MONITOR_PAGES_H
 #define MONITOR_PAGES_H
 
-#include <event2/http.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
 #include "common/ctl.h"
 #include "common/heritage.h"
+#include "monitor/front.h"
 
 enum {
 	/* While clients have not taken so many bytes of replies, no more are
@@ -26,9 +26,8 @@ struct pages {
 	void *arg;
 };
 
-/* Answer a request.  trusted says that orders are taken from this client,
- * pending how many bytes others have not taken. */
-void pages_answer(const struct pages *, struct evhttp_request *, bool trusted,
+/* Answer a request; pending is how many bytes other clients have not taken. */
+void pages_answer(const struct pages *, struct front_request *,
     size_t pending);
 
 #endif

@@ -8,13 +8,14 @@
 #include <string.h>
 #include <time.h>
 
+#include "common/http_date.h"
+#include "common/http_head.h"
 #include "tests/harness.h"
 #include "tests/http_table.h"
 #include "tests/stream.h"
 #include "worker/http_chunks.h"
-#include "worker/http_date.h"
 #include "worker/http_facts.h"
-#include "worker/http_head.h"
+#include "worker/http_route.h"
 #include "worker/proto.h"
 
 /*
@@ -185,7 +186,10 @@ read_head(struct http_head *head, const char *raw, const struct conf_http *conf)
 	    &status);
 	ck_assert_uint_eq(status, 0);
 	ck_assert_uint_eq(len, strlen(raw));
-	return (http_head_parse(head, (const uint8_t *)raw, len, conf));
+	status = http_head_parse(head, (const uint8_t *)raw, len, conf);
+	if (status == 0)
+		http_route(head, conf);
+	return (status);
 }
 
 static void

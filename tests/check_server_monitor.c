@@ -73,7 +73,7 @@ send_request(int fd, const char *what, const char *headers)
 {
 	char text[1024];
 
-	snprintf(text, sizeof(text), "%s HTTP/1.1\r\nHost: test\r\n"
+	snprintf(text, sizeof(text), "%s HTTP/1.1\r\nHost: localhost\r\n"
 	    "Connection: close\r\n%s\r\n", what, headers);
 	client_send_text(fd, text);
 }
@@ -217,8 +217,8 @@ START_TEST(a_head_gets_the_header_alone)
 	const char *second, *third, *length;
 	struct reply reply;
 
-	client_send_text(fd, "HEAD /metrics HTTP/1.1\r\nHost: test\r\n\r\n"
-	    "HEAD /nothing HTTP/1.1\r\nHost: test\r\n\r\n");
+	client_send_text(fd, "HEAD /metrics HTTP/1.1\r\nHost: localhost\r\n\r\n"
+	    "HEAD /nothing HTTP/1.1\r\nHost: localhost\r\n\r\n");
 	send_request(fd, "GET /healthz", "");
 	reply = read_reply(fd);
 	ck_assert_int_eq(reply.code, 200);
@@ -871,6 +871,118 @@ START_TEST(garbage_is_refused_and_harms_nobody)
 }
 END_TEST
 
+static unsigned
+status_of(const char *raw, size_t len)
+{
+	int fd = client_connect(MONITOR_PORT);
+	struct reply reply;
+	unsigned status;
+
+	client_send(fd, raw, len);
+	reply = read_reply(fd);
+	status = (unsigned)reply.code;
+	reply_free(&reply);
+	return (status);
+}
+
+#define CRLF		"\r\n"
+#define LAST		"Connection: close" CRLF CRLF
+#define RAW(text)	text, sizeof(text) - 1
+
+/* As the workers do: RFC 9112, 2.2, 3.2 and 5.2. */
+START_TEST(a_request_that_could_be_read_in_two_ways_is_refused)
+{
+	static const struct {
+		const char *raw;
+		size_t len;
+		unsigned status;
+	} rows[] = {
+		{ RAW("GET /healthz HTTP/1.1" CRLF "Host: localhost" CRLF LAST), 200 },
+		{ RAW("GET /healthz HTTP/1.1" CRLF "Host:" CRLF LAST), 200 },
+		{ RAW("GET /healthz HTTP/1.0" CRLF CRLF), 200 },
+		{ RAW("GET /healthz HTTP/1.1" CRLF LAST), 400 },
+		{ RAW("GET /healthz HTTP/1.1" CRLF "Host: localhost" CRLF
+		    "Host: localhost" CRLF LAST), 400 },
+		{ RAW("GET /healthz HTTP/1.1" CRLF "Host: localhost" CRLF "X: a" CRLF
+		    " b" CRLF LAST), 400 },
+		{ RAW("GET /healthz HTTP/1.1" CRLF "Host: localhost" CRLF "X: \0" CRLF
+		    LAST), 400 },
+		{ RAW("GET /healthz\0 HTTP/1.1" CRLF "Host: localhost" CRLF LAST),
+		    400 },
+		{ RAW("GET /healthz HTTP/1.1\nHost: localhost\n\n"), 400 },
+		{ RAW("GET /healthz HTTP/1.1" CRLF "Host : localhost" CRLF LAST),
+		    400 },
+		{ RAW("GET /healthz HTTP/2.0" CRLF "Host: localhost" CRLF LAST),
+		    505 },
+		{ RAW("POST /rebalance HTTP/1.1" CRLF "Host: localhost" CRLF
+		    "Content-Length: 1" CRLF "Content-Length: 1" CRLF LAST "x"),
+		    400 },
+		{ RAW("POST /rebalance HTTP/1.1" CRLF "Host: localhost" CRLF
+		    "Content-Length: 2000" CRLF LAST), 413 },
+		{ RAW("POST /rebalance HTTP/1.1" CRLF "Host: localhost" CRLF
+		    "Transfer-Encoding: chunked" CRLF LAST), 411 },
+		{ RAW("PUT / HTTP/1.1" CRLF "Host: localhost" CRLF LAST), 501 },
+	};
+	struct server *srv = server_start("workers = 1;\n" MONITOR,
+	    FRAMES(""));
+
+	for (size_t i = 0; i < sizeof(rows) / sizeof(*rows); i++)
+		ck_assert_msg(status_of(rows[i].raw, rows[i].len) ==
+		    rows[i].status, "not %u: %s", rows[i].status,
+		    rows[i].raw);
+	server_end(srv);
+}
+END_TEST
+
+static unsigned
+status_for(const char *host)
+{
+	char raw[256];
+	int len;
+
+	len = snprintf(raw, sizeof(raw), "GET /connections HTTP/1.1" CRLF
+	    "Host: %s" CRLF LAST, host);
+	return (status_of(raw, (size_t)len));
+}
+
+/* A page in a browser can have its own name lead here, and then read what it
+ * likes: DNS rebinding. */
+START_TEST(only_requests_for_the_own_addresses_and_names_are_answered)
+{
+	struct server *srv = server_start("workers = 1;\n"
+	    "monitor = { address = [ \"$A:9180\", \"unix:m\" ]; "
+	    "hosts = [ \"stats.example\" ]; };", FRAMES(""));
+	char own[256] = "", text[300];
+	struct reply reply;
+	int fd;
+
+	ck_assert_uint_eq(status_for("evil.example"), 421);
+	ck_assert_uint_eq(status_for("evil.example:9180"), 421);
+	ck_assert_uint_eq(status_for("localhost.evil.example"), 421);
+	ck_assert_uint_eq(status_for("192.0.2.1"), 421);
+	ck_assert_uint_eq(status_for("[2001:db8::1]:9180"), 421);
+	ck_assert_uint_eq(status_for("0.0.0.0"), 421);
+	ck_assert_uint_eq(status_for("localhost"), 200);
+	ck_assert_uint_eq(status_for("LocalHost:9180"), 200);
+	ck_assert_uint_eq(status_for("127.0.0.1:9180"), 200);
+	ck_assert_uint_eq(status_for("[::1]:9180"), 200);
+	ck_assert_uint_eq(status_for(own_address()), 200);
+	ck_assert_uint_eq(status_for("stats.example"), 200);
+	ck_assert_int_eq(gethostname(own, sizeof(own) - 1), 0);
+	ck_assert_uint_eq(status_for(own), 200);
+	/* The target's host counts: RFC 9112, 3.2.2. */
+	ck_assert_uint_eq(status_of(RAW("GET http://evil.example/status "
+	    "HTTP/1.1" CRLF "Host: localhost" CRLF LAST)), 421);
+	snprintf(text, sizeof(text), "unix:%s", server_path(srv, "m"));
+	fd = client_connect_text(text);
+	client_send_text(fd, "GET /status HTTP/1.1" CRLF "Host: any" CRLF LAST);
+	reply = read_reply(fd);
+	ck_assert_int_eq(reply.code, 200);
+	reply_free(&reply);
+	server_end(srv);
+}
+END_TEST
+
 START_TEST(clients_that_say_nothing_keep_nobody_out)
 {
 	enum { N = 500 };
@@ -954,7 +1066,7 @@ START_TEST(a_client_whose_line_has_no_end_is_let_go)
 	uint64_t begun = clock_ms();
 
 	memset(zeros, '0', sizeof(zeros));
-	client_send_text(fd, "POST / HTTP/1.1\r\nHost: test\r\n"
+	client_send_text(fd, "POST / HTTP/1.1\r\nHost: localhost\r\n"
 	    "Transfer-Encoding: chunked\r\n\r\n");
 	/* The size of a chunk. */
 	ck_assert_uint_lt(client_stuff(fd, zeros, sizeof(zeros), MANY), MANY);
@@ -967,12 +1079,12 @@ START_TEST(a_client_whose_line_has_no_end_is_let_go)
 }
 END_TEST
 
-#define HEALTH_GET "GET /healthz HTTP/1.1\r\nHost: test\r\n\r\n"
+#define HEALTH_GET "GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n"
 
 START_TEST(requests_behind_a_reply_that_is_not_taken_wait_in_the_kernel)
 {
 	enum { MANY = 64 << 20 };
-	static const char get[] = "GET /metrics HTTP/1.1\r\nHost: a\r\n\r\n";
+	static const char get[] = "GET /metrics HTTP/1.1\r\nHost: localhost\r\n\r\n";
 	static char block[1000 * (sizeof(get) - 1)];
 	struct server *srv = server_start("workers = 1;\n" MONITOR,
 	    FRAMES(""));
@@ -1151,6 +1263,8 @@ RUN_TESTS("server: monitor",
     a_connection_is_closed_by_order_on_the_unix_socket_alone,
     orders_to_close_harm_no_worker_that_is_slow,
     garbage_is_refused_and_harms_nobody,
+    a_request_that_could_be_read_in_two_ways_is_refused,
+    only_requests_for_the_own_addresses_and_names_are_answered,
     clients_that_say_nothing_keep_nobody_out,
     a_flood_of_clients_makes_no_flood_of_descriptors,
     a_client_whose_line_has_no_end_is_let_go,

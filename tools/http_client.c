@@ -68,7 +68,7 @@ send_request(int fd, const char *method, const char *path)
 	char text[1024];
 	int len;
 
-	len = snprintf(text, sizeof(text), "%s %s HTTP/1.1\r\nHost: penstock"
+	len = snprintf(text, sizeof(text), "%s %s HTTP/1.1\r\nHost: localhost"
 	    "\r\nConnection: close\r\nContent-Length: 0\r\n\r\n", method,
 	    path);
 	if (len >= (int)sizeof(text)) {

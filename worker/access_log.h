@@ -13,7 +13,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "worker/http.h"
+#include "common/http.h"
 
 struct access_log;
 struct conn;

@@ -9,7 +9,7 @@
 
 #include "common/ctl.h"
 #include "common/fd.h"
-#include "worker/http.h"
+#include "common/http.h"
 
 union control {
 	struct cmsghdr align;

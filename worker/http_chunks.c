@@ -3,7 +3,7 @@
 
 #include <string.h>
 
-#include "worker/http_head.h"
+#include "common/http_head.h"
 
 enum {
 	/* Bytes of a line behind the last chunk. */

@@ -5,7 +5,7 @@
 #include <string.h>
 #include <strings.h>
 
-#include "worker/http_head.h"
+#include "common/http_head.h"
 
 static bool
 is_printable(const char *text, size_t len)

@@ -7,9 +7,9 @@
 #define WORKER_HTTP_FACTS_H
 
 #include "common/exec.h"
+#include "common/http.h"
 #include "worker/access_log.h"
 #include "worker/buffer.h"
-#include "worker/http.h"
 #include "worker/request.h"
 
 enum {

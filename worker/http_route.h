@@ -5,7 +5,7 @@
 #ifndef WORKER_HTTP_ROUTE_H
 #define WORKER_HTTP_ROUTE_H
 
-#include "worker/http.h"
+#include "common/http.h"
 
 /* Find the route of a request; where there are some, and none fits, the status
  * of its exchange says so: 404, or 405 with the methods that do.  "OPTIONS *" is

@@ -13,8 +13,8 @@
 #include <stdint.h>
 
 #include "common/conf.h"
+#include "common/http.h"
 #include "worker/handler.h"
-#include "worker/http.h"
 
 enum {
 	/* The most bytes that a protocol puts before a payload, and behind

@@ -10,10 +10,11 @@
 #include <string.h>
 
 #include "common/digits.h"
+#include "common/http_date.h"
+#include "common/http_head.h"
 #include "worker/handler.h"
 #include "worker/http_chunks.h"
-#include "worker/http_date.h"
-#include "worker/http_head.h"
+#include "worker/http_route.h"
 
 /*
  * Requests.
@@ -54,6 +55,7 @@ begin_body(const uint8_t *bytes, const struct conf_listener *conf,
 	status = http_head_parse(head, bytes, progress->head_len, &conf->http);
 	if (status != 0)
 		return (status);
+	http_route(head, &conf->http);
 	progress->scanned = progress->head_len;
 	/* The body has a time of its own. */
 	progress->is_timed_anew = true;
@@ -135,6 +137,8 @@ read_again(const uint8_t *bytes, const struct conf_listener *conf,
 	unsigned status;
 
 	status = http_head_parse(head, bytes, progress->head_len, &conf->http);
+	if (status == 0)
+		http_route(head, &conf->http);
 	if (status == 0 && progress->body_len > conf->max_message_size)
 		status = HTTP_413;
 	return (status);

@@ -9,7 +9,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "worker/http.h"
+#include "common/http.h"
 
 struct reply_facts {
 	unsigned status;		/* 0: nothing was said, as for "" */

@@ -2,10 +2,10 @@
 /*
  * What a client would rather read: RFC 9110, 12.5.1.
  */
-#ifndef WORKER_HTTP_ACCEPT_H
-#define WORKER_HTTP_ACCEPT_H
+#ifndef COMMON_HTTP_ACCEPT_H
+#define COMMON_HTTP_ACCEPT_H
 
-#include "worker/http.h"
+#include "common/http.h"
 
 /* How much one type is wanted, as far as the Accept fields have been read. */
 struct http_accept_rank {

@@ -9,10 +9,10 @@
  * CR and LF, there are no other control characters, and what tells of the length
  * of the body is there once at most.
  */
-#ifndef WORKER_HTTP_HEAD_H
-#define WORKER_HTTP_HEAD_H
+#ifndef COMMON_HTTP_HEAD_H
+#define COMMON_HTTP_HEAD_H
 
-#include "worker/http.h"
+#include "common/http.h"
 
 /*
  * Look for the end of the header at the head of bytes; *scanned is how far

@@ -2,8 +2,8 @@
 /*
  * The Date of replies: put together once a second.
  */
-#ifndef WORKER_HTTP_DATE_H
-#define WORKER_HTTP_DATE_H
+#ifndef COMMON_HTTP_DATE_H
+#define COMMON_HTTP_DATE_H
 
 enum { HTTP_DATE_LEN = 29 };	/* "Sun, 06 Nov 1994 08:49:37 GMT" */
 

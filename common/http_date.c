@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: ISC */
-#include "worker/http_date.h"
+#include "common/http_date.h"
 
 #include <stdio.h>
 #include <time.h>

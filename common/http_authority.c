@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: ISC */
-#include "worker/http_authority.h"
+#include "common/http_authority.h"
 
 #include <arpa/inet.h>
 

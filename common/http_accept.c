@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: ISC */
-#include "worker/http_accept.h"
+#include "common/http_accept.h"
 
-#include "worker/http_head.h"
+#include "common/http_head.h"
 
 enum { WEIGHT_MAX = 1000 };
 

@@ -1,14 +1,13 @@
 /* SPDX-License-Identifier: ISC */
-#include "worker/http_head.h"
+#include "common/http_head.h"
 
 #include <endian.h>
 #include <string.h>
 #include <strings.h>
 
+#include "common/http_accept.h"
+#include "common/http_authority.h"
 #include "common/http_method.h"
-#include "worker/http_accept.h"
-#include "worker/http_authority.h"
-#include "worker/http_route.h"
 
 enum {
 	/* The method, two spaces and the version of a request line. */
@@ -368,6 +367,7 @@ read_known(struct reading *reading, struct http_slice name,
 		if (!http_slice_is(name, "host"))
 			break;
 		reading->nhosts++;
+		reading->head->host = value;
 		/* Where there is no host to name, it is to be empty. */
 		reading->is_host_good = value.len == 0 ||
 		    http_is_authority(value);
@@ -577,6 +577,7 @@ overrule_host(struct reading *reading)
 	struct http_head *head = reading->head;
 	char *const *wanted = reading->conf->fields;
 
+	head->host = reading->authority;
 	for (unsigned i = 0; i < head->nfields; i++)
 		if (strcasecmp(wanted[head->fields[i].number], "host") == 0) {
 			head->fields[i].value = reading->authority;
@@ -681,8 +682,6 @@ http_head_parse(struct http_head *head, const uint8_t *bytes, size_t len,
 	head->exchange.close = status != 0 || reading.says_close ||
 	    (head->exchange.is_10 && !reading.says_keep_alive);
 	head->exchange.status = (uint16_t)status;
-	if (status == 0)
-		http_route(head, conf);
 	return (status);
 }
 

@@ -5,8 +5,8 @@
  *
  * See penstock-http(7).
  */
-#ifndef WORKER_HTTP_H
-#define WORKER_HTTP_H
+#ifndef COMMON_HTTP_H
+#define COMMON_HTTP_H
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -29,6 +29,7 @@ enum {
 	S(404, "Not Found")						\
 	S(405, "Method Not Allowed")					\
 	S(408, "Request Timeout")					\
+	S(411, "Length Required")	/* the monitor's alone */	\
 	S(413, "Content Too Large")					\
 	S(414, "URI Too Long")						\
 	S(417, "Expectation Failed")					\
@@ -95,6 +96,8 @@ struct http_head {
 	struct http_slice target;
 	struct http_slice path;		/* of the target */
 	struct http_slice query;	/* likewise, behind the "?" */
+	struct http_slice host;		/* the target's, or else the field's,
+					   with its port */
 	struct http_slice agent;	/* User-Agent, for the access log */
 	struct http_slice referer;
 	struct http_slice traceparent;	/* several: one that is none */
