@@ -896,8 +896,8 @@ START_TEST(failure_and_timeout_can_close_the_connection_instead)
 	struct server *srv = handlers_start(HANDLERS(
 	    COMMAND("fails", "\"--every\", \"3\", \"exit\"",
 	    "failed = \"close\";") ",\n"
-	    COMMAND("hangs", "\"--every\", \"3\", \"hang\"",
-	    "timeout = \"close\"; request_timeout = 0.5;")),
+	    COMMAND("hangs", "\"--ready\", \"--every\", \"3\", \"hang\"",
+	    "timeout = \"close\"; ready = true; request_timeout = 1.0;")),
 	    ONE("fails", "") ",\n"
 	    LISTENER("hang", "9004", "frame", "hangs", ""));
 

@@ -525,7 +525,7 @@ START_TEST(a_monitor_that_hangs_is_replaced)
 	client_echo(fd, "hello");
 	ck_assert_int_eq(kill(pid, SIGSTOP), 0);
 	expect_code("GET /healthz", 200);
-	ck_assert_int_ne(monitor_of(srv), pid);
+	await(monitor_of(srv) != pid);
 	server_expect(srv, "event=monitor_hung");
 	server_expect(srv, "event=monitor_died");
 	ck_assert(metric("penstock_monitor_restarts_total") == 1);
