@@ -22,6 +22,8 @@ enum {
 	BATCH = 65536,
 	/* How often to try again what the file does not take. */
 	RETRY_MS = 200,
+	/* So often, if nobody is left who could see to it. */
+	LAST_TRIES = 5,
 };
 
 struct logger {
@@ -32,6 +34,7 @@ struct logger {
 	bool is_regular;
 	bool is_torn;		/* the last line in the file has no end */
 	bool is_over;		/* nothing more will come */
+	unsigned last_tries;	/* that were in vain, while nobody is left */
 	size_t done;		/* bytes of lines[] that are written */
 	size_t whole;		/* the end of its last whole line */
 	size_t len;
@@ -203,10 +206,21 @@ take_order(struct logger *logger)
  * Life.
  */
 
+/* The master is gone, or is another program, and so are all who could write. */
+static bool
+nobody_is_left(const struct logger *logger)
+{
+	struct pollfd fd = { .fd = logger->pipe };
+
+	return (logger->orders == -1 && poll(&fd, 1, 0) == 1 &&
+	    (fd.revents & POLLHUP) != 0);
+}
+
 static void
 turn(struct logger *logger)
 {
 	bool stuck = is_stuck(logger);
+	size_t before = logger->done;
 	struct pollfd fds[] = {
 		{ .fd = logger->orders, .events = POLLIN },
 		{ .fd = stuck ? -1 : logger->pipe, .events = POLLIN },
@@ -217,11 +231,18 @@ turn(struct logger *logger)
 
 	if (poll(fds, 3, stuck ? RETRY_MS : -1) == -1)
 		return;
-	/* One that has no reader is no reason to turn and turn. */
-	if ((fds[2].revents & (POLLERR | POLLHUP)) != 0)
-		(void)poll(fds, 1, RETRY_MS);
 	if (stuck)
 		write_lines(logger);
+	if (stuck && is_stuck(logger) && logger->done == before) {
+		/* A pipe without a reader and a full device can be written to,
+		 * if poll(2) is asked: no reason to turn and turn. */
+		if (fds[2].revents != 0)
+			(void)poll(fds, 1, RETRY_MS);
+		if (nobody_is_left(logger) &&
+		    ++logger->last_tries == LAST_TRIES)
+			logger->is_over = true;
+	} else
+		logger->last_tries = 0;
 	if (fds[0].revents != 0)
 		take_order(logger);
 	if (fds[1].revents != 0)

@@ -331,6 +331,33 @@ START_TEST(loggers_that_are_needed_no_more_end)
 }
 END_TEST
 
+/* A device takes nothing and can be written to, if poll(2) is asked. */
+START_TEST(a_full_device_costs_no_cpu_and_keeps_no_old_logger)
+{
+	struct server *srv = server_start("workers = 1; probation = 0.0;\n"
+	    "access_log = { file = \"/dev/full\"; };\n", FRAMES("") ","
+	    WEB("echo", ""));
+	pid_t logger = logger_of(srv, "penstock: logger access_log");
+	int web = client_connect(WEB_PORT);
+	uint64_t before;
+
+	ck_assert_int_ne(logger, 0);
+	client_send_text(web, GET);
+	await(client_has_input(web));
+	before = proc_cpu_ms(logger);
+	holds_for(1000, proc_cpu_ms(logger) < before + 300);
+	for (int i = 0; i < 2; i++) {
+		server_mark(srv);
+		server_signal(srv, SIGUSR2);
+		server_expect(srv, "event=reload_done");
+		await(proc_loggers(srv->master, NULL, 0) == 2);
+	}
+	ck_assert(proc_is_dead(logger));
+	close(web);
+	server_end(srv);
+}
+END_TEST
+
 RUN_TESTS("server_logger",
     a_frozen_disk_delays_nobody_and_is_told_of_afterwards,
     a_server_stops_while_the_disk_is_frozen,
@@ -338,4 +365,5 @@ RUN_TESTS("server_logger",
     a_log_moved_away_from_a_full_disk_goes_on_with_a_whole_line,
     a_logger_killed_within_a_line_glues_nothing_to_it,
     a_killed_logger_is_replaced_and_loses_nothing_in_its_pipe,
-    loggers_that_are_needed_no_more_end)
+    loggers_that_are_needed_no_more_end,
+    a_full_device_costs_no_cpu_and_keeps_no_old_logger)
