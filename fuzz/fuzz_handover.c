@@ -33,6 +33,7 @@ enum how {
 	HOW_MEMFD = 4,		/* the memfd goes along */
 	HOW_PIPE = 8,		/* and is a pipe */
 	HOW_LIAR = 16,		/* and has more bytes than there are */
+	HOW_PREVIOUS = 32,	/* in the previous version, unless HOW_RAW */
 };
 
 enum {
@@ -192,7 +193,8 @@ send_input(const struct input *input, int link)
 			nfds = HANDOVER_FDS_MAX;
 		}
 		fill_message(input, &msg);
-		(void)handover_send(link, HANDOVER_VERSION, &msg,
+		(void)handover_send(link, (input->how & HOW_PREVIOUS) != 0 ?
+		    HANDOVER_PREVIOUS : HANDOVER_VERSION, &msg,
 		    (input->how & HOW_GIVER) != 0 ? HANDOVER_ADOPTED :
 		    HANDOVER_BATCH, fds, nfds);
 	}
@@ -231,7 +233,10 @@ check_answer(int link, size_t nfds)
 static void
 try_taker(const struct input *input)
 {
-	const struct ctl_take order = { .giver = CTL_VERSION };
+	const struct ctl_take order = {
+		.giver = (input->how & HOW_PREVIOUS) != 0 ? CTL_PREVIOUS :
+		    CTL_VERSION,
+	};
 	struct handover_message msg;
 	struct handover_fds fds;
 	int ends[2];
@@ -250,6 +255,21 @@ try_taker(const struct input *input)
 /*
  * To the giver.
  */
+
+/* Connections that have gone, and have not come back. */
+static uint64_t
+count_carried(void)
+{
+	const struct counters_listener *counters;
+	uint64_t n = 0;
+
+	for (size_t i = 0; i < lone.worker.nlisteners; i++) {
+		counters = lone.worker.listeners[i].counters;
+		n += counter_get(&counters->carried_out) -
+		    counter_get(&counters->carried_in);
+	}
+	return (n);
+}
 
 static void
 take_in_what_is_given(int link)
@@ -279,7 +299,7 @@ try_giver(const struct input *input)
 	struct giver *giver = &lone.worker.giver;
 	struct handover_message msg = { .hello = { .protocol = {
 	    CONF_PROTOCOL_FRAME + 1, CONF_PROTOCOL_LINE + 1 } } };
-	uint64_t carried = giver_carried(giver);
+	uint64_t carried = count_carried();
 	int ends[2], peers[GIVEN_MAX];
 	struct ctl said;
 
@@ -289,8 +309,9 @@ try_giver(const struct input *input)
 	giver->numbered = 0;
 	giver_begin(&lone.worker, ends[0], &order);
 	if ((input->how & HOW_LIAR) == 0)
-		assert(handover_send(ends[1], HANDOVER_VERSION, &msg, HANDOVER_HELLO, NULL, 0) ==
-		    0);
+		assert(handover_send(ends[1], (input->how & HOW_PREVIOUS) != 0 ?
+		    HANDOVER_PREVIOUS : HANDOVER_VERSION, &msg,
+		    HANDOVER_HELLO, NULL, 0) == 0);
 	lone_worker_turn(&lone);
 	take_in_what_is_given(ends[1]);
 	send_input(input, ends[1]);
@@ -299,7 +320,7 @@ try_giver(const struct input *input)
 	lone_worker_turn(&lone);
 	assert(!giver->on && giver->unanswered == 0);
 	/* Whatever it was told, it has what it has not given. */
-	carried = giver_carried(giver) - carried;
+	carried = count_carried() - carried;
 	assert(lone.worker.conns.count + carried <= GIVEN_MAX);
 	close_all(peers, GIVEN_MAX);
 	while (recv(lone.master, &said, sizeof(said), MSG_DONTWAIT) > 0)

@@ -146,7 +146,8 @@ http_judge(const struct found *ours, const uint8_t *bytes, size_t len,
 		error = find_one(bytes + total, len - total, &body, &used);
 		is_same = body.len == ours->lens[*agreed] && (body.len == 0 ||
 		    memcmp(body.payloads, payload, body.len) == 0);
-		payload += body.len;
+		if (body.len > 0)
+			payload += body.len;
 		found_free(&body);
 		if (error != HPE_PAUSED)
 			return (is_excused(error, bytes + total, len - total,
