@@ -278,6 +278,15 @@ counters_closed(const struct counters_listener *listener)
 	return (closed);
 }
 
+uint64_t
+counters_once(uint64_t accepted, uint64_t moved, uint64_t closed)
+{
+	uint64_t once = accepted + moved - closed;
+
+	/* The sums may have been made while something happened. */
+	return (once <= INT64_MAX ? once : 0);
+}
+
 /* A page that was never written to stays so. */
 static void
 clear(uint64_t *words, size_t size)

@@ -98,8 +98,13 @@ struct counters_listener {
 	uint64_t messages_out;
 	uint64_t bytes_in;	/* as they crossed the wire, framing included */
 	uint64_t bytes_out;
-	/* Two that earlier programs leave at 0, where they have padding.  Used in
-	 * block 0 of slot 0 only, and written by the master: how often the
+	/* Three that earlier programs leave at 0, where they have padding.
+	 *
+	 * Connections that came from listeners of other names in a hand-over, less
+	 * those that went to them: their worker's new block counts both.  Below 0
+	 * it wraps, so that only the sum of all blocks says something. */
+	uint64_t moved;
+	/* Used in block 0 of slot 0 only, and written by the master: how often the
 	 * listener's number has been given to another name, and the handler's. */
 	uint64_t life;
 	uint64_t handler_life;
@@ -282,6 +287,10 @@ void counters_forget(struct counters *, unsigned block, uint32_t first,
 
 /* How many connections were closed, for whatever reason. */
 uint64_t counters_closed(const struct counters_listener *);
+
+/* How many connections a listener has, each counted once, by the sums of what all
+ * blocks say. */
+uint64_t counters_once(uint64_t accepted, uint64_t moved, uint64_t closed);
 
 /* A number is to be another listener's or handler's, and no worker uses it: set
  * its counters to 0. */

@@ -67,8 +67,8 @@ add_slot(struct view *view, unsigned slot)
 static void
 count_once(struct counters_listener *sum)
 {
-	uint64_t closed = counters_closed(sum);
-	uint64_t once = sum->accepted > closed ? sum->accepted - closed : 0;
+	uint64_t once = counters_once(sum->accepted, sum->moved,
+	    counters_closed(sum));
 
 	if (sum->active > once)
 		sum->active = once;

@@ -17,6 +17,7 @@
 enum {
 	LISTENERS = 40,
 	HANDLERS = 20,
+	MOST = 6,		/* connections of each */
 	ROUNDS = 10,		/* so 400 names of listeners and 200 of
 				   handlers, for 128 and 64 numbers */
 };
@@ -42,8 +43,9 @@ configure(struct server *srv, unsigned round, const char *more)
 	out = open_memstream(&list, &size);
 	for (unsigned i = 0; i < LISTENERS; i++)
 		fprintf(out, "%s{ name = \"l%ux%u\"; address = \"unix:$D/s%u\"; "
-		    "handler = \"h%ux%u\"; }", i > 0 ? ",\n" : "", round, i, i,
-		    round, i % HANDLERS);
+		    "handler = \"h%ux%u\"; max_connections = %d; }",
+		    i > 0 ? ",\n" : "", round, i, i, round, i % HANDLERS,
+		    MOST);
 	fclose(out);
 	ck_assert_int_ne(asprintf(&text, "%s%s", list, more), -1);
 	server_configure(srv, globals, text);
@@ -77,15 +79,21 @@ metric(const struct server *srv, const char *name, unsigned round,
 	return (value);
 }
 
-static void
-echo_on(const struct server *srv, unsigned listener)
+static int
+connect_to(const struct server *srv, unsigned listener)
 {
 	char file[16], address[256];
-	int fd;
 
 	snprintf(file, sizeof(file), "s%u", listener);
 	snprintf(address, sizeof(address), "unix:%s", server_path(srv, file));
-	fd = client_connect_text(address);
+	return (client_connect_text(address));
+}
+
+static void
+echo_on(const struct server *srv, unsigned listener)
+{
+	int fd = connect_to(srv, listener);
+
 	client_echo(fd, "hello");
 	close(fd);
 }
@@ -163,6 +171,46 @@ START_TEST(refused_reloads_use_up_no_names)
 }
 END_TEST
 
+/* A listener of another name that has the address has the connections; those
+ * were accepted under the previous name, and the limit holds for them all the
+ * same. */
+START_TEST(connections_count_for_the_new_name_and_its_limit)
+{
+	static const char gauge[] = "penstock_connections";
+	struct server *srv = server_new();
+	int fds[MOST], fd;
+
+	server_install(srv, "penstock");
+	configure(srv, 0, "");
+	server_launch(srv);
+	server_await_ready(srv);
+	for (unsigned i = 0; i < MOST; i++) {
+		fds[i] = connect_to(srv, 0);
+		client_echo(fds[i], "hello");
+	}
+	for (unsigned round = 1; round < ROUNDS; round++) {
+		configure(srv, round, "");
+		server_mark(srv);
+		server_signal(srv, round % 4 == 0 ? SIGUSR2 : SIGHUP);
+		server_expect(srv, "event=reload_report carried=6");
+		await(metric(srv, gauge, round, 0) == MOST);
+		fd = connect_to(srv, 0);
+		client_expect_text_frame(fd, "ERR busy");
+		client_expect_eof(fd);
+		close(fd);
+	}
+	/* One goes, and another one may come. */
+	close(fds[0]);
+	await(metric(srv, gauge, ROUNDS - 1, 0) == MOST - 1);
+	fds[0] = connect_to(srv, 0);
+	client_echo(fds[0], "hello");
+	for (unsigned i = 0; i < MOST; i++)
+		close(fds[i]);
+	server_end(srv);
+}
+END_TEST
+
 RUN_TESTS("server_names",
+    connections_count_for_the_new_name_and_its_limit,
     names_can_change_for_ever,
     refused_reloads_use_up_no_names)

@@ -170,10 +170,24 @@ conn_count_gone(struct conn *conn)
 	counter_sub(&conn->listener->worker->counters->active, 1);
 }
 
+/* It is another listener's from now on. */
+static void
+count_move(const struct conn *conn, unsigned from)
+{
+	const struct heritage *heritage = conn->listener->worker->heritage;
+	struct counters_map *map = heritage->counters[heritage->slot].map;
+	uint64_t *left = &map->block[heritage->block].listener[from].moved;
+
+	counter_add(&conn->listener->counters->moved, 1);
+	counter_set(left, counter_get(left) - 1);
+}
+
 void
-conn_count_enter(struct conn *conn)
+conn_count_enter(struct conn *conn, unsigned from)
 {
 	counter_add(&conn->listener->counters->carried_in, 1);
+	if (from != conn->listener->number)
+		count_move(conn, from);
 	count_active(conn);
 }
 

@@ -29,12 +29,13 @@ void conn_count_close(struct conn *);
  * On its way to another worker, and back; with that one for certain; and here,
  * from another.  Each in the moment in which it becomes so, as a worker that is
  * killed is believed.  What is on its way is active here until that is certain:
- * for a moment it is active in both, see listener_is_full().
+ * for a moment it is active in both, see listener_is_full().  from is the number
+ * of its listener there.
  */
 void conn_count_offer(struct conn *);
 void conn_count_return(struct conn *);
 void conn_count_gone(struct conn *);
-void conn_count_enter(struct conn *);
+void conn_count_enter(struct conn *, unsigned from);
 /* Bytes as they cross the wire. */
 void conn_count_in(struct conn *, size_t bytes);
 void conn_count_out(struct conn *, size_t bytes);

@@ -61,11 +61,12 @@ less(uint64_t all, uint64_t some)
 }
 
 /* The connections of a listener that two workers hold, as they are on their way
- * from one to the other: they are active twice, but were accepted once. */
+ * from one to the other: they are active twice, but were accepted, or moved from
+ * another listener, once. */
 static uint64_t
 held_twice(const struct heritage *heritage, unsigned number)
 {
-	uint64_t closed = 0, active = 0, accepted = 0;
+	uint64_t closed = 0, active = 0, moved = 0, accepted = 0;
 
 	for (size_t slot = 0; slot < heritage->ncounters; slot++) {
 		const struct counters *counters = &heritage->counters[slot];
@@ -79,10 +80,11 @@ held_twice(const struct heritage *heritage, unsigned number)
 			closed += counters_closed(listener);
 			active += bounded(counter_get(&listener->active),
 			    counters);
+			moved += counter_get(&listener->moved);
 			accepted += counter_get(&listener->accepted);
 		}
 	}
-	return (less(active, less(accepted, closed)));
+	return (less(active, counters_once(accepted, moved, closed)));
 }
 
 bool

@@ -95,6 +95,7 @@ adopt(struct taker *taker, const struct handover_batch *batch,
 		.lineage = &taker->lineage,
 		.len = batch->bytes,
 	};
+	unsigned from[HANDOVER_CONNS_MAX];
 	size_t first = 0;
 	struct conn *conn;
 	int why = 0;
@@ -118,6 +119,7 @@ adopt(struct taker *taker, const struct handover_batch *batch,
 		}
 		fds->fd[first + i] = -1;
 		taker->was[taker->nadopted] = batch->conns[i].deadline;
+		from[taker->nadopted] = batch->conns[i].listener;
 		taker->adopted[taker->nadopted++] = conn;
 		taker->answer.taken |= UINT64_C(1) << i;
 	}
@@ -125,7 +127,7 @@ adopt(struct taker *taker, const struct handover_batch *batch,
 		LOG_CLIENT(WARN, HANDOVER_REFUSED, F_ERRNO(why),
 		    F_U64("conns", batch->n - taker->nadopted));
 	for (unsigned i = 0; i < taker->nadopted; i++)
-		conn_count_enter(taker->adopted[i]);
+		conn_count_enter(taker->adopted[i], from[i]);
 	answer(taker);
 }
 
