@@ -465,8 +465,6 @@ spawn(struct executor *executor)
 	/* It is there, and is reaped as one that failed. */
 	snprintf(executor->why, sizeof(executor->why),
 	    "the master cannot listen to it: %s", strerror(errno));
-	if (pairs.channel[0] != -1 && executor->channel == NULL)
-		close(pairs.channel[0]);
 	end_group(executor, SIGKILL);
 	if (executor->errors.event == NULL)
 		close(pairs.errors[0]);
