@@ -41,5 +41,16 @@ if ! grep -qx -e 'Type=notify-reload' -e 'ExecReload=kill -HUP $MAINPID' \
 	exit 1
 fi
 
+# A keeper can become the main process, and is not one that systemd has started.
+if ! grep -qx 'NotifyAccess=all' "$service"; then
+	echo "systemd would not hear a keeper"
+	exit 1
+fi
+version=$(systemctl --version | sed -n '1s/^systemd \([0-9]*\).*/\1/p')
+if [ "${version:-0}" -ge 250 ] && ! grep -qx 'ExitType=cgroup' "$service"; then
+	echo "systemd would end the keeper together with the main process"
+	exit 1
+fi
+
 systemd-analyze security --no-pager --offline=true \
     --threshold="$exposure_max" "$service"
