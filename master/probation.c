@@ -8,6 +8,7 @@
 #include "common/log.h"
 #include "master/master.h"
 #include "master/notify.h"
+#include "master/publish.h"
 
 void
 probation_end(struct master *master)
@@ -83,6 +84,8 @@ probation_on_death(struct master *master, const struct generation *generation,
 	snprintf(probation->why, sizeof(probation->why), "%s of generation "
 	    "%ju crash in a loop: %s", whose, (uintmax_t)generation->number,
 	    how);
+	/* Whoever waits for its end is not to take it for over meanwhile. */
+	publish_now(master);
 }
 
 void
@@ -99,6 +102,7 @@ probation_on_crash(struct master *master, const struct generation *generation,
 	snprintf(probation->why, sizeof(probation->why), "%s of generation "
 	    "%ju crash: %s: %s", generation->conf->handlers[handler].name,
 	    (uintmax_t)generation->number, worse, how);
+	publish_now(master);
 }
 
 static void
