@@ -14,8 +14,6 @@
  *
  * Without the variable a worker dies one second after it began to serve.
  */
-#include <sys/time.h>
-
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
@@ -55,22 +53,28 @@ die_at(const struct worker *worker, const char *when)
 {
 	/* Nobody handles it. */
 	if (is_time_for(worker, when))
-		raise(SIGALRM);
+		raise(SIGVTALRM);
 }
 
 static void
 start(const struct worker *worker)
 {
-	static const struct itimerval soon = { .it_value.tv_sec = 1 };
+	static const struct itimerspec soon = { .it_value.tv_sec = 1 };
 	static const struct timespec while_ = {
 		.tv_sec = PAUSE_MS / 1000,
 		.tv_nsec = PAUSE_MS % 1000 * 1000000,
 	};
+	struct sigevent event = {
+		.sigev_notify = SIGEV_SIGNAL,
+		.sigev_signo = SIGVTALRM,
+	};
+	timer_t timer;
 
 	die_at(worker, "start");
-	if (is_time_for(worker, "late"))
-		setitimer(ITIMER_REAL, &soon, NULL);
-	else if (is_time_for(worker, "pause"))
+	if (is_time_for(worker, "late")) {
+		timer_create(CLOCK_MONOTONIC, &event, &timer);
+		timer_settime(timer, 0, &soon, NULL);
+	} else if (is_time_for(worker, "pause"))
 		nanosleep(&while_, NULL);
 	while (is_time_for(worker, "hang"))
 		pause();
