@@ -29,7 +29,11 @@ must(bool holds, const char *what)
 static int
 make_lingering(void)
 {
-	const struct linger linger = { .l_onoff = 1, .l_linger = LINGER_S };
+	const char *text = getenv("PENSTOCK_TEST_LINGER");
+	const struct linger linger = {
+		.l_onoff = 1,
+		.l_linger = text != NULL ? atoi(text) : LINGER_S,
+	};
 	struct sockaddr_in addr = {
 		.sin_family = AF_INET,
 		.sin_addr.s_addr = htonl(INADDR_LOOPBACK),

@@ -2,6 +2,9 @@
 /*
  * A descriptor that takes long to close: a TCP socket that lingers, with bytes
  * that its peer does not take.
+ *
+ *	PENSTOCK_TEST_LINGER	how many seconds, instead of 300: valgrind lets
+ *				no signal end a close(2)
  */
 #ifndef TESTS_RIGHTS_H
 #define TESTS_RIGHTS_H
