@@ -189,7 +189,7 @@ START_TEST(a_descriptor_does_not_freeze_the_monitor)
 	other = connect_to(srv, "m");
 	client_send_text(other, "GET /healthz HTTP/1.0\r\n\r\n");
 	await(recv(other, line, 12, MSG_PEEK | MSG_DONTWAIT) == 12);
-	ck_assert_str_eq(line, "HTTP/1.0 200");
+	ck_assert_str_eq(line, "HTTP/1.1 200");
 	close(other);
 	close(fd);
 	ck_assert_ptr_null(server_log(srv, "event=monitor_died"));
