@@ -44,8 +44,8 @@ struct channel {
 	unsigned asked;			/* of the peer, by SPEAK; 0: nothing */
 	const struct channel_callbacks *callbacks;
 	void *arg;
-	int spare;			/* a place for a descriptor to arrive
-					   at if no other is left; or -1 */
+	int spare[CTL_FDS_MAX];		/* places for descriptors to arrive at
+					   if no others are left; or -1 */
 	bool *freed;			/* set while a callback runs */
 	struct kept kept[KEPT_MAX];	/* a ring */
 	unsigned first, nkept;
@@ -109,16 +109,23 @@ close_fds(struct ctl *msg)
 static void
 close_spare(struct channel *channel)
 {
-	if (channel->spare != -1)
-		close(channel->spare);
-	channel->spare = -1;
+	for (size_t i = 0; i < CTL_FDS_MAX; i++) {
+		if (channel->spare[i] != -1)
+			close(channel->spare[i]);
+		channel->spare[i] = -1;
+	}
 }
 
 static void
 open_spare(struct channel *channel)
 {
-	if (channel->spare == -1)
-		channel->spare = fcntl(channel->fd, F_DUPFD_CLOEXEC, 0);
+	/* A child has none to give. */
+	if (channel->peer == CTL_FROM_CHILD)
+		return;
+	for (size_t i = 0; i < CTL_FDS_MAX; i++)
+		if (channel->spare[i] == -1)
+			channel->spare[i] = fcntl(channel->fd,
+			    F_DUPFD_CLOEXEC, 0);
 }
 
 static void
@@ -233,7 +240,8 @@ channel_new(struct event_base *base, int fd, enum ctl_sender peer,
 	channel->speaks = speaks;
 	channel->callbacks = callbacks;
 	channel->arg = arg;
-	channel->spare = -1;
+	for (size_t i = 0; i < CTL_FDS_MAX; i++)
+		channel->spare[i] = -1;
 	open_spare(channel);
 	channel->event = event_new(base, fd, EV_READ | EV_PERSIST, on_readable,
 	    channel);
@@ -312,12 +320,26 @@ is_short(int why)
 	}
 }
 
+static const int no_fds[CTL_FDS_MAX] = { -1, -1 };
+
+/* Returns how many descriptors there are, which go to the front of packed. */
+static size_t
+pack_fds(const int fds[CTL_FDS_MAX], int packed[CTL_FDS_MAX])
+{
+	size_t n = 0;
+
+	for (size_t i = 0; i < CTL_FDS_MAX; i++)
+		if (fds[i] != -1)
+			packed[n++] = fds[i];
+	return (n);
+}
+
 static int
-transmit(int fd, const struct kept *message, int pass_fd)
+transmit(int fd, const struct kept *message, const int fds[CTL_FDS_MAX])
 {
 	union {
 		struct cmsghdr align;
-		char space[CMSG_SPACE(sizeof(int))];
+		char space[CMSG_SPACE(CTL_FDS_MAX * sizeof(int))];
 	} control = { .space = { 0 } };
 	struct iovec iov = {
 		.iov_base = (void *)(uintptr_t)message->bytes,
@@ -325,16 +347,18 @@ transmit(int fd, const struct kept *message, int pass_fd)
 	};
 	struct msghdr hdr = { .msg_iov = &iov, .msg_iovlen = 1 };
 	struct cmsghdr *cmsg;
+	int packed[CTL_FDS_MAX];
+	size_t nfds = pack_fds(fds, packed);
 	ssize_t n;
 
-	if (pass_fd != -1) {
+	if (nfds > 0) {
 		hdr.msg_control = &control;
-		hdr.msg_controllen = sizeof(control);
+		hdr.msg_controllen = CMSG_SPACE(nfds * sizeof(int));
 		cmsg = CMSG_FIRSTHDR(&hdr);
 		cmsg->cmsg_level = SOL_SOCKET;
 		cmsg->cmsg_type = SCM_RIGHTS;
-		cmsg->cmsg_len = CMSG_LEN(sizeof(int));
-		memcpy(CMSG_DATA(cmsg), &pass_fd, sizeof(int));
+		cmsg->cmsg_len = CMSG_LEN(nfds * sizeof(int));
+		memcpy(CMSG_DATA(cmsg), packed, nfds * sizeof(int));
 	}
 	do {
 		n = sendmsg(fd, &hdr, MSG_NOSIGNAL | MSG_DONTWAIT);
@@ -382,7 +406,7 @@ channel_flush(struct channel *channel)
 {
 	while (channel->nkept > 0) {
 		if (transmit(channel->fd, &channel->kept[channel->first],
-		    -1) == -1)
+		    no_fds) == -1)
 			return (-1);
 		channel->first = (channel->first + 1) % KEPT_MAX;
 		channel->nkept--;
@@ -404,19 +428,30 @@ int
 channel_send(struct channel *channel, enum ctl_type type, uint64_t generation,
     const void *payload, int pass_fd)
 {
+	const int fds[CTL_FDS_MAX] = { pass_fd, -1 };
+
+	return (channel_send_fds(channel, type, generation, payload, fds));
+}
+
+int
+channel_send_fds(struct channel *channel, enum ctl_type type,
+    uint64_t generation, const void *payload, const int pass_fds[CTL_FDS_MAX])
+{
+	int packed[CTL_FDS_MAX];
+	bool passes = pack_fds(pass_fds, packed) > 0;
 	struct kept message;
 
 	if (ctl_length(type, channel->speaks) == CTL_ABSENT)
 		return (0);
 	put_together(&message, channel->speaks, type, generation, payload);
-	if (pass_fd != -1 && !channel_has_room(channel)) {
+	if (passes && !channel_has_room(channel)) {
 		errno = EAGAIN;
 		return (-1);
 	}
 	if (channel_flush(channel) == 0 &&
-	    transmit(channel->fd, &message, pass_fd) == 0)
+	    transmit(channel->fd, &message, pass_fds) == 0)
 		return (0);
-	if (errno != EAGAIN || pass_fd != -1 || channel->nkept == KEPT_MAX)
+	if (errno != EAGAIN || passes || channel->nkept == KEPT_MAX)
 		return (-1);
 	channel->kept[(channel->first + channel->nkept++) % KEPT_MAX] = message;
 	return (0);

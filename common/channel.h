@@ -70,6 +70,11 @@ bool channel_catch_up(struct channel *);
 int channel_send(struct channel *, enum ctl_type, uint64_t generation,
     const void *payload, int pass_fd);
 
+/* The same, with copies of several descriptors; an entry that is -1 is left
+ * out. */
+int channel_send_fds(struct channel *, enum ctl_type, uint64_t generation,
+    const void *payload, const int pass_fds[CTL_FDS_MAX]);
+
 /* Send what was kept.  Called with the tick of each process.  Returns -1 with
  * errno set: EAGAIN if a part is still kept. */
 int channel_flush(struct channel *);

@@ -3,8 +3,8 @@
  * The control messages between the master and its children: what there is, who
  * may send it, and how long it is.
  *
- * A message is a header, the plain struct that its type names, and perhaps a
- * descriptor.  One message is one packet of a SOCK_SEQPACKET socket.
+ * A message is a header, the plain struct that its type names, and perhaps
+ * descriptors.  One message is one packet of a SOCK_SEQPACKET socket.
  */
 #ifndef COMMON_CTL_H
 #define COMMON_CTL_H
@@ -26,7 +26,8 @@
 #endif
 
 enum {
-	CTL_FDS_MAX = 1,	/* descriptors that go with one message */
+	CTL_FDS_MAX = 2,	/* descriptors that go with one message; 1 in
+				   the previous version */
 };
 
 enum ctl_sender {
@@ -119,7 +120,9 @@ struct ctl_conn {
  *  DRAIN    stop accepting, let the connections come to their end, exit
  *  DRAINED  that is done; the sender exits
  *  STOP     exit now
- *  EXECUTOR serve a handler's requests through the descriptor
+ *  EXECUTOR serve a handler's requests through the descriptor, a socket; or
+ *           through two, pipes: replies come from the first, and requests go to
+ *           the second
  *  DISOWN   that executor is of no more use: end and replace it
  *  RETIRE   that executor gets no more requests: start another one; DISOWN
  *           follows when what it has is done

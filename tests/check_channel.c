@@ -908,6 +908,17 @@ take_fd(struct ctl *msg)
 	msg->fd[0] = -1;
 }
 
+static int both_taken[CTL_FDS_MAX];
+
+static void
+take_fds(struct ctl *msg)
+{
+	for (int i = 0; i < CTL_FDS_MAX; i++) {
+		both_taken[i] = msg->fd[i];
+		msg->fd[i] = -1;
+	}
+}
+
 START_TEST(a_descriptor_comes_along_and_is_a_copy)
 {
 	struct ctl_log log = { .level = 1 };
@@ -924,6 +935,28 @@ START_TEST(a_descriptor_comes_along_and_is_a_copy)
 	ck_assert_int_eq(fcntl(taken, F_GETFD), FD_CLOEXEC);
 	close(taken);
 	close(fd);
+	finish();
+}
+END_TEST
+
+START_TEST(two_descriptors_come_along_in_their_order)
+{
+	struct ctl_executor executor = { .id = 1 };
+	int fds[CTL_FDS_MAX] = { open_any(), -1 };
+
+	ck_assert_int_ne(fds[1] = dup(STDIN_FILENO), -1);
+	start(CTL_FROM_MASTER);
+	when_heard = take_fds;
+	ck_assert_int_eq(channel_send_fds(theirs, CTL_EXECUTOR, GENERATION,
+	    &executor, fds), 0);
+	run();
+	ck_assert_uint_eq(nheard, 1);
+	for (int i = 0; i < CTL_FDS_MAX; i++) {
+		ck_assert(is_same_file(both_taken[i], fds[i]));
+		ck_assert_int_eq(fcntl(both_taken[i], F_GETFD), FD_CLOEXEC);
+		close(both_taken[i]);
+		close(fds[i]);
+	}
 	finish();
 }
 END_TEST
@@ -1055,21 +1088,23 @@ take_all_descriptors(void)
 	return (before);
 }
 
-START_TEST(a_descriptor_arrives_even_where_no_other_is_free)
+START_TEST(descriptors_arrive_even_where_no_others_are_free)
 {
-	struct ctl_log log = { .level = 1 };
+	struct ctl_executor executor = { .id = 1 };
 	struct rlimit before;
 	int fd = open_any();
+	const int both[CTL_FDS_MAX] = { fd, fd };
 
 	start(CTL_FROM_MASTER);
 	before = take_all_descriptors();
 	for (unsigned i = 0; i < 3; i++) {
-		ck_assert_int_eq(channel_send(theirs, CTL_LOG, GENERATION,
-		    &log, fd), 0);
+		ck_assert_int_eq(channel_send_fds(theirs, CTL_EXECUTOR,
+		    GENERATION, &executor, both), 0);
 		run();
 		ck_assert_uint_eq(nheard, i + 1);
-		/* Nobody takes it, so the next has its place. */
+		/* Nobody takes them, so the next have their places. */
 		ck_assert_int_ne(heard[i].fd[0], -1);
+		ck_assert_int_ne(heard[i].fd[1], -1);
 	}
 	ck_assert_int_eq(setrlimit(RLIMIT_NOFILE, &before), 0);
 	close(fd);
@@ -1113,10 +1148,11 @@ RUN_TESTS("channel",
     a_channel_that_is_freed_is_closed,
     a_channel_that_cannot_be_made_leaves_its_descriptor_open,
     a_descriptor_comes_along_and_is_a_copy,
+    two_descriptors_come_along_in_their_order,
     a_descriptor_that_nobody_takes_is_closed,
     a_descriptor_that_nobody_takes_is_closed_if_the_channel_goes,
     the_descriptor_of_a_refused_message_is_closed,
     the_descriptor_of_an_empty_message_is_closed,
     a_child_that_sends_a_descriptor_delays_nobody,
     descriptors_beyond_the_first_are_closed,
-    a_descriptor_arrives_even_where_no_other_is_free)
+    descriptors_arrive_even_where_no_others_are_free)
