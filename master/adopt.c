@@ -12,10 +12,16 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "common/clock.h"
 #include "common/conf_alloc.h"
 #include "common/log.h"
 #include "master/master.h"
 #include "master/options.h"
+
+enum {
+	/* From the end of its input to SIGTERM, as in crew.c. */
+	LEAVE_MS = 1000,
+};
 
 /*
  * From a master to a state.
@@ -100,6 +106,29 @@ save_slots(struct state *state, const struct master *master)
 	return (0);
 }
 
+/* The previous program passes a worker one descriptor. */
+static bool
+is_for_nobody(const struct executor *executor, unsigned version)
+{
+	return (version == STATE_PREVIOUS && executor->requests != -1 &&
+	    executor->state == EXECUTOR_STARTING);
+}
+
+/* Its worker has what it needs; or else it leaves, and another one is started
+ * in its place. */
+static void
+save_for_previous(const struct executor *executor,
+    struct state_executor *saved)
+{
+	saved->requests = -1;
+	if (!is_for_nobody(executor, STATE_PREVIOUS))
+		return;
+	saved->worker = 0;
+	saved->state = EXECUTOR_LEAVING;
+	saved->work = -1;
+	saved->patience_ms = clock_ms() + LEAVE_MS;
+}
+
 static int
 save_executor(struct state *state, const struct executor *executor,
     unsigned version)
@@ -119,6 +148,7 @@ save_executor(struct state *state, const struct executor *executor,
 	saved->state = executor->state;
 	saved->asked = executor->asked;
 	saved->work = executor->work;
+	saved->requests = executor->requests;
 	saved->work_speaks = executor->work_speaks;
 	if (executor->channel != NULL) {
 		saved->channel = channel_fd(executor->channel);
@@ -128,6 +158,8 @@ save_executor(struct state *state, const struct executor *executor,
 		saved->errors = event_get_fd(errors->event);
 	saved->born_ms = executor->born_ms;
 	saved->patience_ms = executor->patience_ms;
+	if (version == STATE_PREVIOUS)
+		save_for_previous(executor, saved);
 	saved->why = strdup(executor->why);
 	saved->last = strdup(errors->last);
 	saved->partial = strndup(errors->text, errors->len);
@@ -135,15 +167,29 @@ save_executor(struct state *state, const struct executor *executor,
 	    saved->partial == NULL ? -1 : 0);
 }
 
+static unsigned
+count_for_nobody(const struct child *child, unsigned handler, unsigned version)
+{
+	const struct executor *executor;
+	unsigned n = 0;
+
+	TAILQ_FOREACH(executor, &child->crew.members, link)
+		n += executor->handler == handler &&
+		    is_for_nobody(executor, version);
+	return (n);
+}
+
 static int
-save_shortages(struct state *state, const struct child *child)
+save_shortages(struct state *state, const struct child *child,
+    unsigned version)
 {
 	const struct shortage *shortage = child->crew.shortage;
 	struct state_shortage *saved;
 	unsigned missing;
 
 	for (unsigned i = 0; i < CONF_HANDLERS_MAX; i++) {
-		missing = crew_missing(child, i);
+		missing = crew_missing(child, i) +
+		    count_for_nobody(child, i, version);
 		if (missing == 0 && shortage[i].young_deaths == 0)
 			continue;
 		if ((saved = state_add_shortage(state)) == NULL)
@@ -180,7 +226,7 @@ save_child(struct state *state, const struct child *child, unsigned version)
 	saved->born_ms = child->born_ms;
 	saved->patience_ms = child->patience_ms;
 	if ((saved->why = strdup(child->why)) == NULL ||
-	    save_shortages(state, child) == -1)
+	    save_shortages(state, child, version) == -1)
 		return (-1);
 	TAILQ_FOREACH(executor, &child->crew.members, link)
 		if (save_executor(state, executor, version) == -1)

@@ -67,12 +67,13 @@ listen_to(struct child *child, int fd, unsigned speaks)
 }
 
 static int
-say(struct child *child, enum ctl_type type, const void *payload, int fd)
+say(struct child *child, enum ctl_type type, const void *payload,
+    const int fds[CTL_FDS_MAX])
 {
-	if (child->channel == NULL || channel_send(child->channel, type,
-	    child->generation->number, payload, fd) == 0)
+	if (child->channel == NULL || channel_send_fds(child->channel, type,
+	    child->generation->number, payload, fds) == 0)
 		return (0);
-	if (fd != -1 && errno == EAGAIN)
+	if (fds[0] != -1 && errno == EAGAIN)
 		return (-1);
 	/* Of one that has died we hear soon enough. */
 	if (errno != EPIPE && errno != ECONNRESET)
@@ -84,13 +85,24 @@ say(struct child *child, enum ctl_type type, const void *payload, int fd)
 void
 child_tell(struct child *child, enum ctl_type type, const void *payload)
 {
-	(void)say(child, type, payload, -1);
+	static const int none[CTL_FDS_MAX] = { -1, -1 };
+
+	(void)say(child, type, payload, none);
 }
 
 int
 child_pass(struct child *child, enum ctl_type type, const void *payload, int fd)
 {
-	return (say(child, type, payload, fd));
+	const int fds[CTL_FDS_MAX] = { fd, -1 };
+
+	return (say(child, type, payload, fds));
+}
+
+int
+child_pass_fds(struct child *child, enum ctl_type type, const void *payload,
+    const int fds[CTL_FDS_MAX])
+{
+	return (say(child, type, payload, fds));
 }
 
 bool

@@ -100,9 +100,11 @@ void child_kill(struct child *, int signal, enum status_cause cause);
  */
 void child_tell(struct child *, enum ctl_type, const void *payload);
 
-/* Send it a message with a copy of a descriptor.  Returns -1 if that cannot be
- * done now: the caller tries again later. */
+/* Send it a message with a copy of a descriptor, or of several.  Returns -1 if
+ * that cannot be done now: the caller tries again later. */
 int child_pass(struct child *, enum ctl_type, const void *payload, int fd);
+int child_pass_fds(struct child *, enum ctl_type, const void *payload,
+    const int fds[CTL_FDS_MAX]);
 
 /* Whether a child that reads its orders could be passed a descriptor. */
 bool child_has_room(const struct child *);

@@ -1,12 +1,14 @@
 /* SPDX-License-Identifier: ISC */
 #include "master/crew.h"
 
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
 
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -31,6 +33,8 @@ enum {
 	LEAVE_MS = 1000,
 	/* Its worker has so long to say that it died. */
 	WORD_MS = 500,
+	/* What a pipe to or from a command holds. */
+	PIPE_BYTES = 262144,
 };
 
 static void executor_free(struct executor *);
@@ -81,14 +85,23 @@ part(struct executor *executor, enum executor_state state,
 	TAILQ_INSERT_TAIL(list, executor, link);
 }
 
+static void
+close_work(struct executor *executor)
+{
+	if (executor->requests != -1) {
+		close(executor->requests);
+		close(executor->work);
+	} else if (executor->work != -1)
+		fd_close_unread(executor->work);
+	executor->work = executor->requests = -1;
+}
+
 /* It sees the end of its input. */
 static void
 hang_up(struct executor *executor)
 {
 	executor->patience_ms = clock_ms() + LEAVE_MS;
-	if (executor->work != -1)
-		fd_close_unread(executor->work);
-	executor->work = -1;
+	close_work(executor);
 }
 
 static void
@@ -161,10 +174,12 @@ crews_release(struct master *master)
 static bool
 is_silent(const struct executor *executor)
 {
-	char byte;
+	struct pollfd ends[2] = {
+		{ .fd = executor->work, .events = POLLIN },
+		{ .fd = executor->requests },	/* -1 is passed over */
+	};
 
-	return (recv(executor->work, &byte, 1, MSG_PEEK | MSG_DONTWAIT) == -1 &&
-	    errno == EAGAIN);
+	return (poll(ends, 2, 0) == 0);
 }
 
 /* One that runs the same handler of the same configuration; NULL if there is
@@ -254,19 +269,39 @@ pass_on(struct executor *executor)
 		.handler = executor->handler,
 		.speaks = executor->work_speaks,
 	};
+	const int fds[CTL_FDS_MAX] = { executor->work, executor->requests };
 
 	if (executor->word != NULL)
 		event_free(executor->word);
 	executor->word = NULL;
 	executor->is_ready = true;
 	/* If its worker cannot get it now, watch_starting() tries again. */
-	if (child_pass(worker, CTL_EXECUTOR, &order, executor->work) == -1)
+	if (child_pass_fds(worker, CTL_EXECUTOR, &order, fds) == -1)
 		return;
 	executor->state = EXECUTOR_SERVING;
 	executor->patience_ms = 0;
 	log_executor(LOG_LEVEL_INFO, EVENT_EXECUTOR_READY, executor, "", NULL);
 	if (worker->crew.awaited > 0 && --worker->crew.awaited == 0)
 		child_on_complete(worker);
+}
+
+/* The length of its first frame.  Returns 0 at the end of its output, or -1 with
+ * errno: EAGAIN if the whole is not there yet. */
+static ssize_t
+read_word(const struct executor *executor, uint8_t length[EXEC_LENGTH_LEN])
+{
+	struct pollfd end = { .fd = executor->work, .events = POLLIN };
+	int unread = 0;
+
+	(void)ioctl(executor->work, FIONREAD, &unread);
+	if (unread >= EXEC_LENGTH_LEN)
+		return (executor->requests == -1 ?
+		    fd_receive(executor->work, length, EXEC_LENGTH_LEN) :
+		    read(executor->work, length, EXEC_LENGTH_LEN));
+	if (poll(&end, 1, 0) == 1 && (end.revents & POLLHUP) != 0)
+		return (0);
+	errno = EAGAIN;
+	return (-1);
 }
 
 /* The first frame of a program that says when it is ready is an empty one. */
@@ -277,25 +312,26 @@ on_word(evutil_socket_t fd, short what, void *arg)
 	uint8_t length[EXEC_LENGTH_LEN];
 	ssize_t n;
 
+	(void)fd;
 	(void)what;
-	n = recv(fd, length, sizeof(length), MSG_DONTWAIT | MSG_PEEK);
-	if (n == -1 || (n > 0 && n < (ssize_t)sizeof(length)))
+	n = read_word(executor, length);
+	if (n == -1 && errno == EAGAIN)
 		return;
 	if (n == 0) {
 		/* It is about to die, and will tell why. */
 		event_del(executor->word);
 		return;
 	}
-	if (length[0] | length[1] | length[2] | length[3]) {
+	if (n == -1) {
 		snprintf(executor->why, sizeof(executor->why),
-		    "its first frame is not the empty one of \"ready\"");
+		    "its first frame came with a descriptor");
 		end_group(executor, SIGKILL);
 		event_del(executor->word);
 		return;
 	}
-	if (fd_receive(fd, length, sizeof(length)) == -1) {
+	if (length[0] | length[1] | length[2] | length[3]) {
 		snprintf(executor->why, sizeof(executor->why),
-		    "its first frame came with a descriptor");
+		    "its first frame is not the empty one of \"ready\"");
 		end_group(executor, SIGKILL);
 		event_del(executor->word);
 		return;
@@ -367,6 +403,7 @@ await(struct executor *executor, int channel, unsigned speaks_in)
  * executor's. */
 struct pairs {
 	int work[2];
+	int requests[2];
 	int errors[2];
 	int channel[2];
 };
@@ -376,25 +413,73 @@ close_pairs(const struct pairs *pairs, int side)
 {
 	if (pairs->work[side] != -1)
 		close(pairs->work[side]);
+	if (pairs->requests[side] != -1)
+		close(pairs->requests[side]);
 	if (pairs->errors[side] != -1)
 		close(pairs->errors[side]);
 	if (pairs->channel[side] != -1)
 		close(pairs->channel[side]);
 }
 
+/* Our end does not block. */
 static int
-open_pairs(struct pairs *pairs, bool channel)
+open_pipe(int *ours, int *theirs, bool we_write)
 {
-	*pairs = (struct pairs){ { -1, -1 }, { -1, -1 }, { -1, -1 } };
+	int fds[2];
+
+	if (pipe2(fds, O_CLOEXEC) == -1)
+		return (-1);
+	*ours = fds[we_write ? 1 : 0];
+	*theirs = fds[we_write ? 0 : 1];
+	return (fcntl(*ours, F_SETFL, O_NONBLOCK));
+}
+
+/* Only large messages need that; it fails where the pipes of a user that is not
+ * root have too much together: pipe(7), pipe-user-pages-soft. */
+static void
+enlarge(int fd)
+{
+	(void)fcntl(fd, F_SETPIPE_SZ, PIPE_BYTES);
+}
+
+static int
+open_socket(struct pairs *pairs)
+{
 	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0,
-	    pairs->work) == 0 &&
-	    pipe2(pairs->errors, O_CLOEXEC) == 0 &&
-	    fcntl(pairs->errors[0], F_SETFL, O_NONBLOCK) == 0 &&
-	    (!channel || channel_pair(pairs->channel) == 0)) {
-		fd_refuse_rights(pairs->work[0]);
-		fd_refuse_rights(pairs->work[1]);
+	    pairs->work) == -1)
+		return (-1);
+	fd_refuse_rights(pairs->work[0]);
+	fd_refuse_rights(pairs->work[1]);
+	return (0);
+}
+
+/* A command gets pipes, over which no descriptors can be sent, and which it can
+ * open by a name such as /dev/stdout.  A worker of the previous program takes
+ * only one descriptor. */
+static int
+open_work(const struct executor *executor, struct pairs *pairs)
+{
+	if (is_module(executor) || executor->work_speaks == CTL_PREVIOUS)
+		return (open_socket(pairs));
+	if (open_pipe(&pairs->work[0], &pairs->work[1], false) == -1)
+		return (-1);
+	if (open_pipe(&pairs->requests[0], &pairs->requests[1], true) == -1)
+		return (-1);
+	enlarge(pairs->work[0]);
+	enlarge(pairs->requests[0]);
+	return (0);
+}
+
+static int
+open_pairs(const struct executor *executor, struct pairs *pairs)
+{
+	*pairs = (struct pairs){
+	    { -1, -1 }, { -1, -1 }, { -1, -1 }, { -1, -1 }
+	};
+	if (open_work(executor, pairs) == 0 &&
+	    open_pipe(&pairs->errors[0], &pairs->errors[1], false) == 0 &&
+	    (!is_module(executor) || channel_pair(pairs->channel) == 0))
 		return (0);
-	}
 	close_pairs(pairs, 0);
 	close_pairs(pairs, 1);
 	return (-1);
@@ -406,6 +491,7 @@ become(const struct executor *executor, const struct pairs *pairs)
 	const struct generation *generation = executor->generation;
 	const struct program_fds fds = {
 		.work = pairs->work[1],
+		.requests = pairs->requests[1],
 		.stderr_pipe = pairs->errors[1],
 		.channel = pairs->channel[1],
 	};
@@ -446,7 +532,7 @@ spawn(struct executor *executor)
 {
 	struct pairs pairs;
 
-	if (open_pairs(&pairs, is_module(executor)) == -1)
+	if (open_pairs(executor, &pairs) == -1)
 		return (-1);
 	fflush(NULL);
 	if ((executor->pid = fork()) == 0)
@@ -457,6 +543,7 @@ spawn(struct executor *executor)
 		return (-1);
 	}
 	executor->work = pairs.work[0];
+	executor->requests = pairs.requests[0];
 	if (stderr_line_open(&executor->errors, executor->master->base,
 	    pairs.errors[0], executor->conf->name, stderr_limit(executor),
 	    executor->pid) == 0 && await(executor, pairs.channel[0],
@@ -490,7 +577,7 @@ hire(struct child *worker, unsigned handler)
 	executor->id = ++worker->master->executors;
 	/* What the worker understands. */
 	executor->work_speaks = child_speaks(worker);
-	executor->work = -1;
+	executor->work = executor->requests = -1;
 	executor->born_ms = clock_ms();
 	TAILQ_INSERT_TAIL(&worker->crew.members, executor, link);
 	if (spawn(executor) == -1) {
@@ -647,6 +734,7 @@ crew_adopt(struct master *master, struct child *worker,
 	executor->pid = (pid_t)saved->pid;
 	executor->state = (enum executor_state)saved->state;
 	executor->work = saved->work;
+	executor->requests = saved->requests;
 	executor->born_ms = saved->born_ms;
 	executor->patience_ms = saved->patience_ms;
 	executor->asked = saved->asked;
@@ -675,10 +763,9 @@ crew_missing(const struct child *worker, unsigned handler)
 static void
 executor_free(struct executor *executor)
 {
-	if (executor->work != -1)
-		fd_close_unread(executor->work);
 	if (executor->word != NULL)
 		event_free(executor->word);
+	close_work(executor);
 	stderr_line_close(&executor->errors);
 	channel_free(executor->channel);
 	generation_release(executor->generation);

@@ -51,6 +51,9 @@ struct executor {
 	enum executor_state state;
 	int work;			/* the worker's end, of which it gets
 					   a copy; -1 when leaving */
+	int requests;			/* the same, where work is a pipe that
+					   brings replies: where its requests
+					   go; or -1 */
 	unsigned work_speaks;		/* CTL_VERSION there */
 	struct event *word;		/* waits to hear that it is ready */
 	struct channel *channel;	/* of a module's; NULL */

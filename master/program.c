@@ -60,16 +60,29 @@ settle_in(const struct conf_handler *conf, const struct identity *identity)
 		give_up("user or group");
 }
 
+/* Only the owner of a pipe can open it by a name such as /dev/stdout.  A program
+ * that does not do so runs well without. */
+static void
+give_standard(const struct identity *identity)
+{
+	for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++)
+		if (fchown(fd, identity->uid, identity->gid) == -1)
+			return;
+}
+
 void
 program_exec(const struct conf_handler *conf, const struct identity *identity,
     const struct program_fds *fds)
 {
 	signals_default_in_child();
 	if (dup2(fds->stderr_pipe, STDERR_FILENO) == -1 ||
-	    dup2(fds->work, STDIN_FILENO) == -1 ||
+	    dup2(fds->requests != -1 ? fds->requests : fds->work,
+		STDIN_FILENO) == -1 ||
 	    dup2(fds->work, STDOUT_FILENO) == -1)
 		give_up("dup2");
 	fd_close_all_but(NULL, 0);
+	if (identity->change)
+		give_standard(identity);
 	/* Programs expect to wait for their input. */
 	if (fcntl(STDIN_FILENO, F_SETFL, O_RDWR) == -1)
 		give_up("fcntl");

@@ -11,7 +11,9 @@
 
 /* The descriptors of an executor that is about to be. */
 struct program_fds {
-	int work;		/* its end of the work channel */
+	int work;		/* its end of the work channel, */
+	int requests;		/* unless requests come from this pipe, and
+				   work takes its replies; or -1 */
 	int stderr_pipe;	/* where its standard error goes */
 	int channel;		/* to the master; -1 for a command */
 };

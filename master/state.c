@@ -61,6 +61,8 @@ struct record {
 /* New ones stand at the end. */
 #define UINT_SINCE(since, type, member, max)				\
 	FIELD(type, member, UINT, max, since)
+#define FD_SINCE(since, type, member)					\
+	FIELD(type, member, FD, INT_MAX, since)
 #define U64_SINCE(since, type, member)					\
 	FIELD(type, member, U64, UINT64_MAX, since)
 #define END { .name = NULL }
@@ -166,6 +168,7 @@ static const struct field executor_fields[] = {
 	STRING(state_executor, partial),
 	UINT_SINCE(4, state_executor, speaks, UINT16_MAX),
 	UINT_SINCE(4, state_executor, work_speaks, UINT16_MAX),
+	FD_SINCE(4, state_executor, requests),
 	END
 };
 
@@ -879,7 +882,8 @@ check_children(struct reader *reader, const struct state *state)
 		    (executor->worker != 0 &&
 			find_child(state, executor->worker) == NULL) ||
 		    (executor->worker == 0) !=
-		    (executor->state == EXECUTOR_LEAVING))
+		    (executor->state == EXECUTOR_LEAVING) ||
+		    (executor->requests != -1 && executor->work == -1))
 			return (refuse(reader, "executor %u does not fit",
 			    executor->pid));
 	}

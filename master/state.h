@@ -137,6 +137,7 @@ struct state_executor {
 	char *partial;
 	unsigned speaks;		/* CTL_VERSION, on its channel */
 	unsigned work_speaks;		/* and on the one to its worker */
+	int requests;			/* as in struct executor */
 };
 
 /* What is known by now of workers that were replaced together: see struct

@@ -55,14 +55,16 @@ static int executor;
 static void
 start(void)
 {
-	int fds[2];
+	int fds[2], ours[CTL_FDS_MAX];
 
 	lone_worker_init_with(&lone, conf_text);
 	ck_assert_int_eq(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC |
 	    SOCK_NONBLOCK, 0, fds), 0);
 	executor = fds[1];
+	ours[0] = fds[0];
+	ours[1] = -1;
 	queue_add_executor(lone.worker.listeners[LINES].handler->queue, 1,
-	    fds[0], CTL_VERSION);
+	    ours, CTL_VERSION);
 }
 
 static void

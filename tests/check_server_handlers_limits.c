@@ -169,14 +169,15 @@ END_TEST
 static const char who_am_i[] =
     "#!/usr/bin/env python3\n"
     "import os, struct, sys\n"
-    "i, o = sys.stdin.buffer, sys.stdout.buffer\n"
+    "i, o = open('/dev/stdin', 'rb'), open('/dev/stdout', 'wb')\n"
     "while head := i.read(4):\n"
     "    i.read(*struct.unpack('>I', head))\n"
+    "    print('this too', file=open('/dev/stderr', 'w'))\n"
     "    r = b'%d %d %d' % (os.getuid(), os.geteuid(), os.getgid())\n"
     "    o.write(struct.pack('>I', len(r)) + r)\n"
     "    o.flush()\n";
 
-/* Whoever is not root has no choice. */
+/* It may open its own standard streams.  Whoever is not root has no choice. */
 START_TEST(a_command_runs_as_the_user_of_the_workers)
 {
 	struct server *srv = handlers_new();
@@ -195,6 +196,7 @@ START_TEST(a_command_runs_as_the_user_of_the_workers)
 	server_launch(srv);
 	server_await_ready(srv);
 	expect_said(FRAME_PORT, "who?", reply);
+	server_expect(srv, "event=handler_stderr handler=who");
 	server_end(srv);
 }
 END_TEST

@@ -38,16 +38,24 @@ be_old(void)
 }
 
 static struct server *
-start(bool old, const char *globals, const char *listeners)
+start_program(const char *program, bool old, const char *globals,
+    const char *listeners)
 {
 	struct server *srv = handlers_new();
 
 	if (old)
 		srv->prepare = be_old;
+	server_install(srv, program);
 	handlers_configure(srv, globals, listeners);
 	server_launch(srv);
 	server_await_ready(srv);
 	return (srv);
+}
+
+static struct server *
+start(bool old, const char *globals, const char *listeners)
+{
+	return (start_program("penstock", old, globals, listeners));
 }
 
 /*
@@ -250,6 +258,8 @@ write_handler(char *text, size_t size, const char *how, const char *more)
 }
 
 #define SENDER	LISTENER("sender", "9003", "frame", "sender", "")
+/* As the previous release does, it gives a command a socket. */
+#define PREVIOUS	"tests/penstock-previous"
 
 START_TEST(a_descriptor_of_a_handler_delays_nobody)
 {
@@ -258,7 +268,7 @@ START_TEST(a_descriptor_of_a_handler_delays_nobody)
 	int fd, other;
 
 	write_handler(globals, sizeof(globals), "reply", "");
-	srv = start(true, globals, FRAMES("") ", " SENDER);
+	srv = start_program(PREVIOUS, true, globals, FRAMES("") ", " SENDER);
 	fd = client_connect(EXTRA_PORT);
 	other = client_connect(FRAME_PORT);
 	for (int i = 0; i < 2; i++) {
@@ -277,7 +287,8 @@ END_TEST
 START_TEST(a_descriptor_with_the_first_word_does_not_freeze_the_master)
 {
 	char globals[PATH_MAX + 256];
-	struct server *srv = start(true, SINGLE, FRAMES(""));
+	struct server *srv = start_program(PREVIOUS, true, SINGLE,
+	    FRAMES(""));
 	int fd = client_connect(FRAME_PORT);
 
 	write_handler(globals, sizeof(globals), "word", "ready = true;");
@@ -306,9 +317,26 @@ START_TEST(a_handler_on_a_kernel_that_keeps_them_out_is_served)
 	if (old)
 		return;
 	write_handler(globals, sizeof(globals), "reply", "");
-	srv = start(false, globals, SENDER);
+	srv = start_program(PREVIOUS, false, globals, SENDER);
 	fd = client_connect(EXTRA_PORT);
 	client_echo(fd, "at your service");
+	close(fd);
+	server_end(srv);
+}
+END_TEST
+
+/* On any kernel: the first word and the replies go through a pipe. */
+START_TEST(a_command_has_no_way_to_send_a_descriptor)
+{
+	char globals[PATH_MAX + 256];
+	struct server *srv;
+	int fd;
+
+	write_handler(globals, sizeof(globals), "word", "ready = true;");
+	srv = start(true, globals, SENDER);
+	fd = client_connect(EXTRA_PORT);
+	client_echo(fd, "at your service");
+	ck_assert_ptr_null(server_log(srv, "event=executor_died"));
 	close(fd);
 	server_end(srv);
 }
@@ -325,6 +353,7 @@ run_all(void)
 		a_descriptor_of_a_handler_delays_nobody,
 		a_descriptor_with_the_first_word_does_not_freeze_the_master,
 		a_handler_on_a_kernel_that_keeps_them_out_is_served,
+		a_command_has_no_way_to_send_a_descriptor,
 	};
 
 	return (run_tests("rights", tests, sizeof(tests) / sizeof(*tests)));

@@ -585,6 +585,47 @@ START_TEST(an_upgrade_from_the_previous_release_and_back_keeps_all_clients)
 }
 END_TEST
 
+/* The previous release could not pass the two pipes of that one to its worker,
+ * which has to stay, because a client waits. */
+START_TEST(a_downgrade_starts_another_executor_in_place_of_a_starting_one)
+{
+	struct server *srv = server_new();
+	pid_t served;
+	int waiting;
+
+	server_configure(srv, "workers = 1; drain_timeout = 30.0; "
+	    "probation = 0.0; handlers = ( { name = \"cat\"; "
+	    "type = \"command\"; processes = 1; ready = true; "
+	    "working_directory = \"$D\"; "
+	    "command = [ \"/bin/sh\", \"-c\", \"test -e slow && "
+	    "{ echo waits >&2; sleep 600; }; printf '\\\\0\\\\0\\\\0\\\\0'; "
+	    "exec cat\" ]; }, { name = \"mute\"; type = \"command\"; "
+	    "processes = 1; command = [ \"sleep\", \"600\" ]; "
+	    "request_timeout = 60.0; } );",
+	    CATS ", " LISTENER("mute", "9004", "frame", "mute", ""));
+	server_install(srv, "penstock");
+	server_launch(srv);
+	server_await_ready(srv);
+	waiting = client_connect(HIGH_PORT);
+	client_send_text_frame(waiting, "hello?");
+	await(server_counters(srv).messages_in == 1);
+	server_write(srv, "slow", "");
+	served = (pid_t)log_number(server_log_last(srv,
+	    "event=executor_ready handler=cat"), "child");
+	server_mark(srv);
+	ck_assert_int_eq(kill(served, SIGKILL), 0);
+	server_expect(srv, "event=handler_stderr handler=cat");
+	ck_assert_int_eq(unlink(server_path(srv, "slow")), 0);
+	upgrade_to(srv, "tests/penstock-previous");
+	server_expect(srv, "event=upgraded to=previous");
+	/* One for each worker. */
+	await(server_count(srv, "event=executor_ready handler=cat") == 2);
+	ck_assert_ptr_null(server_log(srv, "event=executor_died"));
+	close(waiting);
+	server_end(srv);
+}
+END_TEST
+
 START_TEST(a_rollback_to_the_previous_release_keeps_all_clients)
 {
 	struct server *srv = start_previous();
@@ -874,6 +915,7 @@ RUN_TESTS("upgrade",
     an_exec_that_fails_changes_nothing,
     a_program_that_cannot_take_over_gives_back,
     an_upgrade_from_the_previous_release_and_back_keeps_all_clients,
+    a_downgrade_starts_another_executor_in_place_of_a_starting_one,
     a_rollback_to_the_previous_release_keeps_all_clients,
     executors_of_two_releases_serve_each_others_workers,
     an_upgrade_during_a_reload_follows_it,

@@ -35,8 +35,8 @@
 	"child 102 1 0 2 3 0 41 0 5 6 \"\" 2\n"
 #define SHORTAGES	"shortage 101 31 1 2 3\n"
 #define EXECUTORS							\
-	"executor 200 101 7 3 0 0 0 50 52 51 5 6 \"\" \"last\" \"part\" 3 2\n" \
-	"executor 201 0 8 2 0 2 1 - - - 5 6 \"why\" \"\" \"\" 0 0\n"
+	"executor 200 101 7 3 0 0 0 50 52 51 5 6 \"\" \"last\" \"part\" 3 2 53\n" \
+	"executor 201 0 8 2 0 2 1 - - - 5 6 \"why\" \"\" \"\" 0 0 -\n"
 #define REPORTS								\
 	"report 0 3 1600000000 4 50 6 7 8 9 10\n"			\
 	"report 1 3 1600000001 5 0 0 0 0 0 0\n"				\
@@ -164,7 +164,7 @@ START_TEST(a_process_that_cannot_be_talked_to_is_refused)
 	    "protocol, and this program knows 2 to 3";
 
 	expect_refusal_with("5 0 \"\" 3\n", "5 0 \"\" 4\n", why_child);
-	expect_refusal_with("\"part\" 3 2\n", "\"part\" 1 2\n",
+	expect_refusal_with("\"part\" 3 2 53\n", "\"part\" 1 2 53\n",
 	    "process 200 speaks version 1");
 	expect_refusal_with("615 3\nend", "615 0\nend",
 	    "process 300 speaks version 0");
@@ -268,6 +268,10 @@ START_TEST(what_does_not_fit_together_is_refused)
 	expect_refusal_with("shortage 101", "shortage 200", "no worker");
 	expect_refusal_with("executor 200 101", "executor 200 103",
 	    "executor 200 does not");
+	expect_refusal_with("\"\" 0 0 -\n", "\"\" 0 0 54\n",
+	    "executor 201 does not fit");
+	expect_refusal_with("200 101 7 3 0 0 0 50", "200 101 7 3 0 0 0 -",
+	    "executor 200 does not fit");
 	expect_refusal_with("executor 201 0", "executor 201 101",
 	    "executor 201 does not");
 	expect_refusal_with("awaited 102 1", "awaited 102 0",

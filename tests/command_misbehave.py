@@ -2,10 +2,11 @@
 # SPDX-License-Identifier: ISC
 """
 command_misbehave.py [--every N] [--tagged] [--metadata] [--reply-metadata]
-    [--ready] [--start-ms MS] DEED [ARGUMENT]
+    [--ready] [--by-name] [--start-ms MS] DEED [ARGUMENT]
 
 A command for tests that echoes, but for each N-th request (the first is 1;
-default 1) does this instead:
+default 1) does this instead.  With --by-name it opens /dev/stdin and /dev/stdout
+and closes what it was given.
 
     echo                nothing else
     exit [STATUS]       leaves (1)
@@ -14,6 +15,7 @@ default 1) does this instead:
     sleep MS            answers later
     stop                stops itself (SIGSTOP)
     close               closes stdout and goes on reading
+    deaf                answers, closes stdin and waits
     half                writes half a frame, then goes on as if it were whole
     half-exit           writes half a frame and leaves
     too-much            writes two replies to one request
@@ -53,11 +55,16 @@ import sys
 import time
 
 FRAMES, REPLIES = sys.stdin.buffer, sys.stdout.buffer
+if "--by-name" in sys.argv:
+    FRAMES = open("/dev/stdin", "rb")  # pylint: disable=consider-using-with
+    REPLIES = open("/dev/stdout", "wb")  # pylint: disable=consider-using-with
+    os.close(0)
+    os.close(1)
 
 
 class Options:
     every, tagged, metadata, ready, start_ms = 1, False, False, False, 0
-    reply_metadata = False
+    reply_metadata = by_name = False
     deed, argument = "echo", None
 
     def __init__(self, args):
@@ -148,12 +155,15 @@ class Command:
         self.reply(payload)
 
     def do_close(self, payload, argument):
-        # With stdin and stdout the same socket, a close alone does not show
-        # at the other end.
         os.close(1)
         while FRAMES.read(1):
             pass
         os._exit(0)
+
+    def do_deaf(self, payload, argument):
+        self.reply(payload)
+        os.close(0)
+        hang()
 
     def do_half(self, payload, argument):
         frame = self.tag + payload

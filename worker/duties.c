@@ -4,6 +4,7 @@
  */
 #include <unistd.h>
 
+#include "common/fd.h"
 #include "common/log.h"
 #include "worker/access_log.h"
 #include "worker/conn.h"
@@ -18,14 +19,15 @@ add_executor(struct worker *worker, struct ctl *msg)
 
 	if (executor->handler < worker->nhandlers)
 		queue = worker->handlers[executor->handler].queue;
-	if (queue == NULL || msg->fd[0] == -1) {
+	/* A pipe leads in one direction. */
+	if (queue == NULL || msg->fd[0] == -1 ||
+	    (msg->fd[1] == -1 && !fd_is_local(msg->fd[0]))) {
 		worker_disown_executor(worker, executor->id,
 		    "its descriptor did not arrive");
 		return;
 	}
-	queue_add_executor(queue, executor->id, msg->fd[0],
+	queue_add_executor(queue, executor->id, msg->fd,
 	    executor->speaks > CTL_PREVIOUS ? executor->speaks : CTL_PREVIOUS);
-	msg->fd[0] = -1;
 }
 
 static void

@@ -54,10 +54,17 @@ enum {
 static void on_readable(evutil_socket_t, short, void *);
 static void on_writable(evutil_socket_t, short, void *);
 
+/* Where replies come from, and where requests go. */
 static int
-link_fd(const struct exec_link *link)
+reply_fd(const struct exec_link *link)
 {
 	return (event_get_fd(&link->readable));
+}
+
+static int
+request_fd(const struct exec_link *link)
+{
+	return (event_get_fd(&link->writable));
 }
 
 /*
@@ -116,7 +123,7 @@ set_limit(struct exec_link *link)
 }
 
 static int
-set_up(struct exec_link *link, int fd)
+set_up(struct exec_link *link, const int fds[CTL_FDS_MAX])
 {
 	struct event_base *base = link->worker->base;
 
@@ -126,16 +133,16 @@ set_up(struct exec_link *link, int fd)
 		return (-1);
 	for (unsigned i = 0; i < link->capacity; i++)
 		link->free[i] = link->capacity - 1 - i;
-	event_assign(&link->readable, base, fd, EV_READ | EV_PERSIST,
+	event_assign(&link->readable, base, fds[0], EV_READ | EV_PERSIST,
 	    on_readable, link);
-	event_assign(&link->writable, base, fd, EV_WRITE | EV_PERSIST,
-	    on_writable, link);
+	event_assign(&link->writable, base, link->is_socket ? fds[0] : fds[1],
+	    EV_WRITE | EV_PERSIST, on_writable, link);
 	return (event_add(&link->readable, NULL));
 }
 
 struct exec_link *
-exec_link_new(struct worker *worker, struct queue *queue, uint64_t id, int fd,
-    const struct conf_handler *conf)
+exec_link_new(struct worker *worker, struct queue *queue, uint64_t id,
+    const int fds[CTL_FDS_MAX], const struct conf_handler *conf)
 {
 	struct exec_link *link;
 
@@ -153,8 +160,9 @@ exec_link_new(struct worker *worker, struct queue *queue, uint64_t id, int fd,
 	link->calls_us = (uint64_t)CALL_US_MAX * AVERAGE_OVER;
 	set_limit(link);
 	TAILQ_INIT(&link->running);
-	link->looks = !fd_refuses_rights(fd);
-	if (set_up(link, fd) == 0)
+	link->is_socket = fds[1] == -1;
+	link->looks = link->is_socket && !fd_refuses_rights(fds[0]);
+	if (set_up(link, fds) == 0)
 		return (link);
 	free(link->places);
 	free(link->free);
@@ -204,7 +212,12 @@ exec_link_free(struct exec_link *link, enum request_result result,
 
 	event_del(&link->readable);
 	event_del(&link->writable);
-	fd_close_unread(link_fd(link));
+	if (link->is_socket) {
+		fd_close_unread(reply_fd(link));
+	} else {
+		close(reply_fd(link));
+		close(request_fd(link));
+	}
 	if (link->is_unsent)
 		TAILQ_REMOVE(&worker->unsent, link, unsent);
 	buffer_release(&worker->buffers, &link->in);
@@ -367,16 +380,26 @@ put_request(struct exec_link *link, const struct request *request,
 	buffer_append(link->out, message->bytes, message->len);
 }
 
-/* Write what waits.  Returns -1 if the executor is gone. */
-static int
-flush(struct exec_link *link)
+/* As write(2).  A pipe's end is non-blocking, and SIGPIPE is ignored. */
+static ssize_t
+transmit(const struct exec_link *link, const uint8_t *bytes, size_t len)
 {
 	ssize_t n;
 
 	do {
-		n = send(link_fd(link), link->out->bytes, link->out->len,
-		    MSG_DONTWAIT | MSG_NOSIGNAL);
+		n = link->is_socket ? send(request_fd(link), bytes, len,
+		    MSG_DONTWAIT | MSG_NOSIGNAL) :
+		    write(request_fd(link), bytes, len);
 	} while (n == -1 && errno == EINTR);
+	return (n);
+}
+
+/* Write what waits.  Returns -1 if the executor is gone. */
+static int
+flush(struct exec_link *link)
+{
+	ssize_t n = transmit(link, link->out->bytes, link->out->len);
+
 	if (n == -1 && errno != EAGAIN)
 		return (-1);
 	if (n > 0)
@@ -679,9 +702,11 @@ receive(const struct exec_link *link, uint8_t *bytes, size_t room)
 	ssize_t n;
 
 	if (link->looks)
-		return (fd_receive(link_fd(link), bytes, room));
+		return (fd_receive(reply_fd(link), bytes, room));
 	do {
-		n = recv(link_fd(link), bytes, room, MSG_DONTWAIT);
+		n = link->is_socket ?
+		    recv(reply_fd(link), bytes, room, MSG_DONTWAIT) :
+		    read(reply_fd(link), bytes, room);
 	} while (n == -1 && errno == EINTR);
 	return (n);
 }

@@ -27,6 +27,7 @@
 #include <event2/event_struct.h>
 #include <stdbool.h>
 
+#include "common/ctl.h"
 #include "worker/handler.h"
 #include "worker/reply_facts.h"
 #include "worker/request.h"
@@ -41,8 +42,9 @@ enum exec_wire {
 struct exec_link {
 	TAILQ_ENTRY(exec_link) of_queue;
 	TAILQ_ENTRY(exec_link) unsent;	/* in worker->unsent */
-	struct event readable;		/* owned, and with it the socket */
-	struct event writable;		/* owned; added while out waits */
+	struct event readable;		/* owned, and with it the descriptor */
+	struct event writable;		/* the same; added while out waits */
+	bool is_socket;			/* one socket for both; or two pipes */
 	struct worker *worker;		/* borrowed, as the queue */
 	struct queue *queue;
 	uint64_t id;			/* the master's name for it */
@@ -76,9 +78,10 @@ struct exec_link {
 
 TAILQ_HEAD(exec_link_list, exec_link);
 
-/* NULL with errno set; fd is then still the caller's. */
+/* Replies come from fds[0], and requests go to fds[1]; if that is -1, fds[0] is
+ * a socket for both.  NULL with errno set; fds are then still the caller's. */
 struct exec_link *exec_link_new(struct worker *, struct queue *, uint64_t id,
-    int fd, const struct conf_handler *);
+    const int fds[CTL_FDS_MAX], const struct conf_handler *);
 
 /* Give the link up.  Its requests are answered with the result, and the queue
  * is told.  why goes to the master, which replaces the executor; NULL: the

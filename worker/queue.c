@@ -629,16 +629,17 @@ queue_deadline_us(const struct queue *queue, uint64_t begun_us)
  */
 
 void
-queue_add_executor(struct queue *queue, uint64_t id, int fd, unsigned speaks)
+queue_add_executor(struct queue *queue, uint64_t id, int fds[CTL_FDS_MAX],
+    unsigned speaks)
 {
 	struct exec_link *link;
 
-	link = exec_link_new(queue->worker, queue, id, fd, queue->conf);
+	link = exec_link_new(queue->worker, queue, id, fds, queue->conf);
 	if (link == NULL) {
-		close(fd);
 		worker_disown_executor(queue->worker, id, "out of memory");
 		return;
 	}
+	fds[0] = fds[1] = -1;
 	link->speaks = speaks;
 	TAILQ_INSERT_TAIL(&queue->links, link, of_queue);
 	counter_add(&queue->counters->executors, 1);

@@ -15,6 +15,7 @@
 
 #include <sys/queue.h>
 
+#include "common/ctl.h"
 #include "worker/handler.h"
 #include "worker/request.h"
 
@@ -54,9 +55,10 @@ void request_free(struct worker *, struct request *);
 void queue_withdraw(struct request *);
 void queue_readmit(struct queue *, struct request *);
 
-/* An executor of the handler is there: serve through fd, which is owned from
- * here on, also on failure. */
-void queue_add_executor(struct queue *, uint64_t id, int fd, unsigned speaks);
+/* An executor of the handler is there: serve through the descriptors of a CTL
+ * message, which are taken out of it; on failure they stay. */
+void queue_add_executor(struct queue *, uint64_t id, int fds[CTL_FDS_MAX],
+    unsigned speaks);
 
 /* A request is done: called by its link.  The reply has to stay until
  * worker_run_ready() was called. */
