@@ -178,7 +178,7 @@ START_TEST(of_two_starts_at_once_one_serves)
 {
 	struct server *srv;
 
-	for (unsigned i = 0; i < rounds(20, 200); i++) {
+	for (unsigned i = 0; i < rounds(8, 200); i++) {
 		srv = server_new();
 		configure(srv, i % 2 == 0 ? "penstock.pid" : "", "");
 		race(srv);
@@ -191,7 +191,7 @@ START_TEST(of_two_starts_at_once_one_has_the_unix_socket)
 	struct server *srv;
 	char text[1024];
 
-	for (unsigned i = 0; i < rounds(10, 100); i++) {
+	for (unsigned i = 0; i < rounds(5, 100); i++) {
 		srv = server_new();
 		snprintf(text, sizeof(text), "workers = 1;\n"
 		    "log = { file = \"log\"; }; "
@@ -216,7 +216,7 @@ START_TEST(of_two_starts_at_once_one_has_the_pid_file)
 	server_write(srv, "conf2", "pid_file = \"penstock.pid\";\n"
 	    "workers = 1; monitor = { enabled = false; };\n"
 	    "listeners = (" LINES("") ");\n");
-	for (unsigned i = 0; i < rounds(10, 100); i++) {
+	for (unsigned i = 0; i < rounds(5, 100); i++) {
 		server_launch(srv);
 		status = RUN(srv, "-c", "conf2", "-D");
 		first_serves = status == FAILED;
