@@ -114,6 +114,9 @@ pause_a_little(struct stage *stage)
  * Configurations.
  */
 
+static void put(char *, const char *, ...)
+    __attribute__((format(printf, 2, 3)));
+
 static void
 put(char *text, const char *fmt, ...)
 {
