@@ -13,6 +13,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "common/ctl.h"
 #include "tests/client.h"
 #include "tests/harness.h"
 #include "tests/proc.h"
@@ -330,9 +331,9 @@ check_descriptors(struct server *srv, pid_t pid, unsigned listening)
 	const char *pipe = NULL;
 	size_t n;
 
-	/* Its own listening sockets, the channel, and the place that the
+	/* Its own listening sockets, the channel, and the places that the
 	 * channel keeps free for what arrives on it, but while it does. */
-	await(count_sockets(pid) == listening + 2);
+	await(count_sockets(pid) == listening + 1 + CTL_FDS_MAX);
 	n = proc_fds(pid, fds, FDS_MAX);
 	ck_assert_uint_ge(n, 3);
 	for (size_t i = 0; i < n; i++) {
