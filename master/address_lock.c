@@ -29,7 +29,7 @@ name_path(const char *path, char *name, size_t size)
 	char dir[sizeof(((struct sockaddr_un *)NULL)->sun_path) + 1];
 	const char *slash = strrchr(path, '/'), *base = path;
 	struct stat st = { .st_ino = 0 };
-	size_t len, room;
+	size_t len, head, room;
 
 	snprintf(dir, sizeof(dir), ".");
 	if (slash != NULL) {
@@ -40,9 +40,15 @@ name_path(const char *path, char *name, size_t size)
 	(void)stat(dir, &st);
 	snprintf(name, size, "penstock %" PRIxMAX " %" PRIxMAX " ",
 	    (uintmax_t)st.st_dev, (uintmax_t)st.st_ino);
+	/* Of a long one the end. */
 	len = strlen(base);
-	room = size - strlen(name) - 1;
-	strncat(name, len > room ? base + len - room : base, room);
+	head = strlen(name);
+	room = size - head - 1;
+	if (len > room) {
+		base += len - room;
+		len = room;
+	}
+	memcpy(name + head, base, len + 1);
 }
 
 static void
