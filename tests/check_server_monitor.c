@@ -546,7 +546,7 @@ START_TEST(readiness_tells_of_a_drain_to_its_end)
 	await(server_counters(srv).bytes_in == 9 + 6);
 	server_signal(srv, SIGTERM);
 	await(readiness_is(503, "not ready: stopping\n"));
-	ck_assert(client_is_refused(FRAME_PORT));
+	await(client_is_refused(FRAME_PORT));
 	ck_assert(metric("penstock_connections{listener=\"frames\"}") == 1);
 	client_send(fd, "llo", 3);
 	client_expect_text_frame(fd, "hello");
