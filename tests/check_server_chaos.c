@@ -754,7 +754,7 @@ run(bool is_unprivileged)
 	if (seconds != NULL)
 		until_ms += strtoull(seconds, NULL, 10) * 1000;
 	begin(&stage, is_unprivileged);
-	while (seconds != NULL ? clock_ms() < until_ms : n < rounds(8, 100))
+	while (seconds != NULL ? clock_ms() < until_ms : n < rounds(4, 100))
 		play(&stage, n++);
 	end(&stage, n);
 }
