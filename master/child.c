@@ -595,6 +595,10 @@ child_reap(struct master *master, pid_t pid, int status)
 {
 	struct child *child = find(master, pid);
 
+	/* It was told to end, and did. */
+	if (child != NULL && status == DEATH_UNSEEN &&
+	    child->state == CHILD_ENDING && !child->was_killed)
+		status = 0;
 	if (child != NULL)
 		bury(master, child, status);
 	else if (!monitor_child_reap(master, pid, status) &&

@@ -54,8 +54,7 @@ on_event(evutil_socket_t fd, short what, void *arg)
 	if (fd == -1 && (kill(pid, 0) == 0 || errno != ESRCH))
 		return;
 	foster_free(foster);
-	/* How it ended is not known. */
-	child_reap(master, pid, 0);
+	child_reap(master, pid, DEATH_UNSEEN);
 }
 
 int

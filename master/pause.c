@@ -39,7 +39,10 @@ pause_at_rate(struct pause_rate *rate, uint64_t now_ms)
 const char *
 describe_death(int status, char how[PAUSE_HOW_MAX])
 {
-	if (WIFSIGNALED(status))
+	if (status == DEATH_UNSEEN)
+		snprintf(how, PAUSE_HOW_MAX,
+		    "not known: the kernel told its parent, another process");
+	else if (WIFSIGNALED(status))
 		snprintf(how, PAUSE_HOW_MAX, "signal %d (%s)",
 		    WTERMSIG(status), strsignal(WTERMSIG(status)));
 	else

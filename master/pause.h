@@ -14,6 +14,8 @@ enum {
 	/* A child that lived so long did not die of its start. */
 	PAUSE_YOUNG_MS = 10000,
 	PAUSE_HOW_MAX = 96,
+	/* A status that waitpid(2) never reports: the parent was another. */
+	DEATH_UNSEEN = 0x7f,
 	/* This many are replaced at once, and then one in so long. */
 	PAUSE_BURST = 10,
 	PAUSE_RATE_MS = 100,
@@ -30,7 +32,7 @@ uint64_t pause_after(unsigned young_deaths);
 /* The same for one that was at work. */
 uint64_t pause_at_rate(struct pause_rate *, uint64_t now_ms);
 
-/* What waitpid(2) says, in words. */
+/* What waitpid(2) says, or that it could say nothing, in words. */
 const char *describe_death(int status, char how[PAUSE_HOW_MAX]);
 
 #endif

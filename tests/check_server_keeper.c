@@ -141,13 +141,19 @@ expect_next_upgrade(struct server *srv)
 }
 
 static void
-finish(struct server *srv)
+disconnect_clients(void)
 {
-	ck_assert_ptr_null(server_log(srv, "event=worker_killed"));
 	close(idle);
 	close(partial);
 	close(lines);
 	close(cats);
+}
+
+static void
+finish(struct server *srv)
+{
+	ck_assert_ptr_null(server_log(srv, "event=worker_killed"));
+	disconnect_clients();
 	server_end(srv);
 }
 
@@ -206,6 +212,7 @@ START_TEST(processes_that_are_no_children_are_supervised)
 	struct server *srv = start();
 	int port = take_port(SINK_PORT);
 	pid_t worker = server_worker(srv, 0);
+	const char *line;
 
 	srv->expects_deaths = true;
 	/* The configuration cannot hold, so that the workers stay. */
@@ -216,10 +223,14 @@ START_TEST(processes_that_are_no_children_are_supervised)
 	server_expect(srv, "event=reload_refused kind=reload");
 	expect_clients();
 	server_mark(srv);
+	/* Also one that had no connection did not just leave. */
+	disconnect_clients();
 	kill(worker, SIGKILL);
-	server_expect(srv, "event=worker_died child_slot=0");
+	line = server_expect(srv, "event=worker_died child_slot=0");
+	ck_assert_msg(strstr(line, "how=\"not known") != NULL, "%s", line);
 	server_expect(srv, "event=worker_ready child_slot=0");
 	close(port);
+	connect_clients();
 	finish(srv);
 }
 END_TEST
