@@ -173,6 +173,22 @@ strike(struct stage *stage, enum victim kind)
 	stage->killed[kind]++;
 }
 
+/* What it is when all connections are accepted, and all that was to be closed is:
+ * nothing tells when, so that it has to stay so for a while. */
+static size_t
+settled_fds_of_workers(const struct stage *stage)
+{
+	size_t fds = fds_of_workers(stage), now;
+
+	for (unsigned same = 0; same < 50; same++) {
+		pause_us(20000);
+		if ((now = fds_of_workers(stage)) != fds)
+			same = 0;
+		fds = now;
+	}
+	return (fds);
+}
+
 /* All is as it was: the numbers of processes and descriptors, and those who
  * were disconnected have come back. */
 static void
@@ -187,7 +203,7 @@ await_order(struct stage *stage)
 	await(hold_peek(stage->cats)->open == CLIENTS_OF_CATS);
 	if (stage->master_fds == 0) {
 		stage->master_fds = proc_fds(srv->master, NULL, 0);
-		stage->worker_fds = fds_of_workers(stage);
+		stage->worker_fds = settled_fds_of_workers(stage);
 	}
 	await(proc_fds(srv->master, NULL, 0) == stage->master_fds);
 	await(fds_of_workers(stage) == stage->worker_fds);

@@ -39,7 +39,8 @@ static const char program[] =
 #define POISONED(args, more)						\
 	"handlers = ( { name = \"mortal\"; type = \"command\"; "	\
 	"command = [ \"python3\", \"mortal.py\", " args " ]; "		\
-	"ready = true; " more " } );\n"
+	/* A program in Python can take a while to start. */		\
+	"ready = true; queue_timeout = 60.0; " more " } );\n"
 #define PORTS	LISTENER("one", "9000", "frame", "mortal", "pipeline = 4;")
 
 static struct server *
