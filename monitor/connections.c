@@ -246,12 +246,12 @@ put_peer(struct json *json, const struct conn_record *record)
 
 	if (record->family == AF_UNIX || inet_ntop(record->family,
 	    record->peer, address, sizeof(address)) == NULL) {
-		json_string(json, "peer", "unix");
+		json_str(json, "peer", "unix");
 		return;
 	}
 	snprintf(text, sizeof(text), record->family == AF_INET6 ?
 	    "[%s]:%u" : "%s:%u", address, record->peer_port);
-	json_string(json, "peer", text);
+	json_str(json, "peer", text);
 }
 
 static void
@@ -264,10 +264,10 @@ put_conn(struct json *json, const struct heritage *heritage,
 	json_open(json, NULL, '{');
 	json_number(json, "id", record->id);
 	put_peer(json, record);
-	json_string(json, "listener",
+	json_str(json, "listener",
 	    listener != NULL ? listener : "unknown");
 	json_number(json, "slot", found->slot);
-	json_string(json, "state", state_name(record->state));
+	json_str(json, "state", state_name(record->state));
 	json_seconds(json, "age_seconds",
 	    clock_us_between(record->opened_ms, now_ms));
 	json_seconds(json, "idle_seconds",

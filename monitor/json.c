@@ -48,7 +48,7 @@ json_close(struct json *json, char bracket)
 }
 
 void
-json_string(struct json *json, const char *name, const char *value)
+json_str(struct json *json, const char *name, const char *value)
 {
 	begin(json, name);
 	put_string(json->out, value);

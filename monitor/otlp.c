@@ -42,7 +42,7 @@ put_id(struct json *json, const char *name, const uint8_t *id, size_t n)
 	char text[2 * TRACE_ID_LEN + 1];
 
 	trace_hex(text, id, n);
-	json_string(json, name, text);
+	json_str(json, name, text);
 }
 
 static void
@@ -53,16 +53,16 @@ put_time(struct json *json, const char *name, const struct otlp_batch *batch,
 
 	snprintf(text, sizeof(text), "%" PRIu64,
 	    us * NS_PER_US + (uint64_t)batch->epoch_ns);
-	json_string(json, name, text);
+	json_str(json, name, text);
 }
 
 static void
 put_string(struct json *json, const char *key, const char *value)
 {
 	json_open(json, NULL, '{');
-	json_string(json, "key", key);
+	json_str(json, "key", key);
 	json_open(json, "value", '{');
-	json_string(json, "stringValue", value);
+	json_str(json, "stringValue", value);
 	json_close(json, '}');
 	json_close(json, '}');
 }
@@ -74,9 +74,9 @@ put_int(struct json *json, const char *key, uint64_t value)
 
 	snprintf(text, sizeof(text), "%" PRIu64, value);
 	json_open(json, NULL, '{');
-	json_string(json, "key", key);
+	json_str(json, "key", key);
 	json_open(json, "value", '{');
-	json_string(json, "intValue", text);
+	json_str(json, "intValue", text);
 	json_close(json, '}');
 	json_close(json, '}');
 }
@@ -124,7 +124,7 @@ put_status(struct json *json, const struct span *span)
 		return;
 	json_open(json, "status", '{');
 	json_number(json, "code", STATUS_CODE_ERROR);
-	json_string(json, "message", span_result_name(span->result));
+	json_str(json, "message", span_result_name(span->result));
 	json_close(json, '}');
 }
 
@@ -138,7 +138,7 @@ put_begun(struct json *json, const struct otlp_batch *batch,
 	json_open(json, "events", '[');
 	json_open(json, NULL, '{');
 	put_time(json, "timeUnixNano", batch, span->begun_us);
-	json_string(json, "name", "begun");
+	json_str(json, "name", "begun");
 	json_close(json, '}');
 	json_close(json, ']');
 }
@@ -171,7 +171,7 @@ put_request(struct json *json, const struct heritage *heritage,
 	if (!is_zero(span->parent))
 		put_id(json, "parentSpanId", span->parent,
 		    sizeof(span->parent));
-	json_string(json, "name", name_of(heritage, span));
+	json_str(json, "name", name_of(heritage, span));
 	json_number(json, "kind", KIND_SERVER);
 	put_time(json, "startTimeUnixNano", batch, span->received_us);
 	put_time(json, "endTimeUnixNano", batch, span->ended_us);
@@ -195,7 +195,7 @@ put_handling(struct json *json, const struct heritage *heritage,
 	put_id(json, "traceId", span->trace, sizeof(span->trace));
 	put_id(json, "spanId", span->handling, sizeof(span->handling));
 	put_id(json, "parentSpanId", span->id, sizeof(span->id));
-	json_string(json, "name", handler != NULL ? handler : "handler");
+	json_str(json, "name", handler != NULL ? handler : "handler");
 	json_number(json, "kind", KIND_INTERNAL);
 	put_time(json, "startTimeUnixNano", batch, span->begun_us);
 	put_time(json, "endTimeUnixNano", batch, span->handled_us != 0 ?
@@ -233,8 +233,8 @@ otlp_print(FILE *out, const struct heritage *heritage,
 	json_open(&json, "scopeSpans", '[');
 	json_open(&json, NULL, '{');
 	json_open(&json, "scope", '{');
-	json_string(&json, "name", "penstock");
-	json_string(&json, "version", PACKAGE_VERSION);
+	json_str(&json, "name", "penstock");
+	json_str(&json, "version", PACKAGE_VERSION);
 	json_close(&json, '}');
 	json_open(&json, "spans", '[');
 	for (size_t i = 0; i < batch->n; i++) {

@@ -75,11 +75,11 @@ put_server(struct json *json, const struct view *view)
 	char why[64] = "", hash[20];
 
 	json_open(json, "server", '{');
-	json_string(json, "version", now->build);
+	json_str(json, "version", now->build);
 	json_signed(json, "pid", now->pid);
-	json_string(json, "state", status_state_name(now->state));
+	json_str(json, "state", status_state_name(now->state));
 	json_bool(json, "ready", view_is_ready(view, why, sizeof(why)));
-	json_string(json, "not_ready_for", why);
+	json_str(json, "not_ready_for", why);
 	json_signed(json, "started", now->started);
 	json_number(json, "generation", now->generation);
 	json_number(json, "slots", now->slots);
@@ -90,9 +90,9 @@ put_server(struct json *json, const struct view *view)
 
 	snprintf(hash, sizeof(hash), "%016" PRIx64, now->conf_hash);
 	json_open(json, "configuration", '{');
-	json_string(json, "file", now->conf_path);
+	json_str(json, "file", now->conf_path);
 	json_signed(json, "loaded", now->conf_loaded);
-	json_string(json, "hash", hash);
+	json_str(json, "hash", hash);
 	json_close(json, '}');
 }
 
@@ -103,7 +103,7 @@ put_tracing(struct json *json, const struct view *view)
 	const struct spans_map *spans = view->heritage->spans.map;
 
 	json_open(json, "tracing", '{');
-	json_string(json, "endpoint", conf->endpoint);
+	json_str(json, "endpoint", conf->endpoint);
 	json_number(json, "exported", counter_get(&spans->exported));
 	json_number(json, "lost", counter_get(&spans->lost));
 	json_close(json, '}');
@@ -169,15 +169,15 @@ put_listener(struct json *json, const struct view *view, size_t number,
 	size_t i = find_listener(conf, name);
 
 	json_open(json, NULL, '{');
-	json_string(json, "name", name);
+	json_str(json, "name", name);
 	json_bool(json, "configured", i < conf->nlisteners);
 	if (i < conf->nlisteners) {
 		json_open(json, "addresses", '[');
 		for (size_t k = 0; k < conf->listeners[i].naddresses; k++)
-			json_string(json, NULL,
+			json_str(json, NULL,
 			    conf->listeners[i].addresses[k].text);
 		json_close(json, ']');
-		json_string(json, "handler", conf->listeners[i].handler);
+		json_str(json, "handler", conf->listeners[i].handler);
 		json_number(json, "max_connections",
 		    conf->listeners[i].max_connections);
 	}
@@ -213,7 +213,7 @@ put_handlers(struct json *json, const struct view *view)
 		if (!view_tells_handler(view, i))
 			continue;
 		json_open(json, NULL, '{');
-		json_string(json, "name", heritage->handler_names[i]);
+		json_str(json, "name", heritage->handler_names[i]);
 		json_number(json, "executor_restarts",
 		    counter_get(&counts->executor_deaths[i]));
 		put_families(json, handler_families, &view->handler[i]);
@@ -233,12 +233,12 @@ put_process(struct json *json, const struct view *view,
 		return;
 	json_open(json, NULL, '{');
 	json_signed(json, "pid", process->pid);
-	json_string(json, "role", status_role_name(process->role));
-	json_string(json, "state", status_life_name(process->life));
+	json_str(json, "role", status_role_name(process->role));
+	json_str(json, "state", status_life_name(process->life));
 	if (process->role == STATUS_WORKER)
 		json_number(json, "slot", process->slot);
 	if (process->role == STATUS_EXECUTOR && handler != NULL)
-		json_string(json, "handler", handler);
+		json_str(json, "handler", handler);
 	json_number(json, "generation", process->generation);
 	json_seconds(json, "cpu_seconds", stat.cpu_us);
 	json_number(json, "resident_bytes", stat.resident_bytes);
@@ -266,9 +266,9 @@ put_report(struct json *json, uint64_t n, const struct status_report *report)
 
 	json_open(json, NULL, '{');
 	json_number(json, "number", n);
-	json_string(json, "order", status_kind_name(report->kind));
-	json_string(json, "result", status_result_name(report->result));
-	json_string(json, "why", report->why);
+	json_str(json, "order", status_kind_name(report->kind));
+	json_str(json, "result", status_result_name(report->result));
+	json_str(json, "why", report->why);
 	json_number(json, "generation", report->generation);
 	json_signed(json, "begun", report->begun);
 	json_seconds(json, "read_clock_seconds", report->read_ms * 1000);

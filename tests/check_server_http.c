@@ -542,9 +542,90 @@ START_TEST(a_command_is_told_of_the_request_and_tells_of_the_reply)
 	post(fd, "/", "");
 	read_reply(fd, &reply, false);
 	ck_assert_uint_eq(reply.status, 200);
-	/* Nonsense is not. */
-	post(fd, "/", "{\"status\":99}");
-	expect_reply(fd, 500, NULL, false);
+	close(fd);
+	server_end(srv);
+}
+END_TEST
+
+/* A member that is not known before and after, as a library may have any. */
+#define CAFE	"\"name\":\"caf\\u00e9\""
+#define STATUS_201	"\"status\":201.0"
+
+START_TEST(reply_metadata_is_json_as_libraries_write_it)
+{
+	struct server *srv = start_command("\"--reply-metadata\", \"say\"",
+	    "reply_metadata = true;");
+	int fd = client_connect(WEB_PORT);
+
+	post(fd, "/", "{" CAFE "," STATUS_201 ",\"content_type\":"
+	    "\"text\\/plain; charset=\\\"utf-8\\\"\"}");
+	expect_type(fd, 201, "text/plain; charset=\"utf-8\"", "");
+	post(fd, "/", "{" STATUS_201 ",\n \"content_type\" : "
+	    "\"\\u0061/b\"," CAFE "}");
+	expect_type(fd, 201, "a/b", "");
+	ck_assert_uint_eq(server_count(srv, "event=executor_died"), 0);
+	close(fd);
+	server_end(srv);
+}
+END_TEST
+
+START_TEST(json_encode_of_php_writes_reply_metadata)
+{
+	struct server *srv;
+	char handler[2048];
+	int fd;
+
+	if (!has_program("php"))
+		return;
+	snprintf(handler, sizeof(handler), "type = \"command\"; "
+	    "processes = 1; reply_metadata = true; command = [ \"php\", "
+	    "\"%s/tests/command_json.php\" ];", place("TOP_SRCDIR"));
+	srv = start_with(handler, "");
+	fd = client_connect(WEB_PORT);
+	for (int i = 0; i < 2; i++) {
+		post(fd, "/", "hello");
+		expect_type(fd, 201, "text/plain; charset=\"utf-8\"",
+		    "hello");
+	}
+	close(fd);
+	server_end(srv);
+}
+END_TEST
+
+/* What is sent as metadata, and what the log says. */
+static const struct {
+	const char *metadata;
+	const char *how;
+} wrong_metadata[] = {
+	{ "{\"status\":99}", "how=\"reply metadata: status is 99.0, not an "
+	    "integer from 200 to 599\"" },
+	{ "{\"status\":200,}", "how=\"reply metadata: byte 15: string or '}' "
+	    "expected near '}'\"" },
+	{ "Content-Type: text/x", "how=\"reply metadata: byte 7: '[' or '{' "
+	    "expected near 'Content'\"" },
+	{ "{\"status\":201\nevent=forged", "event=executor_died" },
+};
+
+START_TEST(the_log_says_where_reply_metadata_is_wrong)
+{
+	/* ready: request_timeout does not count while a process starts. */
+	struct server *srv = start_command("\"--reply-metadata\", "
+	    "\"--ready\", \"say\"",
+	    "reply_metadata = true; ready = true;");
+	int fd = client_connect(WEB_PORT);
+
+	for (size_t i = 0; i < sizeof(wrong_metadata) /
+	    sizeof(*wrong_metadata); i++) {
+		server_mark(srv);
+		post(fd, "/", wrong_metadata[i].metadata);
+		expect_reply(fd, 500, NULL, false);
+		server_expect(srv, "event=executor_died handler=mine");
+		ck_assert_msg(strstr(srv->line, wrong_metadata[i].how) != NULL,
+		    "%s", srv->line);
+	}
+	/* Another process goes on. */
+	post(fd, "/", "{" STATUS_201 "}");
+	expect_reply(fd, 201, "", false);
 	close(fd);
 	server_end(srv);
 }
@@ -956,6 +1037,9 @@ RUN_TESTS("server_http",
     a_module_is_told_of_the_request_and_tells_of_the_reply,
     a_module_is_told_of_no_http_where_there_is_none,
     a_command_is_told_of_the_request_and_tells_of_the_reply,
+    reply_metadata_is_json_as_libraries_write_it,
+    json_encode_of_php_writes_reply_metadata,
+    the_log_says_where_reply_metadata_is_wrong,
     a_command_that_does_not_answer_has_its_client_told_504,
     a_full_queue_has_its_clients_told_503,
     requests_that_wait_for_room_are_all_answered,

@@ -553,7 +553,8 @@ take_facts(struct exec_link *link, const struct payload *frame)
 {
 	if (!link->reply_metadata || link->is_noted)
 		return (0);
-	if (reply_facts_read(&link->noted, frame->bytes, frame->len) == -1)
+	if (reply_facts_read(&link->noted, frame->bytes, frame->len,
+	    link->fault) == -1)
 		return (-1);
 	link->is_noted = true;
 	return (1);
@@ -765,7 +766,8 @@ fault_of(const struct exec_link *link, enum took took)
 			return (WHY_LATE);
 		break;
 	case TOOK_NONSENSE:
-		return ("it sent nonsense");
+		return (*link->fault != '\0' ? link->fault :
+		    "it sent nonsense");
 	case TOOK_DESCRIPTOR:
 		return ("it sent a descriptor");
 	case TOOK_END:

@@ -1,222 +1,149 @@
 /* SPDX-License-Identifier: ISC */
 #include "worker/reply_facts.h"
 
+#include <jansson.h>
 #include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
-enum {
-	/* Values within values of members that nobody here knows. */
-	DEPTH_MAX = 16,
+/*
+ * The members that are known: each takes its value, or refuses it.
+ */
+
+static bool
+take_status(struct reply_facts *facts, const json_t *value)
+{
+	double status = json_real_value(value);
+
+	if (!(status >= HTTP_OK && status <= HTTP_STATUS_MAX))
+		return (false);
+	facts->status = (unsigned)status;
+	return (facts->status == status);
+}
+
+static bool
+take_type(struct reply_facts *facts, const json_t *value)
+{
+	const char *type = json_string_value(value);
+	size_t len = json_string_length(value);
+
+	if (len == 0 || len >= sizeof(facts->type))
+		return (false);
+	for (size_t i = 0; i < len; i++)
+		if (type[i] < ' ' || type[i] > '~')
+			return (false);
+	memcpy(facts->type, type, len + 1);
+	return (true);
+}
+
+static const struct member {
+	const char *name;
+	bool (*take)(struct reply_facts *, const json_t *);
+	const char *expected;
+} members[] = {
+	{ "status", take_status, "an integer from 200 to 599" },
+	{ "content_type", take_type,
+	    "1 to 255 printable ASCII characters" },
 };
 
-/* What is left to read. */
-struct text {
-	const char *at;
-	const char *end;
-};
+/*
+ * Why it is refused.
+ */
 
 static void
-skip_blanks(struct text *text)
+explain_value(const char *name, const json_t *value, const char *expected,
+    char why[REPLY_WHY_MAX])
 {
-	while (text->at < text->end && (*text->at == ' ' ||
-	    *text->at == '\t' || *text->at == '\n' || *text->at == '\r'))
-		text->at++;
+	enum { SHOWN = 20 };
+	char *found = json_dumps(value, JSON_ENCODE_ANY | JSON_COMPACT |
+	    JSON_ENSURE_ASCII | JSON_REAL_PRECISION(15));
+	bool is_long = found != NULL && strlen(found) > SHOWN;
+
+	snprintf(why, REPLY_WHY_MAX, "reply metadata: %s is %.*s%s, not %s",
+	    name, SHOWN, found != NULL ? found : "", is_long ? "..." : "",
+	    expected);
+	free(found);
 }
 
-/* Take a character if it is the next behind blanks. */
-static bool
-take(struct text *text, char c)
+static void
+explain_syntax(const json_error_t *error, char why[REPLY_WHY_MAX])
 {
-	skip_blanks(text);
-	if (text->at == text->end || *text->at != c)
-		return (false);
-	text->at++;
-	return (true);
-}
-
-static bool
-is_digit(char c)
-{
-	return (c >= '0' && c <= '9');
+	snprintf(why, REPLY_WHY_MAX, "reply metadata: byte %d: %.80s",
+	    error->position, error->text);
 }
 
 /*
- * Strings.  What is read from one is ASCII without escapes; others are passed
- * over.
+ * The whole.
  */
 
-static bool
-skip_escape(struct text *text)
+static int
+take_members(struct reply_facts *facts, const json_t *object,
+    char why[REPLY_WHY_MAX])
 {
-	size_t n = 1;
+	const struct member *member = members;
+	const json_t *value;
 
-	if (text->at == text->end)
-		return (false);
-	if (*text->at == 'u') {
-		for (n = 1; n <= 4; n++)
-			if ((size_t)(text->end - text->at) <= n ||
-			    strchr("0123456789abcdefABCDEF", text->at[n]) ==
-			    NULL || text->at[n] == '\0')
-				return (false);
-	} else if (*text->at == '\0' ||
-	    strchr("\"\\/bfnrt", *text->at) == NULL)
-		return (false);
-	text->at += n;
-	return (true);
-}
-
-/* Pass over a string.  Leaves what stands between the quotes. */
-static bool
-skip_string(struct text *text, struct http_slice *inside)
-{
-	if (!take(text, '"'))
-		return (false);
-	inside->bytes = text->at;
-	while (text->at < text->end && *text->at != '"') {
-		char c = *text->at++;
-
-		if ((unsigned char)c < ' ' ||
-		    (c == '\\' && !skip_escape(text)))
-			return (false);
+	if (!json_is_object(object)) {
+		explain_value("it", object, "an object", why);
+		return (-1);
 	}
-	inside->len = (size_t)(text->at - inside->bytes);
-	return (take(text, '"'));
-}
-
-/*
- * Values that are not known.
- */
-
-/* true, false, null and numbers, which are not looked at more closely. */
-static bool
-skip_word(struct text *text)
-{
-	const char *begin = text->at;
-
-	while (text->at < text->end && (is_digit(*text->at) ||
-	    (*text->at >= 'a' && *text->at <= 'z') || *text->at == 'E' ||
-	    *text->at == '-' || *text->at == '+' || *text->at == '.'))
-		text->at++;
-	return (text->at > begin);
-}
-
-/* One step through values within values; *depth counts the brackets that are
- * open. */
-static bool
-skip_step(struct text *text, unsigned *depth)
-{
-	struct http_slice inside;
-
-	skip_blanks(text);
-	if (text->at == text->end)
-		return (false);
-	switch (*text->at) {
-	case '"':
-		return (skip_string(text, &inside));
-	case '{':
-	case '[':
-		text->at++;
-		return (++*depth <= DEPTH_MAX);
-	case '}':
-	case ']':
-		text->at++;
-		return ((*depth)-- > 0);
-	case ',':
-	case ':':
-		text->at++;
-		return (*depth > 0);
+	for (size_t i = 0; i < sizeof(members) / sizeof(*members);
+	    i++, member++) {
+		value = json_object_get(object, member->name);
+		if (value == NULL || member->take(facts, value))
+			continue;
+		explain_value(member->name, value, member->expected, why);
+		return (-1);
 	}
-	return (skip_word(text));
+	return (0);
 }
 
-static bool
-skip_value(struct text *text)
+static int
+parse(struct reply_facts *facts, const uint8_t *bytes, size_t len,
+    char why[REPLY_WHY_MAX])
 {
-	unsigned depth = 0;
+	/* A number is read as a real one, because 200, 200.0 and 2e2 are the
+	 * same; NUL is a character of a string like any other. */
+	const size_t flags = JSON_REJECT_DUPLICATES | JSON_DECODE_INT_AS_REAL |
+	    JSON_ALLOW_NUL;
+	json_error_t error;
+	json_t *object;
+	int result;
 
-	do {
-		if (!skip_step(text, &depth))
-			return (false);
-	} while (depth > 0);
-	return (true);
-}
-
-/*
- * Values that are.
- */
-
-static bool
-read_status(struct text *text, struct reply_facts *facts)
-{
-	unsigned status = 0;
-	const char *begin;
-
-	skip_blanks(text);
-	begin = text->at;
-	while (text->at < text->end && is_digit(*text->at) &&
-	    text->at - begin < 3)
-		status = status * 10 + (unsigned)(*text->at++ - '0');
-	facts->status = status;
-	return (status >= 200 && status <= 599);
-}
-
-static bool
-read_type(struct text *text, struct reply_facts *facts)
-{
-	struct http_slice type;
-
-	if (!skip_string(text, &type) || type.len >= sizeof(facts->type) ||
-	    type.len == 0)
-		return (false);
-	for (size_t i = 0; i < type.len; i++)
-		if (type.bytes[i] > '~' || type.bytes[i] < ' ' ||
-		    type.bytes[i] == '\\')
-			return (false);
-	memcpy(facts->type, type.bytes, type.len);
-	facts->type[type.len] = '\0';
-	return (true);
-}
-
-static bool
-is_named(struct http_slice name, const char *text)
-{
-	return (name.len == strlen(text) &&
-	    memcmp(name.bytes, text, name.len) == 0);
-}
-
-static bool
-read_member(struct text *text, struct reply_facts *facts)
-{
-	struct http_slice name;
-
-	if (!skip_string(text, &name) || !take(text, ':'))
-		return (false);
-	if (is_named(name, "status"))
-		return (read_status(text, facts));
-	if (is_named(name, "content_type"))
-		return (read_type(text, facts));
-	return (skip_value(text));
+	if (len > REPLY_METADATA_MAX) {
+		snprintf(why, REPLY_WHY_MAX,
+		    "reply metadata: %zu bytes, more than %d", len,
+		    REPLY_METADATA_MAX);
+		return (-1);
+	}
+	object = json_loadb((const char *)bytes, len, flags, &error);
+	if (object == NULL) {
+		explain_syntax(&error, why);
+		return (-1);
+	}
+	result = take_members(facts, object, why);
+	json_decref(object);
+	return (result);
 }
 
 int
-reply_facts_read(struct reply_facts *facts, const uint8_t *bytes, size_t len)
+reply_facts_read(struct reply_facts *facts, const uint8_t *bytes, size_t len,
+    char why[REPLY_WHY_MAX])
 {
-	struct text text = { (const char *)bytes, (const char *)bytes + len };
-
-	facts->status = 0;
-	facts->type[0] = '\0';
+	/* Most replies of a program have the same metadata, and to parse it
+	 * takes about as long as all else that is done for a reply. */
+	if (len > 0 && len == facts->text_len &&
+	    memcmp(bytes, facts->text, len) == 0)
+		return (0);
+	*facts = (struct reply_facts){ .status = 0 };
 	if (len == 0)
 		return (0);
-	if (!take(&text, '{'))
+	if (parse(facts, bytes, len, why) == -1)
 		return (-1);
-	if (!take(&text, '}')) {
-		do {
-			if (!read_member(&text, facts))
-				return (-1);
-		} while (take(&text, ','));
-		if (!take(&text, '}'))
-			return (-1);
+	if (len <= sizeof(facts->text)) {
+		facts->text_len = len;
+		memcpy(facts->text, bytes, len);
 	}
-	skip_blanks(&text);
-	return (text.at == text.end ? 0 : -1);
+	return (0);
 }

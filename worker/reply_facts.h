@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * What a command says of its reply, in a frame of its own before it: a JSON
- * object.
+ * Reply metadata: what a command says of its reply, in a frame of its own before
+ * it.  It is empty, or a JSON object (RFC 8259).
  */
 #ifndef WORKER_REPLY_FACTS_H
 #define WORKER_REPLY_FACTS_H
@@ -11,13 +11,28 @@
 
 #include "common/http.h"
 
-struct reply_facts {
-	unsigned status;		/* 0: nothing was said, as for "" */
-	char type[HTTP_NOTE_MAX];
+enum {
+	/* Parsed, JSON takes up to 50 times the bytes of its text. */
+	REPLY_METADATA_MAX = 65536,
+	REPLY_WHY_MAX = 120,
 };
 
-/* Read them; no bytes at all say nothing.  Returns -1 if they are no JSON
- * object, or a member that is known has a value that it cannot have. */
-int reply_facts_read(struct reply_facts *, const uint8_t *bytes, size_t len);
+/* Zeroed, they are those of no metadata. */
+struct reply_facts {
+	unsigned status;		/* 0: not given */
+	char type[HTTP_NOTE_MAX];	/* "": not given */
+	/* What they were read from; 0 if that is empty or longer. */
+	size_t text_len;
+	uint8_t text[128];
+};
+
+/*
+ * Read the metadata; no bytes mean that no fact is given.  The facts are zeroed,
+ * or those of the reply before.  Returns -1 if the metadata is not a JSON object,
+ * or a known member has a value that it must not have; then why says what was
+ * found where, and what was expected, and the facts are of no use.
+ */
+int reply_facts_read(struct reply_facts *, const uint8_t *bytes, size_t len,
+    char why[REPLY_WHY_MAX]);
 
 #endif
