@@ -3,6 +3,7 @@
  * drain_timeout and drain_spread are for connections that nobody takes over: a
  * reload closes none that can be handed over, whatever they are set to.
  */
+#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
@@ -154,10 +155,118 @@ START_TEST(a_request_without_request_timeout_has_drain_timeout)
 }
 END_TEST
 
+/* Requests that end when the test says so. */
+#define GATES(processes, drain_timeout, more)				\
+	"workers = 1; drain_timeout = " drain_timeout ";\n"		\
+	"handlers = ( { name = \"gate\"; type = \"command\"; "		\
+	MISBEHAVE("\"gate\"") " processes = " processes "; "		\
+	"request_timeout = 600.0; " more " } );"
+
+static void
+open_gate(struct server *srv, const char *name)
+{
+	server_write(srv, name, "");
+}
+
+static uint64_t
+handled(struct server *srv)
+{
+	struct counters_handler counters = handler_counters(srv);
+	uint64_t n = 0;
+
+	for (int i = 0; i < HISTOGRAM_BUCKETS; i++)
+		n += counters.handling.count[i];
+	return (n);
+}
+
+/* Three lines waited for 17.6 s until a slow request before them was answered,
+ * and only then did their handlers begin. */
+START_TEST(a_client_is_read_while_its_slow_request_is_waited_for)
+{
+	struct server *srv = handlers_start(GATES("4", "300.0", ""),
+	    ONE_LINE("gate", ""));
+	int fd = client_connect(LINE_PORT);
+
+	client_send_text(fd, "wait slow\n");
+	await(server_counters(srv).messages_in == 1);
+	server_reload(srv);
+	client_send_text(fd, "one\ntwo\nthree\nfo");
+	await(handled(srv) == 3);
+	open_gate(srv, "slow");
+	client_expect_text(fd, "wait slow\none\ntwo\nthree\n");
+	server_expect(srv, "event=reload_report held=1 carried=1");
+	client_send_text(fd, "ur\n");
+	client_expect_text(fd, "four\n");
+	close(fd);
+	server_end(srv);
+}
+END_TEST
+
+/* A reload made it wait for another one at its handler, and then it was
+ * answered "busy". */
+/* Its requests overlap, so that it is never at rest by itself. */
+START_TEST(a_client_that_always_has_a_slow_request_moves_after_drain_timeout)
+{
+	struct server *srv = handlers_start(GATES("4", "2.0", ""),
+	    ONE_LINE("gate", ""));
+	int fd = client_connect(LINE_PORT);
+	unsigned sent = 0, got = 0;
+	char text[32];
+
+	server_mark(srv);
+	while (server_log(srv, "event=reload_report") == NULL) {
+		snprintf(text, sizeof(text), "wait %u\n", sent++);
+		client_send_text(fd, text);
+		if (sent == 2)
+			server_signal(srv, SIGHUP);
+		if (sent < 2)
+			continue;
+		/* So long is each of them with its handler. */
+		holds_for(1200, server_children(srv) > 0);
+		snprintf(text, sizeof(text), "%u", got);
+		open_gate(srv, text);
+		snprintf(text, sizeof(text), "wait %u\n", got++);
+		client_expect_text(fd, text);
+		ck_assert_msg(got < 60, "it is never carried");
+	}
+	ck_assert_uint_eq(log_number(srv->line, "carried"), 1);
+	close(fd);
+	server_end(srv);
+}
+END_TEST
+
+START_TEST(a_request_in_the_queue_begins_while_a_slow_one_is_waited_for)
+{
+	struct server *srv = handlers_start(GATES("2", "300.0",
+	    "queue_timeout = 10.0;"), ONE_LINE("gate", ""));
+	int fd = client_connect(LINE_PORT), other = client_connect(LINE_PORT);
+
+	client_send_text(fd, "wait slow\n");
+	await(server_counters(srv).messages_in == 1);
+	client_send_text(other, "wait other\n");
+	await(server_counters(srv).messages_in == 2);
+	client_send_text(fd, "queued\n");
+	await(handler_counters(srv).waiting == 1);
+	server_reload(srv);
+	open_gate(srv, "other");
+	client_expect_text(other, "wait other\n");
+	await(handled(srv) == 2);
+	open_gate(srv, "slow");
+	client_expect_text(fd, "wait slow\nqueued\n");
+	ck_assert_uint_eq(handler_counters(srv).expired, 0);
+	close(fd);
+	close(other);
+	server_end(srv);
+}
+END_TEST
+
 RUN_TESTS("server_replaced",
     a_reload_without_drain_timeout_closes_no_connection,
     a_reload_without_drain_timeout_and_with_a_spread_closes_none,
     a_reload_with_a_spread_above_drain_timeout_closes_none,
     a_listener_that_goes_without_drain_timeout_is_closed_at_once,
     a_request_longer_than_drain_timeout_is_answered,
-    a_request_without_request_timeout_has_drain_timeout)
+    a_request_without_request_timeout_has_drain_timeout,
+    a_client_is_read_while_its_slow_request_is_waited_for,
+    a_client_that_always_has_a_slow_request_moves_after_drain_timeout,
+    a_request_in_the_queue_begins_while_a_slow_one_is_waited_for)

@@ -13,6 +13,8 @@ and closes what it was given.
     kill [SIGNAL]       dies of a signal (SEGV)
     hang                never answers, and ignores TERM
     sleep MS            answers later
+    gate                answers "wait NAME" when the file NAME is there, and all
+                        else at once
     stop                stops itself (SIGSTOP)
     close               closes stdout and goes on reading
     deaf                answers, closes stdin and waits
@@ -148,6 +150,13 @@ class Command:
 
     def do_sleep(self, payload, ms):
         time.sleep(int(ms) / 1000)
+        self.reply(payload)
+
+    def do_gate(self, payload, argument):
+        words = payload.split()
+        if words[0] == b"wait":
+            while not os.path.exists(words[1]):
+                time.sleep(0.01)
         self.reply(payload)
 
     def do_stop(self, payload, argument):

@@ -77,6 +77,9 @@ handler_counters(struct server *srv)
 			sum.crashes += counter_get(&one->crashes);
 			sum.slowed += counter_get(&one->slowed);
 			sum.offenders += counter_get(&one->offenders);
+			for (int k = 0; k < HISTOGRAM_BUCKETS; k++)
+				sum.handling.count[k] +=
+				    counter_get(&one->handling.count[k]);
 		}
 	}
 	return (sum);

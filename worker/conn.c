@@ -449,7 +449,8 @@ leave_to_giver(struct conn *conn)
 {
 	const struct giver *giver = &conn_worker(conn)->giver;
 
-	if (!giver_wants(giver, conn) || !giver_has_room(giver))
+	if (!giver_wants(giver, conn) || !giver_has_room(giver) ||
+	    !conn_at_rest(conn))
 		return (false);
 	/* If it has to stay, it goes on: with what the kernel has, as its event
 	 * tells, or with what is here. */
@@ -681,6 +682,13 @@ conn_on_memory(struct conn *conn)
 {
 	end_starving(conn);
 	conn_make_ready(conn);
+}
+
+void
+conn_reconsider(struct conn *conn)
+{
+	if (conn->state == CONN_DISPATCHED && conn_may_handle(conn))
+		conn_make_ready(conn);
 }
 
 /*

@@ -147,6 +147,8 @@ void conn_on_call(struct conn *, struct queue *, unsigned messages);
 /* It was starved, and there is memory; its delay is over. */
 void conn_on_memory(struct conn *);
 void conn_on_patience(struct conn *);
+/* It may have been held back for what is over now: giver_holds_back(). */
+void conn_reconsider(struct conn *);
 
 /*
  * Changing hands: giver.h, taker.h.

@@ -36,8 +36,7 @@ conn_awaits(const struct conn *conn)
 	return (conn->pending != NULL && conn->pending->nrequests > 0);
 }
 
-/* Whether the next message could be handled now.  One that is to change hands
- * has its last replies awaited, and begins nothing new. */
+/* Whether the next message could be handled now. */
 static inline bool
 conn_may_handle(const struct conn *conn)
 {
@@ -48,7 +47,8 @@ conn_may_handle(const struct conn *conn)
 	    !pending->blame.is_slowed &&
 	    pending->nrequests < conn->listener->conf->pipeline &&
 	    (pending->nrequests == 0 ||
-	    !giver_wants(&conn_worker(conn)->giver, conn)))));
+	    !giver_wants(&conn_worker(conn)->giver, conn) ||
+	    !giver_holds_back(conn)))));
 }
 
 /* Nothing more of the peer's is handled; when all that is owed has been taken,

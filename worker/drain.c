@@ -129,6 +129,13 @@ elapsed(const struct worker *worker)
 }
 
 bool
+drain_is_overdue(const struct worker *worker)
+{
+	return (worker->drain.on &&
+	    elapsed(worker) >= worker->drain.order.timeout_ms);
+}
+
+bool
 drain_is_closing(const struct conn *conn)
 {
 	const struct worker *worker = conn->listener->worker;
@@ -315,7 +322,7 @@ drain_tick(struct worker *worker)
 
 	if (!drain->on || drain->left)
 		return;
-	if (elapsed(worker) >= drain->order.timeout_ms)
+	if (drain_is_overdue(worker))
 		cut_all(worker);
 	else if (is_closing(worker))
 		close_idle(worker);

@@ -44,4 +44,7 @@ void drain_forgive(struct worker *, uint64_t stall_ms);
 bool drain_is_closing(const struct conn *);
 bool drain_is_due(const struct conn *);
 
+/* Whether the worker drains, and the time for that is over. */
+bool drain_is_overdue(const struct worker *);
+
 #endif

@@ -117,6 +117,33 @@ wanted(const struct giver *giver)
 	return (giver->order.quota > gone ? giver->order.quota - gone : 0);
 }
 
+bool
+giver_holds_back(const struct conn *conn)
+{
+	const struct worker *worker = conn->listener->worker;
+	const struct request *request;
+
+	if (drain_is_overdue(worker))
+		return (true);
+	TAILQ_FOREACH(request, &conn->pending->requests, of_conn)
+		if (request->state == REQUEST_RUNNING)
+			break;
+	return (request == NULL ||
+	    request->begun_us / 1000 + GIVER_SLOW_MS > worker->now_ms);
+}
+
+/* Go on with those that were held back, where a request has become slow. */
+static void
+release_slow(struct worker *worker)
+{
+	struct conn *conn;
+
+	for (size_t i = 0; i < worker->nlisteners; i++)
+		TAILQ_FOREACH(conn, &worker->listeners[i]
+		    .deadlines[DEADLINE_REPLY].waiting, waiting)
+			conn_reconsider(conn);
+}
+
 static bool
 can_go(const struct conn *conn)
 {
@@ -592,6 +619,7 @@ giver_tick(struct worker *worker)
 	if (!giver->on)
 		return;
 	giver->blocked = false;
+	release_slow(worker);
 	if (giver->retry_ms != 0 && worker->now_ms >= giver->retry_ms) {
 		giver->retry_ms = 0;
 		forget_stays(worker);

@@ -38,6 +38,8 @@ enum {
 	 * the next taker may take to come: longer than the master takes to
 	 * replace a worker that fails again and again. */
 	GIVER_PATIENCE_MS = 60000,
+	/* A request that is with its handler for so long is slow. */
+	GIVER_SLOW_MS = 1000,
 };
 
 struct giver_batch {
@@ -122,6 +124,15 @@ giver_wants(const struct giver *giver, const struct conn *conn)
 	    giver->order.quota == CTL_GIVE_ALL && !conn->stays &&
 	    giver_has_taker(giver, conn));
 }
+
+/*
+ * Whether a connection that is to go begins no new request until then.  This
+ * brings it to rest.  If one of its requests is slow, it is not held back: its
+ * other requests need not wait for that one.  It goes when it comes to rest by
+ * itself; after drain_timeout it is held back in any case.  For one that
+ * giver_wants(), and that awaits replies.
+ */
+bool giver_holds_back(const struct conn *);
 
 /* Whether one that is at rest can be sent off at the end of this turn. */
 static inline bool

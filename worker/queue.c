@@ -429,15 +429,16 @@ queue_forget_called(struct queue *queue, struct conn *conn)
  * Going out.
  */
 
-/* The first of a lane.  Those of a connection that is to change hands go with
- * it. */
+/* The first of a lane that is to begin here.  The others go with their
+ * connections. */
 static struct request *
 first_of(const struct queue *queue, const struct lane *lane)
 {
 	struct request *request;
 
 	TAILQ_FOREACH(request, &lane->requests, of_work)
-		if (!giver_wants(&queue->worker->giver, request->conn))
+		if (!giver_wants(&queue->worker->giver, request->conn) ||
+		    !giver_holds_back(request->conn))
 			break;
 	return (request);
 }
