@@ -141,7 +141,7 @@ save_executor(struct state *state, const struct executor *executor,
 		return (-1);
 	saved->pid = (unsigned)executor->pid;
 	if (executor->worker != NULL)
-		saved->worker = (unsigned)executor->worker->pid;
+		saved->worker = (unsigned)executor->worker->process.pid;
 	saved->id = executor->id;
 	saved->generation = executor->generation->number;
 	saved->handler = executor->handler;
@@ -194,7 +194,7 @@ save_shortages(struct state *state, const struct child *child,
 			continue;
 		if ((saved = state_add_shortage(state)) == NULL)
 			return (-1);
-		saved->worker = (unsigned)child->pid;
+		saved->worker = (unsigned)child->process.pid;
 		saved->handler = i;
 		saved->missing = missing;
 		saved->young_deaths = shortage[i].young_deaths;
@@ -212,19 +212,19 @@ save_child(struct state *state, const struct child *child, unsigned version)
 	if (save_generation(state, child->generation, version) == -1 ||
 	    (saved = state_add_child(state)) == NULL)
 		return (-1);
-	saved->pid = (unsigned)child->pid;
+	saved->pid = (unsigned)child->process.pid;
 	saved->slot = child->slot->number;
 	saved->block = child->block;
 	saved->generation = child->generation->number;
 	saved->state = child->state;
 	saved->serving = child == child->slot->serving;
-	if (child->channel != NULL) {
-		saved->channel = channel_fd(child->channel);
-		saved->speaks = channel_speaks(child->channel);
+	if (child->process.channel != NULL) {
+		saved->channel = channel_fd(child->process.channel);
+		saved->speaks = channel_speaks(child->process.channel);
 	}
 	saved->awaited = child->crew.awaited;
-	saved->born_ms = child->born_ms;
-	saved->patience_ms = child->patience_ms;
+	saved->born_ms = child->process.born_ms;
+	saved->patience_ms = child->process.patience_ms;
 	if ((saved->why = strdup(child->why)) == NULL ||
 	    save_shortages(state, child, version) == -1)
 		return (-1);
@@ -513,7 +513,7 @@ find_child(const struct master *master, unsigned pid)
 	struct child *child;
 
 	TAILQ_FOREACH(child, &master->children, link)
-		if (child->pid == (pid_t)pid)
+		if (child->process.pid == (pid_t)pid)
 			break;
 	return (child);
 }

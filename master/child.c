@@ -22,7 +22,7 @@ void
 child_log(enum log_level level, enum log_event event,
     const struct child *child, const char *key, const char *value)
 {
-	LOG_WITH(log_write, level, event, F_I64("child", child->pid),
+	LOG_WITH(log_write, level, event, F_I64("child", child->process.pid),
 	    F_U64("child_slot", child->slot->number),
 	    F_U64("child_gen", child->generation->number), F_STR(key, value));
 }
@@ -32,62 +32,31 @@ child_log(enum log_level level, enum log_event event,
  */
 
 static void
-on_message(struct ctl *msg, void *arg)
+on_message(void *owner, struct ctl *msg)
 {
-	master_dispatch(arg, msg);
+	master_dispatch(owner, msg);
 }
 
 static void
-on_channel_end(const char *why, void *arg)
+on_misconduct(void *owner, const char *why)
 {
-	struct child *child = arg;
-
-	channel_free(child->channel);
-	child->channel = NULL;
-	if (why != NULL)
-		child_disown(child, why);
-	else if (child->state != CHILD_ENDING) {
-		/* It has died, or is about to, and will be reaped. */
-		child->patience_ms = clock_ms() + MASTER_EXIT_MS;
-		child->patience_for = "exit after it closed its channel";
-	}
+	child_disown(owner, why);
 }
 
-static int
-listen_to(struct child *child, int fd, unsigned speaks)
+static void
+on_hangup(void *owner)
 {
-	static const struct channel_callbacks callbacks = {
-		.on_message = on_message,
-		.on_end = on_channel_end,
-	};
+	struct child *child = owner;
 
-	child->channel = channel_new(child->master->base, fd, CTL_FROM_CHILD,
-	    speaks, &callbacks, child);
-	return (child->channel == NULL ? -1 : 0);
-}
-
-static int
-say(struct child *child, enum ctl_type type, const void *payload,
-    const int fds[CTL_FDS_MAX])
-{
-	if (child->channel == NULL || channel_send_fds(child->channel, type,
-	    child->generation->number, payload, fds) == 0)
-		return (0);
-	if (fds[0] != -1 && errno == EAGAIN)
-		return (-1);
-	/* Of one that has died we hear soon enough. */
-	if (errno != EPIPE && errno != ECONNRESET)
-		child_disown(child, errno == EAGAIN ?
-		    "it does not read its orders" : strerror(errno));
-	return (0);
+	if (child->state != CHILD_ENDING)
+		process_await(&child->process, MASTER_EXIT_MS,
+		    "exit after it closed its channel");
 }
 
 void
 child_tell(struct child *child, enum ctl_type type, const void *payload)
 {
-	static const int none[CTL_FDS_MAX] = { -1, -1 };
-
-	(void)say(child, type, payload, none);
+	(void)process_tell(&child->process, type, payload, NULL);
 }
 
 int
@@ -95,32 +64,36 @@ child_pass(struct child *child, enum ctl_type type, const void *payload, int fd)
 {
 	const int fds[CTL_FDS_MAX] = { fd, -1 };
 
-	return (say(child, type, payload, fds));
+	return (process_tell(&child->process, type, payload, fds));
 }
 
 int
 child_pass_fds(struct child *child, enum ctl_type type, const void *payload,
     const int fds[CTL_FDS_MAX])
 {
-	return (say(child, type, payload, fds));
+	return (process_tell(&child->process, type, payload, fds));
 }
 
 bool
 child_has_room(const struct child *child)
 {
-	return (child->channel == NULL || channel_has_room(child->channel));
+	const struct channel *channel = child->process.channel;
+
+	return (channel == NULL || channel_has_room(channel));
 }
 
 bool
 children_have_unsent(const struct master *master)
 {
+	const struct channel *channel;
 	const struct child *child;
 
-	TAILQ_FOREACH(child, &master->children, link)
-		if ((child->channel != NULL &&
-		    channel_has_unsent(child->channel)) ||
+	TAILQ_FOREACH(child, &master->children, link) {
+		channel = child->process.channel;
+		if ((channel != NULL && channel_has_unsent(channel)) ||
 		    crew_is_waiting(child))
 			return (true);
+	}
 	return (false);
 }
 
@@ -129,12 +102,31 @@ child_hint(struct child *child, enum ctl_type type, const void *payload)
 {
 	struct pollfd room = { .events = POLLOUT };
 
-	if (child->channel == NULL)
+	if (child->process.channel == NULL)
 		return;
-	room.fd = channel_fd(child->channel);
+	room.fd = channel_fd(child->process.channel);
 	/* So it polls while no more than a quarter of it is full. */
 	if (poll(&room, 1, 0) == 1 && (room.revents & POLLOUT) != 0)
 		child_tell(child, type, payload);
+}
+
+static void on_death(void *, int);
+
+static struct process
+describe(struct child *child)
+{
+	static const struct process_kind worker = {
+		.on_message = on_message,
+		.on_misconduct = on_misconduct,
+		.on_hangup = on_hangup,
+		.on_death = on_death,
+	};
+
+	return ((struct process){
+		.master = child->master,
+		.kind = &worker,
+		.owner = child,
+	});
 }
 
 /*
@@ -290,7 +282,7 @@ clean_block(struct master *master, const struct child *child)
 
 	counters_forget(counters, child->block, 0, counters->records);
 	counter_set(&counters->map->block[child->block].worker.beat_ms,
-	    child->born_ms);
+	    clock_ms());
 	counter_set(&counters->map->block[child->block].worker.at_rest, 0);
 }
 
@@ -299,32 +291,23 @@ spawn(struct child *child, const struct generation *generation, bool prepared)
 {
 	struct master *master = child->master;
 	struct heritage heritage;
-	int fds[2];
+	pid_t pid;
+	int saved;
 
 	if (fill_heritage(&heritage, master, child, generation, prepared) == -1)
 		return (-1);
-	if (channel_pair(fds) == -1) {
-		free_heritage(&heritage);
-		return (-1);
-	}
-	heritage.channel = fds[1];
 	heritage.access_log = loggers_access_log(master, generation->conf);
-	fflush(NULL);		/* or the child writes it once more */
-	if ((child->pid = fork()) == 0)
+	pid = process_fork(&child->process, generation->number,
+	    &heritage.channel, heritage.speaks);
+	if (pid == 0)
 		become(master, &heritage, &generation->identity);
+	saved = errno;
 	free_heritage(&heritage);
-	close(fds[1]);
-	if (child->pid == -1) {
-		close(fds[0]);
-		return (-1);
-	}
-	/* Without it the child sees the end of its channel, and exits. */
-	if (listen_to(child, fds[0], heritage.speaks) == -1) {
+	errno = saved;
+	if (pid != -1 && child->process.channel == NULL)
 		snprintf(child->why, sizeof(child->why),
 		    "the master cannot listen to it: %s", strerror(errno));
-		close(fds[0]);
-	}
-	return (0);
+	return (pid == -1 ? -1 : 0);
 }
 
 struct child *
@@ -343,9 +326,8 @@ child_new(struct master *master, struct slot *slot,
 	child->generation = generation_hold(generation);
 	child->block = (unsigned)block;
 	crew_init(child);
-	child->born_ms = clock_ms();
-	child->patience_ms = child->born_ms + MASTER_READY_MS;
-	child->patience_for = "READY";
+	child->process = describe(child);
+	process_await(&child->process, MASTER_READY_MS, "READY");
 	clean_block(master, child);
 	succession_mark(child, false);
 	if (spawn(child, generation, prepared) == -1)
@@ -396,32 +378,31 @@ child_adopt(struct master *master, const struct state_child *saved,
 		return (NULL);
 	child->master = master;
 	child->slot = &master->slots[saved->slot];
-	child->pid = (pid_t)saved->pid;
+	child->process = describe(child);
 	child->generation = generation_hold(generation);
 	child->block = saved->block;
 	crew_init(child);
 	child->crew.awaited = saved->awaited;
 	child->state = (enum child_state)saved->state;
 	child->given.left = UINT64_MAX;
-	child->born_ms = saved->born_ms;
-	child->patience_ms = saved->patience_ms;
-	child->patience_for = reason_for_patience(child->state);
+	child->process.born_ms = saved->born_ms;
+	child->process.patience_ms = saved->patience_ms;
+	child->process.patience_for = reason_for_patience(child->state);
 	snprintf(child->why, sizeof(child->why), "%s", saved->why);
 	child->slot->lent[child->block] = true;
 	if (saved->serving)
 		child->slot->serving = child;
 	TAILQ_INSERT_TAIL(&master->children, child, link);
-	if (saved->channel == -1)
-		return (child);
-	return (listen_to(child, saved->channel, saved->speaks) == 0 ? child :
+	return (process_adopt(&child->process, (pid_t)saved->pid,
+	    generation->number, saved->channel, saved->speaks) == 0 ? child :
 	    NULL);
 }
 
 unsigned
 child_speaks(const struct child *child)
 {
-	return (child->channel == NULL ? CTL_PREVIOUS :
-	    channel_speaks(child->channel));
+	return (child->process.channel == NULL ? CTL_PREVIOUS :
+	    channel_speaks(child->process.channel));
 }
 
 void
@@ -470,9 +451,9 @@ child_drain(struct child *child, enum ctl_drain_mode mode)
 	child->given = (struct ctl_given){ .left = UINT64_MAX };
 	/* One that is replaced keeps what can be handed over as long as that
 	 * takes; the watchdog finds one that is stuck. */
-	child->patience_ms = mode == CTL_DRAIN_REPLACED ? 0 :
+	child->process.patience_ms = mode == CTL_DRAIN_REPLACED ? 0 :
 	    clock_ms() + conf->drain_timeout_ms + 1000;
-	child->patience_for = "end of the drain";
+	child->process.patience_for = "end of the drain";
 	child_tell(child, CTL_DRAIN, &order);
 }
 
@@ -481,8 +462,8 @@ child_stop(struct child *child)
 {
 	if (child->state != CHILD_ENDING) {
 		child->state = CHILD_ENDING;
-		child->patience_ms = clock_ms() + MASTER_EXIT_MS;
-		child->patience_for = "exit after STOP";
+		process_await(&child->process, MASTER_EXIT_MS,
+		    "exit after STOP");
 	}
 	child_tell(child, CTL_STOP, NULL);
 }
@@ -490,13 +471,13 @@ child_stop(struct child *child)
 void
 child_kill(struct child *child, int signal, enum status_cause cause)
 {
-	kill(child->pid, signal);
+	kill(child->process.pid, signal);
 	if (!child->was_killed)
 		child->cause = cause;
 	child->was_killed = true;
 	child->state = CHILD_ENDING;
-	child->patience_ms = clock_ms() + MASTER_EXIT_MS / 2;
-	child->patience_for = "end after a signal";
+	process_await(&child->process, MASTER_EXIT_MS / 2,
+	    "end after a signal");
 }
 
 void
@@ -537,9 +518,9 @@ children_tick(struct master *master)
 	struct child *child;
 
 	TAILQ_FOREACH(child, &master->children, link) {
-		if (child->channel == NULL)
+		if (child->process.channel == NULL)
 			continue;
-		(void)channel_flush(child->channel);
+		(void)channel_flush(child->process.channel);
 		if (!child_has_room(child))
 			continue;
 		if (child->log_due)
@@ -554,11 +535,18 @@ children_tick(struct master *master)
  */
 
 static void
-bury(struct master *master, struct child *child, int status)
+on_death(void *owner, int status)
 {
+	struct child *child = owner;
+	struct process *process = &child->process;
+	struct master *master = child->master;
 	struct counters *counters = &master->counters[child->slot->number];
 	uint64_t lost;
 
+	/* It was told to end, and did. */
+	if (status == DEATH_UNSEEN && child->state == CHILD_ENDING &&
+	    !child->was_killed)
+		status = 0;
 	counters->listeners = master->listener_names.n;
 	counters->handlers = master->handler_names.n;
 	lost = counters_bury(counters, child->block);
@@ -566,55 +554,15 @@ bury(struct master *master, struct child *child, int status)
 	/* Its last words may tell why; they are no longer acted on. */
 	child->state = CHILD_ENDING;
 	child->is_dead = true;
-	while (child->channel != NULL && channel_catch_up(child->channel))
+	while (process->channel != NULL && channel_catch_up(process->channel))
 		;
 	TAILQ_REMOVE(&master->children, child, link);
 	child->slot->lent[child->block] = false;
 	slot_on_death(child->slot, child, status, lost);
 	succession_on_death(child);
 	crew_dismiss(child);
-	channel_free(child->channel);
+	channel_free(process->channel);
 	generation_release(child->generation);
 	free(child);
 	master_on_departure(master);
-}
-
-static struct child *
-find(const struct master *master, pid_t pid)
-{
-	struct child *child;
-
-	TAILQ_FOREACH(child, &master->children, link)
-		if (child->pid == pid)
-			break;
-	return (child);
-}
-
-void
-child_reap(struct master *master, pid_t pid, int status)
-{
-	struct child *child = find(master, pid);
-
-	/* It was told to end, and did. */
-	if (child != NULL && status == DEATH_UNSEEN &&
-	    child->state == CHILD_ENDING && !child->was_killed)
-		status = 0;
-	if (child != NULL)
-		bury(master, child, status);
-	else if (!monitor_child_reap(master, pid, status) &&
-	    !loggers_reap(master, pid, status) &&
-	    !crew_reap(master, pid, status) &&
-	    !keeper_reap(&master->keeper, pid))
-		upgrade_reap(master, pid, status);
-}
-
-void
-children_reap(struct master *master)
-{
-	pid_t pid;
-	int status;
-
-	/* One signal can stand for several deaths. */
-	while ((pid = waitpid(-1, &status, WNOHANG)) > 0)
-		child_reap(master, pid, status);
 }

@@ -12,12 +12,12 @@
 #include <sys/queue.h>
 #include <sys/types.h>
 
-#include "common/channel.h"
 #include "common/counters.h"
 #include "common/log.h"
 #include "common/status.h"
 #include "master/crew.h"
 #include "master/generation.h"
+#include "master/process.h"
 
 struct succession_report;
 struct master;
@@ -35,17 +35,13 @@ enum child_state {
 
 struct child {
 	TAILQ_ENTRY(child) link;
+	struct process process;
 	struct master *master;
 	struct slot *slot;
-	struct channel *channel;	/* owned; NULL when it has ended */
-	pid_t pid;
 	struct generation *generation;	/* a reference */
 	struct crew crew;		/* who runs the user's code for it */
 	unsigned block;			/* of the slot's counters; lent */
 	enum child_state state;
-	uint64_t born_ms;
-	uint64_t patience_ms;		/* when it is killed; 0: never */
-	const char *patience_for;	/* what has not happened then */
 	char why[240];			/* what it said went wrong */
 	struct succession_report *report; /* that it is part of, or NULL */
 	unsigned passing;		/* GIVEs that it has not answered */
@@ -60,7 +56,6 @@ struct child {
 	struct ctl_drained drained;	/* what it said at its end */
 	bool log_due;			/* LOG could not be sent yet, */
 	bool access_log_due;		/* nor ACCESS_LOG */
-	bool is_suspected;		/* the last tick found it hung */
 	bool was_killed;		/* by us, and why: */
 	enum status_cause cause;
 };
@@ -126,11 +121,6 @@ void child_use_log(struct child *);
 
 /* Give it the pipe to the access log of its configuration. */
 void child_use_access_log(struct child *);
-
-/* Bury the children that have died, and tell slot_on_death(). */
-void children_reap(struct master *);
-/* The same for one process, whatever it was. */
-void child_reap(struct master *, pid_t, int status);
 
 /* A line of the log about a child, with one more field if value is not NULL. */
 void child_log(enum log_level, enum log_event, const struct child *,

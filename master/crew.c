@@ -819,11 +819,11 @@ static uint64_t
 pause_for(struct shortage *shortage, const struct executor *executor,
     bool was_used)
 {
-	if (was_used || executor->lived_ms >= PAUSE_YOUNG_MS)
-		shortage->young_deaths = 0;
-	if (was_used)
-		return (pause_at_rate(&shortage->rate, clock_ms()));
-	return (pause_after(++shortage->young_deaths));
+	if (!was_used)
+		return (pause_after(&shortage->young_deaths,
+		    executor->lived_ms));
+	shortage->young_deaths = 0;
+	return (pause_at_rate(&shortage->rate, clock_ms()));
 }
 
 /* One of a crew has died, or is retired, and all that can be known of that is
@@ -872,7 +872,7 @@ static bool
 can_hire(const struct child *worker)
 {
 	/* A worker without a channel cannot be told of an executor. */
-	return (worker->state != CHILD_ENDING && worker->channel != NULL);
+	return (worker->state != CHILD_ENDING && worker->process.channel != NULL);
 }
 
 /* The worker of a dead one has said what there is to say, or will not. */
@@ -925,8 +925,8 @@ await_word(struct executor *executor)
 	executor->patience_ms = clock_ms() + WORD_MS;
 	TAILQ_INSERT_TAIL(&worker->crew.dead, executor, link);
 	/* Perhaps the worker has just said so, or that it is done. */
-	if (worker->channel != NULL)
-		(void)channel_catch_up(worker->channel);
+	if (worker->process.channel != NULL)
+		(void)channel_catch_up(worker->process.channel);
 	executor = find_id(&worker->crew.dead, id);
 	if (executor != NULL && (said || !can_hire(worker)))
 		settle(executor);

@@ -54,7 +54,7 @@ on_event(evutil_socket_t fd, short what, void *arg)
 	if (fd == -1 && (kill(pid, 0) == 0 || errno != ESRCH))
 		return;
 	foster_free(foster);
-	child_reap(master, pid, DEATH_UNSEEN);
+	process_reap(master, pid, DEATH_UNSEEN);
 }
 
 int

@@ -73,7 +73,7 @@ path_in(const struct conf *conf, enum logger_kind kind)
 static void
 forget(struct logger_child *logger)
 {
-	TAILQ_REMOVE(&logger->master->loggers, logger, link);
+	TAILQ_REMOVE(&logger->process.master->loggers, logger, link);
 	if (logger->word != NULL) {
 		close(event_get_fd(logger->word));
 		event_free(logger->word);
@@ -92,11 +92,11 @@ retire(struct logger_child *logger)
 	close(logger->pipe[1]);
 	logger->pipe[1] = -1;
 	logger->is_fresh = logger->is_reopening = false;
-	if (logger->pid == 0) {
+	if (logger->process.pid == 0) {
 		forget(logger);
 	} else if (!logger->is_open) {
 		/* Whatever it waits for, it has nothing to write. */
-		kill(logger->pid, SIGKILL);
+		kill(logger->process.pid, SIGKILL);
 		logger->is_killed = true;
 	}
 }
@@ -111,19 +111,19 @@ use_log(struct logger_child *logger)
 {
 	int fd;
 
-	if (logger->master->logging == logger ||
+	if (logger->process.master->logging == logger ||
 	    (fd = fcntl(logger->pipe[1], F_DUPFD_CLOEXEC,
 	    STDERR_FILENO + 1)) == -1)
 		return;
 	log_use_pipe(fd, *logger->path == '\0');
-	logger->master->logging = logger;
+	logger->process.master->logging = logger;
 }
 
 /* What another program has left is written to no longer. */
 static void
 announce(struct logger_child *logger)
 {
-	struct master *master = logger->master;
+	struct master *master = logger->process.master;
 	struct child *child;
 
 	logger->is_announced = true;
@@ -159,7 +159,7 @@ is_any_reopening(const struct master *master)
 static void
 on_reopened(struct logger_child *logger, const char *why)
 {
-	struct master *master = logger->master;
+	struct master *master = logger->process.master;
 
 	logger->is_reopening = false;
 	if (why != NULL && logger->kind == LOGGER_LOG)
@@ -195,7 +195,7 @@ on_opened(struct logger_child *logger, const char *why)
 	snprintf(text, sizeof(text), "%s %.150s: %s",
 	    logger->kind == LOGGER_LOG ? "log" : "access log", logger->path,
 	    why != NULL ? why : "it is open");
-	reload_on_logger(logger->master, why != NULL ? text : NULL);
+	reload_on_logger(logger->process.master, why != NULL ? text : NULL);
 }
 
 static ssize_t
@@ -237,10 +237,12 @@ on_word(evutil_socket_t fd, short what, void *arg)
  * Birth.
  */
 
+static void on_death(void *, int);
+
 static void __attribute__((noreturn))
 become(struct logger_child *logger, int orders, int file)
 {
-	struct master *master = logger->master;
+	struct master *master = logger->process.master;
 	struct heritage heritage = {
 		.channel = orders,
 		.log_name = names[logger->kind],
@@ -273,24 +275,23 @@ spawn(struct logger_child *logger, int file)
 	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK,
 	    0, fds) == -1)
 		return (-1);
-	logger->word = event_new(logger->master->base, fds[0],
+	logger->word = event_new(logger->process.master->base, fds[0],
 	    EV_READ | EV_PERSIST, on_word, logger);
 	if (logger->word == NULL || event_add(logger->word, NULL) == -1) {
 		errno = ENOMEM;
 		goto fail;
 	}
-	fflush(NULL);
-	if ((logger->pid = fork()) == 0)
+	switch (process_fork(&logger->process, 0, NULL, 0)) {
+	case 0:
 		become(logger, fds[1], file);
-	if (logger->pid == -1)
+	case -1:
 		goto fail;
+	}
 	close(fds[1]);
 	logger->is_open = logger->is_killed = false;
-	logger->born_ms = clock_ms();
-	logger->patience_ms = logger->born_ms + OPEN_MS;
+	process_await(&logger->process, OPEN_MS, "open");
 	return (0);
 fail:
-	logger->pid = 0;
 	if (logger->word != NULL)
 		event_free(logger->word);
 	logger->word = NULL;
@@ -303,12 +304,17 @@ fail:
 static struct logger_child *
 start(struct master *master, enum logger_kind kind, const char *path, int file)
 {
+	static const struct process_kind process = { .on_death = on_death };
 	struct logger_child *logger;
 	int saved;
 
 	if ((logger = calloc(1, sizeof(*logger))) == NULL)
 		return (NULL);
-	logger->master = master;
+	logger->process = (struct process){
+		.master = master,
+		.kind = &process,
+		.owner = logger,
+	};
 	logger->kind = kind;
 	logger->is_announced = true;
 	logger->pipe[0] = logger->pipe[1] = -1;
@@ -460,7 +466,7 @@ loggers_reopen(struct master *master)
 		    MSG_DONTWAIT | MSG_NOSIGNAL) != 1 || is_leaving(logger))
 			continue;
 		logger->is_reopening = true;
-		logger->patience_ms = clock_ms() + OPEN_MS;
+		process_await(&logger->process, OPEN_MS, "answer");
 	}
 	if (!is_any_reopening(master))
 		LOG(INFO, REOPEN,
@@ -471,19 +477,16 @@ loggers_reopen(struct master *master)
  * Death.
  */
 
-bool
-loggers_reap(struct master *master, pid_t pid, int status)
+static void
+on_death(void *owner, int status)
 {
-	struct logger_child *logger;
+	struct logger_child *logger = owner;
+	struct master *master = logger->process.master;
+	pid_t pid = logger->process.pid;
 	char why[LOG_ANSWER_MAX];
 	uint64_t pause;
 	bool is_done;
 
-	TAILQ_FOREACH(logger, &master->loggers, link)
-		if (logger->pid == pid)
-			break;
-	if (logger == NULL)
-		return (false);
 	/* Its last word may tell why. */
 	(void)hear(logger, why);
 	if (*why == '\0')
@@ -491,20 +494,19 @@ loggers_reap(struct master *master, pid_t pid, int status)
 	close(event_get_fd(logger->word));
 	event_free(logger->word);
 	logger->word = NULL;
-	logger->pid = 0;
+	logger->process.pid = 0;
 	is_done = logger->is_killed ||
 	    (WIFEXITED(status) && WEXITSTATUS(status) == 0);
 	if (is_leaving(logger) && is_done) {
 		forget(logger);
-		return (true);
+		return;
 	}
 	if (logger->is_fresh) {
 		on_opened(logger, why);
-		return (true);
+		return;
 	}
-	if (clock_ms() - logger->born_ms >= PAUSE_YOUNG_MS)
-		logger->young_deaths = 0;
-	pause = pause_after(++logger->young_deaths);
+	pause = pause_after(&logger->young_deaths,
+	    clock_ms() - logger->process.born_ms);
 	logger->again_ms = clock_ms() + pause;
 	LOG(ERROR, LOGGER_DIED, F_I64("child", pid),
 	    F_STR("log", names[logger->kind]), F_STR("file", logger->path),
@@ -512,7 +514,6 @@ loggers_reap(struct master *master, pid_t pid, int status)
 	if (logger->is_reopening)
 		on_reopened(logger, "the logger died");
 	loggers_watch(master);
-	return (true);
 }
 
 void
@@ -525,14 +526,15 @@ loggers_watch(struct master *master)
 	for (logger = TAILQ_FIRST(&master->loggers); logger != NULL;
 	    logger = next) {
 		next = TAILQ_NEXT(logger, link);
-		if (logger->pid == 0 && now_ms >= logger->again_ms &&
+		if (logger->process.pid == 0 && now_ms >= logger->again_ms &&
 		    spawn(logger, -1) == -1) {
 			LOG(ERROR, LOGGER_FAILED,
 			    F_STR("log", names[logger->kind]),
 			    F_STR("file", logger->path), F_ERRNO(errno));
 			logger->again_ms = now_ms + PAUSE_YOUNG_MS / 10;
 		}
-		if (logger->pid == 0 || now_ms < logger->patience_ms)
+		if (logger->process.pid == 0 ||
+		    !process_is_late(&logger->process, now_ms))
 			continue;
 		if (logger->is_reopening)
 			on_reopened(logger, late);
@@ -552,10 +554,10 @@ are_gone(struct master *master)
 	bool gone = true;
 
 	TAILQ_FOREACH(logger, &master->loggers, link)
-		if (logger->pid != 0 &&
-		    waitpid(logger->pid, NULL, WNOHANG) != 0)
-			logger->pid = 0;
-		else if (logger->pid != 0)
+		if (logger->process.pid != 0 &&
+		    waitpid(logger->process.pid, NULL, WNOHANG) != 0)
+			logger->process.pid = 0;
+		else if (logger->process.pid != 0)
 			gone = false;
 	return (gone);
 }
@@ -570,14 +572,14 @@ loggers_end(struct master *master)
 	log_use(STDERR_FILENO);
 	master->logging = NULL;
 	TAILQ_FOREACH(logger, &master->loggers, link)
-		if (logger->pid != 0 && logger->word != NULL)
+		if (logger->process.pid != 0 && logger->word != NULL)
 			(void)send(event_get_fd(logger->word), &order, 1,
 			    MSG_DONTWAIT | MSG_NOSIGNAL);
 	while (!are_gone(master) && clock_ms() < until_ms)
 		(void)poll(NULL, 0, 1);
 	while ((logger = TAILQ_FIRST(&master->loggers)) != NULL) {
-		if (logger->pid != 0)
-			kill(logger->pid, SIGKILL);
+		if (logger->process.pid != 0)
+			kill(logger->process.pid, SIGKILL);
 		forget(logger);
 	}
 }

@@ -23,6 +23,7 @@
 #include <stdint.h>
 
 #include "common/conf.h"
+#include "master/process.h"
 
 struct master;
 
@@ -33,10 +34,9 @@ enum logger_kind {
 
 struct logger_child {
 	TAILQ_ENTRY(logger_child) link;
-	struct master *master;
 	enum logger_kind kind;
 	char *path;			/* owned; "": standard error */
-	pid_t pid;			/* 0: none is running */
+	struct process process;
 	int pipe[2];			/* owned; [1] is -1 when it is to end */
 	struct event *word;		/* owned, with its descriptor; NULL */
 	bool is_fresh;			/* a reload waits for it */
@@ -46,9 +46,7 @@ struct logger_child {
 	bool is_killed;			/* by us */
 	bool is_reopening;		/* it has not answered */
 	unsigned young_deaths;		/* in a row */
-	uint64_t born_ms;
 	uint64_t again_ms;		/* when to try again */
-	uint64_t patience_ms;		/* for the answer */
 };
 
 TAILQ_HEAD(logger_list, logger_child);
@@ -75,9 +73,6 @@ int loggers_access_log(const struct master *, const struct conf *);
 
 /* Have all of them open their files again, and tell how that went. */
 void loggers_reopen(struct master *);
-
-/* If the process is a logger, bury it, and return true. */
-bool loggers_reap(struct master *, pid_t, int status);
 
 /* Called with the master's tick. */
 void loggers_watch(struct master *);

@@ -144,7 +144,7 @@ master_on_failure(struct master *master, const char *why)
 	/* The caller waits for our end, and no client for a reply. */
 	TAILQ_FOREACH(child, &master->children, link) {
 		child_stop(child);
-		child->patience_ms = clock_ms() + MASTER_FAIL_MS;
+		child->process.patience_ms = clock_ms() + MASTER_FAIL_MS;
 		crew_dismiss(child);
 	}
 	crews_hurry(master, MASTER_FAIL_MS);
@@ -165,7 +165,7 @@ master_on_departure(struct master *master)
 {
 	if (!master_is_over(master))
 		return;
-	if (master->watcher.pid != 0)
+	if (master->watcher.process.pid != 0)
 		monitor_child_stop(master);
 	else
 		event_base_loopbreak(master->base);
@@ -176,7 +176,7 @@ master_on_departure(struct master *master)
 static void
 forgive(struct master *master, uint64_t stall_ms)
 {
-	watchdog_forgive(master, stall_ms);
+	processes_forgive(master, stall_ms);
 	crews_forgive(master, stall_ms);
 	monitor_child_forgive(master, stall_ms);
 	reload_forgive(&master->reload, stall_ms);
@@ -502,6 +502,7 @@ master_main(int argc, char *argv[], const struct roles *roles)
 	TAILQ_INIT(&master.leaving);
 	TAILQ_INIT(&master.kept);
 	TAILQ_INIT(&master.loggers);
+	TAILQ_INIT(&master.processes);
 	TAILQ_INIT(&master.fosters);
 	init_names(&master);
 	if (legacy.state == -1)

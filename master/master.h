@@ -61,6 +61,7 @@ struct master {
 	struct evidence_before evidence;
 	struct keeper keeper;			/* during an upgrade */
 	struct foster_list fosters;
+	struct process_list processes;
 	struct child_list children;
 	struct executor_list leaving;		/* without a worker */
 	struct executor_list kept;		/* for a roll-back */

@@ -104,14 +104,17 @@ monitor_child_listen(struct master *master, const struct conf *conf,
 static void
 kill_it(struct monitor_child *monitor)
 {
-	kill(monitor->pid, SIGKILL);
-	monitor->patience_ms = 0;
+	kill(monitor->process.pid, SIGKILL);
+	monitor->process.patience_ms = 0;
 }
 
 static void
-disown(struct monitor_child *monitor, const char *why)
+disown(void *owner, const char *why)
 {
-	LOG(ERROR, MONITOR_FAILED, F_I64("child", monitor->pid),
+	struct master *master = owner;
+	struct monitor_child *monitor = &master->watcher;
+
+	LOG(ERROR, MONITOR_FAILED, F_I64("child", monitor->process.pid),
 	    F_STR("error", why));
 	kill_it(monitor);
 }
@@ -132,64 +135,32 @@ ask_workers(struct master *master, const struct ctl_conn *order)
 }
 
 static void
-on_message(struct ctl *msg, void *arg)
+on_message(void *owner, struct ctl *msg)
 {
-	struct master *master = arg;
+	struct master *master = owner;
+	struct monitor_child *monitor = &master->watcher;
 
 	if (msg->header.type == CTL_BEAT)
-		master->watcher.beat_ms = clock_ms();
+		monitor->beat_ms = clock_ms();
 	else if (msg->header.type == CTL_ASK_CLOSE)
 		ask_workers(master, &msg->conn);
 	else if (msg->header.type == CTL_ASK_REBALANCE)
 		balance_demand(master);
 	else if (msg->header.type == CTL_FAILED)
-		LOG(ERROR, MONITOR_FAILED, F_I64("child", master->watcher.pid),
+		LOG(ERROR, MONITOR_FAILED, F_I64("child", monitor->process.pid),
 		    F_STR("error", "it could not be set up"));
 	else if (msg->header.type != CTL_READY)
-		disown(&master->watcher, ctl_name(msg->header.type));
+		disown(master, ctl_name(msg->header.type));
 }
 
 static void
-on_channel_end(const char *why, void *arg)
+on_hangup(void *owner)
 {
-	struct master *master = arg;
-	struct monitor_child *monitor = &master->watcher;
+	struct master *master = owner;
+	struct process *process = &master->watcher.process;
 
-	channel_free(monitor->channel);
-	monitor->channel = NULL;
-	if (why != NULL)
-		disown(monitor, why);
-	else if (monitor->patience_ms == 0)
-		monitor->patience_ms = clock_ms() + MASTER_EXIT_MS;
-}
-
-static int
-listen_to(struct master *master, int fd, unsigned speaks)
-{
-	static const struct channel_callbacks callbacks = {
-		.on_message = on_message,
-		.on_end = on_channel_end,
-	};
-
-	master->watcher.channel = channel_new(master->base, fd, CTL_FROM_CHILD,
-	    speaks, &callbacks, master);
-	return (master->watcher.channel == NULL ? -1 : 0);
-}
-
-/* Returns -1 if a descriptor cannot be sent now. */
-static int
-tell(struct monitor_child *monitor, enum ctl_type type, const void *payload,
-    int fd)
-{
-	if (monitor->channel == NULL || channel_send(monitor->channel, type,
-	    monitor->generation, payload, fd) == 0)
-		return (0);
-	if (fd != -1 && errno == EAGAIN)
-		return (-1);
-	if (errno != EPIPE && errno != ECONNRESET)
-		disown(monitor, errno == EAGAIN ?
-		    "it does not read its orders" : strerror(errno));
-	return (0);
+	if (process->patience_ms == 0)
+		process_await(process, MASTER_EXIT_MS, "exit");
 }
 
 void
@@ -201,8 +172,29 @@ monitor_child_use_log(struct master *master)
 		.format = conf->format,
 	};
 
-	master->watcher.log_due = tell(&master->watcher, CTL_LOG, &order,
-	    log_fd()) == -1;
+	const int fds[CTL_FDS_MAX] = { log_fd(), -1 };
+
+	master->watcher.log_due = process_tell(&master->watcher.process,
+	    CTL_LOG, &order, fds) == -1;
+}
+
+static void on_death(void *, int);
+
+static struct process
+describe(struct master *master)
+{
+	static const struct process_kind kind = {
+		.on_message = on_message,
+		.on_misconduct = disown,
+		.on_hangup = on_hangup,
+		.on_death = on_death,
+	};
+
+	return ((struct process){
+		.master = master,
+		.kind = &kind,
+		.owner = master,
+	});
 }
 
 /*
@@ -291,29 +283,20 @@ spawn(struct master *master)
 {
 	struct monitor_child *monitor = &master->watcher;
 	struct heritage heritage;
-	int fds[2];
+	pid_t pid;
+	int saved;
 
 	if (fill_heritage(&heritage, master) == -1)
 		return (-1);
-	if (channel_pair(fds) == -1) {
-		free(heritage.sockets);
-		return (-1);
-	}
-	heritage.channel = fds[1];
-	fflush(NULL);
-	if ((monitor->pid = fork()) == 0)
+	monitor->process = describe(master);
+	pid = process_fork(&monitor->process, heritage.generation,
+	    &heritage.channel, heritage.speaks);
+	if (pid == 0)
 		become(master, &heritage);
+	saved = errno;
 	free(heritage.sockets);
-	close(fds[1]);
-	if (monitor->pid == -1) {
-		monitor->pid = 0;
-		close(fds[0]);
-		return (-1);
-	}
-	/* Without it the child sees the end of its channel, and exits. */
-	if (listen_to(master, fds[0], heritage.speaks) == -1)
-		close(fds[0]);
-	return (0);
+	errno = saved;
+	return (pid == -1 ? -1 : 0);
 }
 
 static bool
@@ -329,15 +312,13 @@ start(struct master *master)
 {
 	struct monitor_child *monitor = &master->watcher;
 
-	monitor->generation = master->running->number;
-	monitor->born_ms = monitor->beat_ms = clock_ms();
-	monitor->patience_ms = 0;
+	monitor->beat_ms = clock_ms();
 	monitor->again_ms = 0;
 	monitor->leaving = false;
 	monitor->due = false;
 	monitor->log_due = false;
 	if (spawn(master) == 0) {
-		LOG(INFO, MONITOR_START, F_I64("child", monitor->pid));
+		LOG(INFO, MONITOR_START, F_I64("child", monitor->process.pid));
 		return;
 	}
 	LOG(ERROR, MONITOR_FAILED, F_ERRNO(errno));
@@ -356,7 +337,7 @@ monitor_child_commit(struct master *master)
 	monitor->due = true;
 	monitor->again_ms = 0;
 	monitor->young_deaths = 0;
-	if (monitor->pid != 0)
+	if (monitor->process.pid != 0)
 		monitor_child_stop(master);
 	monitor_child_watch(master);
 }
@@ -373,45 +354,39 @@ monitor_child_stop(struct master *master)
 	if (monitor->leaving)
 		return;
 	monitor->leaving = true;
-	monitor->patience_ms = clock_ms() + MASTER_EXIT_MS;
-	(void)tell(monitor, CTL_STOP, NULL, -1);
+	process_await(&monitor->process, MASTER_EXIT_MS, "exit after STOP");
+	(void)process_tell(&monitor->process, CTL_STOP, NULL, NULL);
 }
 
 static void
 mourn(struct monitor_child *monitor, const struct master *master, int status)
 {
-	uint64_t alive_ms = clock_ms() - monitor->born_ms, pause;
+	uint64_t alive_ms = clock_ms() - monitor->process.born_ms, pause;
 	char how[PAUSE_HOW_MAX];
 
-	if (alive_ms >= PAUSE_YOUNG_MS)
-		monitor->young_deaths = 0;
-	pause = pause_after(++monitor->young_deaths);
+	pause = pause_after(&monitor->young_deaths, alive_ms);
 	counter_add(&master->status.map->counts.monitor_deaths, 1);
-	LOG(ERROR, MONITOR_DIED, F_I64("child", monitor->pid),
+	LOG(ERROR, MONITOR_DIED, F_I64("child", monitor->process.pid),
 	    F_STR("how", describe_death(status, how)),
 	    F_U64("alive_ms", alive_ms), F_U64("retry_ms", pause));
 	monitor->due = true;
 	monitor->again_ms = clock_ms() + pause;
 }
 
-bool
-monitor_child_reap(struct master *master, pid_t pid, int status)
+static void
+on_death(void *owner, int status)
 {
+	struct master *master = owner;
 	struct monitor_child *monitor = &master->watcher;
 
-	if (pid != monitor->pid)
-		return (false);
-	channel_free(monitor->channel);
-	monitor->channel = NULL;
+	channel_free(monitor->process.channel);
 	if (monitor->leaving)
-		LOG(INFO, MONITOR_EXIT, F_I64("child", pid));
+		LOG(INFO, MONITOR_EXIT, F_I64("child", monitor->process.pid));
 	else
 		mourn(monitor, master, status);
-	monitor->pid = 0;
-	monitor->patience_ms = 0;
+	monitor->process = (struct process){ .pid = 0 };
 	monitor_child_watch(master);
 	master_on_departure(master);
-	return (true);
 }
 
 static bool
@@ -420,7 +395,7 @@ is_hung(const struct master *master, uint64_t now_ms)
 	const struct monitor_child *monitor = &master->watcher;
 	uint64_t timeout_ms;
 
-	if (monitor->pid == 0 || monitor->patience_ms != 0 ||
+	if (monitor->process.pid == 0 || monitor->process.patience_ms != 0 ||
 	    now_ms < master->lenient_until_ms)
 		return (false);
 	timeout_ms = master->running->conf->watchdog_timeout_ms;
@@ -433,8 +408,6 @@ monitor_child_forgive(struct master *master, uint64_t stall_ms)
 	struct monitor_child *monitor = &master->watcher;
 
 	monitor->beat_ms = clock_later(monitor->beat_ms, stall_ms, clock_ms());
-	if (monitor->patience_ms != 0)
-		monitor->patience_ms += stall_ms;
 }
 
 void
@@ -443,26 +416,23 @@ monitor_child_watch(struct master *master)
 	struct monitor_child *monitor = &master->watcher;
 	uint64_t now_ms = clock_ms();
 
-	if (monitor->channel != NULL) {
-		(void)channel_flush(monitor->channel);
+	if (monitor->process.channel != NULL) {
+		(void)channel_flush(monitor->process.channel);
 		if (monitor->log_due)
 			monitor_child_use_log(master);
 	}
-	bool suspected = monitor->is_suspected;
-
-	/* As in watchdog.c. */
-	monitor->is_suspected = is_hung(master, now_ms);
-	if (monitor->is_suspected && suspected) {
-		kill(monitor->pid, SIGABRT);
-		monitor->patience_ms = now_ms + MASTER_EXIT_MS / 2;
-		LOG(ERROR, MONITOR_HUNG, F_I64("child", monitor->pid),
+	if (process_is_hung(&monitor->process, is_hung(master, now_ms))) {
+		kill(monitor->process.pid, SIGABRT);
+		process_await(&monitor->process, MASTER_EXIT_MS / 2,
+		    "end after a signal");
+		LOG(ERROR, MONITOR_HUNG, F_I64("child", monitor->process.pid),
 		    F_STR("signal", "SIGABRT"));
 	}
-	if (monitor->pid != 0 && monitor->patience_ms != 0 &&
-	    now_ms > monitor->patience_ms)
+	if (monitor->process.pid != 0 &&
+	    process_is_late(&monitor->process, now_ms))
 		kill_it(monitor);
-	if (monitor->pid == 0 && monitor->due && now_ms >= monitor->again_ms &&
-	    is_wanted(master) && !master_is_over(master))
+	if (monitor->process.pid == 0 && monitor->due &&
+	    now_ms >= monitor->again_ms && is_wanted(master) && !master_is_over(master))
 		start(master);
 }
 
@@ -477,22 +447,22 @@ monitor_child_save(const struct monitor_child *monitor, struct state *state)
 
 	if (sockets_save(&monitor->sockets, state, true) == -1)
 		return (-1);
-	if (monitor->pid == 0)
+	if (monitor->process.pid == 0)
 		return (0);
 	if ((saved = state_add_monitor(state)) == NULL)
 		return (-1);
-	saved->pid = (unsigned)monitor->pid;
-	saved->generation = monitor->generation;
-	if (monitor->channel != NULL) {
-		saved->channel = channel_fd(monitor->channel);
-		saved->speaks = channel_speaks(monitor->channel);
+	saved->pid = (unsigned)monitor->process.pid;
+	saved->generation = monitor->process.generation;
+	if (monitor->process.channel != NULL) {
+		saved->channel = channel_fd(monitor->process.channel);
+		saved->speaks = channel_speaks(monitor->process.channel);
 	}
 	saved->due = monitor->due;
 	saved->leaving = monitor->leaving;
 	saved->young_deaths = monitor->young_deaths;
-	saved->born_ms = monitor->born_ms;
+	saved->born_ms = monitor->process.born_ms;
 	saved->again_ms = monitor->again_ms;
-	saved->patience_ms = monitor->patience_ms;
+	saved->patience_ms = monitor->process.patience_ms;
 	return (0);
 }
 
@@ -508,18 +478,16 @@ monitor_child_adopt(struct master *master, const struct state *state)
 		monitor->due = true;
 		return (0);
 	}
-	monitor->pid = (pid_t)saved->pid;
-	monitor->generation = saved->generation;
+	monitor->process = describe(master);
 	monitor->due = saved->due;
 	monitor->leaving = saved->leaving;
 	monitor->young_deaths = saved->young_deaths;
-	monitor->born_ms = saved->born_ms;
+	monitor->process.born_ms = saved->born_ms;
 	monitor->beat_ms = clock_ms();
 	monitor->again_ms = saved->again_ms;
-	monitor->patience_ms = saved->patience_ms;
-	if (saved->channel == -1)
-		return (0);
-	return (listen_to(master, saved->channel, saved->speaks));
+	monitor->process.patience_ms = saved->patience_ms;
+	return (process_adopt(&monitor->process, (pid_t)saved->pid,
+	    saved->generation, saved->channel, saved->speaks));
 }
 
 void
@@ -527,6 +495,6 @@ monitor_child_free(struct master *master)
 {
 	struct monitor_child *monitor = &master->watcher;
 
-	channel_free(monitor->channel);
+	channel_free(monitor->process.channel);
 	sockets_close(&monitor->sockets);
 }

@@ -17,28 +17,23 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "common/channel.h"
 #include "common/conf.h"
+#include "master/process.h"
 #include "master/socket.h"
 
 struct master;
 struct state;
 
 struct monitor_child {
-	pid_t pid;			/* 0: none */
-	struct channel *channel;	/* owned; NULL when it has ended */
+	struct process process;
 	struct sockets sockets;		/* owned */
 	bool muted;			/* of the generation that is prepared:
 					   the default address is taken */
 	bool due;			/* another is to follow */
 	bool leaving;			/* told to stop */
-	bool is_suspected;		/* the last tick found it hung */
-	uint64_t generation;		/* that it was born in */
 	unsigned young_deaths;		/* in a row */
-	uint64_t born_ms;
 	uint64_t again_ms;		/* when to try again; 0: at once */
 	uint64_t beat_ms;		/* when its loop last turned */
-	uint64_t patience_ms;		/* when it is killed; 0: never */
 	bool log_due;			/* LOG could not be sent yet */
 };
 
@@ -54,9 +49,6 @@ void monitor_child_commit(struct master *);
 
 /* No more than it is needed: the last worker has gone. */
 void monitor_child_stop(struct master *);
-
-/* If the process is the monitor, bury it, and return true. */
-bool monitor_child_reap(struct master *, pid_t, int status);
 
 /* Called with the master's tick. */
 void monitor_child_watch(struct master *);

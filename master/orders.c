@@ -16,8 +16,8 @@ on_ready(struct child *child)
 		return;
 	}
 	child->state = CHILD_READY;
-	child->patience_ms = 0;
-	LOG(INFO, WORKER_READY, F_I64("child", child->pid),
+	child->process.patience_ms = 0;
+	LOG(INFO, WORKER_READY, F_I64("child", child->process.pid),
 	    F_U64("child_slot", child->slot->number),
 	    F_U64("child_gen", child->generation->number));
 	child_on_complete(child);
@@ -28,7 +28,7 @@ on_failed(struct child *child, const struct ctl_failed *failed)
 {
 	memcpy(child->why, failed->why, sizeof(child->why));
 	child->why[sizeof(child->why) - 1] = '\0';
-	LOG(ERROR, WORKER_FAILED, F_I64("child", child->pid),
+	LOG(ERROR, WORKER_FAILED, F_I64("child", child->process.pid),
 	    F_U64("child_slot", child->slot->number),
 	    F_U64("child_gen", child->generation->number),
 	    F_STR("error", child->why));
@@ -46,17 +46,12 @@ on_drained(struct child *child, const struct ctl_drained *drained)
 	if (child->state == CHILD_ENDING)
 		return;
 	child->state = CHILD_ENDING;
-	child->patience_ms = clock_ms() + MASTER_EXIT_MS;
-	child->patience_for = "exit after DRAINED";
+	process_await(&child->process, MASTER_EXIT_MS, "exit after DRAINED");
 }
 
 void
 master_dispatch(struct child *child, const struct ctl *msg)
 {
-	if (msg->header.generation != child->generation->number) {
-		child_disown(child, "it sent another generation's number");
-		return;
-	}
 	switch ((enum ctl_type)msg->header.type) {
 	case CTL_READY:
 		on_ready(child);

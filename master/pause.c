@@ -12,13 +12,15 @@ enum {
 };
 
 uint64_t
-pause_after(unsigned young_deaths)
+pause_after(unsigned *young_deaths, uint64_t lived_ms)
 {
 	uint64_t pause = FIRST_MS;
 
-	if (young_deaths <= 1)
+	if (lived_ms >= PAUSE_YOUNG_MS)
+		*young_deaths = 0;
+	if (++*young_deaths == 1)
 		return (0);
-	for (unsigned i = 2; i < young_deaths && pause < MAX_MS; i++)
+	for (unsigned i = 2; i < *young_deaths && pause < MAX_MS; i++)
 		pause *= 2;
 	return (pause < MAX_MS ? pause : MAX_MS);
 }

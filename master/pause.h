@@ -25,9 +25,9 @@ struct pause_rate {
 	uint64_t next_ms;		/* as if each had waited for its turn */
 };
 
-/* Milliseconds before the next try: none after the first death of a young
- * child, then more and more, up to 10 seconds. */
-uint64_t pause_after(unsigned young_deaths);
+/* Count a death.  Returns the milliseconds before the next try: none after the
+ * first death of a young child, then more and more, up to 10 seconds. */
+uint64_t pause_after(unsigned *young_deaths, uint64_t lived_ms);
 
 /* The same for one that was at work. */
 uint64_t pause_at_rate(struct pause_rate *, uint64_t now_ms);

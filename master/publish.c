@@ -75,11 +75,12 @@ add_worker(struct status_now *now, const struct child *child)
 {
 	struct status_process *process;
 
-	process = add(now, child->pid, STATUS_WORKER, life_of_worker(child));
+	process = add(now, child->process.pid, STATUS_WORKER,
+	    life_of_worker(child));
 	process->slot = child->slot->number;
 	process->block = child->block;
 	process->generation = child->generation->number;
-	process->born_ms = child->born_ms;
+	process->born_ms = child->process.born_ms;
 }
 
 static void
@@ -88,9 +89,9 @@ add_processes(struct status_now *now, const struct master *master)
 	const struct child *child;
 
 	add(now, getpid(), STATUS_MASTER, STATUS_SERVING);
-	if (master->watcher.pid != 0)
-		add(now, master->watcher.pid, STATUS_MONITOR,
-		    STATUS_SERVING)->born_ms = master->watcher.born_ms;
+	if (master->watcher.process.pid != 0)
+		add(now, master->watcher.process.pid, STATUS_MONITOR,
+		    STATUS_SERVING)->born_ms = master->watcher.process.born_ms;
 	/* All workers before any executor, should there be no place for
 	 * all. */
 	TAILQ_FOREACH(child, &master->children, link)

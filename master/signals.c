@@ -24,7 +24,7 @@ static const struct {
 	{ SIGUSR2,	"upgrade",	upgrade_order },
 	{ SIGWINCH,	"rebalance",	balance_demand },
 	{ SIGINT,	NULL,		master_stop_now },
-	{ SIGCHLD,	NULL,		children_reap },
+	{ SIGCHLD,	NULL,		processes_reap },
 };
 
 #define NSIGNALS (sizeof(signals) / sizeof(*signals))

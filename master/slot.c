@@ -63,17 +63,17 @@ static void
 log_death(const struct child *child, int status, uint64_t lost,
     uint64_t retry_ms)
 {
-	uint64_t alive_ms = clock_ms() - child->born_ms;
+	uint64_t alive_ms = clock_ms() - child->process.born_ms;
 	char how[PAUSE_HOW_MAX];
 
 	if (WIFEXITED(status) && WEXITSTATUS(status) == 0 && lost == 0) {
-		LOG(INFO, WORKER_EXIT, F_I64("child", child->pid),
+		LOG(INFO, WORKER_EXIT, F_I64("child", child->process.pid),
 		    F_U64("child_slot", child->slot->number),
 		    F_U64("child_gen", child->generation->number),
 		    F_U64("alive_ms", alive_ms));
 		return;
 	}
-	LOG(ERROR, WORKER_DIED, F_I64("child", child->pid),
+	LOG(ERROR, WORKER_DIED, F_I64("child", child->process.pid),
 	    F_U64("child_slot", child->slot->number),
 	    F_U64("child_gen", child->generation->number),
 	    F_STR("how", describe_death(status, how)),
@@ -99,10 +99,8 @@ replace(struct slot *slot, const struct child *child, int status,
 	char how[PAUSE_HOW_MAX];
 	uint64_t pause;
 
-	if (clock_ms() - child->born_ms >= PAUSE_YOUNG_MS)
-		slot->young_deaths = 0;
-	slot->young_deaths++;
-	pause = pause_after(slot->young_deaths);
+	pause = pause_after(&slot->young_deaths,
+	    clock_ms() - child->process.born_ms);
 	log_death(child, status, lost, pause);
 	probation_on_death(master, child->generation, slot->young_deaths,
 	    "workers", describe_death(status, how));

@@ -187,7 +187,7 @@ succession_report_end(struct master *master)
 static bool
 can_give(const struct child *child)
 {
-	return (child->state == CHILD_DRAINING && child->channel != NULL);
+	return (child->state == CHILD_DRAINING && child->process.channel != NULL);
 }
 
 /* Both get the link, or the giver none: without a giver the taker sees the end of
@@ -419,7 +419,7 @@ succession_save(const struct master *master, struct state *state)
 			return (-1);
 		if ((awaited = state_add_awaited(state)) == NULL)
 			return (-1);
-		awaited->worker = (unsigned)child->pid;
+		awaited->worker = (unsigned)child->process.pid;
 		awaited->report = child->report->number;
 		tally(child, &now);
 		counters_compare(&child->before, &now, &fates);
@@ -480,7 +480,7 @@ join_adopted(struct master *master, const struct state *state,
 		if (awaited->report != number)
 			continue;
 		TAILQ_FOREACH(child, &master->children, link)
-			if (child->pid == (pid_t)awaited->worker)
+			if (child->process.pid == (pid_t)awaited->worker)
 				break;
 		/* The state has been checked: it is there, and once. */
 		if (child == NULL || child->report != NULL)

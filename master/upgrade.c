@@ -604,11 +604,12 @@ are_understood(struct master *master)
 	struct child *child;
 	bool all;
 
-	all = is_understood(monitor->channel, monitor->generation);
+	all = is_understood(monitor->process.channel,
+	    monitor->process.generation);
 	TAILQ_FOREACH(child, &master->children, link) {
 		if (child->state == CHILD_ENDING)
 			continue;
-		all &= is_understood(child->channel,
+		all &= is_understood(child->process.channel,
 		    child->generation->number);
 		TAILQ_FOREACH(executor, &child->crew.members, link)
 			all &= is_understood(executor->channel,
@@ -932,6 +933,6 @@ upgrade_take_over(struct master *master, const struct upgrade_legacy *legacy)
 	adopt_end(&adoption);
 	state_free(&state);
 	/* Whoever died meanwhile. */
-	children_reap(master);
+	processes_reap(master);
 	return (0);
 }

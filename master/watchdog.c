@@ -19,7 +19,7 @@ silence_ms(const struct master *master, const struct child *child)
 
 	/* The child wrote this: a time to come is no excuse for ever. */
 	if (beat_ms > now_ms)
-		return (now_ms - child->born_ms);
+		return (now_ms - child->process.born_ms);
 	return (now_ms - beat_ms);
 }
 
@@ -50,39 +50,22 @@ allow_for_our_own_absence(struct master *master, uint64_t now_ms)
 		master->lenient_until_ms = now_ms + timeout_ms;
 }
 
-/*
- * A worker is ended when two ticks in a row find that it is hung: one look can
- * be at a machine that has just come back, whose workers have not had their turn
- * yet.  Nothing is done between the second look and the signal; the log is told
- * afterwards.
- */
+/* Nothing is done between the second look and the signal; the log is told
+ * afterwards. */
 static void
 watch(struct master *master, struct child *child, uint64_t now_ms)
 {
-	bool suspected = child->is_suspected;
+	const char *awaited = child->process.patience_for;
 
-	child->is_suspected = is_hung(master, child);
-	if (child->is_suspected && suspected) {
+	if (process_is_hung(&child->process, is_hung(master, child))) {
 		child_kill(child, SIGABRT, STATUS_HUNG);
 		child_log(LOG_LEVEL_ERROR, EVENT_WORKER_HUNG, child, "signal",
 		    "SIGABRT");
-	} else if (child->patience_ms != 0 && now_ms > child->patience_ms) {
-		const char *awaited = child->patience_for;
-
+	} else if (process_is_late(&child->process, now_ms)) {
 		child_kill(child, SIGKILL, STATUS_LATE);
 		child_log(LOG_LEVEL_WARN, EVENT_WORKER_KILLED, child,
 		    "waited_for", awaited);
 	}
-}
-
-void
-watchdog_forgive(struct master *master, uint64_t stall_ms)
-{
-	struct child *child;
-
-	TAILQ_FOREACH(child, &master->children, link)
-		if (child->patience_ms != 0)
-			child->patience_ms += stall_ms;
 }
 
 void

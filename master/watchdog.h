@@ -7,14 +7,9 @@
 #ifndef MASTER_WATCHDOG_H
 #define MASTER_WATCHDOG_H
 
-#include <stdint.h>
-
 struct master;
 
 /* Called with the master's tick. */
 void watchdog_run(struct master *);
-
-/* The master did not run for that long: no child has used its time. */
-void watchdog_forgive(struct master *, uint64_t stall_ms);
 
 #endif
