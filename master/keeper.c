@@ -5,6 +5,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <inttypes.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
@@ -27,17 +28,56 @@ enum {
  * The keeper.
  */
 
-/* The same signals are blocked as in the master, and come to nothing here. */
+/* The signals that wait for the master, as bits.  Its parent may have reaped it
+ * already; then they are gone. */
+static uint64_t
+find_pending(pid_t master)
+{
+	uint64_t found = 0, bits;
+	char path[32], line[128];
+	FILE *status;
+
+	snprintf(path, sizeof(path), "/proc/%ld/status", (long)master);
+	if ((status = fopen(path, "re")) == NULL)
+		return (0);
+	while (fgets(line, sizeof(line), status) != NULL)
+		if (sscanf(line, "SigPnd: %" SCNx64, &bits) == 1 ||
+		    sscanf(line, "ShdPnd: %" SCNx64, &bits) == 1)
+			found |= bits;
+	fclose(status);
+	return (found);
+}
+
+/* Take over the orders that the master did not come to: they are pending for us
+ * from now on, as the same signals are blocked here, and for the program that we
+ * execute. */
 static void
-await_death(pid_t master)
+inherit_orders(uint64_t pending)
+{
+	sigset_t blocked;
+
+	if (sigprocmask(SIG_BLOCK, NULL, &blocked) == -1)
+		return;
+	for (int number = 1; number <= 64; number++)
+		if ((pending >> (number - 1) & 1) != 0 && number != SIGCHLD &&
+		    sigismember(&blocked, number) == 1)
+			kill(getpid(), number);
+}
+
+/* Wait until a master that is dying, or is to die, is gone. */
+static void
+await_death(pid_t master, unsigned patience_ms)
 {
 	const struct timespec step = { .tv_nsec = STEP_MS * 1000000L };
+	uint64_t pending = find_pending(master);
 
 	for (unsigned waited = 0; getppid() == master; waited += STEP_MS) {
-		if (waited >= DYING_MS)
+		pending |= find_pending(master);
+		if (waited >= patience_ms)
 			kill(master, SIGKILL);
 		nanosleep(&step, NULL);
 	}
+	inherit_orders(pending);
 }
 
 /* Wait until the master is gone.  A second in which the whole machine stood
@@ -57,14 +97,12 @@ watch(int pipe, pid_t master)
 		}
 		n = read(pipe, bytes, sizeof(bytes));
 		if (n == 0) {
-			await_death(master);
+			await_death(master, DYING_MS);
 			return ("the new program died before it was done");
 		}
 		silent_s = 0;
 	}
-	if (getppid() == master)
-		kill(master, SIGKILL);
-	await_death(master);
+	await_death(master, 0);
 	return ("the new program hung before it was done, and was killed");
 }
 

@@ -193,6 +193,47 @@ START_TEST(a_program_that_hangs_costs_nobody)
 }
 END_TEST
 
+/* A program with that fault gets an order that it does not carry out any more.
+ * The fault is that it hangs from when it has said that it is there. */
+static void
+order_in_vain(struct server *srv, int number)
+{
+	server_write(srv, "fault", "adopted hang");
+	upgrade_to(srv, NEXT);
+	server_expect(srv, "event=upgraded to=next");
+	server_signal(srv, number);
+}
+
+START_TEST(an_order_that_a_program_died_with_is_carried_out)
+{
+	struct server *srv = start();
+
+	disconnect_clients();
+	order_in_vain(srv, SIGTERM);
+	srv->is_daemon = true;
+	server_signal(srv, SIGKILL);
+	server_expect(srv, "event=upgrade_refused");
+	server_expect(srv, "event=stop mode=drain");
+	server_expect(srv, "event=stopped");
+	await(waitpid(srv->master, NULL, WNOHANG) == srv->master);
+	srv->master = 0;
+	server_end(srv);
+}
+END_TEST
+
+START_TEST(an_order_that_a_program_hung_with_is_carried_out)
+{
+	struct server *srv = start();
+
+	order_in_vain(srv, SIGUSR1);
+	find_master(srv);
+	server_expect(srv, "event=upgrade_refused");
+	server_expect(srv, "event=reopen");
+	server_expect(srv, "event=reload_done kind=reload");
+	finish(srv);
+}
+END_TEST
+
 /* The one that was rescued can be rescued again. */
 START_TEST(two_bad_upgrades_in_a_row_cost_nobody)
 {
@@ -245,5 +286,7 @@ RUN_TESTS("keeper",
     a_program_that_dies_after_its_canary_costs_nobody,
     a_program_that_dies_when_its_workers_serve_costs_nobody,
     a_program_that_hangs_costs_nobody,
+    an_order_that_a_program_died_with_is_carried_out,
+    an_order_that_a_program_hung_with_is_carried_out,
     two_bad_upgrades_in_a_row_cost_nobody,
     processes_that_are_no_children_are_supervised)
