@@ -202,6 +202,8 @@ on_tick(evutil_socket_t fd, short what, void *arg)
 	probation_run(master);
 	monitor_child_watch(master);
 	loggers_watch(master);
+	sockets_watch(&master->sockets);
+	sockets_watch(&master->watcher.sockets);
 	reload_try(master);
 	succession_tick(master);
 	balance_tick(master);

@@ -34,10 +34,14 @@ struct socket_group {
 	char *text;
 	struct sockaddr_storage addr;
 	socklen_t len;
-	int fds[CONF_WORKERS_MAX];	/* by slot; fds[0] alone for a path */
+	int fds[CONF_WORKERS_MAX];	/* by slot; for a path fds[0], and fds[1]
+					   to take its place: see is_lost() */
 	unsigned nfds;
 	unsigned nlistening;		/* the first; the rest is prepared */
 	ino_t inode;			/* of the path, to remove no other */
+	ino_t fresh_inode;		/* of the one that is prepared to take
+					   the place of one that is lost */
+	const char *said;		/* of the path: what is wrong; NULL */
 	int lock;			/* see address_lock.h; -1 */
 	pid_t rival;			/* has the lock; 0 */
 };
@@ -153,6 +157,27 @@ bind_path(const struct socket_group *group, int fd, mode_t mode)
 	return (bind_with_mode(group, fd, mode));
 }
 
+/* What has become of the file of a socket that listens: NULL if it is there.
+ * Its inode is not used again while the socket is open. */
+static const char *
+what_is_wrong(const struct socket_group *group)
+{
+	struct stat st;
+
+	if (lstat(path_of(group), &st) == -1)
+		return (errno == ENOENT || errno == ENOTDIR ?
+		    "the socket file was removed" : NULL);
+	return (st.st_ino == group->inode ? NULL :
+	    "another file has taken the place of the socket file");
+}
+
+static bool
+is_lost(const struct socket_group *group)
+{
+	return (is_path(group) && group->nlistening == 1 &&
+	    what_is_wrong(group) != NULL);
+}
+
 static int
 open_path(struct socket_group *group, mode_t mode)
 {
@@ -169,16 +194,19 @@ open_path(struct socket_group *group, mode_t mode)
 		errno = saved;
 		return (-1);
 	}
-	group->inode = st.st_ino;
+	if (group->nfds == 0)
+		group->inode = st.st_ino;
+	else
+		group->fresh_inode = st.st_ino;
 	return (fd);
 }
 
 static void
-remove_path(const struct socket_group *group)
+remove_path(const struct socket_group *group, ino_t inode)
 {
 	struct stat st;
 
-	if (lstat(path_of(group), &st) == 0 && st.st_ino == group->inode)
+	if (lstat(path_of(group), &st) == 0 && st.st_ino == inode)
 		unlink(path_of(group));
 }
 
@@ -238,11 +266,15 @@ static int
 open_more(const struct sockets *sockets, struct socket_group *group,
     unsigned slots)
 {
-	unsigned wanted = is_path(group) ? 1 : slots;
 	mode_t mode = sockets->is_private ? PATH_MODE_PRIVATE : PATH_MODE;
+	bool lost = is_lost(group);
+	unsigned wanted = is_path(group) ? 1 : slots;
 	int fd;
 
-	if (group->nfds == 0 && group->lock == -1 &&
+	/* A socket beside the lost one, at which clients may still wait. */
+	if (lost)
+		wanted++;
+	if ((group->nfds == 0 || lost) && group->lock == -1 &&
 	    (group->lock = address_lock(&group->addr, &group->rival)) == -1)
 		return (-1);
 	if (group->nfds == 0 && !is_path(group) &&
@@ -283,8 +315,12 @@ add_group(struct sockets *sockets, const struct conf_address *address)
 static void
 close_from(struct socket_group *group, unsigned first)
 {
-	if (first == 0 && is_path(group) && group->nfds > 0)
-		remove_path(group);
+	if (is_path(group) && group->nfds > first) {
+		if (first == 0)
+			remove_path(group, group->inode);
+		if (group->nfds == 2)
+			remove_path(group, group->fresh_inode);
+	}
 	/* Who has not been accepted may have sent descriptors. */
 	while (group->nfds > first)
 		fd_close_unread(group->fds[--group->nfds]);
@@ -308,9 +344,11 @@ sockets_undo(struct sockets *sockets)
 	for (size_t i = sockets->n; i-- > 0;) {
 		if (sockets->groups[i]->nlistening == 0)
 			drop_group(sockets, i);
-		else
+		else {
 			close_from(sockets->groups[i],
 			    sockets->groups[i]->nlistening);
+			unlock(sockets->groups[i]);
+		}
 	}
 }
 
@@ -464,9 +502,23 @@ listen_group(struct socket_group *group, const struct conf_listener *conf)
 	return (0);
 }
 
+/* The workers of before accept what the lost socket has in its queue. */
+static void
+replace_lost(struct socket_group *group)
+{
+	fd_close_unread(group->fds[0]);
+	group->fds[0] = group->fds[1];
+	group->inode = group->fresh_inode;
+	group->nfds = 1;
+	group->nlistening = 0;
+	group->said = NULL;
+}
+
 static void
 commit_group(struct socket_group *group, const struct conf_listener *conf)
 {
+	if (is_path(group) && group->nfds == 2)
+		replace_lost(group);
 	if (group->nlistening == 0 && group->nfds > 0)
 		LOG(INFO, LISTEN, F_STR("address", group->text),
 		    F_STR("listener", conf->name));
@@ -519,6 +571,27 @@ sockets_commit(struct sockets *sockets, const struct conf *conf,
 		drop_group(sockets, i);
 	}
 	sockets_steer(sockets, live, slots);
+}
+
+void
+sockets_watch(struct sockets *sockets)
+{
+	struct socket_group *group;
+	const char *wrong;
+
+	for (size_t i = 0; i < sockets->n; i++) {
+		group = sockets->groups[i];
+		/* A reload may be about to mend it. */
+		if (!is_path(group) || group->nlistening == 0 ||
+		    group->nfds > group->nlistening)
+			continue;
+		wrong = what_is_wrong(group);
+		if (wrong != NULL && wrong != group->said)
+			LOG(ERROR, LISTEN, F_STR("address", group->text),
+			    F_STR("error", wrong), F_STR("advice",
+			    "no client can connect; a reload binds it again"));
+		group->said = wrong;
+	}
 }
 
 /*
@@ -591,8 +664,9 @@ take(struct heritage_socket *taken, const struct socket_group *group,
 	unsigned most = prepared ? group->nfds : group->nlistening;
 	size_t n = 0;
 
+	/* That of a path is the last one: see open_more(). */
 	for (unsigned i = 0; i < most; i++)
-		if (is_path(group) || i % slots == slot)
+		if (is_path(group) ? i == most - 1 : i % slots == slot)
 			taken[n++] = (struct heritage_socket){
 			    .fd = group->fds[i], .listener = listener };
 	return (n);

@@ -8,6 +8,10 @@
  * sockets are to get newcomers (SO_ATTACH_REUSEPORT_CBPF, socket(7)): those of
  * slots that went, or that have no worker for a while, get none.
  *
+ * The file of a unix socket may be removed or replaced by others.  The next
+ * sockets_prepare() then binds another socket, and the lost one is closed at the
+ * commit; what its queue has is accepted by the workers that drain.
+ *
  * An address that leaves the configuration while the wildcard of its port is in
  * it keeps its sockets: they are the wildcard's listener's then.
  *
@@ -52,6 +56,10 @@ int sockets_listen(struct sockets *, const struct conf *,
 /* Let what was prepared stay, set the options that the configuration wants,
  * and close what is no longer in it. */
 void sockets_commit(struct sockets *, const struct conf *, unsigned slots);
+
+/* See whether the file of each unix socket is still there, and report it once if
+ * it is not. */
+void sockets_watch(struct sockets *);
 
 /* Let newcomers go to those slots alone for which live[slot] holds; to all if
  * it holds for none. */

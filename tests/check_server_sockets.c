@@ -43,7 +43,8 @@ expect_echo(const char *address)
 	close(fd);
 }
 
-static void
+/* Returns the socket, if it listens. */
+static int
 make_unix_socket(const struct server *srv, bool listening)
 {
 	struct sockaddr_un address = { .sun_family = AF_UNIX };
@@ -51,10 +52,12 @@ make_unix_socket(const struct server *srv, bool listening)
 
 	strcpy(address.sun_path, server_path(srv, "sock"));
 	ck_assert_int_eq(bind(fd, (void *)&address, sizeof(address)), 0);
-	if (listening)
+	if (listening) {
 		ck_assert_int_eq(listen(fd, 5), 0);
-	else
-		close(fd);
+		return (fd);
+	}
+	close(fd);
+	return (-1);
 }
 
 START_TEST(a_unix_socket_serves_and_goes_when_the_server_does)
@@ -86,7 +89,7 @@ START_TEST(a_unix_socket_of_a_dead_server_is_in_nobody_s_way)
 {
 	struct server *srv = server_new();
 
-	make_unix_socket(srv, false);
+	(void)make_unix_socket(srv, false);
 	server_configure(srv, "workers = 1;", UNIX);
 	server_launch(srv);
 	server_await_ready(srv);
@@ -107,7 +110,7 @@ START_TEST(a_unix_socket_in_use_is_left_alone)
 {
 	struct server *srv = server_new();
 
-	make_unix_socket(srv, true);
+	(void)make_unix_socket(srv, true);
 	server_configure(srv, "workers = 1;", UNIX);
 	server_launch(srv);
 	server_await_exit(srv, 1);
@@ -169,6 +172,109 @@ START_TEST(a_killed_worker_loses_nobody_in_the_queue_of_a_unix_socket)
 		client_expect_text_frame(fds[i], "waiting");
 		close(fds[i]);
 	}
+	server_end(srv);
+}
+END_TEST
+
+/* As by a cleaner of /tmp. */
+START_TEST(a_socket_file_that_was_removed_is_reported_and_comes_back)
+{
+	struct server *srv = server_start("workers = 2;", UNIX);
+	struct stat st;
+	int fd;
+
+	fd = client_connect_text(unix_address(srv));
+	client_echo(fd, "before");
+	ck_assert_int_eq(unlink(server_path(srv, "sock")), 0);
+	ck_assert_ptr_nonnull(strstr(server_expect(srv,
+	    "error event=listen error=\"the socket file was removed\""),
+	    unix_address(srv)));
+	for (int i = 0; i < 2; i++) {
+		server_reload(srv);
+		expect_echo(unix_address(srv));
+		client_echo(fd, "still here");
+	}
+	ck_assert_uint_eq(server_count(srv, "error event=listen"), 1);
+	ck_assert_int_eq(stat(server_path(srv, "sock"), &st), 0);
+	ck_assert_int_eq(st.st_mode & 07777, 0666);
+	close(fd);
+	server_signal(srv, SIGTERM);
+	server_await_exit(srv, 0);
+	ck_assert(!server_has_file(srv, "sock"));
+	server_end(srv);
+}
+END_TEST
+
+START_TEST(clients_in_the_queue_of_a_removed_socket_are_served)
+{
+	enum { N = 20 };
+	struct server *srv = server_start("workers = 1;", UNIX);
+	pid_t worker = server_worker(srv, 0);
+	int fds[N];
+
+	ck_assert_int_eq(kill(worker, SIGSTOP), 0);
+	for (int i = 0; i < N; i++) {
+		fds[i] = client_connect_text(unix_address(srv));
+		client_send_text_frame(fds[i], "waiting");
+	}
+	ck_assert_int_eq(unlink(server_path(srv, "sock")), 0);
+	server_signal(srv, SIGHUP);
+	await(server_has_file(srv, "sock"));
+	ck_assert_int_eq(kill(worker, SIGCONT), 0);
+	for (int i = 0; i < N; i++) {
+		client_expect_text_frame(fds[i], "waiting");
+		client_echo(fds[i], "here");
+	}
+	server_expect(srv, "event=reload_done");
+	expect_echo(unix_address(srv));
+	for (int i = 0; i < N; i++) {
+		client_echo(fds[i], "still here");
+		close(fds[i]);
+	}
+	server_end(srv);
+}
+END_TEST
+
+START_TEST(a_socket_file_of_another_server_refuses_a_reload)
+{
+	struct server *srv = server_start("workers = 1;", UNIX);
+	int fd = client_connect_text(unix_address(srv)), other;
+
+	ck_assert_int_eq(unlink(server_path(srv, "sock")), 0);
+	other = make_unix_socket(srv, true);
+	server_expect(srv, "error event=listen error=\"another file has taken "
+	    "the place of the socket file\"");
+	server_signal(srv, SIGHUP);
+	ck_assert_ptr_nonnull(strstr(server_expect(srv,
+	    "error event=reload_refused"), "Address already in use"));
+	client_echo(fd, "still here");
+	/* What the other one leaves is in nobody's way. */
+	close(other);
+	ck_assert(server_has_file(srv, "sock"));
+	server_reload(srv);
+	expect_echo(unix_address(srv));
+	client_echo(fd, "still here");
+	close(fd);
+	server_end(srv);
+}
+END_TEST
+
+START_TEST(an_upgrade_brings_a_removed_socket_file_back)
+{
+	struct server *srv = server_new();
+	int fd;
+
+	server_install(srv, "penstock");
+	server_configure(srv, "workers = 1;", UNIX);
+	server_launch(srv);
+	server_await_ready(srv);
+	fd = client_connect_text(unix_address(srv));
+	ck_assert_int_eq(unlink(server_path(srv, "sock")), 0);
+	server_signal(srv, SIGUSR2);
+	server_expect(srv, "event=reload_done kind=upgrade");
+	expect_echo(unix_address(srv));
+	client_echo(fd, "still here");
+	close(fd);
 	server_end(srv);
 }
 END_TEST
@@ -465,6 +571,10 @@ RUN_TESTS("sockets",
     a_file_that_is_no_socket_is_left_alone,
     a_unix_socket_survives_reloads_and_goes_with_its_listener,
     a_killed_worker_loses_nobody_in_the_queue_of_a_unix_socket,
+    a_socket_file_that_was_removed_is_reported_and_comes_back,
+    clients_in_the_queue_of_a_removed_socket_are_served,
+    a_socket_file_of_another_server_refuses_a_reload,
+    an_upgrade_brings_a_removed_socket_file_back,
     ipv6_is_served,
     a_star_is_every_address_of_both_families,
     a_listener_has_many_addresses,

@@ -1357,6 +1357,53 @@ START_TEST(a_file_that_somebody_has_put_in_its_place_is_left)
 }
 END_TEST
 
+START_TEST(a_path_whose_file_was_removed_is_bound_again)
+{
+	struct stat st;
+	int waiting;
+
+	start_with_path();
+	open_all(SLOTS);
+	waiting = connect_or_fail();
+	ck_assert_int_eq(unlink(path), 0);
+	prepare(SLOTS);
+	ck_assert(exists());
+	/* Who serves goes on at the old one; who comes gets the new one. */
+	ck_assert_uint_eq(drain_slot(0, SLOTS), 1);
+	close(waiting);
+	sockets_undo(&sockets);
+	ck_assert(!exists());
+
+	open_all(SLOTS);
+	ck_assert_int_eq(lstat(path, &st), 0);
+	ck_assert_uint_eq(st.st_mode & 0777, 0666);
+	close(connect_or_fail());
+	ck_assert_uint_eq(drain_slot(1, SLOTS), 1);
+	sockets_close(&sockets);
+	ck_assert(!exists());
+	finish();
+}
+END_TEST
+
+START_TEST(a_path_that_another_file_has_taken_is_refused_until_it_is_free)
+{
+	int other;
+
+	start_with_path();
+	open_all(1);
+	ck_assert_int_eq(unlink(path), 0);
+	other = listen_elsewhere(&addresses[0], 0);
+	ck_assert_int_eq(sockets_prepare(&sockets, &conf, 1, why), -1);
+	ck_assert_int_eq(errno, EADDRINUSE);
+	close(connect_or_fail());
+	close(other);
+	open_all(1);
+	close(connect_or_fail());
+	ck_assert_uint_eq(drain_slot(0, 1), 1);
+	finish();
+}
+END_TEST
+
 /*
  * The end.
  */
@@ -1431,4 +1478,6 @@ RUN_TESTS("socket",
     a_link_in_the_way_is_refused_and_left,
     a_path_whose_directory_is_missing_is_refused,
     a_file_that_somebody_has_put_in_its_place_is_left,
+    a_path_whose_file_was_removed_is_bound_again,
+    a_path_that_another_file_has_taken_is_refused_until_it_is_free,
     when_all_is_closed_nothing_is_left)
