@@ -312,7 +312,7 @@ const struct conf_key conf_keys[] = {
 	{ .name = "user", .type = CONF_STRING, AT(conf, user), .max = 255 },
 	{ .name = "group", .type = CONF_STRING, AT(conf, group), .max = 255 },
 	{ .name = "pid_file", .type = CONF_STRING, AT(conf, pid_file),
-	  .max = PATH_MAX - 1, .effect = CONF_AT_RESTART },
+	  .max = PATH_MAX - 1 },
 	{ .name = "drain_timeout", .type = CONF_TIME,
 	  AT(conf, drain_timeout_ms),
 	  .max = DAY, .initial = 30 * SECOND },

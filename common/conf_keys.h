@@ -41,12 +41,6 @@ enum conf_type {
 	CONF_GROUPS,		/* an array of such, owned, and a count */
 };
 
-/* When a change of a key takes effect. */
-enum conf_effect {
-	CONF_AT_RELOAD,
-	CONF_AT_RESTART,
-};
-
 /*
  * One key.  A row leaves out what its type does not use.  min and max bound the
  * value itself, the milliseconds of a time, the bytes of a string, and the
@@ -55,11 +49,12 @@ enum conf_effect {
  * Where one row of a table is a CONF_KIND, others may be for some kinds alone.
  * In a group of another kind their keys are refused, and are not required;
  * their fields have the defaults.
+ *
+ * A change of any key takes effect at a reload.
  */
 struct conf_key {
 	const char *name;		/* NULL ends a table */
 	enum conf_type type;
-	enum conf_effect effect;
 	size_t offset;			/* of the field in its struct */
 	size_t count_offset;		/* of the field's count */
 	unsigned kinds;			/* a bit for each; 0: for all of them */

@@ -268,15 +268,12 @@ fail(const char *what, const char *why)
 static int
 claim_pidfile(struct master *master, const struct conf *conf)
 {
-	char why[64] = "another process has it";
+	char why[PIDFILE_WHY_MAX];
 	pid_t owner;
 
 	if (pidfile_claim(&master->pidfile, conf->pid_file, &owner) == 0)
 		return (0);
-	if (owner > 0)
-		snprintf(why, sizeof(why), "process %ld has it", (long)owner);
-	else if (errno != EEXIST)
-		snprintf(why, sizeof(why), "%s", strerror(errno));
+	pidfile_explain(owner, why);
 	LOG(ERROR, START_FAILED, F_STR("pid_file", conf->pid_file),
 	    F_STR("error", why));
 	return (fail(conf->pid_file, why));
@@ -500,6 +497,7 @@ master_main(int argc, char *argv[], const struct roles *roles)
 	master.status.fd = -1;
 	master.spans.fd = -1;
 	master.pidfile.fd = -1;
+	master.next_pidfile.fd = -1;
 	TAILQ_INIT(&master.children);
 	TAILQ_INIT(&master.leaving);
 	TAILQ_INIT(&master.kept);

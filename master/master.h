@@ -82,6 +82,9 @@ struct master {
 	struct registry handler_names;
 	struct log_limit stderr_limits[COUNTERS_HANDLERS];	/* by number */
 	struct pidfile pidfile;
+	struct pidfile next_pidfile;		/* of a reload; empty unless
+						   pidfile_changes */
+	bool pidfile_changes;
 	uint64_t numbered;			/* generations so far */
 	uint64_t tick_ms;			/* the last tick */
 	uint64_t lenient_until_ms;		/* see watchdog.c */

@@ -94,15 +94,9 @@ write_pid(int fd)
 	return (-1);
 }
 
-int
-pidfile_claim(struct pidfile *pidfile, const char *path, pid_t *owner)
+static int
+claim(struct pidfile *pidfile, const char *path, pid_t *owner)
 {
-	int saved;
-
-	*pidfile = (struct pidfile){ .fd = -1 };
-	*owner = 0;
-	if (*path == '\0')
-		return (0);
 	if ((pidfile->path = strdup(path)) == NULL ||
 	    asprintf(&pidfile->draft, "%s.starting", path) == -1) {
 		pidfile->draft = NULL;
@@ -115,10 +109,34 @@ pidfile_claim(struct pidfile *pidfile, const char *path, pid_t *owner)
 		errno = EEXIST;
 	else if (*owner == 0 && write_pid(pidfile->fd) == 0)
 		return (0);
+	return (-1);
+}
+
+int
+pidfile_claim(struct pidfile *pidfile, const char *path, pid_t *owner)
+{
+	int saved;
+
+	*pidfile = (struct pidfile){ .fd = -1 };
+	*owner = 0;
+	if (*path == '\0' || claim(pidfile, path, owner) == 0)
+		return (0);
 	saved = errno;
 	pidfile_remove(pidfile);
 	errno = saved;
 	return (-1);
+}
+
+const char *
+pidfile_explain(pid_t owner, char why[PIDFILE_WHY_MAX])
+{
+	if (owner > 0)
+		snprintf(why, PIDFILE_WHY_MAX, "process %ld has it",
+		    (long)owner);
+	else
+		snprintf(why, PIDFILE_WHY_MAX, "%s", errno == EEXIST ?
+		    "another process has it" : strerror(errno));
+	return (why);
 }
 
 int

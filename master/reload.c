@@ -40,6 +40,8 @@ discard(struct master *master)
 	}
 	sockets_undo(&master->sockets);
 	monitor_child_undo(master);
+	pidfile_remove(&master->next_pidfile);
+	master->pidfile_changes = false;
 	generation_release(reload->fresh);
 	reload->fresh = NULL;
 	loggers_discard(master);
@@ -202,6 +204,27 @@ prepare_logs(struct master *master, char why[WHY_MAX])
 }
 
 static int
+prepare_pidfile(struct master *master, const char *path, char why[WHY_MAX])
+{
+	char said[PIDFILE_WHY_MAX];
+	pid_t owner;
+
+	if (strcmp(path, master->pidfile.path != NULL ? master->pidfile.path :
+	    "") == 0)
+		return (0);
+	if (pidfile_claim(&master->next_pidfile, path, &owner) == 0) {
+		master->pidfile_changes = true;
+		return (0);
+	}
+	/* Another name of the file that we have. */
+	if (owner == getpid())
+		return (0);
+	snprintf(why, WHY_MAX, "pid file %.200s: %s", path,
+	    pidfile_explain(owner, said));
+	return (-1);
+}
+
+static int
 fork_workers(struct master *master, char why[WHY_MAX])
 {
 	struct reload *reload = &master->reload;
@@ -263,6 +286,7 @@ prepare(struct master *master, struct conf *conf, char why[WHY_MAX])
 	if (sockets_prepare(&master->sockets, fresh, reload->fresh->slots,
 	    why) == -1 ||
 	    monitor_child_prepare(master, fresh, why) == -1 ||
+	    prepare_pidfile(master, fresh->pid_file, why) == -1 ||
 	    prepare_logs(master, why) == -1)
 		return (-1);
 	master->numbered++;
@@ -462,6 +486,17 @@ change_log(struct master *master)
 		child_use_log(child);
 }
 
+static void
+change_pidfile(struct master *master)
+{
+	if (!master->pidfile_changes)
+		return;
+	pidfile_remove(&master->pidfile);
+	master->pidfile = master->next_pidfile;
+	master->next_pidfile = (struct pidfile){ .fd = -1 };
+	master->pidfile_changes = false;
+}
+
 /* The new workers accept before the old ones stop, and all of them have a
  * successor before any gives. */
 static void
@@ -525,6 +560,7 @@ reload_on_proof(struct master *master)
 	forget_back(reload);
 	master->resuming = false;
 	change_log(master);
+	change_pidfile(master);
 	limits_check(master->running->conf, master->running->slots);
 	crews_check(master->running);
 	sockets_commit(&master->sockets, master->running->conf,
@@ -557,6 +593,11 @@ prove(struct master *master)
 	if (sockets_listen(&master->sockets, fresh, why) == -1 ||
 	    monitor_child_listen(master, fresh, why) == -1)
 		refuse(master, why);
+	else if (pidfile_publish(&master->next_pidfile) == -1) {
+		snprintf(why, sizeof(why), "pid file %.200s: %s",
+		    master->next_pidfile.path, strerror(errno));
+		refuse(master, why);
+	}
 	else if (canary_is_needed(master)) {
 		canary_begin(master);
 		upgrade_advance(master);

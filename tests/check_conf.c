@@ -1408,8 +1408,7 @@ describe(const struct conf_key *key)
 		conf_keys_free(only, fields);
 		free(fields);
 	}
-	fprintf(out, "; changed by a %s.",
-	    key->effect == CONF_AT_RELOAD ? "reload" : "restart");
+	fputs("; changed by a reload.", out);
 	fclose(out);
 	text[0] = (char)toupper((unsigned char)text[0]);
 	return text;

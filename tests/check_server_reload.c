@@ -4,8 +4,10 @@
  * what is wrong with a new configuration changes nothing.
  */
 #include <sys/socket.h>
+#include <sys/syscall.h>
 
 #include <netinet/in.h>
+#include <netinet/tcp.h>
 
 #include <arpa/inet.h>
 #include <inttypes.h>
@@ -468,6 +470,62 @@ START_TEST(the_clients_of_a_listener_that_goes_have_drain_timeout)
 }
 END_TEST
 
+/* TCP_NODELAY of a worker's end of a connection; -1 where the kernel does not let
+ * us look. */
+static int
+find_nodelay(pid_t worker, int client)
+{
+	struct sockaddr_in ours, theirs = { .sin_family = 0 };
+	struct proc_fd fds[64];
+	socklen_t len = sizeof(ours), size = sizeof(int);
+	int pidfd, fd, found = -1;
+	size_t n;
+
+	ck_assert_int_eq(getsockname(client, (void *)&ours, &len), 0);
+	if ((pidfd = (int)syscall(SYS_pidfd_open, worker, 0)) == -1)
+		return (-1);
+	n = proc_fds(worker, fds, 64);
+	for (size_t i = 0; i < n && i < 64 && found == -1; i++) {
+		len = sizeof(theirs);
+		fd = (int)syscall(SYS_pidfd_getfd, pidfd, fds[i].number, 0);
+		if (fd != -1 && getpeername(fd, (void *)&theirs, &len) == 0 &&
+		    theirs.sin_family == AF_INET &&
+		    theirs.sin_port == ours.sin_port)
+			(void)getsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &found,
+			    &size);
+		if (fd != -1)
+			close(fd);
+	}
+	close(pidfd);
+	return (found);
+}
+
+START_TEST(a_reload_changes_nodelay_of_clients_that_are_there)
+{
+	struct server *srv = server_start("workers = 1;",
+	    FRAMES("nodelay = false;"));
+	int fd = client_connect(FRAME_PORT);
+
+	client_echo(fd, "hello");
+	if (find_nodelay(server_worker(srv, 0), fd) == -1) {
+		printf("no pidfd_getfd here: not tested\n");
+		close(fd);
+		server_end(srv);
+		return;
+	}
+	for (int wanted = 0; wanted < 2; wanted++) {
+		server_configure(srv, "workers = 1;", wanted ?
+		    FRAMES("nodelay = true;") : FRAMES("nodelay = false;"));
+		server_reload(srv);
+		client_echo(fd, "still here");
+		ck_assert_int_eq(find_nodelay(server_worker(srv, 0), fd) != 0,
+		    wanted);
+	}
+	close(fd);
+	server_end(srv);
+}
+END_TEST
+
 START_TEST(counters_go_on_over_a_reload)
 {
 	struct server *srv = server_start("workers = 1;", FRAMES(""));
@@ -523,5 +581,6 @@ RUN_TESTS("reload",
     a_hundred_hups_in_a_second_end_in_one_generation_of_the_newest,
     more_generations_than_there_is_room_for_wait,
     the_clients_of_a_listener_that_goes_have_drain_timeout,
+    a_reload_changes_nodelay_of_clients_that_are_there,
     counters_go_on_over_a_reload,
     a_worker_killed_amid_reloads_is_replaced_by_a_new_one)

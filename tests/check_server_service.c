@@ -3,6 +3,7 @@
  * What an administrator and a service manager see: the pid file, the messages
  * to NOTIFY_SOCKET, the process titles, and as whom the processes run.
  */
+#include <sys/file.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
@@ -115,6 +116,88 @@ START_TEST(the_pid_file_of_a_killed_master_is_free_when_it_is_dead)
 	ck_assert_int_eq(atoi(server_file(srv, "penstock.pid")), srv->master);
 	client_echo(fd, "and am served");
 	close(fd);
+	server_end(srv);
+}
+END_TEST
+
+static void
+name_pid_file(struct server *srv, const char *name)
+{
+	char text[1024];
+
+	snprintf(text, sizeof(text), "workers = 1; pid_file = \"%s\";\n"
+	    "log = { file = \"log\"; }; monitor = { enabled = false; };\n"
+	    "listeners = (" FRAMES("") ");\n", name);
+	server_write(srv, "conf", text);
+}
+
+START_TEST(a_reload_moves_the_pid_file)
+{
+	struct server *srv = server_start("workers = 1;", FRAMES(""));
+
+	name_pid_file(srv, "moved.pid");
+	server_reload(srv);
+	ck_assert(!server_has_file(srv, "penstock.pid"));
+	ck_assert_int_eq(atoi(server_file(srv, "moved.pid")), srv->master);
+	server_mark(srv);
+	ck_assert_int_eq(server_run(srv, NULL, 0, "-c", "conf", "-s", "reload",
+	    NULL), 0);
+	server_expect(srv, "event=reload_done");
+	/* Another name of the same file. */
+	name_pid_file(srv, "./moved.pid");
+	server_reload(srv);
+	ck_assert_int_eq(atoi(server_file(srv, "moved.pid")), srv->master);
+	name_pid_file(srv, "");
+	server_reload(srv);
+	ck_assert(!server_has_file(srv, "moved.pid"));
+	name_pid_file(srv, "penstock.pid");
+	server_reload(srv);
+	ck_assert_int_eq(atoi(server_file(srv, "penstock.pid")), srv->master);
+	ck_assert(!server_has_file(srv, "penstock.pid.starting"));
+	server_end(srv);
+}
+END_TEST
+
+static void
+expect_refused_reload(struct server *srv, const char *why)
+{
+	server_mark(srv);
+	server_signal(srv, SIGHUP);
+	ck_assert_ptr_nonnull(strstr(server_expect(srv,
+	    "error event=reload_refused"), why));
+	ck_assert_int_eq(atoi(server_file(srv, "penstock.pid")), srv->master);
+}
+
+START_TEST(a_reload_whose_pid_file_cannot_be_had_is_refused)
+{
+	struct server *srv = server_start("workers = 1;", FRAMES(""));
+	int fd;
+
+	name_pid_file(srv, "none/such");
+	expect_refused_reload(srv, "pid file none/such");
+	server_write(srv, "taken", "1\n");
+	fd = open(server_path(srv, "taken"), O_RDWR | O_CLOEXEC);
+	ck_assert_int_eq(flock(fd, LOCK_EX), 0);
+	name_pid_file(srv, "taken");
+	expect_refused_reload(srv, "pid file taken: process 1 has it");
+	ck_assert(!server_has_file(srv, "taken.starting"));
+	close(fd);
+	/* This one is found out when it is to be put in its place. */
+	ck_assert_int_eq(mkdir(server_path(srv, "dir"), 0755), 0);
+	name_pid_file(srv, "dir");
+	expect_refused_reload(srv, "pid file dir");
+	ck_assert(!server_has_file(srv, "dir.starting"));
+	/* Nor does a refusal for another reason leave one. */
+	fd = take_port(EXTRA_PORT);
+	server_write(srv, "conf", "workers = 1; pid_file = \"moved.pid\";\n"
+	    "log = { file = \"log\"; }; monitor = { enabled = false; };\n"
+	    "listeners = (" FRAMES("") ",\n" EXTRA("") ");\n");
+	expect_refused_reload(srv, "in use");
+	ck_assert(!server_has_file(srv, "moved.pid"));
+	ck_assert(!server_has_file(srv, "moved.pid.starting"));
+	close(fd);
+	server_reload(srv);
+	ck_assert_int_eq(atoi(server_file(srv, "moved.pid")), srv->master);
 	server_end(srv);
 }
 END_TEST
@@ -371,6 +454,8 @@ RUN_TESTS("service",
     a_stale_pid_file_prevents_nothing,
     a_pid_file_whose_owner_lives_refuses_a_second_server,
     the_pid_file_of_a_killed_master_is_free_when_it_is_dead,
+    a_reload_moves_the_pid_file,
+    a_reload_whose_pid_file_cannot_be_had_is_refused,
     a_service_manager_is_told_of_start_reload_and_stop,
     a_service_manager_at_an_abstract_address_is_told_too,
     a_refused_reload_ends_for_the_service_manager_too,

@@ -1,6 +1,9 @@
 /* SPDX-License-Identifier: ISC */
 #include "worker/taker.h"
 
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -41,6 +44,18 @@ taker_free(struct taker *taker)
  * Adopting.
  */
 
+/* The socket was accepted from a listener of another configuration. */
+static void
+renew_options(const struct conn *conn)
+{
+	int nodelay = conn->listener->conf->nodelay;
+
+	keepalive_renew(conn);
+	if (conn_record(conn)->family != AF_UNIX)
+		(void)setsockopt(conn_fd(conn), IPPROTO_TCP, TCP_NODELAY,
+		    &nodelay, sizeof(nodelay));
+}
+
 /* Serve those that are ours now. */
 static void
 wake_all(struct taker *taker)
@@ -51,7 +66,7 @@ wake_all(struct taker *taker)
 	taker->answer.number = 0;
 	taker->nadopted = 0;
 	for (unsigned i = 0; i < n; i++) {
-		keepalive_renew(taker->adopted[i]);
+		renew_options(taker->adopted[i]);
 		conn_wake(taker->adopted[i],
 		    (enum deadline_kind)taker->was[i],
 		    conn_record(taker->adopted[i])->since_ms);
