@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: ISC */
 #include "master/daemon.h"
 
+#include <sys/stat.h>
+#include <sys/sysmacros.h>
 #include <sys/wait.h>
 
 #include <errno.h>
@@ -11,6 +13,24 @@
 #include "common/fd.h"
 #include "common/log.h"
 #include "master/options.h"
+
+bool
+daemon_is_null(int fd)
+{
+	struct stat st;
+
+	return (fstat(fd, &st) == 0 && S_ISCHR(st.st_mode) &&
+	    st.st_rdev == makedev(1, 3));	/* null(4) */
+}
+
+bool
+daemon_may_keep(int fd)
+{
+	struct stat st;
+
+	return (daemon_is_null(fd) ||
+	    (fstat(fd, &st) == 0 && S_ISREG(st.st_mode)));
+}
 
 /* Wait for the daemon's word, or its end; then go as it went. */
 static void

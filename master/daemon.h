@@ -6,6 +6,16 @@
 #ifndef MASTER_DAEMON_H
 #define MASTER_DAEMON_H
 
+#include <stdbool.h>
+
+/* Whether the daemon may go on to write to a descriptor of the process that was
+ * started: to a file or /dev/null.  A pipe would keep its reader waiting, and a
+ * terminal ends. */
+bool daemon_may_keep(int fd);
+
+/* Whether a descriptor leads to /dev/null. */
+bool daemon_is_null(int fd);
+
 /*
  * Returns in the daemon, with a descriptor for daemon_ready(), or -1 with errno
  * set in the process that was started; that process otherwise exits here, with

@@ -18,6 +18,7 @@
 #include "common/fd.h"
 #include "common/log.h"
 #include "common/log_orders.h"
+#include "master/daemon.h"
 #include "master/master.h"
 #include "master/pause.h"
 #include "master/signals.h"
@@ -366,6 +367,14 @@ loggers_prepare(struct master *master, const struct conf *conf,
 	const char *path;
 	int n = 0;
 
+	/* As after -D. */
+	if (*conf->log.file == '\0' && master->running != NULL &&
+	    *master->running->conf->log.file != '\0' &&
+	    daemon_is_null(STDERR_FILENO)) {
+		snprintf(why, LOGGER_WHY_MAX, "log.file is not set, and "
+		    "standard error is /dev/null");
+		return (-1);
+	}
 	for (int kind = LOGGER_LOG; kind <= LOGGER_ACCESS_LOG; kind++) {
 		path = path_in(conf, kind);
 		if (!is_needed(kind, path) || find(master, kind, path) != NULL)

@@ -400,6 +400,29 @@ print(const struct conf *conf)
 	return (EXIT_FINE);
 }
 
+/* What a start needs beyond a good configuration. */
+static int
+prepare_start(struct master *master, const struct conf *conf,
+    const struct options *options)
+{
+	if (master->upgrade.path == NULL ||
+	    access("/proc/self/fd", X_OK) == -1)
+		return (fail("cannot start without /proc",
+		    "mount it: mount -t proc proc /proc"));
+	if (options->daemonize && *conf->log.file == '\0' &&
+	    !daemon_may_keep(STDERR_FILENO)) {
+		fprintf(stderr, "penstock: -D: %s sets no log.file: set it, or "
+		    "let standard error be a file\n", conf->path);
+		return (EXIT_CONF);
+	}
+	/* A lock, pipe or socket of the caller's would stay open as long as the
+	 * server runs. */
+	fd_close_all_but(NULL, 0);
+	if (options->daemonize && (master->daemon_fd = daemon_start()) == -1)
+		return (fail("fork", strerror(errno)));
+	return (EXIT_FINE);
+}
+
 static int
 run(struct master *master, const struct options *options)
 {
@@ -416,13 +439,8 @@ run(struct master *master, const struct options *options)
 		status = print(conf);
 	else if (options->test)
 		printf("%s: the configuration is good\n", options->conf_path);
-	else {
-		if (options->daemonize &&
-		    (master->daemon_fd = daemon_start()) == -1)
-			status = fail("fork", strerror(errno));
-		else
-			return (serve(master, conf));
-	}
+	else if ((status = prepare_start(master, conf, options)) == EXIT_FINE)
+		return (serve(master, conf));
 	conf_free(conf);
 	return (status);
 }
@@ -486,7 +504,7 @@ master_main(int argc, char *argv[], const struct roles *roles)
 	if ((status = options_parse(&options, argc, argv)) != -1)
 		return (status);
 	if (upgrade_init(&master.upgrade, argc, argv) == -1)
-		return (fail("/proc/self/exe", strerror(errno)));
+		return (fail("the command line", strerror(errno)));
 	master.worker = roles->worker;
 	master.executor = roles->executor;
 	master.monitor = roles->monitor;

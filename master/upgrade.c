@@ -105,8 +105,9 @@ upgrade_init(struct upgrade *upgrade, int argc, char *argv[])
 	};
 	/* Room for one more option, see add_option(). */
 	upgrade->argv = calloc((size_t)argc + 2, sizeof(char *));
-	if (upgrade->argv == NULL || (upgrade->path = find_self()) == NULL)
+	if (upgrade->argv == NULL)
 		return (-1);
+	upgrade->path = find_self();
 	for (int i = 0; i < argc; i++)
 		if ((upgrade->argv[i] = strdup(argv[i])) == NULL)
 			return (-1);

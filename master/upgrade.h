@@ -67,8 +67,8 @@ struct upgrade_legacy {
 	const char *refused;		/* by the next program; NULL: not */
 };
 
-/* Note how we were started.  Called before the title is changed.  Returns -1
- * with errno set. */
+/* Note how we were started; path is NULL where /proc does not tell.  Called
+ * before the title is changed.  Returns -1 with errno set. */
 int upgrade_init(struct upgrade *, int argc, char *argv[]);
 void upgrade_free(struct upgrade *);
 

@@ -2,11 +2,14 @@
 /*
  * The command line: what each option prints and does, and the exit codes.
  */
+#include <sys/file.h>
 #include <sys/socket.h>
+#include <sys/wait.h>
 
 #include <netinet/in.h>
 
 #include <arpa/inet.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -256,6 +259,166 @@ START_TEST(D_returns_when_all_workers_accept)
 }
 END_TEST
 
+/*
+ * What the caller of a server has open.
+ */
+
+static int caller[2];
+
+/* A lock, and a pipe for all that it writes. */
+static void
+be_a_caller(void)
+{
+	int lock = open("lock", O_RDWR | O_CREAT, 0644);
+
+	if (lock <= STDERR_FILENO || flock(lock, LOCK_EX) == -1 ||
+	    dup2(caller[1], STDOUT_FILENO) == -1 ||
+	    dup2(caller[1], STDERR_FILENO) == -1 ||
+	    fcntl(lock, F_DUPFD, 100) == -1)
+		_exit(126);
+}
+
+/* What the pipe has brought; all that could write to it are to be gone. */
+static void
+read_caller_s_pipe(void)
+{
+	size_t len = 0;
+	ssize_t n = -1;
+
+	close(caller[1]);
+	ck_assert_int_eq(fcntl(caller[0], F_SETFL, O_NONBLOCK), 0);
+	await((n = read(caller[0], said + len, SAID_MAX - 1 - len)) <= 0 ?
+	    n == 0 : (len += (size_t)n, false));
+	said[len] = '\0';
+	close(caller[0]);
+}
+
+static void
+expect_lock_is_free(const struct server *srv)
+{
+	int lock = open(server_path(srv, "lock"), O_RDWR | O_CLOEXEC);
+
+	ck_assert_int_ne(lock, -1);
+	ck_assert_int_eq(flock(lock, LOCK_EX | LOCK_NB), 0);
+	close(lock);
+}
+
+#define WITHOUT_LOG							\
+	"workers = 1; pid_file = \"penstock.pid\";\n"			\
+	"monitor = { enabled = false; };\n"				\
+	"listeners = (" FRAMES("") ");\n"
+
+START_TEST(D_keeps_nothing_open_of_the_caller_s)
+{
+	struct server *srv = with_configuration();
+	struct proc_fd fds[3];
+
+	ck_assert_int_eq(pipe2(caller, O_CLOEXEC), 0);
+	srv->prepare = be_a_caller;
+	ck_assert_int_eq(RUN(srv, "-D", "-c", "conf"), FINE);
+	read_caller_s_pipe();
+	ck_assert_str_eq(said, "");
+	adopt_daemon(srv);
+	expect_lock_is_free(srv);
+	ck_assert_uint_ge(proc_fds(srv->master, fds, 3), 3);
+	for (int i = 0; i < 3; i++)
+		ck_assert_str_eq(fds[i].target, "/dev/null");
+	server_end(srv);
+}
+END_TEST
+
+START_TEST(a_lock_of_the_caller_s_is_not_kept_in_the_foreground)
+{
+	struct server *srv = with_configuration();
+
+	ck_assert_int_eq(pipe2(caller, O_CLOEXEC), 0);
+	srv->prepare = be_a_caller;
+	server_launch(srv);
+	server_await_ready(srv);
+	expect_lock_is_free(srv);
+	server_end(srv);
+	read_caller_s_pipe();
+}
+END_TEST
+
+START_TEST(D_is_refused_where_nobody_would_see_the_log)
+{
+	struct server *srv = server_new();
+
+	server_write(srv, "conf", WITHOUT_LOG);
+	ck_assert_int_eq(pipe2(caller, O_CLOEXEC), 0);
+	srv->prepare = be_a_caller;
+	ck_assert_int_eq(RUN(srv, "-D", "-c", "conf"), WRONG_CONFIGURATION);
+	read_caller_s_pipe();
+	expect_said("-D: conf sets no log.file");
+	ck_assert_uint_eq(proc_in_directory(srv->dir, NULL, 0), 0);
+	server_end(srv);
+}
+END_TEST
+
+START_TEST(D_can_log_to_a_file_that_is_its_standard_error)
+{
+	struct server *srv = server_new();
+
+	server_write(srv, "conf", WITHOUT_LOG);
+	ck_assert_int_eq(RUN(srv, "-D", "-c", "conf"), FINE);
+	adopt_daemon(srv);
+	await(strstr(server_file(srv, "stdout"), "event=ready") != NULL);
+	server_signal(srv, SIGTERM);
+	server_await_exit(srv, FINE);
+	await(strstr(server_file(srv, "stdout"), "event=stopped") != NULL);
+	server_end(srv);
+}
+END_TEST
+
+START_TEST(a_reload_does_not_take_the_log_from_a_daemon)
+{
+	struct server *srv = with_configuration();
+
+	ck_assert_int_eq(RUN(srv, "-D", "-c", "conf"), FINE);
+	adopt_daemon(srv);
+	server_write(srv, "conf", WITHOUT_LOG);
+	server_signal(srv, SIGHUP);
+	ck_assert_ptr_nonnull(strstr(server_expect(srv,
+	    "error event=reload_refused"), "log.file is not set"));
+	server_configure(srv, "workers = 1;", FRAMES(""));
+	server_reload(srv);
+	server_end(srv);
+}
+END_TEST
+
+/* As in a container or chroot that lacks it. */
+START_TEST(without_proc_it_says_so)
+{
+	static const char cover[] = "mount -t tmpfs none /proc && ";
+	struct server *srv = with_configuration();
+	char command[512];
+	FILE *from;
+	size_t len;
+	int status;
+
+	server_install(srv, "penstock");
+	snprintf(command, sizeof(command), "unshare -rm sh -c '%s"
+	    "test ! -e /proc/self' 2>/dev/null", cover);
+	if (server_is_sanitized() || system(command) != 0) {
+		printf("/proc cannot be hidden: not tested\n");
+		server_end(srv);
+		return;
+	}
+	snprintf(command, sizeof(command), "cd %s && unshare -rm sh -c '%s"
+	    "%s -t -c conf && exec %s -c conf' 2>&1", srv->dir, cover,
+	    srv->program, srv->program);
+	ck_assert_ptr_nonnull(from = popen(command, "re"));
+	len = fread(said, 1, SAID_MAX - 1, from);
+	said[len] = '\0';
+	status = pclose(from);
+	expect_said("the configuration is good");
+	expect_said("cannot start without /proc: mount it");
+	ck_assert_int_eq(WEXITSTATUS(status), FAILED);
+	server_end(srv);
+}
+END_TEST
+
 static int
 occupy(unsigned port)
 {
@@ -310,4 +473,10 @@ RUN_TESTS("options",
     s_without_a_running_master_exits_with_4,
     s_gives_the_running_master_its_orders,
     D_returns_when_all_workers_accept,
+    D_keeps_nothing_open_of_the_caller_s,
+    a_lock_of_the_caller_s_is_not_kept_in_the_foreground,
+    D_is_refused_where_nobody_would_see_the_log,
+    D_can_log_to_a_file_that_is_its_standard_error,
+    a_reload_does_not_take_the_log_from_a_daemon,
+    without_proc_it_says_so,
     a_start_that_fails_says_why_with_and_without_D)
