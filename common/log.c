@@ -15,6 +15,7 @@
 #include <unistd.h>
 
 #include "common/clock.h"
+#include "common/escape.h"
 
 /* A line being put together; what does not fit is left out, and so said. */
 struct line {
@@ -238,26 +239,21 @@ put_i64(struct line *line, int64_t value)
 }
 
 /*
- * A value in quotes.  Whatever could end it, or begin another line or escape
- * sequence, is written as an escape; bytes beyond ASCII as if they were
- * Latin-1, so that a line is valid JSON and UTF-8 whatever a client sent.
+ * A value in quotes, as a string of JSON in both formats: nothing in it can end
+ * it, or begin another line or an escape sequence, and a line is UTF-8 whatever
+ * a client sent.
  */
 static void
 put_quoted(struct line *line, const char *value)
 {
-	char escape[8];
+	const char *end = value + strlen(value);
+	char escaped[ESCAPE_JSON_MAX];
+	size_t n, taken;
 
 	put(line, "\"");
-	for (const unsigned char *c = (const unsigned char *)value; *c != '\0';
-	    c++) {
-		if (*c == '"' || *c == '\\') {
-			snprintf(escape, sizeof(escape), "\\%c", *c);
-			put(line, escape);
-		} else if (*c < 0x20 || *c >= 0x7f) {
-			snprintf(escape, sizeof(escape), "\\u%04x", *c);
-			put(line, escape);
-		} else
-			put_bytes(line, (const char *)c, 1);
+	for (; value < end && !line->full; value += taken) {
+		n = escape_json(value, (size_t)(end - value), escaped, &taken);
+		put_bytes(line, escaped, n);
 	}
 	put(line, "\"");
 }

@@ -38,12 +38,20 @@ tell(struct stderr_line *line)
 		    F_STR("line", line->last));
 }
 
+/* Whether there is no room for this byte, or for all of the character in UTF-8
+ * that it begins. */
+static bool
+is_full(const struct stderr_line *line, unsigned char byte)
+{
+	return (line->len + (byte >= 0xc0 ? 4 : 1) > STDERR_LINE_MAX - 1);
+}
+
 /* A line that is too long is told in pieces. */
 static void
 add(struct stderr_line *line, const char *bytes, size_t n)
 {
 	for (size_t i = 0; i < n; i++) {
-		if (bytes[i] == '\n' || line->len == STDERR_LINE_MAX - 1)
+		if (bytes[i] == '\n' || is_full(line, (unsigned char)bytes[i]))
 			tell(line);
 		if (bytes[i] != '\n')
 			line->text[line->len++] = bytes[i] != '\0' ?

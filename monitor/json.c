@@ -3,22 +3,7 @@
 
 #include <inttypes.h>
 
-static void
-put_string(FILE *out, const char *text)
-{
-	putc('"', out);
-	for (; *text != '\0'; text++) {
-		unsigned char c = (unsigned char)*text;
-
-		if (c == '"' || c == '\\')
-			fprintf(out, "\\%c", c);
-		else if (c < ' ' || c > '~')
-			fprintf(out, "\\u%04x", c);
-		else
-			putc(c, out);
-	}
-	putc('"', out);
-}
+#include "common/escape.h"
 
 static void
 begin(struct json *json, const char *name)
@@ -28,7 +13,7 @@ begin(struct json *json, const char *name)
 	json->some = true;
 	if (name == NULL)
 		return;
-	put_string(json->out, name);
+	escape_json_print(json->out, name);
 	putc(':', json->out);
 }
 
@@ -51,7 +36,7 @@ void
 json_str(struct json *json, const char *name, const char *value)
 {
 	begin(json, name);
-	put_string(json->out, value);
+	escape_json_print(json->out, value);
 }
 
 void

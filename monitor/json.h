@@ -19,8 +19,8 @@ struct json {
 void json_open(struct json *, const char *name, char bracket);
 void json_close(struct json *, char bracket);
 
-/* Members, or elements if name is NULL.  A string may hold any bytes: what is
- * not printable ASCII is written as \u00xx. */
+/* Members, or elements if name is NULL.  A string may hold any bytes: see
+ * escape_json(). */
 void json_str(struct json *, const char *name, const char *value);
 void json_number(struct json *, const char *name, uint64_t value);
 void json_signed(struct json *, const char *name, int64_t value);

@@ -290,8 +290,10 @@ static const struct {
 	  "\"v\":\"\\u000d\\u0009\\u0001\"" },
 	{ "\x1b[2J", "v=\"\\u001b[2J\"", "\"v\":\"\\u001b[2J\"" },
 	{ "\x7f", "v=\"\\u007f\"", "\"v\":\"\\u007f\"" },
-	{ "\xc3\xa9\xff", "v=\"\\u00c3\\u00a9\\u00ff\"",
-	  "\"v\":\"\\u00c3\\u00a9\\u00ff\"" },
+	{ "\xc2\x9b" "2J", "v=\"\\u009b2J\"", "\"v\":\"\\u009b2J\"" },
+	{ "caf\xc3\xa9", "v=\"caf\xc3\xa9\"", "\"v\":\"caf\xc3\xa9\"" },
+	{ "\xc3\xa9\xff\xc3", "v=\"\xc3\xa9\\ufffd\\ufffd\"",
+	  "\"v\":\"\xc3\xa9\\ufffd\\ufffd\"" },
 };
 
 START_TEST(a_value_stands_bare_in_text_unless_it_could_be_misread)

@@ -74,7 +74,7 @@ tell(enum status_state state, unsigned workers)
 	now.state = state;
 	now.slots = SLOTS;
 	strcpy(now.build, "1.2.3");
-	strcpy(now.conf_path, "/etc/\"odd\"\n\xe9");
+	strcpy(now.conf_path, "/etc/\"odd\"\n\xc3\xa9");
 	for (unsigned i = 0; i < workers; i++)
 		now.process[now.processes++] = (struct status_process){
 			.pid = getpid(), .role = STATUS_WORKER, .slot = i,
@@ -551,7 +551,7 @@ START_TEST(the_status_is_json_whatever_it_tells)
 	JSON_EACH(one, json_get(whole, "reports"))
 		last = one;
 	ck_assert_str_eq(json_text(json_get(last, "why")),
-	    "line \"3\":\x01\xc3\xbf");
+	    "line \"3\":\x01\xef\xbf\xbd");
 	last = json_get(whole, "listeners")->first->next;
 	ck_assert_str_eq(json_text(json_get(last, "name")), "lines");
 	ck_assert_uint_eq(json_u64(json_get(last, "accepted")), UINT64_MAX);

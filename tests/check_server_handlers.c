@@ -486,6 +486,33 @@ START_TEST(what_a_command_says_cannot_forge_the_log)
 }
 END_TEST
 
+START_TEST(utf_8_of_a_command_stays_utf_8_in_the_log)
+{
+	enum { MANY = 400 };
+	static const char word[] = "Gr\xc3\xbc\xc3\x9f" "e \xf0\x9f\x98\x80";
+	struct server *srv = handlers_start(HANDLERS(COMMAND("mine",
+	    "\"complain\"", "")), ONE("mine", ""));
+	char text[3 * MANY + 3] = "";
+
+	expect_answered(FRAME_PORT, word);
+	server_expect(srv, "event=handler_stderr handler=mine");
+	ck_assert_msg(strstr(srv->line, word) != NULL, "%s", srv->line);
+	/* Nor is a line that is logged in pieces cut within a character,
+	 * wherever these end. */
+	for (int shift = 0; shift < 3; shift++) {
+		memset(text, 'x', (size_t)shift);
+		for (int i = 0; i < MANY; i++)
+			memcpy(text + shift + 3 * i, "\xe2\x82\xac", 4);
+		expect_answered(FRAME_PORT, text);
+		expect_answered(FRAME_PORT, "end");
+		server_expect(srv, "event=handler_stderr handler=mine line=end");
+		server_mark(srv);
+	}
+	ck_assert_ptr_null(strstr(srv->log, "\\ufffd"));
+	server_end(srv);
+}
+END_TEST
+
 /*
  * Modules that crash.
  */
@@ -1301,6 +1328,7 @@ RUN_TESTS("handlers",
     a_command_that_speaks_before_it_is_asked_is_replaced,
     a_flood_on_stderr_is_limited_in_the_log,
     what_a_command_says_cannot_forge_the_log,
+    utf_8_of_a_command_stays_utf_8_in_the_log,
     a_module_that_crashes_fails_exactly_what_it_held,
     with_overload_shed_a_full_queue_answers_busy_at_once,
     with_overload_wait_all_replies_come_in_the_end,

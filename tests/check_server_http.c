@@ -455,7 +455,7 @@ post(int fd, const char *target, const char *text)
 	char request[1024];
 
 	snprintf(request, sizeof(request), "POST %s HTTP/1.1" N "Host: a" N
-	    "X-Device: 7" N "X-Other: no" N "x-device: \"8\xe4\"" N
+	    "X-Device: 7" N "X-Other: no" N "x-device: \"\xc3\xa9\xe4\"" N
 	    "Content-Length: %zu" N N "%s", target, strlen(text), text);
 	client_send_text(fd, request);
 }
@@ -480,13 +480,13 @@ START_TEST(a_module_is_told_of_the_request_and_tells_of_the_reply)
 
 	post(fd, "/a/b?c=d", "http 201 text/x;y=z");
 	expect_type(fd, 201, "text/x;y=z",
-	    "POST /a/b?c=d /a/b c=d 7, \"8\xe4\"");
+	    "POST /a/b?c=d /a/b c=d 7, \"\xc3\xa9\xe4\"");
 	post(fd, "http://h", "http 404 ");
 	expect_type(fd, 404, "application/octet-stream",
-	    "POST http://h / (none) 7, \"8\xe4\"");
+	    "POST http://h / (none) 7, \"\xc3\xa9\xe4\"");
 	post(fd, "/", "http 199 text/x");
 	expect_type(fd, 200, "application/octet-stream",
-	    "refused POST / / (none) 7, \"8\xe4\"");
+	    "refused POST / / (none) 7, \"\xc3\xa9\xe4\"");
 	/* A message that knows nothing of HTTP. */
 	post(fd, "/", "hello");
 	expect_type(fd, 200, "application/octet-stream", "hello");
@@ -537,7 +537,7 @@ START_TEST(a_command_is_told_of_the_request_and_tells_of_the_reply)
 	ck_assert_ptr_nonnull(strstr(reply.body, ",\"http\":"
 	    "{\"version\":\"1.1\",\"method\":\"POST\","
 	    "\"target\":\"/a?\\\"b\",\"path\":\"/a\",\"query\":\"\\\"b\","
-	    "\"fields\":{\"X-Device\":\"7, \\\"8\\u00e4\\\"\"}}}"));
+	    "\"fields\":{\"X-Device\":\"7, \\\"\xc3\xa9\\ufffd\\\"\"}}}"));
 	/* Nothing said is as good. */
 	post(fd, "/", "");
 	read_reply(fd, &reply, false);

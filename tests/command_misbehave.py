@@ -28,6 +28,7 @@ and closes what it was given.
     flood [N]           writes N lines (10000) to stderr, and answers
     long-line [N]       writes a line of N bytes (1000000) to stderr; answers
     bad-bytes           writes NUL and escape sequences to stderr, and answers
+    complain            writes the message to stderr, and answers
     orphan [FILE]       forks a child that holds everything open, ignores TERM
                         and outlives this; its pid goes to FILE; then answers
     orphan-exit [FILE]  the same, and leaves
@@ -211,6 +212,10 @@ class Command:
 
     def do_bad_bytes(self, payload, argument):
         os.write(2, b"\x00\x1b[31mred\xff\xfe\r\nlevel=error event=forged\n")
+        self.reply(payload)
+
+    def do_complain(self, payload, argument):
+        os.write(2, payload + b"\n")
         self.reply(payload)
 
     def do_orphan(self, payload, file):

@@ -9,7 +9,7 @@
 #include <unistd.h>
 
 #include "common/conf_addr.h"
-#include "tools/printable.h"
+#include "common/escape.h"
 
 static int
 complain(int status, const char *what, const char *why)
@@ -102,12 +102,26 @@ ask(const struct contact *contact, const char *path, struct http_reply *reply,
 	return (CONTACT_NOT_RUNNING);
 }
 
+/* Put a question mark for all that could be an order to a terminal: control
+ * characters, and bytes that are not UTF-8.  Returns text. */
+static char *
+make_printable(char *text)
+{
+	const char *end = text + strlen(text);
+	size_t len;
+
+	for (char *at = text; at < end; at += len > 0 ? len : 1)
+		if ((len = escape_printable(at, (size_t)(end - at))) == 0)
+			*at = '?';
+	return (text);
+}
+
 /* What the monitor says against it, without its newline. */
 static int
 tell_refusal(const char *path, const struct http_reply *reply)
 {
 	reply->body[strcspn(reply->body, "\r\n")] = '\0';
-	return (complain(CONTACT_FAILED, path, printable(reply->body)));
+	return (complain(CONTACT_FAILED, path, make_printable(reply->body)));
 }
 
 int
@@ -125,12 +139,12 @@ contact_get(const struct contact *contact, const char *path,
 }
 
 static void
-make_printable(struct json_value *value)
+make_all_printable(struct json_value *value)
 {
 	for (; value != NULL; value = value->next) {
 		if (value->text != NULL)
-			printable(value->text);
-		make_printable(value->first);
+			make_printable(value->text);
+		make_all_printable(value->first);
 	}
 }
 
@@ -147,7 +161,7 @@ contact_get_json(const struct contact *contact, const char *path,
 	*value = json_read(reply.body, reply.len);
 	http_reply_free(&reply);
 	if (*value != NULL && !contact->verbatim)
-		make_printable(*value);
+		make_all_printable(*value);
 	if (*value != NULL)
 		return (CONTACT_FINE);
 	return (quiet ? CONTACT_FAILED :

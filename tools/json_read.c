@@ -4,6 +4,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "common/escape.h"
+
 enum { DEPTH_MAX = 64 };
 
 struct reader {
@@ -351,20 +353,6 @@ json_read(const char *text, size_t len)
  */
 
 static void
-print_string(FILE *out, const char *text)
-{
-	putc('"', out);
-	for (; *text != '\0'; text++)
-		if (*text == '"' || *text == '\\')
-			fprintf(out, "\\%c", *text);
-		else if ((unsigned char)*text < ' ')
-			fprintf(out, "\\u%04x", (unsigned char)*text);
-		else
-			putc(*text, out);
-	putc('"', out);
-}
-
-static void
 print_group(FILE *out, const struct json_value *group)
 {
 	const char *before = "";
@@ -372,7 +360,7 @@ print_group(FILE *out, const struct json_value *group)
 	JSON_EACH(one, group) {
 		fputs(before, out);
 		if (one->name != NULL) {
-			print_string(out, one->name);
+			escape_json_print(out, one->name);
 			putc(':', out);
 		}
 		json_print(out, one);
@@ -385,7 +373,7 @@ json_print(FILE *out, const struct json_value *value)
 {
 	switch (value->type) {
 	case JSON_STRING:
-		print_string(out, value->text);
+		escape_json_print(out, value->text);
 		return;
 	case JSON_ARRAY:
 		putc('[', out);

@@ -17,6 +17,7 @@
 
 #include "common/clock.h"
 #include "common/digits.h"
+#include "common/escape.h"
 #include "common/log.h"
 #include "worker/conn_record.h"
 #include "worker/worker.h"
@@ -151,10 +152,10 @@ put_number(struct access_log *log, uint64_t number)
 static void
 put_value(struct access_log *log, struct http_slice value, size_t max)
 {
-	size_t end = log->len + max;
-	char escape[8];
+	size_t end = log->len + max, taken = 1;
+	char escape[ESCAPE_JSON_MAX];
 
-	for (size_t i = 0; i < value.len; i++) {
+	for (size_t i = 0; i < value.len; i += taken) {
 		unsigned char c = (unsigned char)value.bytes[i];
 
 		if (log->len + sizeof(escape) > end) {
@@ -163,15 +164,13 @@ put_value(struct access_log *log, struct http_slice value, size_t max)
 		}
 		if (c >= ' ' && c <= '~' && c != '"' && c != '\\') {
 			log->lines[log->len++] = (char)c;
-			continue;
-		}
-		if (log->format == LOG_FORMAT_TEXT)
+			taken = 1;
+		} else if (log->format == LOG_FORMAT_TEXT) {
 			snprintf(escape, sizeof(escape), "\\x%02x", c);
-		else if (c == '"' || c == '\\')
-			snprintf(escape, sizeof(escape), "\\%c", c);
-		else
-			snprintf(escape, sizeof(escape), "\\u%04x", c);
-		put(log, escape);
+			put(log, escape);
+		} else
+			put_bytes(log, escape, escape_json(value.bytes + i,
+			    value.len - i, escape, &taken));
 	}
 }
 

@@ -5,6 +5,7 @@
 #include <string.h>
 #include <strings.h>
 
+#include "common/escape.h"
 #include "common/http_head.h"
 
 static bool
@@ -270,35 +271,22 @@ add(struct buffer *out, const char *text)
 	buffer_append(out, text, strlen(text));
 }
 
-/* In ASCII: what is beyond is taken for Latin-1, as HTTP once did, so that the
- * bytes can be had back. */
-static void
-add_string(struct buffer *out, const char *text)
-{
-	char escaped[8];
-
-	add(out, "\"");
-	for (; *text != '\0'; text++) {
-		unsigned char c = (unsigned char)*text;
-
-		if (c == '"' || c == '\\')
-			snprintf(escaped, sizeof(escaped), "\\%c", c);
-		else if (c < ' ' || c > '~')
-			snprintf(escaped, sizeof(escaped), "\\u%04x", c);
-		else
-			snprintf(escaped, sizeof(escaped), "%c", c);
-		add(out, escaped);
-	}
-	add(out, "\"");
-}
-
 /* One member, and to the next string. */
 static const char *
 add_member(struct buffer *out, const char *name, const char *value)
 {
+	const char *end = value + strlen(value);
+	char escaped[ESCAPE_JSON_MAX];
+	size_t n, taken;
+
 	add(out, name);
-	add_string(out, value);
-	return (value + strlen(value) + 1);
+	add(out, "\"");
+	for (; value < end; value += taken) {
+		n = escape_json(value, (size_t)(end - value), escaped, &taken);
+		buffer_append(out, escaped, n);
+	}
+	add(out, "\"");
+	return (end + 1);
 }
 
 void

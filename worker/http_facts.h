@@ -6,6 +6,7 @@
 #ifndef WORKER_HTTP_FACTS_H
 #define WORKER_HTTP_FACTS_H
 
+#include "common/escape.h"
 #include "common/exec.h"
 #include "common/http.h"
 #include "worker/access_log.h"
@@ -15,7 +16,7 @@
 enum {
 	/* The most bytes of JSON beside six for each of the strings. */
 	HTTP_JSON_MAX = 256,
-	HTTP_JSON_PER_BYTE = 6,
+	HTTP_JSON_PER_BYTE = ESCAPE_JSON_PER_BYTE,
 };
 
 /* In one piece of memory, which its owner has reserved: what clients make us

@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #include "common/clock.h"
+#include "common/escape.h"
 #include "tools/bench/bench_options.h"
 #include "tools/bench/server_use.h"
 #include "tools/load/hold_process.h"
@@ -285,29 +286,14 @@ print_text(const struct bench *bench)
 	printf("%s\n", is_clean(bench) ? " nothing" : "");
 }
 
-/* Of all the words only the address is not ours. */
-static void
-print_json_string(const char *text)
-{
-	putchar('"');
-	for (; *text != '\0'; text++) {
-		if ((unsigned char)*text < ' ')
-			printf("\\u%04x", (unsigned)*text);
-		else if (*text == '"' || *text == '\\')
-			printf("\\%c", *text);
-		else
-			putchar(*text);
-	}
-	putchar('"');
-}
-
 static void
 print_json_setup(const struct bench *bench)
 {
 	const struct hold_options *hold = &bench->options.hold;
 
 	printf("{\"address\":");
-	print_json_string(bench->options.address);
+	/* Of all the words only the address is not ours. */
+	escape_json_print(stdout, bench->options.address);
 	printf(",\"wire\":\"%s\",\"connections\":%u,\"pipeline\":%u,"
 	    "\"size\":%u,\"processes\":%u", bench_wire_name(hold->wire),
 	    hold->connections, hold->burst, hold->message_size,
