@@ -36,13 +36,16 @@ struct exec_request {
 	uint8_t peer[16];	/* address, in network order */
 	uint16_t peer_port;	/* in host order */
 	uint8_t family;		/* AF_INET, AF_INET6, AF_UNIX */
-	uint8_t pad;
+	uint8_t id_high;	/* see id */
 	uint16_t listener;	/* index in conf->listeners */
 	uint8_t traced;		/* enum exec_traced */
 	uint8_t may_return;	/* 1: EXEC_RETURNED is understood */
 	uint32_t http_len;	/* of the struct exec_http with its strings that
 				   the payload begins with; 0: there is none */
-	uint32_t pad3;
+	/* HTTP: the offset, within http_len, of the string that is the
+	 * request's id.  Other protocols: the number of the request on its
+	 * connection, from 1; id_high has its bits 32 to 39.  0: not known. */
+	uint32_t id;
 	uint8_t trace[16];	/* as in struct trace_context, if it has one */
 	uint8_t span[8];
 };
@@ -55,8 +58,9 @@ enum exec_traced {
 
 /*
  * A request of HTTP.  Behind this stand strings, each with its NUL: method,
- * target, path, query, then name and value of each field; and zeroes, so that
- * the payload is aligned and the last byte a NUL.
+ * target, path, query, then name and value of each field; zeroes, so that what
+ * follows is aligned; the request's id with its NUL; and zeroes again, so that the
+ * payload is aligned and the last byte a NUL.
  */
 struct exec_http {
 	uint16_t nfields;
@@ -64,7 +68,14 @@ struct exec_http {
 	uint8_t is_10;		/* HTTP/1.0 */
 };
 
-enum { EXEC_HTTP_ALIGN = 16 };
+enum {
+	EXEC_HTTP_ALIGN = 16,
+	/* A request of HTTP has no more bytes of id, with its NUL. */
+	EXEC_ID_MAX = 64,
+	/* Of the number of a request: a connection with more requests than
+	 * that, after 12 days at a million a second, has none for them. */
+	EXEC_NUMBER_BITS = 40,
+};
 
 enum exec_result {
 	EXEC_REPLY,		/* the payload is the reply */

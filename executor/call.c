@@ -4,6 +4,7 @@
 #include <sys/socket.h>
 
 #include <arpa/inet.h>
+#include <inttypes.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
@@ -26,6 +27,20 @@ peer(const struct penstock_request *request)
 	snprintf(call->peer, sizeof(call->peer), request->family == AF_INET6 ?
 	    "[%s]:%u" : "%s:%u", addr, request->port);
 	return (call->peer);
+}
+
+static const char *
+id(const struct penstock_request *request)
+{
+	struct call *call = CALL_OF(request, request);
+
+	if (call->id != NULL)
+		return (call->id);
+	if (call->number == 0)
+		return (NULL);
+	snprintf(call->printed_id, sizeof(call->printed_id),
+	    "%" PRIu64 "-%" PRIu64, request->conn_id, call->number);
+	return (call->printed_id);
 }
 
 static void
@@ -58,6 +73,7 @@ call_init(struct call *call, const struct conf *conf, unsigned thread)
 			.size = sizeof(call->request),
 			.thread = thread,
 			.peer = peer,
+			.id = id,
 		},
 		.reply = {
 			.size = sizeof(call->reply),
@@ -98,6 +114,21 @@ next_string(const char **at, const char *end)
 		return ("");
 	*at += strlen(string) + 1;
 	return (string);
+}
+
+/* The id of a request of HTTP stands behind what else HTTP tells. */
+static void
+describe_id(struct call *call, const struct job *job)
+{
+	const struct exec_request *facts = &job->facts;
+
+	call->id = NULL;
+	call->number = 0;
+	if (facts->http_len == 0)
+		call->number = (uint64_t)facts->id_high << 32 | facts->id;
+	else if (facts->id > 0 && facts->id < facts->http_len &&
+	    job->payload[facts->http_len - 1] == '\0')
+		call->id = (const char *)job->payload + facts->id;
 }
 
 /* What HTTP tells.  It ends with a NUL, as the worker has filled it up with
@@ -150,6 +181,7 @@ describe(struct call *call, const struct job *job)
 	request->port = facts->peer_port;
 	request->traceparent = describe_trace(call, facts);
 	describe_http(call, job);
+	describe_id(call, job);
 }
 
 /* A module may have gone by penstock_set_content_type(). */

@@ -26,6 +26,10 @@ struct call {
 	struct penstock_field fields[CONF_FIELDS_MAX];
 	char peer[CALL_PEER_MAX];
 	char traceparent[TRACEPARENT_MAX];
+	const char *id;			/* of HTTP, else NULL */
+	uint64_t number;		/* of the request on its connection; 0:
+					   not known */
+	char printed_id[EXEC_ID_MAX];
 };
 
 void call_init(struct call *, const struct conf *, unsigned thread);

@@ -21,6 +21,7 @@
 #include <limits.h>
 #include <poll.h>
 #include <signal.h>
+#include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -28,6 +29,7 @@
 #include "common/channel.h"
 #include "common/clock.h"
 #include "common/exec.h"
+#include "penstock/handler.h"
 #include "tests/harness.h"
 
 #define MISBEHAVE "tests/module_misbehave.so"
@@ -664,6 +666,8 @@ put_facts(uint64_t tag, uint8_t family, const char *address, uint16_t listener)
 	if (address != NULL)
 		inet_pton(family, address, facts.peer);
 	if (tag == 2) {
+		facts.id = 5;
+		facts.id_high = 1;
 		facts.traced = EXEC_SAMPLED;
 		memset(facts.trace, 0x4b, sizeof(facts.trace));
 		memset(facts.span, 0xf0, sizeof(facts.span));
@@ -686,10 +690,72 @@ START_TEST(a_module_sees_the_facts_of_its_request)
 	expect_text(2, "conn=81204 request=2 listener=second "
 	    "peer=[2001:db8::1]:5000 arrived_us=1000001 deadline_us=2000002 "
 	    "thread=0 traceparent=00-4b4b4b4b4b4b4b4b4b4b4b4b4b4b4b4b-"
-	    "f0f0f0f0f0f0f0f0-01");
+	    "f0f0f0f0f0f0f0f0-01 id=81204-4294967301");
 	expect_text(3, "conn=81204 request=3 listener=second peer=unix "
 	    "arrived_us=1000001 deadline_us=2000002 thread=0");
 	finish();
+}
+END_TEST
+
+/* A request of HTTP, with 16 bytes of strings and what stands behind them. */
+static void
+put_http(uint64_t tag, uint32_t at, const char behind[32])
+{
+	static const char strings[17] = "\0\0\0\0GET\0/\0/\0\0\0\0";
+	struct exec_request facts = {
+		.tag = tag,
+		.http_len = 48,
+		.id = at,
+	};
+
+	put_head(sizeof(facts) + facts.http_len + 5, &facts);
+	put(&host.out, strings, 16);
+	put(&host.out, behind, 32);
+	put(&host.out, "facts", 5);
+}
+
+static void
+expect_id(uint64_t tag, const char *id)
+{
+	const char *text = (const char *)reply_to(tag)->payload;
+	size_t len = strlen(id);
+
+	ck_assert_uint_gt(reply_to(tag)->len, len);
+	ck_assert_int_eq(memcmp(text + reply_to(tag)->len - len, id, len), 0);
+}
+
+START_TEST(a_request_of_http_has_the_id_that_its_worker_gives)
+{
+	static const char id[32] = "my.id", endless[32] =
+	    "my.id.my.id.my.id.my.id.my.id.my";
+
+	configure(built(MISBEHAVE));
+	start(1);
+	put_http(1, 16, id);
+	/* A worker of the previous release. */
+	put_http(2, 0, id);
+	/* And what no worker says. */
+	put_http(3, 48, id);
+	put_http(4, UINT32_MAX, id);
+	put_http(5, 16, endless);
+	expect_replies(5);
+	expect_id(1, " thread=0 id=my.id");
+	for (uint64_t tag = 2; tag <= 5; tag++)
+		expect_id(tag, " thread=0");
+	finish();
+}
+END_TEST
+
+START_TEST(a_module_does_without_what_an_older_penstock_has_not)
+{
+	struct penstock_request request = {
+		.size = offsetof(struct penstock_request, id),
+	};
+
+	ck_assert_ptr_null(penstock_id(&request));
+	/* Structs grow at their end. */
+	ck_assert_uint_eq(offsetof(struct penstock_request, id),
+	    offsetof(struct penstock_request, traceparent) + sizeof(char *));
 }
 END_TEST
 
@@ -1074,6 +1140,8 @@ RUN_TESTS("executor",
     a_worker_that_does_not_read_loses_nothing,
     failed_and_silent_are_told,
     a_module_sees_the_facts_of_its_request,
+    a_request_of_http_has_the_id_that_its_worker_gives,
+    a_module_does_without_what_an_older_penstock_has_not,
     threads_work_at_the_same_time,
     a_slow_request_among_quick_ones_holds_up_nobody,
     replies_leave_while_the_only_thread_works,

@@ -241,6 +241,11 @@ START_TEST(at_level_debug_each_request_stands_in_the_log)
 		for (int i = 1; i <= 3; i++) {
 			client_send_frame(fd, "hello", 5);
 			(void)read_frame(fd, text, sizeof(text));
+			/* Which the handler was told. */
+			snprintf(words, sizeof(words), "\"id\":\"%" PRIu64
+			    "-%d\"", conn, i);
+			ck_assert(port != TELLER_PORT ||
+			    strstr(text, words) != NULL);
 			snprintf(words, sizeof(words), "event=request "
 			    "request=%" PRIu64 "-%d result=replied", conn, i);
 			server_expect(srv, words);

@@ -241,6 +241,8 @@ reply_facts(const struct penstock_request *request,
 	if (request->traceparent != NULL)
 		penstock_printf(reply, " traceparent=%s",
 		    request->traceparent);
+	if (penstock_id(request) != NULL)
+		penstock_printf(reply, " id=%s", penstock_id(request));
 }
 
 static const char *

@@ -286,10 +286,15 @@ put_count(struct access_log *log, const char *name, uint64_t number)
 	put_number(log, number);
 }
 
-static struct http_slice
-id_of(const struct http_exchange *exchange)
+/* A word of HTTP, in which nothing is to be escaped or cut. */
+static void
+put_id(struct access_log *log, const struct http_exchange *exchange)
 {
-	return ((struct http_slice){ exchange->id, strlen(exchange->id) });
+	if (*exchange->id == '\0')
+		return;
+	put(log, ",\"request\":\"");
+	put(log, exchange->id);
+	put(log, "\"");
 }
 
 static void
@@ -306,8 +311,7 @@ put_json(struct access_log *log, const struct entry *entry)
 	put(log, ",\"peer\":\"");
 	put_address(log, record);
 	put_count(log, "\",\"port\":", record->peer_port);
-	put_member(log, ",\"request\":\"", id_of(entry->exchange),
-	    HTTP_REQUEST_ID_MAX);
+	put_id(log, entry->exchange);
 	if (facts->method.len > 0)
 		put(log, entry->exchange->is_10 ? ",\"version\":\"1.0\"" :
 		    ",\"version\":\"1.1\"");

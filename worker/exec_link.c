@@ -273,17 +273,21 @@ write_metadata(const struct exec_link *link, const struct request *request,
 {
 	const struct conn *conn = request->conn;
 	char peer[CONN_PEER_MAX], place[TRACE_METADATA_MAX] = "";
+	char id[SPAN_REQUEST_MAX];
 	int n;
 
 	if (request->trace != NULL)
 		write_place(request->trace, place);
 
-	/* Names of listeners and peers have nothing that JSON would escape. */
+	/* Ids, names of listeners and peers have nothing that JSON would
+	 * escape. */
 	n = snprintf(text, METADATA_MAX, "{\"conn\":%" PRIu64
-	    ",\"request\":%" PRIu64 ",\"listener\":\"%s\",\"peer\":\"%s\","
-	    "\"waited_us\":%" PRIu64 "%s", conn_record(conn)->id,
-	    link->serial, conn->listener->conf->name, conn_peer(conn, peer),
-	    request->begun_us - request->arrived_us, place);
+	    ",\"request\":%" PRIu64 ",\"id\":\"%s\",\"listener\":\"%s\","
+	    "\"peer\":\"%s\",\"waited_us\":%" PRIu64 "%s",
+	    conn_record(conn)->id, link->serial,
+	    trace_request_id(request, id), conn->listener->conf->name,
+	    conn_peer(conn, peer), request->begun_us - request->arrived_us,
+	    place);
 	return (n > 0 && n < METADATA_MAX ? (size_t)n : 0);
 }
 
@@ -313,6 +317,40 @@ put_metadata(struct exec_link *link, const struct request *request,
 	memcpy(link->out->bytes + at, &length, sizeof(length));
 }
 
+/* Bytes of a request's id of HTTP, with zeroes behind it. */
+static size_t
+id_len(const struct request *request)
+{
+	size_t len = strlen(request->http->exchange.id) + 1;
+
+	return ((len + EXEC_HTTP_ALIGN - 1) &
+	    ~(size_t)(EXEC_HTTP_ALIGN - 1));
+}
+
+static void
+fill_id(const struct request *request, struct exec_request *facts)
+{
+	size_t len = http_len(request);
+
+	if (len > 0) {
+		facts->id = (uint32_t)len;
+		facts->http_len = (uint32_t)(len + id_len(request));
+	} else if (request->number >> EXEC_NUMBER_BITS == 0) {
+		facts->id = (uint32_t)request->number;
+		facts->id_high = (uint8_t)(request->number >> 32);
+	}
+}
+
+static void
+put_id(struct exec_link *link, const struct request *request)
+{
+	char id[EXEC_ID_MAX] = "";
+
+	_Static_assert(sizeof(request->http->exchange.id) == EXEC_ID_MAX, "");
+	strcpy(id, request->http->exchange.id);
+	buffer_append(link->out, id, id_len(request));
+}
+
 static void
 fill_facts(const struct request *request, struct exec_request *facts)
 {
@@ -328,9 +366,9 @@ fill_facts(const struct request *request, struct exec_request *facts)
 		.peer_port = record->peer_port,
 		.family = record->family,
 		.listener = listener_index(request->conn->listener),
-		.http_len = (uint32_t)http_len(request),
 		.may_return = 1,
 	};
+	fill_id(request, facts);
 	memcpy(facts->peer, record->peer, sizeof(facts->peer));
 	if (request->trace == NULL)
 		return;
@@ -367,16 +405,19 @@ put_request(struct exec_link *link, const struct request *request,
 	size_t head_len = head_of(link, request, &head), told_len = 0;
 	size_t facts_len;
 
-	if (link->wire == EXEC_WIRE_MODULE)
-		told_len = http_len(request);
+	if (link->wire == EXEC_WIRE_MODULE && http_len(request) > 0)
+		told_len = head.http_len;
 	if (link->metadata) {
 		facts_len = write_metadata(link, request, metadata);
 		put_metadata(link, request, metadata, facts_len);
 	}
 	put_length(link->out, head_len + told_len + message->len);
 	buffer_append(link->out, &head, head_len);
-	if (told_len > 0)
-		buffer_append(link->out, &request->http->told, told_len);
+	if (told_len > 0) {
+		buffer_append(link->out, &request->http->told,
+		    http_len(request));
+		put_id(link, request);
+	}
 	buffer_append(link->out, message->bytes, message->len);
 }
 
@@ -420,7 +461,7 @@ room_for(const struct exec_link *link, const struct request *request,
 	size_t room = EXEC_LENGTH_LEN + sizeof(struct exec_request) + len;
 
 	if (link->wire == EXEC_WIRE_MODULE)
-		room += http_len(request);
+		room += http_len(request) + EXEC_ID_MAX;
 	if (link->metadata)
 		room += EXEC_LENGTH_LEN + METADATA_MAX + HTTP_JSON_MAX +
 		    HTTP_JSON_PER_BYTE * http_len(request);

@@ -83,6 +83,15 @@ trace_print_id(char id[SPAN_REQUEST_MAX], uint64_t conn, uint64_t number)
 	memcpy(id, at, (size_t)(end - at));
 }
 
+const char *
+trace_request_id(const struct request *request, char id[SPAN_REQUEST_MAX])
+{
+	if (request->http != NULL)
+		return (request->http->exchange.id);
+	trace_print_id(id, conn_record(request->conn)->id, request->number);
+	return (id);
+}
+
 static void
 fill(struct span *span, const struct conn *conn, const struct handler *handler)
 {

@@ -50,6 +50,11 @@ void tracing_init(struct worker *);
 void trace_print_id(char id[SPAN_REQUEST_MAX], uint64_t conn,
     uint64_t number);
 
+/* The id of a request whose connection is there: that of HTTP, or else printed
+ * to id. */
+const char *trace_request_id(const struct request *,
+    char id[SPAN_REQUEST_MAX]);
+
 /*
  * A message has come, for a handler.  parent is its place in the client's
  * trace, or NULL.  Called only if tracing is on.

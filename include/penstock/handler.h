@@ -106,6 +106,8 @@ struct penstock_request {
 	/* Its place in a trace, as in W3C Trace Context; NULL unless tracing is
 	 * on. */
 	const char *traceparent;
+	/* Call penstock_id() instead. */
+	const char *(*id)(const struct penstock_request *);
 };
 
 /* The answer to a request: bytes in memory that Penstock owns, and that moves
@@ -206,6 +208,17 @@ penstock_peer(const struct penstock_request *request)
 #define PENSTOCK_HAS(pointer, type, member)				\
 	((pointer)->size >= offsetof(struct type, member) +		\
 	    sizeof((pointer)->member))
+
+/* The request's id, the one in X-Request-Id and in the logs, which a client of
+ * HTTP may have chosen.  Lasts as long as the request.  NULL if this Penstock is
+ * older than the function, and for frames and lines after the first 2^40 of a
+ * connection. */
+static inline const char *
+penstock_id(const struct penstock_request *request)
+{
+	return (PENSTOCK_HAS(request, penstock_request, id) ?
+	    request->id(request) : NULL);
+}
 
 /* Of HTTP; these return NULL for requests of other protocols. */
 
