@@ -15,8 +15,8 @@
 
 enum {
 	TIMEOUT_MS = 1000,	/* of all kinds, on the listener abused */
-	/* A second beyond its deadline, and one for a machine that is busy. */
-	LATE_MS = 2000,
+	/* Shorter than the default timeouts with that, and than for ever. */
+	LATE_MS = 8000,
 	EACH = 20,		/* bad clients of a kind */
 	GOOD = 1000,
 	MIB = 1024 * 1024,
@@ -42,7 +42,7 @@ check_duration(const char *line, void *arg)
 	(void)arg;
 	ck_assert_msg(log_number(line, "duration_ms") >= TIMEOUT_MS - 20 &&
 	    log_number(line, "duration_ms") <=
-	    TIMEOUT_MS + LATE_MS * slow_factor(), "not in time: %s", line);
+	    TIMEOUT_MS + LATE_MS, "not in time: %s", line);
 }
 
 /* Sockets in CLOSE_WAIT: that the server has not closed after their client. */
@@ -368,7 +368,7 @@ START_TEST(a_length_that_is_only_claimed_takes_no_memory)
 {
 	enum { N = 1000 };
 	struct server *srv = server_start("workers = 1;", FRAMES(""));
-	uint64_t before = server_worker_pss(srv), taken;
+	uint64_t before = server_worker_memory(srv), taken;
 	int fds[N];
 
 	for (int i = 0; i < N; i++) {
@@ -376,7 +376,7 @@ START_TEST(a_length_that_is_only_claimed_takes_no_memory)
 		client_send(fds[i], "\0\x10\0\0x", 5);
 	}
 	await(server_counters(srv).bytes_in == 5 * N);
-	taken = (server_worker_pss(srv) - before) / N;
+	taken = (server_worker_memory(srv) - before) / N;
 	printf("a megabyte claimed and a byte sent: %" PRIu64 " bytes each\n",
 	    taken);
 	ck_assert_uint_lt(taken, 16384);
@@ -384,7 +384,7 @@ START_TEST(a_length_that_is_only_claimed_takes_no_memory)
 	for (int i = 0; i < N; i++)
 		close(fds[i]);
 	expect_closed(srv, CLOSE_ABORTED, N);
-	ck_assert_uint_eq(server_worker_counters(srv).buffered, 0);
+	await(server_worker_counters(srv).buffered == 0);
 	server_end(srv);
 }
 END_TEST
@@ -396,7 +396,7 @@ START_TEST(memory_stays_under_its_cap_and_good_clients_are_served)
 	struct server *srv = server_start("workers = 1;\n"
 	    "max_buffered = 8388608;", FRAMES("") ",\n" EXTRA(""));
 	struct hold_options options = load_on(FRAME_PORT);
-	uint64_t before = server_worker_pss(srv), after;
+	uint64_t before = server_worker_memory(srv), after;
 	struct hold_process *good;
 	static uint8_t part[3 + MIB] = "\0\x10\0\0";
 	int fds[N];
@@ -412,7 +412,7 @@ START_TEST(memory_stays_under_its_cap_and_good_clients_are_served)
 	}
 	/* Those that were there first made room for those that came later. */
 	await(server_closed(srv, CLOSE_MEMORY) >= N - CAP / MIB - 1);
-	after = server_worker_pss(srv);
+	after = server_worker_memory(srv);
 	ck_assert_uint_le(server_worker_counters(srv).buffered_peak, CAP);
 	printf("the worker grew by %" PRIu64 " KiB under a cap of %d\n",
 	    (after - before) / 1024, CAP / 1024);
@@ -446,7 +446,7 @@ START_TEST(nothing_of_clients_that_vanish_stays)
 	}
 	await(server_counters(srv).active == 0);
 	await(close_waits() == 0);
-	ck_assert_uint_eq(observe_records(&srv->counters), 0);
+	await(observe_records(&srv->counters) == 0);
 	server_end(srv);
 }
 END_TEST

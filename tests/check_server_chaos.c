@@ -90,17 +90,6 @@ draw(struct stage *stage, unsigned below)
 	return ((unsigned)rand_r(&stage->seed) % below);
 }
 
-static void
-pause_us(unsigned us)
-{
-	struct timespec time = {
-		.tv_sec = us / 1000000,
-		.tv_nsec = (long)(us % 1000000) * 1000,
-	};
-
-	nanosleep(&time, NULL);
-}
-
 /* Wait for a random time, which is often none. */
 static void
 pause_a_little(struct stage *stage)
@@ -692,26 +681,16 @@ copy_module(struct server *srv)
 	ck_assert_int_eq(system(command), 0);
 }
 
-static unsigned
-first_seed(void)
-{
-	const char *text = getenv("PENSTOCK_TEST_SEED");
-
-	return (text != NULL ? (unsigned)strtoul(text, NULL, 10) :
-	    (unsigned)time(NULL));
-}
-
 static void
 begin(struct stage *stage, bool is_unprivileged)
 {
 	*stage = (struct stage){
 		.srv = handlers_new(),
-		.seed = first_seed(),
+		.seed = test_seed((unsigned)time(NULL)),
 		.is_unprivileged = is_unprivileged,
 		.shape = { .workers = 2, .threads = 32, .cats = 2,
 		    .drain = 2 },
 	};
-	printf("PENSTOCK_TEST_SEED=%u\n", stage->seed);
 	stage->srv->expects_deaths = true;
 	copy_module(stage->srv);
 	configure(stage, &stage->shape);

@@ -123,7 +123,7 @@ START_TEST(pipelined_messages_come_back_in_their_order)
 	for (int i = 0; i < COUNT; i++)
 		len += (size_t)sprintf((char *)out + len, "message %d\n", i);
 	client_exchange(lines, out, len, out, len);
-	ck_assert_uint_eq(server_counters(srv).messages_in, 2 * COUNT);
+	await(server_counters(srv).messages_in == 2 * COUNT);
 	ck_assert_uint_eq(server_counters(srv).messages_out, 2 * COUNT);
 	free(out);
 	close(frames);

@@ -292,7 +292,7 @@ start_deeds(void)
 		    "%s{ name = \"deed%d\"; type = \"command\"; command = [ "
 		    "\"src/tests/command_misbehave.py\", \"--every\", \"4\", "
 		    "\"--ready\", %s ]; ready = true; processes = 1; "
-		    "request_timeout = 2.0; queue_timeout = 0; %s }",
+		    "request_timeout = 3.0; queue_timeout = 0; %s }",
 		    i > 0 ? ",\n" : "", i, deeds[i].args, deeds[i].more);
 		l += (size_t)snprintf(listeners + l, sizeof(listeners) - l,
 		    "%s{ name = \"l%d\"; address = \"$A:%d\"; "
@@ -387,8 +387,9 @@ holds_as_much(struct server *srv, const struct holdings *before)
 {
 	struct holdings now = take_stock(srv);
 
+	/* What was about to be closed may have been counted before. */
 	return (now.children == before->children &&
-	    now.fds[0] == before->fds[0] && now.fds[1] == before->fds[1]);
+	    now.fds[0] <= before->fds[0] && now.fds[1] <= before->fds[1]);
 }
 
 static void
@@ -702,7 +703,7 @@ END_TEST
 START_TEST(with_overload_shed_a_full_queue_answers_busy_at_once)
 {
 	struct server *srv = handlers_start(HANDLERS(COMMAND("slow",
-	    "\"sleep\", \"1500\"", "queue = 2; overload = \"shed\";")),
+	    "\"hold\"", "queue = 2; overload = \"shed\";")),
 	    ONE("slow", ""));
 	int one = client_connect(FRAME_PORT);
 	int two = client_connect(FRAME_PORT);
@@ -710,15 +711,15 @@ START_TEST(with_overload_shed_a_full_queue_answers_busy_at_once)
 	send_numbers(one, 3);
 	await(handler_counters(srv).waiting == 2);
 	client_send_text_frame(two, "me too");
-	await_within(1000 * slow_factor(), client_has_input(two));
-	ck_assert(!client_has_input(one));
 	client_expect_text_frame(two, ERR_BUSY);
 	/* In its turn behind what was taken. */
 	client_send_text_frame(one, "one more");
+	await(handler_counters(srv).shed == 2);
+	ck_assert(!client_has_input(one));
+	handlers_release(srv);
 	expect_numbers(one, 3);
 	client_expect_text_frame(one, ERR_BUSY);
 	client_echo(two, "now");
-	ck_assert_uint_eq(handler_counters(srv).shed, 2);
 	close(one);
 	close(two);
 	server_end(srv);
@@ -776,7 +777,7 @@ END_TEST
 START_TEST(what_has_waited_for_queue_timeout_is_answered_busy)
 {
 	struct server *srv = handlers_start(HANDLERS(COMMAND("slow",
-	    "\"sleep\", \"2000\"", "queue_timeout = 0.3;")),
+	    "\"hold\"", "queue_timeout = 0.3;")),
 	    ONE("slow", ""));
 	int one = client_connect(FRAME_PORT);
 	int two = client_connect(FRAME_PORT);
@@ -786,6 +787,7 @@ START_TEST(what_has_waited_for_queue_timeout_is_answered_busy)
 	client_send_text_frame(two, "second");
 	client_expect_text_frame(two, ERR_BUSY);
 	ck_assert(!client_has_input(one));
+	handlers_release(srv);
 	client_expect_text_frame(one, "first");
 	ck_assert_uint_eq(handler_counters(srv).expired, 1);
 	close(one);
@@ -813,22 +815,19 @@ START_TEST(high_priority_goes_first_and_others_are_not_delayed)
 	int high = client_connect(HIGH_PORT);
 	int extra = client_connect(EXTRA_PORT);
 	struct wire in = { .lines = false };
-	uint64_t since, slowest = 0;
 	size_t done;
 
 	send_numbers(normal, NORMAL);
 	await(handler_counters(srv).waiting > NORMAL / 2);
-	for (int i = 0; i < HIGH; i++) {
-		client_echo(high, "urgent");
-		since = clock_ms();
+	send_numbers(high, HIGH);
+	for (int i = 0; i < HIGH; i++)
 		client_echo(extra, "hello");
-		since = clock_ms() - since;
-		slowest = since > slowest ? since : slowest;
-	}
+	done = wire_count(&in, normal);
+	ck_assert_msg(done < NORMAL, "echoes waited for %zu slow ones", done);
+	expect_numbers(high, HIGH);
 	done = wire_count(&in, normal);
 	ck_assert_msg(done > 0 && done < NORMAL / 2,
 	    "%zu normal ones were done with %d high ones", done, HIGH);
-	ck_assert_uint_lt(slowest, 1000 * slow_factor());
 	for (int i = 0; i < NORMAL; i++)
 		wire_expect(normal, &in);
 	free(in.bytes);
@@ -941,7 +940,7 @@ START_TEST(failure_and_timeout_can_close_the_connection_instead)
 	    COMMAND("fails", "\"--every\", \"3\", \"exit\"",
 	    "failed = \"close\";") ",\n"
 	    COMMAND("hangs", "\"--ready\", \"--every\", \"3\", \"hang\"",
-	    "timeout = \"close\"; ready = true; request_timeout = 1.0;")),
+	    "timeout = \"close\"; ready = true; request_timeout = 2.0;")),
 	    ONE("fails", "") ",\n"
 	    LISTENER("hang", "9004", "frame", "hangs", ""));
 
@@ -1085,7 +1084,7 @@ START_TEST(during_a_slow_start_the_old_program_serves_on)
 	struct server *srv = handlers_start(RELOADED("type = \"command\"; "
 	    "command = [ \"src/examples/upper.py\" ]; processes = 1;"),
 	    ONE("work", ""));
-	uint64_t since, slowest = 0;
+	unsigned served = 0;
 	int fd = client_connect(FRAME_PORT);
 
 	handlers_configure(srv, RELOADED("type = \"command\"; ready = true; "
@@ -1094,16 +1093,14 @@ START_TEST(during_a_slow_start_the_old_program_serves_on)
 	server_mark(srv);
 	server_signal(srv, SIGHUP);
 	while (server_log(srv, "event=reload_done") == NULL) {
-		since = clock_ms();
 		/* What both programs answer with the same. */
 		client_send_text_frame(fd, "HELLO");
 		client_expect_text_frame(fd, "HELLO");
-		since = clock_ms() - since;
-		slowest = since > slowest ? since : slowest;
+		served++;
 		await_pause();
 	}
 	ck_assert_uint_gt(log_number(srv->line, "duration_ms"), 1400);
-	ck_assert_uint_lt(slowest, 1000 * slow_factor());
+	ck_assert_uint_gt(served, 2);
 	close(fd);
 	expect_answered(FRAME_PORT, "hello");
 	server_end(srv);
@@ -1238,15 +1235,12 @@ static const char backwards[] =
 
 START_TEST(tagged_replies_in_any_order_reach_their_clients_in_order)
 {
-	struct server *srv = handlers_new();
-	int one, two;
-
-	server_write(srv, "backwards.py", backwards);
-	handlers_configure(srv, HANDLERS("{ name = \"back\"; type = \"command\"; "
+	struct server *srv = handlers_start_with("backwards.py", backwards,
+	    HANDLERS("{ name = \"back\"; type = \"command\"; "
 	    "command = [ \"python3\", \"backwards.py\" ]; processes = 1; "
 	    "tagged = true; pipeline = 8; }"), ONE("back", ""));
-	server_launch(srv);
-	server_await_ready(srv);
+	int one, two;
+
 	one = client_connect(FRAME_PORT);
 	two = client_connect(FRAME_PORT);
 	send_numbers(one, 3);
@@ -1267,12 +1261,13 @@ START_TEST(a_quick_request_overtakes_another_clients_slow_one)
 	int one = client_connect(FRAME_PORT);
 	int two = client_connect(FRAME_PORT);
 
-	client_send_text_frame(one, "sleep 1500 ms");
+	client_send_text_frame(one, "hold x");
 	client_send_text_frame(one, "quick");
 	await(server_counters(srv).messages_in == 2);
 	client_echo(two, "quick");
 	ck_assert(!client_has_input(one));
-	client_expect_text_frame(one, "sleep 1500 ms");
+	handlers_release(srv);
+	client_expect_text_frame(one, "hold x");
 	client_expect_text_frame(one, "quick");
 	close(one);
 	close(two);

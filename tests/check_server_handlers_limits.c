@@ -47,6 +47,24 @@ START_TEST(a_number_that_is_rounded_up_is_told)
 }
 END_TEST
 
+enum { FLOOD = 20000 };
+
+static void
+add_told(const char *line, void *arg)
+{
+	*(uint64_t *)arg += log_has(line, "suppressed") ?
+	    log_number(line, "suppressed") : 1;
+}
+
+static uint64_t
+lines_told(struct server *srv, const char *words)
+{
+	uint64_t told = 0;
+
+	server_each(srv, words, add_told, &told);
+	return (told);
+}
+
 START_TEST(a_flood_on_stderr_hides_nothing_of_another_handler)
 {
 	struct server *srv = handlers_start(HANDLERS(
@@ -54,21 +72,17 @@ START_TEST(a_flood_on_stderr_hides_nothing_of_another_handler)
 	    COMMAND("quiet", "\"bad-bytes\"", "")),
 	    ONE("flood", "") ",\n"
 	    LISTENER("quiet", "9004", "frame", "quiet", ""));
-	unsigned told;
 
 	expect_answered(FRAME_PORT, "hello");
 	server_expect(srv, "event=handler_stderr handler=flood");
 	expect_answered(HIGH_PORT, "hello");
 	await(server_count(srv, "event=handler_stderr handler=quiet") == 2);
 	/* What was left out is told, of whom, and when it is over, too. */
-	await(server_log(srv, "event=handler_stderr handler=flood") != NULL &&
-	    server_log_last(srv, "event=handler_stderr handler=flood") !=
-	    NULL && log_has(srv->line, "suppressed"));
-	told = server_count(srv, "event=handler_stderr handler=flood");
-	ck_assert_uint_lt(told, 5000);
-	ck_assert_uint_gt(log_number(srv->line, "suppressed"), 100);
+	await(lines_told(srv, "event=handler_stderr handler=flood") == FLOOD);
+	ck_assert_uint_lt(server_count(srv,
+	    "event=handler_stderr handler=flood"), 5000);
 	ck_assert_uint_eq(server_count(srv, "event=handler_stderr"),
-	    told + 2);
+	    server_count(srv, "event=handler_stderr handler=flood") + 2);
 	server_end(srv);
 }
 END_TEST
@@ -328,7 +342,7 @@ START_TEST(what_a_handler_is_told_of_http_has_its_share_of_memory_too)
 {
 	enum { REQUESTS = 12, LONG = 7000 };
 	struct server *srv = handlers_start(MEMORY("1048576",
-	    COMMAND("work", "\"sleep\", \"100\"", "overload = \"shed\";")),
+	    COMMAND("work", "\"hold\"", "overload = \"shed\";")),
 	    WEB("work", "pipeline = 16; max_message_size = 65536;"));
 	int fd = client_connect(WEB_PORT);
 	char target[LONG + 1] = "";
@@ -341,6 +355,8 @@ START_TEST(what_a_handler_is_told_of_http_has_its_share_of_memory_too)
 		client_send_text(fd, target);
 		client_send_text(fd, " HTTP/1.1" N "Host: a" N N);
 	}
+	await(handler_counters(srv).shed > 0);
+	handlers_release(srv);
 	for (int i = 0; i < REQUESTS; i++) {
 		read_reply(fd, &reply, false);
 		ck_assert(reply.status == 200 || (i > 1 &&
@@ -438,8 +454,9 @@ START_TEST(who_is_held_back_has_the_place_of_who_leaves_at_once)
 	waiting = client_connect(FRAME_PORT);
 	client_send_text_frame(waiting, "hello");
 	await(handler_counters(srv).waiting == 1);
-	/* One that has to wait for the tick takes 800 ms. */
-	for (int tries = 0; tries == 0 || (tries < 3 && sum >= 400); tries++)
+	/* One that has to wait for the tick takes 800 ms, each time; and so can
+	 * one that does not, on a machine that has much to do. */
+	for (int tries = 0; tries == 0 || (tries < 20 && sum >= 400); tries++)
 		sum = time_to_get_a_place(srv, &waiting);
 	printf("16 times to get a place: %u ms\n", (unsigned)sum);
 	ck_assert_uint_lt(sum, 400);
@@ -455,13 +472,11 @@ START_TEST(who_waits_for_a_reply_is_told_nothing_else)
 {
 	enum { OTHERS = 8, PART = 500000 };
 	struct server *srv = handlers_start(MEMORY("2097152",
-	    COMMAND("slow", "\"sleep\", \"1500\"", "")),
+	    COMMAND("slow", "\"hold\"", "")),
 	    ONE("slow", "max_message_size = 524288; pipeline = 8;") ",\n"
 	    EXTRA("max_message_size = 524288;"));
 	int fd = client_connect(FRAME_PORT), fds[OTHERS];
 	static uint8_t part[PART] = "\0\x07\xff\xff";
-	char got[64];
-	ssize_t n;
 
 	client_send_text_frame(fd, "first");
 	client_send(fd, part, 100000);
@@ -471,10 +486,7 @@ START_TEST(who_waits_for_a_reply_is_told_nothing_else)
 		client_stuff(fds[i], part, sizeof(part), sizeof(part));
 	}
 	server_expect(srv, "event=memory_cap listener=one");
-	await(client_has_input(fd));
-	n = recv(fd, got, sizeof(got), 0);
-	if (n > 0)
-		ck_assert_mem_eq(got, "\0\0\0\5first", (size_t)n);
+	client_expect_eof(fd);
 	close(fd);
 	for (int i = 0; i < OTHERS; i++)
 		close(fds[i]);

@@ -15,8 +15,9 @@
 #include "tests/web_client.h"
 
 #define ONE_WORKER	"workers = 1;\n"
-/* One request at a time, and long enough for a reload. */
-#define SLOW		"\"sleep\", \"700\""
+/* One request at a time, which is not answered before handlers_release(). */
+#define SLOW		"\"hold\""
+#define PATIENT		"queue_timeout = 60.0; request_timeout = 60.0;"
 #define TELLS		"\"--metadata\", \"--reply-metadata\", \"say\""
 
 /* The workers are new ones, and have what the old ones had. */
@@ -156,17 +157,18 @@ post(int fd, const char *target, const char *text)
 static int
 occupy(struct server *srv, const char *target)
 {
+	uint64_t before = server_counters(srv).messages_in;
 	int fd = client_connect(WEB_PORT);
 
 	post(fd, target, "busy");
-	await(server_counters(srv).messages_in >= 1);
+	await(server_counters(srv).messages_in > before);
 	return (fd);
 }
 
 START_TEST(a_request_moves_with_what_its_handler_is_told)
 {
 	static const char before[] = ONE_WORKER "handlers = ( "
-	    COMMAND("mine", SLOW, "") " );";
+	    COMMAND("mine", SLOW, PATIENT) " );";
 	static const char after[] = ONE_WORKER "handlers = ( "
 	    COMMAND("mine", TELLS, "metadata = true; reply_metadata = true;")
 	    " );";
@@ -190,6 +192,7 @@ START_TEST(a_request_moves_with_what_its_handler_is_told)
 	read_reply(fd, &reply, true);
 	ck_assert_uint_eq(reply.status, 200);
 	ck_assert_uint_gt(reply.len, 0);
+	handlers_release(srv);
 	expect_reply(busy, 200, "busy", false);
 	server_expect(srv, "event=reload_done");
 	/* Both are served on. */
@@ -206,8 +209,8 @@ END_TEST
 	"{ path = \"" path "\"; handler = \"" handler "\"; }"
 #define ROUTES(more)							\
 	WEB("discard", "routes = ( " ROUTE("/slow", "mine") more " );")
-#define MINE		COMMAND("mine", SLOW, "")
-#define YOURS		COMMAND("yours", SLOW, "")
+#define MINE		COMMAND("mine", SLOW, PATIENT)
+#define YOURS		COMMAND("yours", SLOW, PATIENT)
 
 START_TEST(a_request_moves_to_the_handler_that_its_route_had_chosen)
 {
@@ -226,10 +229,12 @@ START_TEST(a_request_moves_to_the_handler_that_its_route_had_chosen)
 	    COMMAND("first", "\"exit\"", "") ", " MINE " );", ROUTES(""));
 	server_mark(srv);
 	server_signal(srv, SIGHUP);
-	expect_reply(fd, 200, "one", false);
 	read_reply(gone, &reply, false);
 	ck_assert_uint_eq(reply.status, 503);
 	ck_assert(!reply.close);
+	await(server_counters(srv).carried_in == 2);
+	handlers_release(srv);
+	expect_reply(fd, 200, "one", false);
 	expect_reply(busy, 200, "busy", false);
 	expect_reply(busy_too, 200, "busy", false);
 	server_expect(srv, "event=reload_done");
@@ -256,6 +261,8 @@ START_TEST(a_request_stays_with_its_handler_when_routes_come)
 	    " );", WEB("discard", "routes = ( " ROUTE("/api", "mine") " );"));
 	server_mark(srv);
 	server_signal(srv, SIGHUP);
+	await(server_counters(srv).carried_in == 1);
+	handlers_release(srv);
 	expect_reply(fd, 200, "one", false);
 	expect_reply(busy, 200, "busy", false);
 	server_expect(srv, "event=reload_done");
@@ -280,6 +287,8 @@ START_TEST(replies_that_wait_for_their_turn_move_too)
 	await(handler_counters(srv).waiting == 2);
 	server_mark(srv);
 	server_signal(srv, SIGHUP);
+	await(server_counters(srv).carried_in == 1);
+	handlers_release(srv);
 	expect_reply(fd, 200, "one", false);
 	expect_reply(fd, 200, "two", false);
 	expect_reply(fd, 404, NULL, false);
@@ -328,6 +337,8 @@ START_TEST(requests_keep_their_ids_when_they_move)
 	await(handler_counters(srv).waiting == 2);
 	server_mark(srv);
 	server_signal(srv, SIGHUP);
+	await(server_counters(srv).carried_in == 1);
+	handlers_release(srv);
 	expect_id(fd, 200, "one");
 	expect_id(fd, 404, "two");
 	snprintf(id, sizeof(id), "%" PRIu64 "-3", conn);

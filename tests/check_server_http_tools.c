@@ -205,7 +205,8 @@ START_TEST(wrk_finds_no_error_over_reloads)
 	if (!has_program("wrk"))
 		return;
 	srv = server_start("workers = 2;", WEB("echo", ""));
-	output = run_amid_reloads(srv, "wrk -t 2 -c 100 -d 2 $URL/ 2>&1");
+	output = run_amid_reloads(srv, "wrk -t 2 -c 100 -d 2 "
+	    "--timeout 20s $URL/ 2>&1");
 	expect_words(output, "requests in ");
 	expect_no_words(output, "Socket errors");
 	expect_no_words(output, "Non-2xx");
@@ -255,7 +256,7 @@ attack(const char *kind, unsigned port)
 	good = hold_start(&options);
 	await(hold_peek(good)->open == 500);
 	snprintf(command, sizeof(command), "exec 2>&1; slowhttptest %s "
-	    "-c 1000 -r 500 -i 1 -l 8 -p 3 -u $URL/ | "
+	    "-c 1000 -r 500 -i 1 -l 8 -p 6 -u $URL/ | "
 	    "sed 's/\033\\[[0-9;]*[mHJ]//g'", kind);
 	output = finish(command, begin(command, port));
 	expect_words(output, "service available:   YES");

@@ -43,12 +43,14 @@ connect_clients(void)
 }
 
 static void
-expect_clients(void)
+expect_clients(struct server *srv)
 {
 	int fd = client_connect(FRAME_PORT);
 
 	client_echo(fd, "a new one");
 	close(fd);
+	/* The next report is of the other ones alone. */
+	await(server_counters(srv).active == 4);
 	client_send(partial, "ha", 2);
 	client_expect_frame(partial, "haha", 4);
 	client_send(partial, "\0\0\0\4ha", 6);
@@ -116,12 +118,12 @@ expect_rescue(struct server *srv, const char *fault, const char *why)
 	find_master(srv);
 	line = server_expect(srv, "event=upgrade_refused");
 	ck_assert_msg(strstr(line, why) != NULL, "%s: %s", fault, line);
-	expect_clients();
+	expect_clients(srv);
 	/* All processes are children of this master now. */
 	server_expect(srv, "event=reload_done kind=reload");
 	server_expect(srv, "event=reload_report kind=reload");
 	await(server_children(srv) == CHILDREN);
-	expect_clients();
+	expect_clients(srv);
 }
 
 /* As if nothing had been. */
@@ -137,7 +139,7 @@ expect_next_upgrade(struct server *srv)
 	ck_assert_msg(strstr(line, "held=4 carried=4 finished=0 closed=0 "
 	    "cut=0 lost=0") != NULL, "%s", line);
 	await(server_children(srv) == CHILDREN);
-	expect_clients();
+	expect_clients(srv);
 }
 
 static void
@@ -262,7 +264,7 @@ START_TEST(processes_that_are_no_children_are_supervised)
 	upgrade_to(srv, NEXT);
 	find_master(srv);
 	server_expect(srv, "event=reload_refused kind=reload");
-	expect_clients();
+	expect_clients(srv);
 	server_mark(srv);
 	/* Also one that had no connection did not just leave. */
 	disconnect_clients();

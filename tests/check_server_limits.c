@@ -8,7 +8,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "tests/client.h"
@@ -186,7 +185,7 @@ START_TEST(without_descriptors_it_waits_and_says_so_once_a_second)
 	struct server *srv = start_with(allow_64_descriptors, "workers = 1;",
 	    FRAMES(""));
 	pid_t worker = server_worker(srv, 0);
-	uint64_t cpu_ms, since_ms;
+	uint64_t cpu_ms, since_us;
 	int fds[N];
 
 	for (int i = 0; i < N; i++) {
@@ -194,10 +193,11 @@ START_TEST(without_descriptors_it_waits_and_says_so_once_a_second)
 		client_send_text_frame(fds[i], "hello");
 	}
 	server_expect(srv, "warn role=worker event=accept_paused");
+	since_us = log_time_us(srv->line);
 	cpu_ms = proc_cpu_ms(worker);
-	since_ms = clock_ms();
 	await(server_count(srv, "event=accept_paused") >= 4);
-	ck_assert_uint_ge(clock_ms() - since_ms, 2500);
+	server_log_last(srv, "event=accept_paused");
+	ck_assert_uint_ge(log_time_us(srv->line) - since_us, 2500000);
 	ck_assert_uint_lt(proc_cpu_ms(worker) - cpu_ms, 500);
 	ck_assert_uint_gt(server_worker_counters(srv).accept_pauses, 0);
 	ck_assert_uint_gt(server_counters(srv).active, 40);
@@ -261,14 +261,13 @@ END_TEST
 START_TEST(connections_spread_evenly_over_the_workers)
 {
 	enum { N = 2000, WORKERS = 4 };
-	const struct timespec apart = { .tv_nsec = 1000000 };
 	struct server *srv = server_start("workers = 4;", FRAMES(""));
 	static int fds[N];
 	uint64_t held, most = 0, least = N;
 
 	for (int i = 0; i < N; i++) {
 		fds[i] = client_connect(FRAME_PORT);
-		nanosleep(&apart, NULL);	/* so are clients in life */
+		pause_us(1000);	/* so are clients in life */
 	}
 	await(server_counters(srv).active == N);
 	for (unsigned slot = 0; slot < WORKERS; slot++) {

@@ -20,7 +20,7 @@
 #include "tests/harness.h"
 #include "tests/proc.h"
 
-#define GLOBALS	"workers = 2; watchdog_timeout = 1.0; probation = 0.0;\n" \
+#define GLOBALS	"workers = 2; watchdog_timeout = 3.0; probation = 0.0;\n" \
 		"access_log = { file = \"access\"; };\n"
 #define GET	"GET / HTTP/1.1\r\nHost: a\r\n\r\n"
 
@@ -125,7 +125,7 @@ START_TEST(a_frozen_disk_delays_nobody_and_is_told_of_afterwards)
 	set(&disk->frozen, 1);
 	/* More lines than are kept. */
 	serve(rounds(6000, 60000));
-	ck_assert_uint_gt(get(&disk->waiting), 0);
+	await(get(&disk->waiting) > 0);
 	/* Orders are carried out; what needs the disk is refused. */
 	server_signal(srv, SIGHUP);
 	await(title_is(srv->master, "penstock: master gen=2"));
@@ -309,7 +309,7 @@ START_TEST(loggers_that_are_needed_no_more_end)
 	struct server *srv = server_start(GLOBALS, FRAMES("") ","
 	    WEB("echo", ""));
 
-	ck_assert_uint_eq(proc_loggers(srv->master, NULL, 0), 2);
+	await(proc_loggers(srv->master, NULL, 0) == 2);
 	server_configure(srv, "workers = 1;\n"
 	    "access_log = { file = \"second\"; };\n", FRAMES("") ","
 	    WEB("echo", ""));
@@ -337,11 +337,11 @@ START_TEST(a_full_device_costs_no_cpu_and_keeps_no_old_logger)
 	struct server *srv = server_start("workers = 1; probation = 0.0;\n"
 	    "access_log = { file = \"/dev/full\"; };\n", FRAMES("") ","
 	    WEB("echo", ""));
-	pid_t logger = logger_of(srv, "penstock: logger access_log");
 	int web = client_connect(WEB_PORT);
 	uint64_t before;
+	pid_t logger;
 
-	ck_assert_int_ne(logger, 0);
+	await((logger = logger_of(srv, "penstock: logger access_log")) != 0);
 	client_send_text(web, GET);
 	await(client_has_input(web));
 	before = proc_cpu_ms(logger);
@@ -352,7 +352,7 @@ START_TEST(a_full_device_costs_no_cpu_and_keeps_no_old_logger)
 		server_expect(srv, "event=reload_done");
 		await(proc_loggers(srv->master, NULL, 0) == 2);
 	}
-	ck_assert(proc_is_dead(logger));
+	await(proc_is_dead(logger));
 	close(web);
 	server_end(srv);
 }

@@ -62,19 +62,6 @@ start_module(const char *settings, const char *keys, const char *more)
 	return (srv);
 }
 
-static unsigned
-lines_in(const struct server *srv, const char *file, const char *words)
-{
-	const char *at = server_file(srv, file);
-	unsigned n = 0;
-
-	while ((at = strstr(at, words)) != NULL) {
-		at += strlen(words);
-		n++;
-	}
-	return (n);
-}
-
 static void
 expect_no_deaths(struct server *srv)
 {
@@ -89,7 +76,7 @@ START_TEST(request_timeout_counts_from_the_call)
 {
 	enum { CLIENTS = 64 };
 	struct server *srv = start_module("sleep_ms = 100;", "threads = 2; "
-	    "request_timeout = 1.0; queue_timeout = 0;", "");
+	    "request_timeout = 2.0; queue_timeout = 0;", "");
 	int fds[CLIENTS];
 
 	connect_all(fds, CLIENTS);
@@ -119,10 +106,13 @@ START_TEST(a_call_is_told_the_deadline_that_it_has)
 	struct text reply;
 	char facts[512];
 
-	client_send_text_frame(busy, "sleep 500 x");
+	client_send_text_frame(busy, "hold x");
 	await(server_counters(srv).messages_in == 1);
 	client_send_text_frame(fd, "facts");
-	client_expect_text_frame(busy, "sleep 500 x");
+	await(server_counters(srv).messages_in == 2);
+	holds_for(300, !client_has_input(fd));
+	handlers_release(srv);
+	client_expect_text_frame(busy, "hold x");
 	reply = wire_expect(fd, &in);
 	snprintf(facts, sizeof(facts), "%.*s", (int)reply.len, reply.bytes);
 	ck_assert_uint_ge(number_behind(facts, "deadline_us="),
@@ -138,20 +128,21 @@ START_TEST(queue_overload_and_queue_timeout_hold_for_a_module)
 {
 	enum { THREADS = 2, QUEUE = 4, MORE = 14 };
 	struct server *srv = start_module("", "threads = 2; queue = 4; "
-	    "overload = \"shed\"; queue_timeout = 0.5;", "");
+	    "overload = \"shed\"; queue_timeout = 1.5;", "");
 	int calls[THREADS], waiting[QUEUE], more[MORE];
 
 	connect_all(calls, THREADS);
 	connect_all(waiting, QUEUE);
 	connect_all(more, MORE);
-	send_all(calls, THREADS, "sleep 2000 x");
+	send_all(calls, THREADS, "hold x");
 	await(server_counters(srv).messages_in == THREADS);
 	send_all(waiting, QUEUE, "hello");
 	await(server_counters(srv).messages_in == THREADS + QUEUE);
 	send_all(more, MORE, "hello");
 	expect_all(more, MORE, ERR_BUSY);
 	expect_all(waiting, QUEUE, ERR_BUSY);
-	expect_all(calls, THREADS, "sleep 2000 x");
+	handlers_release(srv);
+	expect_all(calls, THREADS, "hold x");
 	ck_assert_uint_eq(handler_counters(srv).shed, MORE);
 	ck_assert_uint_eq(handler_counters(srv).expired, QUEUE);
 	expect_no_deaths(srv);
@@ -162,26 +153,44 @@ START_TEST(queue_overload_and_queue_timeout_hold_for_a_module)
 }
 END_TEST
 
+/* How many requests began before the one with this text. */
+static unsigned
+begun_before(const struct server *srv, const char *text)
+{
+	char journal[65536], *end;
+	unsigned n = 0;
+
+	snprintf(journal, sizeof(journal), "%s", server_file(srv, "journal"));
+	ck_assert_ptr_nonnull(end = strstr(journal, text));
+	*end = '\0';
+	for (const char *at = journal; (at = strstr(at, "begin ")) != NULL;
+	    at++)
+		n++;
+	return (n - 1);
+}
+
 /* In the order in which they begin, by the module's own account. */
 START_TEST(high_priority_goes_before_what_waits_for_a_module)
 {
 	enum { CLIENTS = 60, SLACK = 10 };
-	struct server *srv = start_module("sleep_ms = 50; journal = "
-	    "\"journal\";", "threads = 2; queue_timeout = 0;",
+	struct server *srv = start_module("journal = \"journal\";",
+	    "threads = 2; queue_timeout = 0;",
 	    ",\n" LISTENER("high", "9004", "frame", "mod",
 	    "priority = \"high\";"));
 	int fds[CLIENTS], high = client_connect(HIGH_PORT);
 	unsigned before;
 
 	connect_all(fds, CLIENTS);
-	send_all(fds, CLIENTS, "normal");
+	send_all(fds, CLIENTS, "hold x");
 	await(server_counters(srv).messages_in == CLIENTS);
-	before = lines_in(srv, "journal", "begin");
-	ck_assert_uint_lt(before, CLIENTS / 2);
-	client_echo(high, "high");
-	ck_assert_uint_lt(lines_in(srv, "journal", "begin"), before + SLACK *
-	    slow_factor());
-	expect_all(fds, CLIENTS, "normal");
+	client_send_text_frame(high, "high");
+	await(server_counters(srv).messages_in == CLIENTS + 1);
+	handlers_release(srv);
+	client_expect_text_frame(high, "high");
+	expect_all(fds, CLIENTS, "hold x");
+	before = begun_before(srv, "high");
+	printf("%u began before it\n", before);
+	ck_assert_uint_lt(before, SLACK);
 	close_all(fds, CLIENTS);
 	close(high);
 	server_end(srv);
@@ -194,7 +203,7 @@ START_TEST(requests_sent_ahead_wait_in_the_queue_when_a_call_is_long)
 {
 	enum { CLIENTS = 20, QUICK = 300 };
 	struct server *srv = start_module("", "threads = 1; "
-	    "queue_timeout = 0.5;", "");
+	    "queue_timeout = 1.0;", "");
 	int fds[CLIENTS], slow = client_connect(FRAME_PORT);
 
 	connect_all(fds, CLIENTS);
@@ -202,12 +211,13 @@ START_TEST(requests_sent_ahead_wait_in_the_queue_when_a_call_is_long)
 		send_all(fds, CLIENTS, "quick");
 		expect_all(fds, CLIENTS, "quick");
 	}
-	client_send_text_frame(slow, "sleep 2000 x");
+	client_send_text_frame(slow, "hold x");
 	await(server_counters(srv).messages_in == QUICK + 1);
 	send_all(fds, CLIENTS, "waits");
 	expect_all(fds, CLIENTS, ERR_BUSY);
 	ck_assert_uint_eq(handler_counters(srv).expired, CLIENTS);
-	client_expect_text_frame(slow, "sleep 2000 x");
+	handlers_release(srv);
+	client_expect_text_frame(slow, "hold x");
 	/* It is none the worse for that. */
 	send_all(fds, CLIENTS, "quick");
 	expect_all(fds, CLIENTS, "quick");
@@ -249,7 +259,7 @@ START_TEST(requests_that_come_back_keep_their_message_and_order)
 }
 END_TEST
 
-/* With keys for a handler that hangs when it is asked to, and is two seconds
+/* With keys for a handler that hangs when it is asked to, and is four seconds
  * late then. */
 static void
 expect_only_the_late_call_fails(struct server *srv)
@@ -260,14 +270,14 @@ expect_only_the_late_call_fails(struct server *srv)
 	client_send_text_frame(late, "hang x");
 	await(server_counters(srv).messages_in == 1);
 	/* So that it is under way when the first one is late. */
-	holds_for(1200, !client_has_input(late));
+	holds_for(2400, !client_has_input(late));
 	other = client_connect(FRAME_PORT);
-	client_send_text_frame(other, "sleep 1400 x");
+	client_send_text_frame(other, "sleep 2800 x");
 	client_expect_text_frame(late, ERR_TIMEOUT);
 	server_expect(srv, "event=executor_retired");
 	next = client_connect(FRAME_PORT);
 	client_echo(next, "next");
-	client_expect_text_frame(other, "sleep 1400 x");
+	client_expect_text_frame(other, "sleep 2800 x");
 	server_expect(srv, "event=executor_start executor=2");
 	replaced_us = log_time_us(srv->line);
 	server_expect(srv, "event=executor_exit executor=1");
@@ -285,7 +295,7 @@ expect_only_the_late_call_fails(struct server *srv)
 START_TEST(a_call_that_takes_too_long_costs_only_itself)
 {
 	struct server *srv = start_module("", "threads = 4; "
-	    "request_timeout = 2.0;", "");
+	    "request_timeout = 4.0;", "");
 
 	expect_only_the_late_call_fails(srv);
 	server_end(srv);
@@ -296,7 +306,7 @@ START_TEST(a_tagged_message_that_takes_too_long_costs_only_itself)
 {
 	struct server *srv = handlers_start(HANDLERS("{ name = \"tagged\"; "
 	    "type = \"command\"; processes = 1; pipeline = 4; "
-	    "tagged = true; ready = true; request_timeout = 2.0; "
+	    "tagged = true; ready = true; request_timeout = 4.0; "
 	    "command = [ \"src/tests/command_threads.py\" ]; }"),
 	    ONE("tagged", ""));
 
@@ -310,7 +320,7 @@ START_TEST(requests_behind_a_call_that_takes_too_long_are_handled)
 {
 	enum { CLIENTS = 20 };
 	struct server *srv = start_module("", "threads = 1; "
-	    "request_timeout = 1.0; queue_timeout = 0;", "");
+	    "request_timeout = 2.0; queue_timeout = 0;", "");
 	int late = client_connect(FRAME_PORT), fds[CLIENTS];
 
 	connect_all(fds, CLIENTS);

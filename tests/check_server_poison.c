@@ -46,13 +46,7 @@ static const char program[] =
 static struct server *
 start(const char *globals)
 {
-	struct server *srv = handlers_new();
-
-	server_write(srv, "mortal.py", program);
-	handlers_configure(srv, globals, PORTS);
-	server_launch(srv);
-	server_await_ready(srv);
-	return (srv);
+	return (handlers_start_with("mortal.py", program, globals, PORTS));
 }
 
 static uint64_t

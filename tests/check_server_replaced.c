@@ -117,19 +117,21 @@ START_TEST(a_listener_that_goes_without_drain_timeout_is_closed_at_once)
 }
 END_TEST
 
-#define SLEEPY(timeout)							\
+#define SLOW(timeout)							\
 	"workers = 1; drain_timeout = 0.1; drain_spread = 0.0;\n"	\
-	"handlers = (\n" COMMAND("slow", "\"sleep\", \"1500\"",		\
+	"handlers = (\n" COMMAND("slow", "\"hold\"",			\
 	"request_timeout = " timeout ";") "\n);"
 
 START_TEST(a_request_longer_than_drain_timeout_is_answered)
 {
-	struct server *srv = handlers_start(SLEEPY("60.0"), ONE("slow", ""));
+	struct server *srv = handlers_start(SLOW("60.0"), ONE("slow", ""));
 	int fd = client_connect(FRAME_PORT);
 
 	client_send_text_frame(fd, "slowly");
 	await(server_counters(srv).messages_in == 1);
 	server_reload(srv);
+	holds_for(500, !client_has_input(fd));
+	handlers_release(srv);
 	client_expect_text_frame(fd, "slowly");
 	server_expect(srv, "event=reload_report carried=1 cut=0");
 	client_send_text_frame(fd, "once more");
@@ -142,7 +144,7 @@ END_TEST
 /* Otherwise a handler could keep the old worker for ever. */
 START_TEST(a_request_without_request_timeout_has_drain_timeout)
 {
-	struct server *srv = handlers_start(SLEEPY("0.0"), ONE("slow", ""));
+	struct server *srv = handlers_start(SLOW("0.0"), ONE("slow", ""));
 	int fd = client_connect(FRAME_PORT);
 
 	client_send_text_frame(fd, "slowly");

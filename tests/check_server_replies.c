@@ -320,18 +320,6 @@ settle(struct client *client)
 	}
 }
 
-static unsigned
-choose_seed(void)
-{
-	const char *text = getenv("PENSTOCK_TEST_SEED");
-	unsigned seed = text != NULL ? (unsigned)strtoul(text, NULL, 10) :
-	    (unsigned)clock_us();
-
-	printf("PENSTOCK_TEST_SEED=%u\n", seed);
-	fflush(stdout);
-	return (seed);
-}
-
 #define ON(name, port, protocol, handler)				\
 	LISTENER(name, port, protocol, handler, "max_message_size = 65536;")
 #define ROUTED(name, port, handler)					\
@@ -353,7 +341,7 @@ START_TEST(replies_reach_their_own_client_while_memory_is_always_short)
 	    ON("module_lines", "9004", "line", "module") ",\n"
 	    ROUTED("module_web", "9005", "module"));
 
-	srandom(choose_seed());
+	srandom(test_seed((unsigned)clock_us()));
 	for (unsigned i = 0; i < CLIENTS; i++)
 		begin_client(&clients[i]);
 	for (unsigned n = rounds(20000, 4000000); n > 0; n--)

@@ -40,22 +40,28 @@ reload_without_lines(struct server *srv, const char *globals)
 	server_expect(srv, "event=reload_done");
 }
 
+static int
+connect_and_begin(void)
+{
+	int fd = client_connect(LINE_PORT);
+
+	client_send_text(fd, "begun");
+	return (fd);
+}
+
 START_TEST(a_report_tells_who_closed_the_connections)
 {
 	const char *globals = "workers = 1; probation = 0.0; "
-	    "drain_timeout = 3.0; drain_spread = 0.0;";
+	    "drain_timeout = 5.0; drain_spread = 0.0;";
 	struct server *srv = server_start(globals, FRAMES(LONG) ", "
-	    LINES("idle_timeout = 0.5; read_timeout = 600.0;"));
-	int frames = client_connect(FRAME_PORT);
-	int leaves = client_connect(LINE_PORT);
-	int idle = client_connect(LINE_PORT);
-	int partial = client_connect(LINE_PORT);
+	    LINES("idle_timeout = 1.0; read_timeout = 600.0;"));
+	int frames = client_connect(FRAME_PORT), leaves, idle, partial;
 	const char *line;
 
 	client_echo(frames, "goes on");
-	client_send_text(leaves, "begun");
-	client_send_text(partial, "begun");
-	client_send_text(idle, "begun");
+	leaves = connect_and_begin();
+	idle = connect_and_begin();
+	partial = connect_and_begin();
 	await(server_counters(srv).bytes_in == 26);
 	reload_without_lines(srv, globals);
 	close(leaves);
@@ -160,7 +166,7 @@ run_chaos(struct chaos *chaos, bool kills)
 		    server_count(srv, "event=reload_refused") + 1;
 		server_signal(srv, SIGHUP);
 		if (kills && draw(chaos, 2) == 0) {
-			usleep(draw(chaos, 30000));
+			pause_us(draw(chaos, 30000));
 			kill_one(chaos);
 		}
 		await(server_count(srv, "event=reload_done") +
@@ -207,12 +213,10 @@ start_some(unsigned port, unsigned n, unsigned churn)
 static void
 amid_chaos(bool kills)
 {
-	const char *text = getenv("PENSTOCK_TEST_SEED");
-	struct chaos chaos = { .seed = text != NULL ? (unsigned)atoi(text) : 1 };
+	struct chaos chaos = { .seed = test_seed(1) };
 	struct hold_process *frames, *lines, *extra;
 	struct counters_listener sum;
 
-	printf("seed %u\n", chaos.seed);
 	chaos.srv = server_start("workers = 2; max_connections = 100000; "
 	    GLOBALS, FRAMES(LONG) ", " EXTRA("idle_timeout = 0.3;") ", "
 	    LINES(LONG));

@@ -109,6 +109,15 @@ abuse(struct server *srv, const char *name, const char *good, size_t good_len,
 }
 
 static void
+expect_echo(void)
+{
+	int fd = client_connect(FRAME_PORT);
+
+	client_echo(fd, "hello");
+	close(fd);
+}
+
+static void
 abuse_all(bool old)
 {
 	static const struct {
@@ -127,17 +136,21 @@ abuse_all(bool old)
 	struct server *srv = start(old, SINGLE, FRAMES("") ", " LOCAL("f",
 	    "frame") ", " LOCAL("l", "line") ", " LOCAL("h", "http"));
 	pid_t worker = server_worker(srv, 0);
-	size_t fds = proc_fds(worker, NULL, 0);
+	size_t fds;
 
+	/* When its loop has turned, it has all that it keeps open. */
+	expect_echo();
+	fds = proc_fds(worker, NULL, 0);
 	for (size_t i = 0; i < sizeof(all) / sizeof(*all); i++)
 		for (int mode = 0; mode < 4; mode++)
 			abuse(srv, all[i].name, all[i].good,
 			    mode % 2 == 0 ? all[i].good_len : 0, all[i].bytes,
 			    all[i].len, mode >= 2, old);
-	await(proc_fds(worker, NULL, 0) == fds);
+	await(proc_fds(worker, NULL, 0) <= fds);
 	ck_assert_int_eq(server_worker(srv, 0), worker);
-	ck_assert(!old || server_log(srv, "event=conn_close listener=f "
-	    "reason=malformed") != NULL);
+	if (old)
+		server_expect(srv, "event=conn_close listener=f "
+		    "reason=malformed");
 	server_end(srv);
 }
 

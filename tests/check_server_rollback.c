@@ -46,13 +46,7 @@ static const char dying[] = HEAD
 static struct server *
 start(const char *globals)
 {
-	struct server *srv = handlers_new();
-
-	server_write(srv, "app.py", good);
-	handlers_configure(srv, globals, PORTS);
-	server_launch(srv);
-	server_await_ready(srv);
-	return (srv);
+	return (handlers_start_with("app.py", good, globals, PORTS));
 }
 
 static void
@@ -114,7 +108,7 @@ END_TEST
 
 START_TEST(kept_processes_leave_when_the_probation_ends)
 {
-	struct server *srv = start("workers = 1; probation = 0.5;\n"
+	struct server *srv = start("workers = 1; probation = 2.0;\n"
 	    HANDLED("2"));
 	int fd = client_connect(FRAME_PORT);
 

@@ -373,6 +373,7 @@ START_TEST(titles_tell_role_slot_and_generation)
 	    "penstock: worker slot=0 gen=1 draining" :
 	    "penstock: worker slot=1 gen=1 draining"));
 	client_send(fd, "\0\0\0\1", 4);
+	await(server_counters(srv).bytes_in == 9 + 4);
 	server_signal(srv, SIGTERM);
 	await(title_is(srv->master, "penstock: master gen=2 stopping"));
 	client_send(fd, "x", 1);

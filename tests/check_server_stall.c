@@ -20,7 +20,7 @@
 #include "tests/web_client.h"
 
 enum {
-	/* Longer than the timeouts here, which are 1 or 2 s. */
+	/* Longer than the timeouts here, which are 2 s at most. */
 	STALL_MS = 2500,
 	CLIENTS = 40,
 };
@@ -46,10 +46,10 @@ static void
 go_on(const struct server *srv, const struct stopped *stopped, pid_t first)
 {
 	ck_assert_int_eq(kill(first, SIGCONT), 0);
-	usleep(200000);
+	pause_us(200000);
 	if (first != srv->master) {
 		ck_assert_int_eq(kill(srv->master, SIGCONT), 0);
-		usleep(200000);
+		pause_us(200000);
 	}
 	for (size_t i = 0; i < stopped->n; i++)
 		(void)kill(stopped->pids[i], SIGCONT);
@@ -92,9 +92,9 @@ START_TEST(messages_that_came_during_a_pause_are_answered)
 	};
 	struct server *srv = server_start("workers = 1;\n"
 	    "watchdog_timeout = 1.0;",
-	    FRAMES("read_timeout = 1.0; idle_timeout = 1.0;") ",\n"
-	    LINES("read_timeout = 1.0; idle_timeout = 1.0;") ",\n"
-	    WEB("echo", "read_timeout = 1.0; idle_timeout = 1.0;"));
+	    FRAMES("read_timeout = 2.0; idle_timeout = 2.0;") ",\n"
+	    LINES("read_timeout = 2.0; idle_timeout = 2.0;") ",\n"
+	    WEB("echo", "read_timeout = 2.0; idle_timeout = 2.0;"));
 	int idle[PORTS][CLIENTS], begun[PORTS][CLIENTS];
 	struct stopped stopped;
 	struct reply reply;

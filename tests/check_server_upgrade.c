@@ -113,8 +113,8 @@ START_TEST(an_upgrade_keeps_pid_clients_and_counters)
 	ck_assert_int_ne(server_worker(srv, 0), workers[0]);
 	ck_assert_int_ne(server_worker(srv, 1), workers[1]);
 	ck_assert_uint_eq(server_counters(srv).accepted, accepted + 1);
-	proc_title(srv->master, title, sizeof(title));
-	ck_assert_str_eq(title, "penstock: master gen=2");
+	await((proc_title(srv->master, title, sizeof(title)),
+	    strcmp(title, "penstock: master gen=2") == 0));
 	close(frames);
 	close(lines);
 	await(server_children(srv) == 2);
@@ -160,7 +160,8 @@ START_TEST(upgrades_leak_no_descriptor)
 		if (i == 2)
 			after_two = proc_fds(srv->master, NULL, 0);
 	}
-	await(proc_fds(srv->master, NULL, 0) == after_two);
+	/* What was about to be closed may have been counted. */
+	await(proc_fds(srv->master, NULL, 0) <= after_two);
 	server_end(srv);
 }
 END_TEST
@@ -299,6 +300,8 @@ START_TEST(reports_that_are_not_complete_go_along)
 	    "generation=2 held=2 carried=1 finished=1 closed=0 cut=0 lost=0");
 	ck_assert_uint_gt(log_number(line, "longest_us"), 0);
 	ck_assert_uint_gt(log_number(line, "duration_ms"), 0);
+	/* The log of a worker can come after that of the master. */
+	server_expect(srv, "event=worker_drained gen=1");
 	ck_assert_uint_eq(server_count(srv, "event=worker_drained gen=1"), 1);
 	client_echo(frames, "carried on");
 	close(frames);
@@ -483,14 +486,14 @@ START_TEST(a_program_that_cannot_take_over_gives_back)
 	client_echo(fd, "after");
 	expect_service();
 	await(server_children(srv) == 4);
-	await(proc_fds(srv->master, NULL, 0) == fds);
+	await(proc_fds(srv->master, NULL, 0) <= fds);
 	/* With part of the processes taken over already. */
 	server_write(srv, "fault", "channel fail");
 	upgrade_to(srv, NEXT);
 	ck_assert_ptr_nonnull(strstr(server_expect(srv,
 	    "event=upgrade_refused"), "processes: "));
 	client_echo(fd, "after");
-	await(proc_fds(srv->master, NULL, 0) == fds);
+	await(proc_fds(srv->master, NULL, 0) <= fds);
 	unlink(server_path(srv, "fault"));
 	upgrade_to(srv, NEXT);
 	expect_upgrade(srv, "next");
@@ -546,6 +549,8 @@ expect_carried(struct server *srv, const char *kind,
 	client_echo_line(clients->lines, "after");
 	client_echo(clients->cats, "after");
 	expect_service();
+	/* The next report is of these alone. */
+	await(server_counters(srv).active == 4);
 	await(server_children(srv) == 4);
 }
 
@@ -610,7 +615,7 @@ START_TEST(a_downgrade_starts_another_executor_in_place_of_a_starting_one)
 	client_send_text_frame(waiting, "hello?");
 	await(server_counters(srv).messages_in == 1);
 	server_write(srv, "slow", "");
-	served = (pid_t)log_number(server_log_last(srv,
+	served = (pid_t)log_number(server_expect(srv,
 	    "event=executor_ready handler=cat"), "child");
 	server_mark(srv);
 	ck_assert_int_eq(kill(served, SIGKILL), 0);
@@ -886,7 +891,7 @@ START_TEST(a_program_whose_workers_crash_is_rolled_back)
 	client_echo_line(fd, "there again");
 	close(fd);
 	await(server_children(srv) == 2);
-	await(proc_fds(srv->master, NULL, 0) == fds);
+	await(proc_fds(srv->master, NULL, 0) <= fds);
 	/* The next one is looked for where the first one was. */
 	server_configure(srv, TWO, FRAMES(""));
 	upgrade_to(srv, NEXT);

@@ -12,6 +12,7 @@ and closes what it was given.
     exit [STATUS]       leaves (1)
     kill [SIGNAL]       dies of a signal (SEGV)
     hang                never answers, and ignores TERM
+    hold                answers when there is a file "release"
     sleep MS            answers later
     gate                answers "wait NAME" when the file NAME is there, and all
                         else at once
@@ -148,6 +149,11 @@ class Command:
 
     def do_hang(self, payload, argument):
         hang()
+
+    def do_hold(self, payload, argument):
+        while not os.path.exists("release"):
+            time.sleep(0.005)
+        self.reply(payload)
 
     def do_sleep(self, payload, ms):
         time.sleep(int(ms) / 1000)

@@ -42,14 +42,29 @@ handlers_configure(struct server *srv, const char *globals,
 }
 
 struct server *
-handlers_start(const char *globals, const char *listeners)
+handlers_start_with(const char *file, const char *text, const char *globals,
+    const char *listeners)
 {
 	struct server *srv = handlers_new();
 
+	if (file != NULL)
+		server_write(srv, file, text);
 	handlers_configure(srv, globals, listeners);
 	server_launch(srv);
 	server_await_ready(srv);
 	return (srv);
+}
+
+struct server *
+handlers_start(const char *globals, const char *listeners)
+{
+	return (handlers_start_with(NULL, NULL, globals, listeners));
+}
+
+void
+handlers_release(struct server *srv)
+{
+	server_write(srv, "release", "");
 }
 
 struct counters_handler

@@ -48,8 +48,14 @@ struct server *handlers_new(void);
 void handlers_configure(struct server *, const char *globals,
     const char *listeners);
 
-/* Both, and start it. */
+/* Both, and start it; with the text of a program in a file, which a handler
+ * runs. */
 struct server *handlers_start(const char *globals, const char *listeners);
+struct server *handlers_start_with(const char *file, const char *text,
+    const char *globals, const char *listeners);
+
+/* Let what is asked to "hold" go on, and do so at once from now on. */
+void handlers_release(struct server *);
 
 /* What has been counted for all handlers, in all workers. */
 struct counters_handler handler_counters(struct server *);

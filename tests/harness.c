@@ -68,6 +68,29 @@ await_pause(void)
 	nanosleep(&pause, NULL);
 }
 
+void
+pause_us(unsigned us)
+{
+	const struct timespec time = {
+		.tv_sec = us / 1000000,
+		.tv_nsec = (long)(us % 1000000) * 1000,
+	};
+
+	nanosleep(&time, NULL);
+}
+
+unsigned
+test_seed(unsigned otherwise)
+{
+	const char *text = getenv("PENSTOCK_TEST_SEED");
+	unsigned seed = text != NULL ? (unsigned)strtoul(text, NULL, 10) :
+	    otherwise;
+
+	printf("PENSTOCK_TEST_SEED=%u\n", seed);
+	fflush(stdout);
+	return (seed);
+}
+
 /*
  * The address.
  */
@@ -1006,7 +1029,7 @@ server_closed(struct server *srv, enum close_reason reason)
 }
 
 uint64_t
-server_worker_pss(struct server *srv)
+server_worker_memory(struct server *srv)
 {
 	pid_t pids[SERVER_PROCESSES_MAX];
 	uint64_t sum = 0;
@@ -1014,7 +1037,7 @@ server_worker_pss(struct server *srv)
 
 	n = proc_children(srv->master, pids, SERVER_PROCESSES_MAX);
 	for (size_t i = 0; i < n; i++)
-		sum += proc_pss(pids[i]);
+		sum += proc_pss_anon(pids[i]);
 	return (sum);
 }
 

@@ -12,6 +12,7 @@
  *	PENSTOCK		the binary, instead of ./penstock
  *	PENSTOCK_TEST_SLOW	a factor for all patience, under valgrind etc.
  *	PENSTOCK_TEST_LONG	set: tests that can go on for long do so
+ *	PENSTOCK_TEST_SEED	the seed of tests that draw by chance
  *	PENSTOCK_TEST_KEEP	set: leave the directories of failed tests
  *	CK_RUN_CASE		run this one test (Check's)
  */
@@ -117,6 +118,13 @@ uint64_t patience_ms(void);
 	} while (0)
 
 void await_pause(void);
+
+/* Let an amount of time pass: as load, or to hit another moment each time, and
+ * never to wait for something. */
+void pause_us(unsigned us);
+
+/* PENSTOCK_TEST_SEED, or this one; which is printed. */
+unsigned test_seed(unsigned otherwise);
 
 /*
  * A server's life.
@@ -231,8 +239,9 @@ struct counters_listener server_counters(struct server *);
 struct counters_worker server_worker_counters(struct server *);
 uint64_t server_closed(struct server *, enum close_reason);
 
-/* PSS of all workers, in bytes. */
-uint64_t server_worker_pss(struct server *);
+/* What malloc(3) and stacks take of all workers, in bytes.  Files are shared
+ * with whatever else runs. */
+uint64_t server_worker_memory(struct server *);
 
 /*
  * Load.

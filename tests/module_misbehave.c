@@ -9,6 +9,7 @@
  *	segfault	each so many-th request: dies of SIGSEGV
  *	abort, exit	the same: SIGABRT, exit status 3
  *	hang		the same: never returns
+ *	hold		the same: returns when there is a file "release"
  *	fail, silent	the same: fails, does not answer
  *	sleep		the same: sleeps for sleep_ms
  *	sleep_ms	how long; without sleep, every request
@@ -43,12 +44,13 @@
 #ifndef MODULE_EMPTY
 
 enum deed {
-	SEGFAULT, ABORT, EXIT, HANG, FAIL, SILENT, SLEEP,
+	SEGFAULT, ABORT, EXIT, HANG, HOLD, FAIL, SILENT, SLEEP,
 	DEEDS
 };
 
 static const char *const deed_names[] = {
-	"segfault", "abort", "exit", "hang", "fail", "silent", "sleep",
+	"segfault", "abort", "exit", "hang", "hold", "fail", "silent",
+	"sleep",
 };
 
 struct state {
@@ -161,6 +163,10 @@ do_deed(enum deed deed, long ms)
 	case HANG:
 		for (;;)
 			pause();
+	case HOLD:
+		while (access("release", F_OK) == -1)
+			sleep_ms(5);
+		break;
 	case FAIL:
 		return (PENSTOCK_FAILED);
 	case SILENT:

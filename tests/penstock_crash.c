@@ -9,10 +9,11 @@
  *	adopt	the first connection arrives
  *	adopted	likewise, and the giver has just been told that it is taken
  *	reply	the first reply is to be sent
- *	pause	the order to accept connections arrives: it does nothing for a
- *		while, then all is well
+ *	pause	the order to accept connections arrives: it does nothing until
+ *		there is a file "go", or for a while, then all is well
  *
- * Without the variable a worker dies one second after it began to serve.
+ * Without the variable a worker dies two seconds after it began to serve, or
+ * PENSTOCK_TEST_SLOW times as long.
  */
 #include <signal.h>
 #include <stdlib.h>
@@ -37,7 +38,12 @@ int __real_conn_reply(struct conn *, struct http_head *,
 int __wrap_conn_reply(struct conn *, struct http_head *,
     const struct payload *);
 
-enum { PAUSE_MS = 1500 };
+enum {
+	LATE_S = 2,
+	/* A canary takes a worker for hung after 3000. */
+	PAUSE_MS = 2000,
+	PAUSE_STEP_MS = 5,
+};
 
 static bool
 is_time_for(const struct worker *worker, const char *when)
@@ -57,12 +63,12 @@ die_at(const struct worker *worker, const char *when)
 }
 
 static void
-start(const struct worker *worker)
+die_late(void)
 {
-	static const struct itimerspec soon = { .it_value.tv_sec = 1 };
-	static const struct timespec while_ = {
-		.tv_sec = PAUSE_MS / 1000,
-		.tv_nsec = PAUSE_MS % 1000 * 1000000,
+	const char *slow = getenv("PENSTOCK_TEST_SLOW");
+	int factor = slow != NULL ? atoi(slow) : 1;
+	struct itimerspec late = {
+		.it_value.tv_sec = LATE_S * (factor > 1 ? factor : 1),
 	};
 	struct sigevent event = {
 		.sigev_notify = SIGEV_SIGNAL,
@@ -70,12 +76,30 @@ start(const struct worker *worker)
 	};
 	timer_t timer;
 
+	timer_create(CLOCK_MONOTONIC, &event, &timer);
+	timer_settime(timer, 0, &late, NULL);
+}
+
+static void
+do_nothing(void)
+{
+	static const struct timespec step = {
+		.tv_nsec = PAUSE_STEP_MS * 1000000L,
+	};
+
+	for (int ms = 0; ms < PAUSE_MS && access("go", F_OK) == -1;
+	    ms += PAUSE_STEP_MS)
+		nanosleep(&step, NULL);
+}
+
+static void
+start(const struct worker *worker)
+{
 	die_at(worker, "start");
-	if (is_time_for(worker, "late")) {
-		timer_create(CLOCK_MONOTONIC, &event, &timer);
-		timer_settime(timer, 0, &soon, NULL);
-	} else if (is_time_for(worker, "pause"))
-		nanosleep(&while_, NULL);
+	if (is_time_for(worker, "late"))
+		die_late();
+	else if (is_time_for(worker, "pause"))
+		do_nothing();
 	while (is_time_for(worker, "hang"))
 		pause();
 }
