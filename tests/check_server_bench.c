@@ -122,7 +122,8 @@ START_TEST(a_stall_is_felt_by_all_that_should_have_left_during_it)
 	ck_assert_double_ge(value_of("max"), BAD_DELAY_MS * 1000);
 	/* At 9 out of 10, two thirds of the stall are still to come. */
 	ck_assert_double_ge(value_of("p90"), BAD_DELAY_MS * 1000 / 3);
-	ck_assert_double_ge(value_of("messages"), 900);
+	/* Without those of the stall there are 700, at most. */
+	ck_assert_double_ge(value_of("messages"), 750);
 	bad_server_end(&server);
 }
 END_TEST
