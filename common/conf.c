@@ -1,206 +1,314 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * The configuration: read from a file, checked whole, never written again.
+ * The configuration: read in a process of its own, and what is asked of it then.
  *
- * Runs in the master; its children inherit the result.  conf_source.c reads the
- * files, libconfig their grammar, and conf_read.c each key by its row in
- * conf_keys.c.  What holds between keys is checked here.
+ * Runs in the master and its children.  The result is made in a region that is
+ * shared with the reader and mapped before that is forked, so that its pointers
+ * hold in both.
  */
 #include "common/conf.h"
 
-#include <libconfig.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/wait.h>
 
 #include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
 #include <sched.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
-#include "common/conf_advice.h"
+#include "common/clock.h"
 #include "common/conf_alloc.h"
-#include "common/conf_handlers.h"
 #include "common/conf_keys.h"
-#include "common/conf_read.h"
-#include "common/conf_report.h"
-#include "common/conf_source.h"
+#include "common/conf_parse.h"
+#include "common/fd.h"
+#include "common/title.h"
 
-/* ---- what holds between keys ---- */
+enum {
+	/* Address space: pages that nobody writes to take no memory. */
+	ROOM = 32 << 20,
+	/* For a reader that is killed.  One that hangs in the kernel, as on a
+	 * server of files that is gone, does not even end then. */
+	KILL_MS = 500,
+};
 
-/* A message has to fit while its buffer moves, and beside it others. */
-enum { MESSAGES_BUFFERED_MIN = 4 };
+/* What the region begins with. */
+struct region {
+	size_t size;			/* of the mapping */
+	size_t used;
+	enum conf_outcome outcome;
+	struct conf conf;
+	struct conf_report report;
+};
 
-static void
-refuse_message_size(struct conf_reader *reader,
-    const config_setting_t *setting, const struct conf *conf)
+/* ---- the reader ---- */
+
+#ifdef WITH_COVERAGE
+void __gcov_dump(void);
+#endif
+
+static struct region *result;		/* of the reader that this is */
+
+static void __attribute__((noreturn))
+end(enum conf_outcome outcome)
 {
-	fprintf(conf_refuse(&reader->complaints, setting), "must be at most "
-	    "%zu, a quarter of max_buffered (%zu)",
-	    conf->max_buffered / MESSAGES_BUFFERED_MIN, conf->max_buffered);
-	conf_complaint_end(&reader->complaints);
+	result->used = conf_alloc_used();
+	result->outcome = outcome;
+#ifdef WITH_COVERAGE
+	__gcov_dump();		/* which _exit() leaves out */
+#endif
+	_exit(EXIT_SUCCESS);
 }
 
-/* A max_buffered that is too small for the default size of a listener. */
+/* libconfig calls exit() where it lacks memory.  What others have left to be done
+ * at an exit is not for this process. */
 static void
-refuse_max_buffered(struct conf_reader *reader,
-    const config_setting_t *setting, const config_setting_t *group,
-    const struct conf_listener *listener)
+on_exit_of_libconfig(void)
 {
-	FILE *out = conf_refuse(&reader->complaints, setting);
-
-	fprintf(out, "must be at least %zu, four times the max_message_size "
-	    "of ", listener->max_message_size * MESSAGES_BUFFERED_MIN);
-	conf_print_path(out, group);
-	fprintf(out, " (%zu, its default)", listener->max_message_size);
-	conf_complaint_end(&reader->complaints);
+	end(CONF_NO_MEMORY);
 }
 
-static void
-check_message_size(struct conf_reader *reader, const config_setting_t *group,
-    const config_setting_t *buffered, const struct conf *conf,
-    const struct conf_listener *listener)
+static void __attribute__((noreturn))
+run_reader(struct region *region, const struct conf_request *request,
+    pid_t parent, int fd)
 {
-	const config_setting_t *own, *culprit;
-
-	own = config_setting_get_member(group, "max_message_size");
-	culprit = own != NULL ? own : buffered;
-	if (conf_is_refused(&reader->complaints, culprit))
-		return;
-	if (own != NULL)
-		refuse_message_size(reader, own, conf);
-	else
-		refuse_max_buffered(reader, buffered, group, listener);
+	(void)prctl(PR_SET_PDEATHSIG, SIGKILL);
+	if (getppid() != parent)
+		_exit(EXIT_FAILURE);
+	/* Neither sockets nor locks are held by a reader that hangs. */
+	fd_close_on_exec_but(fd);
+	title_set("conf reader");
+	result = region;
+	conf_alloc_begin(region, region->size, end);
+	conf_alloc(1, sizeof(*region));
+	if (atexit(on_exit_of_libconfig) != 0)
+		conf_lacks_memory();
+	conf_parse(request->path, request->text, &region->conf,
+	    &region->report);
+	end(CONF_READ);
 }
 
-static void
-check_message_sizes(struct conf_reader *reader, const config_setting_t *root,
-    const struct conf *conf)
+/* ---- the process that asks ---- */
+
+static struct conf *
+say_unread(struct conf_report *report, const struct conf_request *request,
+    const char *fmt, ...) __attribute__((format(printf, 3, 4)));
+
+/* Needs no memory, as that may be what is lacking.  Returns NULL. */
+static struct conf *
+say_unread(struct conf_report *report, const struct conf_request *request,
+    const char *fmt, ...)
 {
-	const config_setting_t *buffered, *list, *group;
+	va_list ap;
 
-	buffered = config_setting_get_member(root, "max_buffered");
-	if (buffered != NULL && conf_is_refused(&reader->complaints, buffered))
-		return;
-	/* Where there are listeners there is a list that they come from. */
-	list = config_setting_get_member(root, "listeners");
-	for (size_t i = 0; i < conf->nlisteners; i++) {
-		const struct conf_listener *listener = &conf->listeners[i];
+	va_start(ap, fmt);
+	vsnprintf(report->why, sizeof(report->why), fmt, ap);
+	va_end(ap);
+	report->is_unread = true;
+	report->unread.file = request->path;
+	report->unread.text = report->why;
+	report->errors = &report->unread;
+	report->nerrors = 1;
+	return NULL;
+}
 
-		group = config_setting_get_elem(list, (unsigned)i);
-		if (config_setting_is_group(group) &&
-		    listener->max_message_size >
-		    conf->max_buffered / MESSAGES_BUFFERED_MIN)
-			check_message_size(reader, group, buffered, conf,
-			    listener);
+/* Wait for the end of the reader, which has the other end of the pipe; returns
+ * false if it does not end in time. */
+static bool
+await_end(int pipe, unsigned timeout_ms)
+{
+	uint64_t until_ms = clock_ms() + timeout_ms;
+	struct pollfd ended = { .fd = pipe };
+
+	for (;;) {
+		uint64_t now_ms = clock_ms();
+		int wait_ms = timeout_ms == 0 ? -1 :
+		    now_ms < until_ms ? (int)(until_ms - now_ms) : 0;
+		int n = poll(&ended, 1, wait_ms);
+
+		if (n == 1)
+			return true;
+		if (n == 0 && wait_ms == 0)
+			return false;
+		if (n == -1 && errno != EINTR && errno != EAGAIN)
+			return false;
 	}
 }
 
-/* With the built-in ones there may be one or two handlers too many. */
+/* Kill a reader that takes too long.  One that even so does not end is reaped by
+ * whoever waits for any child, later, or by init. */
 static void
-check_handlers(struct conf_reader *reader, const config_setting_t *root,
-    const struct conf *conf)
+kill_reader(pid_t pid, int pipe)
 {
-	const config_setting_t *list;
-	size_t room = CONF_HANDLERS_MAX - conf_handlers_count_builtin(conf);
-	FILE *out;
-
-	list = config_setting_get_member(root, "handlers");
-	if (conf->nhandlers <= room ||
-	    conf_is_refused(&reader->complaints, list))
-		return;
-	out = conf_refuse(&reader->complaints, list);
-	fprintf(out, "must be a list of at most %zu groups beside the built-in "
-	    "handlers", room);
-	conf_complaint_end(&reader->complaints);
+	kill(pid, SIGKILL);
+	if (await_end(pipe, KILL_MS))
+		(void)waitpid(pid, NULL, 0);
 }
 
-/* ---- loading ---- */
-
-static struct conf *
-conf_new(const char *path)
+/* A process that does not want to know of its children has no status of them. */
+static int
+reap(pid_t pid)
 {
-	struct conf *conf = conf_must(calloc(1, sizeof(*conf)));
+	int status;
+	pid_t reaped;
 
-	conf->path = conf_must(strdup(path));
-	conf_keys_init(conf_keys, conf);
-	return conf;
+	do {
+		reaped = waitpid(pid, &status, 0);
+	} while (reaped == -1 && errno == EINTR);
+	return reaped == pid ? status : 0;
 }
 
-void
-conf_free(struct conf *conf)
+/* With every signal blocked, for good: a signal for the process group is for
+ * the process that asks, and its handlers are not for this one. */
+static pid_t
+fork_reader(struct region *region, const struct conf_request *request,
+    const int ends[2])
 {
-	if (conf == NULL)
-		return;
-	conf_keys_free(conf_keys, conf);
-	free(conf->path);
-	free(conf);
+	pid_t parent = getpid(), pid;
+	sigset_t all, before;
+	int error;
+
+	sigfillset(&all);
+	sigprocmask(SIG_BLOCK, &all, &before);
+	if ((pid = fork()) == 0)
+		run_reader(region, request, parent, ends[1]);
+	error = errno;
+	sigprocmask(SIG_SETMASK, &before, NULL);
+	errno = error;
+	return pid;
 }
 
-/* What libconfig says, which is little, and the line that it says it of. */
-static void
-report_grammar(const config_t *config, const struct conf_source *source,
+/* Whether the region has a result; says why not. */
+static bool
+read_apart(struct region *region, const struct conf_request *request,
     struct conf_report *report)
 {
-	unsigned line = (unsigned)config_error_line(config);
-	const char *text = config_error_text(config);
-	struct conf_place place = conf_source_place(source, line);
-	char *near;
+	int ends[2], status;
+	pid_t pid;
 
-	/* Its parser's word for brackets that are nested some thousand deep. */
-	if (strcmp(text, "memory exhausted") == 0)
-		text = "values are nested too deep";
-	near = conf_source_line(source, line);
-	conf_report_addf(report, place.file, place.line, "%s near %s", text,
-	    near);
-	free(near);
+	if (pipe2(ends, O_CLOEXEC) == -1) {
+		say_unread(report, request, "could not be read: pipe: %s",
+		    strerror(errno));
+		return false;
+	}
+	pid = fork_reader(region, request, ends);
+	if (pid == -1)
+		say_unread(report, request, "could not be read: fork: %s",
+		    strerror(errno));
+	close(ends[1]);
+	if (pid != -1 && !await_end(ends[0], request->timeout_ms)) {
+		kill_reader(pid, ends[0]);
+		say_unread(report, request, "could not be read within %g s",
+		    request->timeout_ms / 1000.0);
+		pid = -1;
+	}
+	close(ends[0]);
+	if (pid == -1)
+		return false;
+	status = reap(pid);
+	if (WIFSIGNALED(status))
+		say_unread(report, request, "could not be read: the reader "
+		    "died of signal %d (%s)", WTERMSIG(status),
+		    strsignal(WTERMSIG(status)));
+	else if (status != 0 || region->outcome == CONF_DIED)
+		say_unread(report, request, "could not be read: the reader "
+		    "ended with status %d", WEXITSTATUS(status));
+	else if (region->outcome == CONF_NO_MEMORY)
+		say_unread(report, request, "could not be read: no memory");
+	else if (region->outcome == CONF_NO_ROOM)
+		say_unread(report, request, "could not be read: it takes more "
+		    "than %zu bytes", region->size);
+	return !report->is_unread;
 }
 
-static void
-read_settings(const config_t *config, const struct conf_source *source,
-    struct conf *conf, struct conf_report *report)
+static struct region *
+map(size_t size)
 {
-	const config_setting_t *root = config_root_setting(config);
-	struct conf_reader reader = { .complaints.source = source };
+	struct region *region;
 
-	conf_read_group(&reader, root, conf_keys, conf);
-	check_message_sizes(&reader, root, conf);
-	check_handlers(&reader, root, conf);
-	conf_read_end(&reader, report);
+	region = mmap(NULL, size, PROT_READ | PROT_WRITE,
+	    MAP_SHARED | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	if (region == MAP_FAILED)
+		return NULL;
+	region->size = size;
+	return region;
+}
+
+static size_t
+to_pages(size_t size)
+{
+	size_t page = (size_t)sysconf(_SC_PAGESIZE);
+
+	return (size + page - 1) / page * page;
+}
+
+/* Keep what is used of it, which nobody is to change: the processes that inherit
+ * it would share the change. */
+static void
+settle(struct region *region)
+{
+	size_t size = region->size, kept = to_pages(region->used);
+
+	region->size = kept;
+	if (kept < size)
+		munmap((char *)region + kept, size - kept);
+	(void)mprotect(region, kept, PROT_READ);
+}
+
+struct conf *
+conf_read(const struct conf_request *request, struct conf_report *report)
+{
+	size_t size = to_pages(request->room != 0 ? request->room : ROOM);
+	struct region *region = map(size);
+
+	if (region == NULL)
+		return say_unread(report, request, "could not be read: no "
+		    "memory");
+	if (!read_apart(region, request, report)) {
+		munmap(region, size);
+		return NULL;
+	}
+	settle(region);
+	*report = region->report;
 	if (report->nerrors == 0)
-		conf_advise(source, root, conf, report);
-}
-
-static void
-read_source(const struct conf_source *source, struct conf *conf,
-    struct conf_report *report)
-{
-	config_t config;
-
-	config_init(&config);
-	if (config_read_string(&config, conf_source_text(source)))
-		read_settings(&config, source, conf, report);
-	else
-		report_grammar(&config, source, report);
-	config_destroy(&config);
+		return &region->conf;
+	report->region = region;
+	return NULL;
 }
 
 struct conf *
 conf_load(const char *path, struct conf_report *report)
 {
-	struct conf_source *source;
-	struct conf *conf;
+	const struct conf_request request = { .path = path };
 
-	source = conf_source_read(path, report);
-	if (source == NULL)
-		return NULL;
-	conf = conf_new(path);
-	read_source(source, conf, report);
-	conf_source_free(source);
-	if (report->nerrors > 0) {
-		conf_free(conf);
-		return NULL;
-	}
-	conf_handlers_settle(conf);
-	return conf;
+	return conf_read(&request, report);
+}
+
+void
+conf_report_free(struct conf_report *report)
+{
+	struct region *region = report->region;
+
+	if (region != NULL)
+		munmap(region, region->size);
+	*report = (struct conf_report){ 0 };
+}
+
+void
+conf_free(struct conf *conf)
+{
+	struct region *region;
+
+	if (conf == NULL)
+		return;
+	region = (void *)((char *)conf - offsetof(struct region, conf));
+	munmap(region, region->size);
 }
 
 /* ---- questions ---- */
@@ -209,23 +317,14 @@ conf_load(const char *path, struct conf_report *report)
 static unsigned
 count_cpus(void)
 {
-	/* The kernel refuses a set with fewer bits than it has itself. */
-	for (int bits = CPU_SETSIZE; bits <= CPU_SETSIZE * 64; bits *= 2) {
-		size_t size = CPU_ALLOC_SIZE(bits);
-		cpu_set_t *set = conf_must(CPU_ALLOC(bits));
-		unsigned count = 0;
-		bool too_small = false;
+	/* The kernel refuses a set with fewer bits than it has itself; none has
+	 * nearly so many. */
+	static cpu_set_t sets[64];
 
-		CPU_ZERO_S(size, set);
-		if (sched_getaffinity(0, size, set) == 0)
-			count = (unsigned)CPU_COUNT_S(size, set);
-		else
-			too_small = errno == EINVAL;
-		CPU_FREE(set);
-		if (!too_small)
-			return count;
-	}
-	return 0;
+	CPU_ZERO_S(sizeof(sets), sets);
+	if (sched_getaffinity(0, sizeof(sets), sets) == -1)
+		return 0;
+	return (unsigned)CPU_COUNT_S(sizeof(sets), sets);
 }
 
 unsigned

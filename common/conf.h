@@ -3,9 +3,10 @@
  * The configuration: read from a file, checked whole, never written again.
  *
  * Used by the master, which loads it, and by its children, which inherit it.
- * A struct conf owns all that it points to.  Each key stands in one row of a
- * table (conf_keys.c) that tells its name, type, range and default; the reader,
- * the printer and the test of penstock.conf(5) follow that table.
+ * A struct conf and all that it points to is one mapping, which nobody can write
+ * to.  Each key stands in one row of a table (conf_keys.c) that tells its name,
+ * type, range and default; the reader, the printer and the test of
+ * penstock.conf(5) follow that table.
  */
 #ifndef COMMON_CONF_H
 #define COMMON_CONF_H
@@ -25,6 +26,8 @@ enum {
 	CONF_HANDLERS_MAX = 32,
 	CONF_FIELDS_MAX = 16,
 	CONF_RATIO_ONE = 1000000,	/* a ratio that is all */
+	CONF_ADDRESS_MAX = 128,		/* the text of an address, with NUL */
+	CONF_WHY_MAX = 160,
 };
 
 enum conf_protocol {
@@ -94,7 +97,7 @@ struct conf_handler {
 };
 
 struct conf_address {
-	char *text;			/* normal form: "127.0.0.1:9000",
+	char text[CONF_ADDRESS_MAX];	/* normal form: "127.0.0.1:9000",
 					   "[::1]:9000", "unix:/path" */
 	struct sockaddr_storage addr;
 	socklen_t len;
@@ -206,29 +209,51 @@ struct conf {
 	size_t nhandlers;
 	struct conf_monitor monitor;
 	struct conf_tracing tracing;
+	uint64_t hash;			/* the same for all that print the same */
 };
 
 /* What is wrong with a file: one entry per mistake, in the order of the
  * file. */
 struct conf_error {
-	char *file;			/* an included one, if it is there */
+	const char *file;		/* an included one, if it is there */
 	unsigned line;			/* 0: the file as a whole */
-	char *text;			/* key, what was found, what may be */
+	const char *text;		/* key, what was found, what may be */
 };
 
 struct conf_report {
 	struct conf_error *errors;
 	size_t nerrors;
 	struct conf_error *warnings;	/* of a file that is good: what has no
-					   effect, or not the likely one */
+					   effect, or not the likely one; valid
+					   as long as its conf */
 	size_t nwarnings;
+	bool is_unread;			/* no mistake is known: the one error
+					   tells why it could not be read */
+	struct conf_error unread;
+	char why[CONF_WHY_MAX];
+	void *region;			/* owned: the errors are in it */
+};
+
+/*
+ * Configurations are read in a process of their own, the reader: libconfig does
+ * not check its allocations, and a file may be one whose reading takes for ever.
+ * Whatever becomes of the reader, the process that asks goes on.
+ */
+struct conf_request {
+	const char *path;
+	const char *text;		/* NULL: what the file has */
+	unsigned timeout_ms;		/* 0: none */
+	size_t room;			/* bytes of the result at most; 0: more
+					   than a file can fill */
 };
 
 /*
  * Read and check a file.  Returns NULL if anything is wrong with it; the
- * report, which the caller has zeroed and always frees, then names every
- * mistake.  Otherwise it has the warnings.
+ * report, which the caller has zeroed, does not copy and always frees, then
+ * names every mistake.  Otherwise it has the warnings.
  */
+struct conf *conf_read(const struct conf_request *, struct conf_report *);
+/* The same, however long it takes. */
 struct conf *conf_load(const char *path, struct conf_report *);
 void conf_report_free(struct conf_report *);
 void conf_free(struct conf *);
@@ -239,9 +264,6 @@ int conf_print(FILE *, const struct conf *);
 
 /* The same without the keys that the previous release does not know. */
 int conf_print_previous(FILE *, const struct conf *);
-
-/* A number that two configurations share if they print the same. */
-uint64_t conf_hash(const struct conf *);
 
 /* The number of workers that the configuration asks for: its own, or one for
  * each CPU that this process may use.  Never 0 nor above CONF_WORKERS_MAX. */

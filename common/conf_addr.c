@@ -18,11 +18,11 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "common/conf_alloc.h"
+enum { HOST_MAX = INET6_ADDRSTRLEN + 1 + IF_NAMESIZE };
 
 /* "host:port" or "[host]:port", taken apart. */
 struct parts {
-	char host[INET6_ADDRSTRLEN + 1 + IF_NAMESIZE];
+	char host[HOST_MAX];
 	bool bracketed;
 	const char *port_text;
 	in_port_t port;			/* in network order */
@@ -72,8 +72,7 @@ parse_path(const char *path, struct conf_address *into)
 	memcpy(&into->addr, &sun, sizeof(sun));
 	into->len = (socklen_t)(offsetof(struct sockaddr_un, sun_path) +
 	    len + 1);
-	if (asprintf(&into->text, "unix:%s", path) == -1)
-		abort();
+	snprintf(into->text, sizeof(into->text), "unix:%s", path);
 	return NULL;
 }
 
@@ -151,8 +150,7 @@ set_ipv4(struct conf_address *into, struct in_addr host, in_port_t port)
 	memcpy(&into->addr, &sin, sizeof(sin));
 	into->len = sizeof(sin);
 	inet_ntop(AF_INET, &host, name, sizeof(name));
-	if (asprintf(&into->text, "%s:%u", name, ntohs(port)) == -1)
-		abort();
+	snprintf(into->text, sizeof(into->text), "%s:%u", name, ntohs(port));
 }
 
 static void
@@ -170,9 +168,8 @@ set_ipv6(struct conf_address *into, struct in6_addr host, uint32_t scope,
 	inet_ntop(AF_INET6, &host, name, sizeof(name));
 	if (scope != 0 && if_indextoname(scope, link) == NULL)
 		snprintf(link, sizeof(link), "%u", scope);
-	if (asprintf(&into->text, "[%s%s%s]:%u", name, scope != 0 ? "%" : "",
-	    link, ntohs(port)) == -1)
-		abort();
+	snprintf(into->text, sizeof(into->text), "[%s%s%s]:%u", name,
+	    scope != 0 ? "%" : "", link, ntohs(port));
 }
 
 static const char *
@@ -191,13 +188,11 @@ static const char *
 diagnose_ipv6(const char *host)
 {
 	struct in6_addr addr;
-	char *plain = conf_must(strdup(host));
-	bool parsed;
+	char plain[HOST_MAX];
 
+	snprintf(plain, sizeof(plain), "%s", host);
 	plain[strcspn(plain, "%")] = '\0';
-	parsed = inet_pton(AF_INET6, plain, &addr) == 1;
-	free(plain);
-	if (!parsed)
+	if (inet_pton(AF_INET6, plain, &addr) != 1)
 		return need_ipv6;
 	return IN6_IS_ADDR_LINKLOCAL(&addr) ? need_interface : need_no_scope;
 }
@@ -273,7 +268,7 @@ conf_addr_parse(const char *text, struct conf_address into[2],
 		*must = parse_host_and_port(text, into);
 	if (*must != NULL)
 		return 0;
-	return into[1].text == NULL ? 1 : 2;
+	return into[1].len == 0 ? 1 : 2;
 }
 
 bool
@@ -284,7 +279,7 @@ conf_endpoint_parse(const char *url, struct conf_address *address,
 	struct conf_address parsed[2];
 	const char *must;
 	char host[64];
-	size_t len, n;
+	size_t len;
 
 	if (strncmp(url, scheme, strlen(scheme)) != 0)
 		return false;
@@ -299,21 +294,11 @@ conf_endpoint_parse(const char *url, struct conf_address *address,
 			return false;
 	memcpy(host, url, len);
 	host[len] = '\0';
-	n = conf_addr_parse(host, parsed, &must);
-	if (n == 1 && parsed[0].addr.ss_family != AF_UNIX) {
-		*address = parsed[0];
-		return true;
-	}
-	for (size_t i = 0; i < n; i++)
-		conf_addr_free(&parsed[i]);
-	return false;
-}
-
-void
-conf_addr_free(struct conf_address *address)
-{
-	free(address->text);
-	address->text = NULL;
+	if (conf_addr_parse(host, parsed, &must) != 1 ||
+	    parsed[0].addr.ss_family == AF_UNIX)
+		return false;
+	*address = parsed[0];
+	return true;
 }
 
 bool

@@ -21,7 +21,6 @@
  */
 size_t conf_addr_parse(const char *text, struct conf_address into[2],
     const char **must);
-void conf_addr_free(struct conf_address *);
 
 #define CONF_ENDPOINT_EXAMPLE "\"http://127.0.0.1:4318/v1/traces\""
 

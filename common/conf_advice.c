@@ -2,7 +2,7 @@
 /*
  * Warnings of a configuration without mistakes.
  *
- * Runs in the master.  Each check is of one pair of keys, and warns of it where
+ * Runs in the reader.  Each check is of one pair of keys, and warns of it where
  * the file sets one of the two: defaults do not contradict each other.
  */
 #include "common/conf_advice.h"

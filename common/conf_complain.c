@@ -3,7 +3,7 @@
  * Saying what is wrong with a setting: where it stands, what was found there,
  * and what must be.
  *
- * Runs in the master.  Owns the complaints until they are reported; decides
+ * Runs in the reader.  Owns the complaints until they are reported; decides
  * about none.
  */
 #include "common/conf_complain.h"
@@ -192,7 +192,7 @@ conf_complaint_end(struct conf_complaints *complaints)
 	size_t at = complaints->count;
 
 	if (fclose(complaints->stream) == EOF)
-		abort();
+		conf_lacks_memory();
 	sorted = conf_must(reallocarray(complaints->sorted, at + 1,
 	    sizeof(*sorted)));
 	for (; at > 0 && sorted[at - 1].line > complaints->line; at--)
@@ -322,6 +322,7 @@ conf_complaints_report(struct conf_complaints *complaints,
 		else
 			conf_report_add(report, place.file, place.line,
 			    complaints->sorted[i].text);
+		free(complaints->sorted[i].text);
 	}
 	free(complaints->sorted);
 	complaints->sorted = NULL;

@@ -3,7 +3,7 @@
  * Which handlers there are: those of the file, and the built-in ones that it
  * has none instead of.
  *
- * Runs in the master.  A listener may name a handler that stands below it, so
+ * Runs in the reader.  A listener may name a handler that stands below it, so
  * names are looked up in libconfig's tree, which is whole before any setting is
  * read, and places when all are.
  */
@@ -133,10 +133,8 @@ set_builtin(struct conf_handler *handler, size_t which)
 {
 	const struct conf_key *list = conf_key_find(conf_keys, "handlers");
 
-	memset(handler, 0, sizeof(*handler));
 	conf_keys_init(list->keys, handler);
-	free(handler->name);
-	handler->name = conf_must(strdup(builtin[which].name));
+	handler->name = conf_copy(builtin[which].name);
 	handler->type = builtin[which].type;
 }
 
@@ -146,13 +144,12 @@ add_builtin(struct conf *conf)
 	size_t added = conf_handlers_count_builtin(conf), at = 0, index;
 	struct conf_handler *all;
 
-	all = conf_must(calloc(added + conf->nhandlers, sizeof(*all)));
+	all = conf_alloc(added + conf->nhandlers, sizeof(*all));
 	for (size_t i = 0; i < BUILTIN_COUNT; i++)
 		if (!find(conf, builtin[i].name, &index))
 			set_builtin(&all[at++], i);
 	for (size_t i = 0; i < conf->nhandlers; i++)
 		all[at++] = conf->handlers[i];
-	free(conf->handlers);
 	conf->handlers = all;
 	conf->nhandlers = at;
 }

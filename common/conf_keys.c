@@ -2,7 +2,7 @@
 /*
  * The keys of the configuration: one row each, and what follows from the rows.
  *
- * Runs in the master.  A new key is a field in conf.h, a row here and an item
+ * Runs in the reader, and where a configuration is printed.  A new key is a field in conf.h, a row here and an item
  * in penstock.conf(5); a new list of groups is a table and a row.
  */
 #include "common/conf_keys.h"
@@ -404,7 +404,7 @@ init_string(const struct conf_key *key, char **field)
 {
 	const char *text = key->initial_text;
 
-	*field = conf_must(strdup(text != NULL ? text : ""));
+	*field = conf_copy(text != NULL ? text : "");
 }
 
 static void
@@ -418,7 +418,7 @@ init_addresses(const struct conf_key *key, void *base)
 		return;
 	count = conf_addr_parse(key->initial_text, parsed, &must);
 	assert(count > 0);
-	addresses = conf_must(calloc(count, sizeof(*addresses)));
+	addresses = conf_alloc(count, sizeof(*addresses));
 	for (size_t i = 0; i < count; i++) {
 		addresses[i] = parsed[i];
 		addresses[i].from_default = true;
@@ -475,96 +475,6 @@ conf_keys_init(const struct conf_key *keys, void *base)
 {
 	for (; keys->name != NULL; keys++)
 		init_field(keys, base);
-}
-
-static void
-free_command(char **strings)
-{
-	for (size_t i = 0; strings != NULL && strings[i] != NULL; i++)
-		free(strings[i]);
-	free(strings);
-}
-
-static void
-free_settings(struct conf_setting *settings, size_t count)
-{
-	for (size_t i = 0; i < count; i++) {
-		free(settings[i].key);
-		free(settings[i].value);
-	}
-	free(settings);
-}
-
-void
-conf_key_free_addresses(const struct conf_key *key, void *base)
-{
-	struct conf_address **field = conf_key_field(key, base);
-	size_t *count = conf_key_count(key, base);
-
-	for (size_t i = 0; i < *count; i++)
-		conf_addr_free(&(*field)[i]);
-	free(*field);
-	*field = NULL;
-	*count = 0;
-}
-
-static void
-free_groups(const struct conf_key *key, char *groups, size_t count)
-{
-	for (size_t i = 0; i < count; i++)
-		conf_keys_free(key->keys, groups + i * key->group_size);
-	free(groups);
-}
-
-static void
-free_field(const struct conf_key *key, void *base)
-{
-	void *field = conf_key_field(key, base);
-
-	switch (key->type) {
-	case CONF_BOOL:
-	case CONF_UINT:
-	case CONF_SIZE:
-	case CONF_TIME:
-	case CONF_RATIO:
-	case CONF_CHOICE:
-	case CONF_KIND:
-		return;
-	case CONF_STRING:
-	case CONF_REPLY:
-	case CONF_ENDPOINT:
-	case CONF_NAME:
-	case CONF_HANDLER:
-	case CONF_PATH:
-	case CONF_FIELD:
-		free(*(char **)field);
-		return;
-	case CONF_COMMAND:
-	case CONF_TOKENS:
-		free_command(*(char ***)field);
-		return;
-	case CONF_SETTINGS:
-	case CONF_ENVIRONMENT:
-		free_settings(*(struct conf_setting **)field,
-		    *conf_key_count(key, base));
-		return;
-	case CONF_ADDRESSES:
-		conf_key_free_addresses(key, base);
-		return;
-	case CONF_GROUP:
-		conf_keys_free(key->keys, field);
-		return;
-	case CONF_GROUPS:
-		free_groups(key, *(char **)field, *conf_key_count(key, base));
-		return;
-	}
-}
-
-void
-conf_keys_free(const struct conf_key *keys, void *base)
-{
-	for (; keys->name != NULL; keys++)
-		free_field(keys, base);
 }
 
 /* ---- what is allowed ---- */
@@ -789,7 +699,7 @@ visit(const struct conf_key *keys, const char *prefix, visit_fn fn, void *ctx)
 		if (keys->keys == NULL)
 			continue;
 		if (asprintf(&deeper, "%s%s.", prefix, keys->name) == -1)
-			abort();
+			conf_lacks_memory();
 		done = visit(keys->keys, deeper, fn, ctx);
 		free(deeper);
 		if (done)

@@ -95,10 +95,6 @@ unsigned conf_keys_kind_of(const struct conf_key *keys, const void *base);
 
 /* Give every field its default.  The struct at base is zeroed before. */
 void conf_keys_init(const struct conf_key *keys, void *base);
-/* Forget the addresses of one key. */
-void conf_key_free_addresses(const struct conf_key *, void *base);
-/* Free all that the fields own. */
-void conf_keys_free(const struct conf_key *keys, void *base);
 
 /* Print what values a key may have: words that follow "must be ". */
 void conf_key_print_allowed(FILE *, const struct conf_key *);

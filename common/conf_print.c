@@ -315,7 +315,7 @@ conf_hash(const struct conf *conf)
 
 	print_keys(out, conf_keys, conf, 0, EXTENT_ALL);
 	if (fclose(out) == EOF)
-		abort();
+		conf_lacks_memory();
 	hash = hash_bytes(text, len);
 	free(text);
 	return (hash);

@@ -6,8 +6,10 @@
 #define COMMON_CONF_PRINT_H
 
 #include <stddef.h>
+#include <stdint.h>
 #include <stdio.h>
 
+struct conf;
 struct conf_key;
 
 /* Print a string in quotes, escaped, and only its beginning if it is longer
@@ -22,5 +24,9 @@ void conf_print_float(FILE *, double);
  * tabs before its lines, should it have more than one. */
 void conf_print_value(FILE *, const struct conf_key *, const void *base,
     unsigned depth);
+
+/* A number that two configurations share if they print the same.  Runs in the
+ * reader. */
+uint64_t conf_hash(const struct conf *);
 
 #endif

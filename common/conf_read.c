@@ -2,12 +2,11 @@
 /*
  * From libconfig's settings to the fields of a struct, by a table of keys.
  *
- * Runs in the master.  A setting that does not fit its row is told, and the
+ * Runs in the reader.  A setting that does not fit its row is told, and the
  * reading goes on, so that one run tells all.
  */
 #include "common/conf_read.h"
 
-#include <ctype.h>
 #include <inttypes.h>
 #include <math.h>
 #include <stdbool.h>
@@ -21,10 +20,11 @@
 #include "common/conf_handlers.h"
 #include "common/conf_keys.h"
 #include "common/conf_print.h"
+#include "common/http_head.h"
 
 /* An address that was read, and where. */
 struct conf_seen {
-	struct conf_address address;	/* its text is not owned */
+	struct conf_address address;
 	const config_setting_t *setting;
 };
 
@@ -163,13 +163,6 @@ read_choice(const config_setting_t *setting, const struct conf_key *key,
 	return false;
 }
 
-static void
-set_string(char **field, const char *text)
-{
-	free(*field);
-	*field = conf_must(strdup(text));
-}
-
 static bool
 read_string(const config_setting_t *setting, const struct conf_key *key,
     char **field)
@@ -181,7 +174,7 @@ read_string(const config_setting_t *setting, const struct conf_key *key,
 	text = config_setting_get_string(setting);
 	if (strlen(text) < key->min || strlen(text) > key->max)
 		return false;
-	set_string(field, text);
+	*field = conf_copy(text);
 	return true;
 }
 
@@ -192,7 +185,7 @@ read_reply(const config_setting_t *setting, const struct conf_key *key,
 	if (!read_string(setting, key, field))
 		return false;
 	if (strcmp(*field, "close") == 0)
-		set_string(field, "");
+		*field = conf_copy("");
 	return true;
 }
 
@@ -207,10 +200,7 @@ read_endpoint(const config_setting_t *setting, const struct conf_key *key,
 		return false;
 	if (**field == '\0')
 		return true;
-	if (!conf_endpoint_parse(*field, &address, &path))
-		return false;
-	conf_addr_free(&address);
-	return true;
+	return conf_endpoint_parse(*field, &address, &path);
 }
 
 /* Its place among the handlers is looked up later, when all are read. */
@@ -219,7 +209,7 @@ read_handler(const config_setting_t *setting, char **field)
 {
 	if (!conf_is_string(setting))
 		return false;
-	set_string(field, config_setting_get_string(setting));
+	*field = conf_copy(config_setting_get_string(setting));
 	return conf_handlers_have(setting, *field);
 }
 
@@ -253,7 +243,7 @@ read_name(struct conf_reader *reader, const config_setting_t *setting,
 	if (!conf_is_string(setting) ||
 	    !conf_is_name(config_setting_get_string(setting)))
 		return false;
-	set_string(field, config_setting_get_string(setting));
+	*field = conf_copy(config_setting_get_string(setting));
 	other = find_namesake(setting);
 	if (other == NULL)
 		return true;
@@ -287,7 +277,7 @@ read_argument(struct conf_reader *reader, const config_setting_t *setting,
 		conf_refuse_must(&reader->complaints, setting, must);
 		return false;
 	}
-	set_string(field, config_setting_get_string(setting));
+	*field = conf_copy(config_setting_get_string(setting));
 	return true;
 }
 
@@ -300,7 +290,7 @@ read_command(struct conf_reader *reader, const config_setting_t *setting,
 
 	if (!is_list_of_some(setting, key))
 		return false;
-	*field = conf_must(calloc(length + 1, sizeof(**field)));
+	*field = conf_alloc(length + 1, sizeof(**field));
 	for (unsigned i = 0; i < length; i++)
 		count += read_argument(reader,
 		    config_setting_get_elem(setting, i), i == 0,
@@ -313,13 +303,7 @@ read_command(struct conf_reader *reader, const config_setting_t *setting,
 static bool
 is_token(const char *word)
 {
-	if (*word == '\0')
-		return false;
-	for (; *word != '\0'; word++)
-		if (!isalnum((unsigned char)*word) &&
-		    strchr("!#$%&'*+-.^_`|~", *word) == NULL)
-			return false;
-	return true;
+	return http_is_token(word, strlen(word));
 }
 
 /* Returns what it must be, or NULL. */
@@ -348,7 +332,7 @@ read_tokens(struct conf_reader *reader, const config_setting_t *setting,
 
 	if (!is_list_of_some(setting, key))
 		return false;
-	*field = conf_must(calloc(length + 1, sizeof(**field)));
+	*field = conf_alloc(length + 1, sizeof(**field));
 	for (unsigned i = 0; i < length; i++) {
 		const config_setting_t *word;
 		const char *must;
@@ -357,8 +341,8 @@ read_tokens(struct conf_reader *reader, const config_setting_t *setting,
 		if ((must = check_token(word, key)) != NULL)
 			conf_refuse_must(&reader->complaints, word, must);
 		else
-			set_string(&(*field)[count++],
-			    config_setting_get_string(word));
+			(*field)[count++] =
+			    conf_copy(config_setting_get_string(word));
 	}
 	return true;
 }
@@ -470,7 +454,7 @@ read_text(struct conf_reader *reader, const config_setting_t *setting,
 
 	must = write(out, setting);
 	if (fclose(out) == EOF)
-		abort();
+		conf_lacks_memory();
 	if (must == NULL)
 		return text;
 	conf_refuse_must(&reader->complaints, setting, must);
@@ -488,8 +472,7 @@ read_free_group(struct conf_reader *reader, const config_setting_t *group,
 
 	if (!config_setting_is_group(group))
 		return false;
-	/* One more, so that there is memory for none, too. */
-	*field = settings = conf_must(calloc(length + 1, sizeof(*settings)));
+	*field = settings = conf_alloc(length, sizeof(*settings));
 	for (unsigned i = 0; i < length; i++) {
 		const config_setting_t *member;
 		char *value;
@@ -498,10 +481,10 @@ read_free_group(struct conf_reader *reader, const config_setting_t *group,
 		value = read_text(reader, member, write);
 		if (value != NULL)
 			settings[(*count)++] = (struct conf_setting){
-				.key = conf_must(strdup(
-				    config_setting_name(member))),
-				.value = value,
+				.key = conf_copy(config_setting_name(member)),
+				.value = conf_copy(value),
 			};
+		free(value);
 	}
 	return true;
 }
@@ -553,11 +536,12 @@ see_addresses(struct conf_reader *reader, const config_setting_t *setting,
 	}
 }
 
+/* One address can be two, which the array has room for. */
 static void
 read_address(struct conf_reader *reader, const config_setting_t *setting,
-    struct conf_address **field, size_t *total)
+    struct conf_address *addresses, size_t *total)
 {
-	struct conf_address *addresses, parsed[2];
+	struct conf_address parsed[2];
 	const char *must;
 	size_t count;
 
@@ -573,10 +557,7 @@ read_address(struct conf_reader *reader, const config_setting_t *setting,
 		return;
 	}
 	see_addresses(reader, setting, parsed, count);
-	addresses = conf_must(reallocarray(*field, *total + count,
-	    sizeof(*addresses)));
 	memcpy(addresses + *total, parsed, count * sizeof(*addresses));
-	*field = addresses;
 	*total += count;
 }
 
@@ -586,18 +567,17 @@ read_addresses(struct conf_reader *reader, const config_setting_t *setting,
 {
 	struct conf_address **field = conf_key_field(key, base);
 	size_t *count = conf_key_count(key, base);
-	unsigned length = (unsigned)config_setting_length(setting);
+	bool is_one = conf_is_string(setting);
+	unsigned length;
 
-	conf_key_free_addresses(key, base);	/* the default */
-	if (conf_is_string(setting)) {
-		read_address(reader, setting, field, count);
-		return true;
-	}
-	if (!is_list_of_some(setting, key))
+	if (!is_one && !is_list_of_some(setting, key))
 		return false;
+	length = is_one ? 1 : (unsigned)config_setting_length(setting);
+	*field = conf_alloc(2 * length, sizeof(**field));
+	*count = 0;
 	for (unsigned i = 0; i < length; i++)
-		read_address(reader, config_setting_get_elem(setting, i),
-		    field, count);
+		read_address(reader, is_one ? setting :
+		    config_setting_get_elem(setting, i), *field, count);
 	return true;
 }
 
@@ -637,7 +617,7 @@ read_groups(struct conf_reader *reader, const config_setting_t *setting,
 	 * may hold more to tell. */
 	if (length > key->max)
 		length = (unsigned)key->max;
-	groups = conf_must(calloc(length, key->group_size));
+	groups = conf_alloc(length, key->group_size);
 	*(void **)conf_key_field(key, base) = groups;
 	*conf_key_count(key, base) = length;
 	for (unsigned i = 0; i < length; i++)

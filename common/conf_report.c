@@ -2,7 +2,7 @@
 /*
  * The report of what is wrong with a configuration.
  *
- * Runs in the master.  Owns its texts; what they say is its callers' choice.
+ * Runs in the reader.  What it says is its callers' choice.
  */
 #include "common/conf_report.h"
 
@@ -14,28 +14,51 @@
 #include "common/conf.h"
 #include "common/conf_alloc.h"
 
+enum {
+	/* A text may quote a name, which can be as long as the file. */
+	TEXT_MAX = 4096,
+	/* Of all errors together, so that they fit into the region.  A file can
+	 * have far more of them than anyone reads. */
+	TEXTS_MAX = 4 << 20,
+};
+
+static size_t texts;			/* bytes, up to now */
+static size_t omitted;			/* errors for which there was no room */
+
 static void
 add(struct conf_error **list, size_t *n, const char *file, unsigned line,
-    char *text)
+    const char *text)
 {
-	*list = conf_must(reallocarray(*list, *n + 1, sizeof(**list)));
+	struct conf_error *grown;
+
+	if ((*n & (*n - 1)) == 0) {
+		/* All that there is room for are in use. */
+		grown = conf_alloc(*n == 0 ? 1 : 2 * *n, sizeof(*grown));
+		if (*n > 0)
+			memcpy(grown, *list, *n * sizeof(*grown));
+		*list = grown;
+	}
 	(*list)[(*n)++] = (struct conf_error){
-		.file = conf_must(strdup(file)),
+		.file = conf_copy_up_to(file, TEXT_MAX),
 		.line = line,
-		.text = text,
+		.text = conf_copy_up_to(text, TEXT_MAX),
 	};
+	texts += strlen((*list)[*n - 1].file) + strlen((*list)[*n - 1].text);
 }
 
 void
 conf_report_add(struct conf_report *report, const char *file, unsigned line,
-    char *text)
+    const char *text)
 {
-	add(&report->errors, &report->nerrors, file, line, text);
+	if (texts > TEXTS_MAX)
+		omitted++;
+	else
+		add(&report->errors, &report->nerrors, file, line, text);
 }
 
 void
 conf_report_warn(struct conf_report *report, const char *file, unsigned line,
-    char *text)
+    const char *text)
 {
 	add(&report->warnings, &report->nwarnings, file, line, text);
 }
@@ -49,25 +72,18 @@ conf_report_addf(struct conf_report *report, const char *file, unsigned line,
 
 	va_start(ap, fmt);
 	if (vasprintf(&text, fmt, ap) == -1)
-		abort();
+		conf_lacks_memory();
 	va_end(ap);
 	conf_report_add(report, file, line, text);
-}
-
-static void
-free_list(struct conf_error *list, size_t n)
-{
-	for (size_t i = 0; i < n; i++) {
-		free(list[i].file);
-		free(list[i].text);
-	}
-	free(list);
+	free(text);
 }
 
 void
-conf_report_free(struct conf_report *report)
+conf_report_end(struct conf_report *report, const char *file)
 {
-	free_list(report->errors, report->nerrors);
-	free_list(report->warnings, report->nwarnings);
-	*report = (struct conf_report){ 0 };
+	size_t n = omitted;
+
+	texts = omitted = 0;
+	if (n > 0)
+		conf_report_addf(report, file, 0, "%zu more are not listed", n);
 }

@@ -2,7 +2,7 @@
 /*
  * The text of a configuration: a file with all that it includes.
  *
- * Runs in the master.  libconfig could read and include files by itself, but
+ * Runs in the reader.  libconfig could read and include files by itself, but
  * the master must outlive every file that it is given, and libconfig 1.5
  *
  *	- ends the process when a directory is included (flex's read error),
@@ -77,7 +77,7 @@ struct scan {
 	const char *end;
 };
 
-static void source_include(struct conf_source *, const char *file,
+static void include_file(struct conf_source *, const char *file,
     unsigned depth, const struct scan *from);
 
 /* ---- reading ---- */
@@ -109,8 +109,8 @@ fail:
 }
 
 /*
- * Read to the end of the file or one byte beyond max.  Returns the number of
- * bytes, or -1 with errno set.
+ * Read to the end of the file or one byte beyond max, and add a NUL.  Returns the
+ * number of bytes, or -1 with errno set.
  */
 static ssize_t
 read_up_to(int fd, char *buf, size_t max)
@@ -127,6 +127,7 @@ read_up_to(int fd, char *buf, size_t max)
 		else if (errno != EINTR)
 			return -1;
 	}
+	buf[have] = '\0';
 	return (ssize_t)have;
 }
 
@@ -141,7 +142,7 @@ read_path(const char *path, char **buf, size_t max)
 	fd = open_for_reading(path);
 	if (fd == -1)
 		return -1;
-	*buf = conf_must(malloc(max + 1));
+	*buf = conf_must(malloc(max + 2));
 	len = read_up_to(fd, *buf, max);
 	error = errno;
 	close(fd);
@@ -199,7 +200,7 @@ quote_line(const char *text, const char *at)
 	out = conf_must(open_memstream(&quoted, &size));
 	conf_print_string(out, trimmed, LINE_QUOTED_MAX);
 	if (fclose(out) == EOF)
-		abort();
+		conf_lacks_memory();
 	free(trimmed);
 	return quoted;
 }
@@ -474,7 +475,7 @@ include_path(struct conf_source *source, const char *name)
 
 	if (asprintf(&path, "%s%s", name[0] == '/' ? "" : source->dir,
 	    name) == -1)
-		abort();
+		conf_lacks_memory();
 	source->files = conf_must(reallocarray(source->files,
 	    source->nfiles + 1, sizeof(*source->files)));
 	source->files[source->nfiles++] = path;
@@ -495,7 +496,7 @@ include(struct scan *scan)
 		scan_error(scan, scan->line, "includes are nested too deep; "
 		    "does a file include itself?");
 	else
-		source_include(scan->source, include_path(scan->source, name),
+		include_file(scan->source, include_path(scan->source, name),
 		    scan->depth + 1, scan);
 	free(name);
 	begin_segment(scan);
@@ -537,31 +538,39 @@ copy_file(struct scan *scan)
 	}
 }
 
-/* Put a file into the text.  from is where it is included, or NULL. */
+/* Put the content of a file, which ends with a NUL, into the text. */
 static void
-source_include(struct conf_source *source, const char *file, unsigned depth,
-    const struct scan *from)
+include_content(struct conf_source *source, const char *file, unsigned depth,
+    const char *content, size_t len)
 {
-	size_t room = CONF_SOURCE_MAX - source->taken;
 	struct scan scan = {
 		.source = source, .file = file, .line = 1, .depth = depth,
+		.start = content, .p = content, .end = content + len,
 	};
+
+	if (len > CONF_SOURCE_MAX - source->taken) {
+		too_large(source, file);
+		return;
+	}
+	source->taken += len;
+	if (!has_nul(&scan))
+		copy_file(&scan);
+}
+
+/* Read a file and put it into the text.  from is where it is included, or
+ * NULL. */
+static void
+include_file(struct conf_source *source, const char *file, unsigned depth,
+    const struct scan *from)
+{
 	char *content = NULL;
 	ssize_t len;
 
-	len = read_path(file, &content, room);
-	if (len == -1) {
+	len = read_path(file, &content, CONF_SOURCE_MAX - source->taken);
+	if (len == -1)
 		cannot_read(source, file, from);
-	} else if ((size_t)len > room) {
-		too_large(source, file);
-	} else {
-		source->taken += (size_t)len;
-		content[len] = '\0';
-		scan.start = scan.p = content;
-		scan.end = content + len;
-		if (!has_nul(&scan))
-			copy_file(&scan);
-	}
+	else
+		include_content(source, file, depth, content, (size_t)len);
 	free(content);
 }
 
@@ -577,7 +586,8 @@ directory_of(const char *path)
 }
 
 struct conf_source *
-conf_source_read(const char *path, struct conf_report *report)
+conf_source_read(const char *path, const char *text,
+    struct conf_report *report)
 {
 	struct conf_source *source = conf_must(calloc(1, sizeof(*source)));
 	size_t nerrors = report->nerrors;
@@ -590,9 +600,13 @@ conf_source_read(const char *path, struct conf_report *report)
 	/* The name outlives the caller's. */
 	source->files = conf_must(calloc(1, sizeof(*source->files)));
 	source->files[source->nfiles++] = conf_must(strdup(path));
-	source_include(source, source->files[0], 0, NULL);
+	if (text != NULL)
+		include_content(source, source->files[0], 0, text,
+		    strlen(text));
+	else
+		include_file(source, source->files[0], 0, NULL);
 	if (fclose(source->stream) == EOF)
-		abort();
+		conf_lacks_memory();
 	if (source->report->nerrors > nerrors) {
 		conf_source_free(source);
 		return NULL;
@@ -690,7 +704,7 @@ conf_source_find_string(const struct conf_source *source, unsigned first,
 	char *quoted;
 
 	if (asprintf(&quoted, "\"%s\"", string) == -1)
-		abort();
+		conf_lacks_memory();
 	for (line = last; line >= first; line--) {
 		if (memmem(p, strcspn(p, "\n"), quoted, strlen(quoted))) {
 			found = line;

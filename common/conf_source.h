@@ -9,8 +9,7 @@ struct conf_report;
 struct conf_source;
 
 enum {
-	/* Bytes of all files together, which bounds the time that the master
-	 * can spend on them. */
+	/* Bytes of all files together, which bounds the memory that they take. */
 	CONF_SOURCE_MAX = 1 << 20,
 	CONF_INCLUDE_DEPTH_MAX = 10,
 };
@@ -22,10 +21,12 @@ struct conf_place {
 };
 
 /*
- * Read a file and put what it includes in place of each include.  Returns NULL
- * if that cannot be done; the report then names every reason.
+ * Read a file, unless its text is given, and put what it includes in place of
+ * each include.  Returns NULL if that cannot be done; the report then names every
+ * reason.
  */
-struct conf_source *conf_source_read(const char *path, struct conf_report *);
+struct conf_source *conf_source_read(const char *path, const char *text,
+    struct conf_report *);
 void conf_source_free(struct conf_source *);
 
 const char *conf_source_text(const struct conf_source *);

@@ -3,6 +3,7 @@
 
 #include <sys/time.h>
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
@@ -58,6 +59,26 @@ fd_close_all_but(int *keep, size_t nkeep)
 		next = (unsigned)keep[i] + 1;
 	}
 	close_range(next, UINT_MAX, 0);
+}
+
+void
+fd_close_on_exec_but(int keep)
+{
+	DIR *dir = opendir("/proc/self/fd");
+	const struct dirent *entry;
+	int fd, flags;
+
+	if (dir == NULL)
+		return;
+	while ((entry = readdir(dir)) != NULL) {
+		fd = atoi(entry->d_name);
+		if (fd <= STDERR_FILENO || fd == keep || fd == dirfd(dir))
+			continue;
+		flags = fcntl(fd, F_GETFD);
+		if (flags != -1 && (flags & FD_CLOEXEC) != 0)
+			close(fd);
+	}
+	closedir(dir);
 }
 
 size_t

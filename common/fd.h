@@ -23,6 +23,9 @@ void fd_redirect_to_null(int fd);
  * place; entries below 0 are passed over. */
 void fd_close_all_but(int *keep, size_t nkeep);
 
+/* Close the descriptors above 2 that an exec would close, all but one. */
+void fd_close_on_exec_but(int keep);
+
 /* The descriptors that came with a message, at most max of them.  More than
  * msg_controllen has room for are cut off by the kernel, which closes them.
  * Returns how many they are. */

@@ -79,7 +79,7 @@ struct status_now {
 	uint32_t slots;			/* of that generation */
 	uint32_t pad;
 	int64_t conf_loaded;		/* seconds since 1970 */
-	uint64_t conf_hash;		/* see conf_hash() */
+	uint64_t conf_hash;		/* see struct conf */
 	uint64_t probation_ms;		/* clock_ms() at its end; 0: none */
 	char conf_path[STATUS_PATH_MAX];
 	char build[STATUS_BUILD_MAX];	/* the version of the program */

@@ -3,7 +3,6 @@
 
 #include "master/adopt.h"
 
-#include <sys/mman.h>
 
 #include <errno.h>
 #include <inttypes.h>
@@ -13,7 +12,6 @@
 #include <unistd.h>
 
 #include "common/clock.h"
-#include "common/conf_alloc.h"
 #include "common/log.h"
 #include "master/master.h"
 #include "master/options.h"
@@ -304,53 +302,21 @@ fail(char why[STATE_WHY_MAX], const char *what)
 	return (-1);
 }
 
-static int
-write_all(int fd, const char *text)
-{
-	size_t len = strlen(text);
-	ssize_t n;
-
-	for (; len > 0; text += n, len -= (size_t)n)
-		if ((n = write(fd, text, len)) == -1)
-			return (-1);
-	return (0);
-}
-
 static struct conf *
-load_file(const char *path, char why[STATE_WHY_MAX])
+load_text(const struct state_generation *saved, char why[STATE_WHY_MAX])
 {
+	const struct conf_request request = {
+		.path = saved->path, .text = saved->text,
+	};
 	struct conf_report report = { .errors = NULL };
 	struct conf *conf;
 
-	conf = conf_load(path, &report);
-	if (conf == NULL && report.nerrors > 0)
+	conf = conf_read(&request, &report);
+	if (conf == NULL)
 		snprintf(why, STATE_WHY_MAX, "a configuration that is in "
 		    "effect: line %u: %s", report.errors[0].line,
 		    report.errors[0].text);
 	conf_report_free(&report);
-	return (conf);
-}
-
-static struct conf *
-load_text(const struct state_generation *saved, char why[STATE_WHY_MAX])
-{
-	struct conf *conf = NULL;
-	char path[32];
-	int fd;
-
-	fd = memfd_create("penstock-conf", MFD_CLOEXEC);
-	if (fd == -1 || write_all(fd, saved->text) == -1) {
-		fail(why, "a configuration that is in effect");
-	} else {
-		snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
-		conf = load_file(path, why);
-	}
-	if (fd != -1)
-		close(fd);
-	if (conf != NULL) {
-		free(conf->path);
-		conf->path = conf_must(strdup(saved->path));
-	}
 	return (conf);
 }
 

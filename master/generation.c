@@ -105,7 +105,7 @@ generation_adopt(uint64_t number, unsigned slots,
 	generation->references = 1;
 	generation->conf = conf;
 	generation->loaded = (int64_t)time(NULL);
-	generation->conf_hash = conf_hash(conf);
+	generation->conf_hash = conf->hash;
 	generation->slots = slots;
 	generation->identity = *identity;
 	for (size_t i = 0; i < conf->nhandlers; i++)

@@ -16,9 +16,9 @@
 
 enum {
 	WHY_MAX = 320,
-	/* Memory that has to be free before a configuration is read, the largest
-	 * of which is a megabyte of text. */
-	CONF_MEMORY = 32 << 20,
+	/* The time that a configuration may take, as nobody is looked after
+	 * meanwhile: one on a file server that is gone takes for ever. */
+	CONF_READ_MS = 5000,
 };
 
 /*
@@ -149,31 +149,18 @@ reload_abort(struct master *master, const char *why)
  * Preparation.
  */
 
-/* To read a configuration takes memory, and libconfig ends the process that does
- * not get it: see first that there is more than enough. */
-static bool
-has_memory(void)
-{
-	void *volatile memory = malloc(CONF_MEMORY);
-	bool has = memory != NULL;
-
-	free(memory);
-	return (has);
-}
-
 /* Report what is wrong with the file, the first of it as why; returns NULL
  * then. */
 static struct conf *
 load(const struct master *master, char why[WHY_MAX])
 {
+	const struct conf_request request = {
+		.path = master->conf_path, .timeout_ms = CONF_READ_MS,
+	};
 	struct conf_report report = { .errors = NULL };
 	struct conf *conf;
 
-	if (!has_memory()) {
-		snprintf(why, WHY_MAX, "no memory to read the configuration");
-		return (NULL);
-	}
-	conf = conf_load(master->conf_path, &report);
+	conf = conf_read(&request, &report);
 	for (size_t i = 0; i < report.nerrors; i++)
 		LOG(ERROR, CONF_ERROR, F_STR("file", report.errors[i].file),
 		    F_U64("line", report.errors[i].line),
@@ -182,7 +169,10 @@ load(const struct master *master, char why[WHY_MAX])
 		LOG(WARN, CONF_WARNING, F_STR("file", report.warnings[i].file),
 		    F_U64("line", report.warnings[i].line),
 		    F_STR("warning", report.warnings[i].text));
-	if (report.nerrors > 0)
+	if (report.is_unread)
+		snprintf(why, WHY_MAX, "the configuration %s",
+		    report.errors[0].text);
+	else if (report.nerrors > 0)
 		snprintf(why, WHY_MAX, "the configuration is wrong: %s:%u: %s",
 		    report.errors[0].file, report.errors[0].line,
 		    report.errors[0].text);

@@ -734,18 +734,14 @@ sockets_save(const struct sockets *sockets, struct state *state, bool monitor)
 static struct socket_group *
 adopt_group(struct sockets *sockets, const struct state_group *saved)
 {
-	struct conf_address parsed[2] = { { .text = NULL } };
+	struct conf_address parsed[2];
 	struct socket_group *group = NULL;
 	const char *must;
-	size_t n;
 
-	n = conf_addr_parse(saved->address, parsed, &must);
-	if (n == 1)
+	if (conf_addr_parse(saved->address, parsed, &must) == 1)
 		group = add_group(sockets, &parsed[0]);
 	else
 		errno = EINVAL;
-	for (size_t i = 0; i < n; i++)
-		conf_addr_free(&parsed[i]);
 	if (group != NULL)
 		group->inode = saved->inode;
 	return (group);

@@ -296,7 +296,6 @@ open_conn(struct exporter *exporter, struct event_base *base)
 	wrong = getnameinfo((const struct sockaddr *)&address.addr,
 	    address.len, host, sizeof(host), port, sizeof(port),
 	    NI_NUMERICHOST | NI_NUMERICSERV);
-	conf_addr_free(&address);
 	if (wrong != 0)
 		return (-1);
 	exporter->conn = evhttp_connection_base_new(base, NULL, host,

@@ -11,21 +11,28 @@
 
 #include <arpa/inet.h>
 #include <netinet/in.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/un.h>
+#include <sys/wait.h>
 
 #include <check.h>
 #include <ctype.h>
 #include <err.h>
+#include <errno.h>
+#include <fcntl.h>
 #include <ftw.h>
 #include <limits.h>
 #include <sched.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
+#include "common/conf_alloc.h"
 #include "common/conf_keys.h"
+#include "common/conf_parse.h"
 #include "common/conf_print.h"
 #include "common/conf_source.h"
 
@@ -1154,6 +1161,178 @@ START_TEST(thousands_of_mistakes_are_all_told)
 }
 END_TEST
 
+/* A report is for people: of more mistakes than fit into it, it has the first
+ * ones and the number of the others. */
+START_TEST(mistakes_beyond_all_measure_are_counted)
+{
+	enum { LISTS = 64, EACH = 300 };
+	struct conf_report report = { 0 };
+	unsigned others = 0;
+	char *text;
+	size_t size;
+	FILE *out = open_memstream(&text, &size);
+
+	fputs("listeners = (", out);
+	for (int i = 0; i < LISTS; i++) {
+		fprintf(out, "%s{ name = \"l%d\"; address = \"*:%d\"; "
+		    "handler = \"echo\";\n", i > 0 ? "," : "", i, i + 1);
+		for (int k = 0; k < EACH; k++)
+			fprintf(out, "no%d = 1;\n", k);
+		fputs("}", out);
+	}
+	fputs(");\n", out);
+	fclose(out);
+	write_file("main.conf", text);
+	free(text);
+	ck_assert_ptr_null(conf_load("main.conf", &report));
+	ck_assert_uint_gt(report.nerrors, 3000);
+	ck_assert_ptr_nonnull(strstr(report.errors[0].text,
+	    "listeners[\"l0\"]: unknown key \"no0\""));
+	sscanf(report.errors[report.nerrors - 1].text, "%u more are not listed",
+	    &others);
+	ck_assert_uint_eq(report.nerrors - 1 + others, LISTS * EACH);
+	conf_report_free(&report);
+}
+END_TEST
+
+/* ---- the reader ---- */
+
+/* Why there is no result; nothing is left of the reader. */
+static void
+assert_unread(const struct conf_request *request, const char *expected)
+{
+	struct conf_report report = { 0 };
+	int before = dup(STDOUT_FILENO), after;
+
+	close(before);
+	ck_assert_ptr_null(conf_read(request, &report));
+	after = dup(STDOUT_FILENO);
+	close(after);
+	ck_assert_int_eq(after, before);
+	ck_assert(report.is_unread);
+	ck_assert_uint_eq(report.nerrors, 1);
+	ck_assert_str_eq(report.errors[0].file, request->path);
+	ck_assert_uint_eq(report.errors[0].line, 0);
+	ck_assert_str_eq(report.errors[0].text, expected);
+	ck_assert_int_eq(waitpid(-1, NULL, WNOHANG), -1);
+	ck_assert_int_eq(errno, ECHILD);
+	conf_report_free(&report);
+}
+
+START_TEST(a_file_that_does_not_end_in_time_is_given_up)
+{
+	const struct conf_request request = {
+		.path = "main.conf", .timeout_ms = 100,
+	};
+	int writer;
+
+	ck_assert_int_eq(mkfifo("main.conf", 0600), 0);
+	ck_assert_int_ne(writer = open("main.conf", O_RDWR), -1);
+	assert_unread(&request, "could not be read within 0.1 s");
+	close(writer);
+}
+END_TEST
+
+START_TEST(a_result_that_does_not_fit_into_its_room_is_refused)
+{
+	const struct conf_request request = {
+		.path = "main.conf",
+		.text = "listeners = ( { name = \"a\"; handler = \"echo\"; "
+		    "address = [ \"*:1\", \"*:2\", \"*:3\", \"*:4\", "
+		    "\"*:5\", \"*:6\", \"*:7\", \"*:8\" ]; } );",
+		.room = 4096,
+	};
+
+	assert_unread(&request, "could not be read: it takes more than 4096 "
+	    "bytes");
+}
+END_TEST
+
+START_TEST(nobody_has_memory_for_an_endless_result)
+{
+	const struct conf_request request = {
+		.path = "main.conf", .text = LISTENERS, .room = SIZE_MAX / 4,
+	};
+
+	assert_unread(&request, "could not be read: no memory");
+}
+END_TEST
+
+START_TEST(without_descriptors_no_configuration_is_read)
+{
+	const struct conf_request request = {
+		.path = "main.conf", .text = LISTENERS,
+	};
+	struct rlimit none, before;
+	struct conf_report report = { 0 };
+
+	ck_assert_int_eq(getrlimit(RLIMIT_NOFILE, &before), 0);
+	none = before;
+	none.rlim_cur = 0;
+	ck_assert_int_eq(setrlimit(RLIMIT_NOFILE, &none), 0);
+	ck_assert_ptr_null(conf_read(&request, &report));
+	ck_assert_int_eq(setrlimit(RLIMIT_NOFILE, &before), 0);
+	ck_assert_str_eq(report.errors[0].text,
+	    "could not be read: pipe: Too many open files");
+	conf_report_free(&report);
+}
+END_TEST
+
+/* Whoever started the program may have left it so, and then a process cannot
+ * know how its children end. */
+START_TEST(a_configuration_is_read_without_news_of_children)
+{
+	struct sigaction ignore = { .sa_handler = SIG_IGN }, before;
+
+	ck_assert_int_eq(sigaction(SIGCHLD, &ignore, &before), 0);
+	conf_free(load_text(LISTENERS));
+	assert_mistakes_in("wokers = 1;\n" LISTENERS, "1: unknown key "
+	    "\"wokers\"; did you mean \"workers\"?\n");
+	ck_assert_int_eq(sigaction(SIGCHLD, &before, NULL), 0);
+}
+END_TEST
+
+START_TEST(signals_are_blocked_after_a_reading_as_before)
+{
+	sigset_t before, after;
+
+	ck_assert_int_eq(sigprocmask(SIG_SETMASK, NULL, &before), 0);
+	conf_free(load_text(LISTENERS));
+	ck_assert_int_eq(sigprocmask(SIG_SETMASK, NULL, &after), 0);
+	for (int number = 1; number < NSIG; number++)
+		ck_assert_int_eq(sigismember(&after, number),
+		    sigismember(&before, number));
+}
+END_TEST
+
+/* All processes of the server share it. */
+START_TEST(a_configuration_cannot_be_written_to)
+{
+	struct conf *conf = load_text(LISTENERS);
+	int zero = open("/dev/zero", O_RDONLY);
+
+	ck_assert_int_eq(read(zero, conf, sizeof(*conf)), -1);
+	ck_assert_int_eq(errno, EFAULT);
+	ck_assert_int_eq(read(zero, conf->listeners, 1), -1);
+	close(zero);
+	conf_free(conf);
+}
+END_TEST
+
+START_TEST(equal_configurations_have_an_equal_hash)
+{
+	struct conf *a = load_text(LISTENERS);
+	struct conf *b = load_text("# the same\n" LISTENERS "workers = 0;\n");
+	struct conf *c = load_text(LISTENERS "workers = 1;\n");
+
+	ck_assert_uint_eq(a->hash, b->hash);
+	ck_assert_uint_ne(a->hash, c->hash);
+	conf_free(a);
+	conf_free(b);
+	conf_free(c);
+}
+END_TEST
+
 /* ---- includes in other places ---- */
 
 /* chain0.inc includes chain1.inc, and so on; the last one holds a listener. */
@@ -1228,13 +1407,27 @@ END_TEST
 
 /* ---- files that are damaged ---- */
 
+/* Read a text in this process, which is to survive that. */
+static void
+read_here(const char *text)
+{
+	enum { REGION = 1 << 20 };
+	void *region = calloc(1, REGION);
+	struct conf_report report = { 0 };
+	struct conf conf = { .path = NULL };
+
+	conf_alloc_begin(region, REGION, NULL);
+	conf_parse("main.conf", text, &conf, &report);
+	free(region);
+}
+
 START_TEST(no_beginning_of_a_file_does_harm)
 {
 	char *text = read_source("tests/conf/every_key.conf");
 
 	for (size_t len = strlen(text); len-- > 0; ) {
-		write_bytes("main.conf", text, len);
-		free(mistakes("main.conf"));
+		text[len] = '\0';
+		read_here(text);
 	}
 	free(text);
 }
@@ -1250,8 +1443,7 @@ START_TEST(no_wrong_byte_does_harm)
 		char right = text[i];
 
 		text[i] = wrong[i % (sizeof(wrong) - 1)];
-		write_bytes("main.conf", text, len);
-		free(mistakes("main.conf"));
+		read_here(text);
 		text[i] = right;
 	}
 	free(text);
@@ -1262,15 +1454,14 @@ END_TEST
 
 START_TEST(every_byte_of_a_string_reads_back)
 {
-	struct conf *conf = load_text(LISTENERS), *again;
+	struct conf *conf = load_text(LISTENERS), *again, own = *conf;
 	char bytes[256], *text;
 
 	for (int i = 0; i < 255; i++)
 		bytes[i] = (char)(i + 1);
 	bytes[255] = '\0';
-	free(conf->pid_file);
-	conf->pid_file = strdup(bytes);
-	text = print(conf);
+	own.pid_file = bytes;
+	text = print(&own);
 	again = load_text(text);
 	ck_assert_str_eq(again->pid_file, bytes);
 	free(text);
@@ -1311,12 +1502,11 @@ END_TEST
 
 START_TEST(a_number_of_workers_is_taken_as_it_is)
 {
-	struct conf *conf = load_text("workers = 256;\n" LISTENERS);
+	struct conf conf = { .workers = CONF_WORKERS_MAX };
 
-	ck_assert_uint_eq(conf_worker_count(conf), CONF_WORKERS_MAX);
-	conf->workers = 1;
-	ck_assert_uint_eq(conf_worker_count(conf), 1);
-	conf_free(conf);
+	ck_assert_uint_eq(conf_worker_count(&conf), CONF_WORKERS_MAX);
+	conf.workers = 1;
+	ck_assert_uint_eq(conf_worker_count(&conf), 1);
 }
 END_TEST
 
@@ -1389,6 +1579,7 @@ END_TEST
 static char *
 describe(const struct conf_key *key)
 {
+	enum { REGION = 65536 };
 	char *text;
 	size_t size;
 	FILE *out = open_memstream(&text, &size);
@@ -1398,15 +1589,17 @@ describe(const struct conf_key *key)
 		fputs("; required", out);
 	} else {
 		struct conf_key only[2] = { *key, { .name = NULL } };
-		/* Room for whichever struct the key is of. */
-		void *fields = calloc(1, sizeof(struct conf) +
-		    sizeof(struct conf_listener));
+		char *region = calloc(1, REGION);
+		void *fields;
 
+		conf_alloc_begin(region, REGION, NULL);
+		/* Room for whichever struct the key is of. */
+		fields = conf_alloc(1, sizeof(struct conf) +
+		    sizeof(struct conf_listener));
 		conf_keys_init(only, fields);
 		fputs("; default ", out);
 		conf_print_value(out, key, fields, 0);
-		conf_keys_free(only, fields);
-		free(fields);
+		free(region);
 	}
 	fputs("; changed by a reload.", out);
 	fclose(out);
@@ -1611,6 +1804,7 @@ add_files(Suite *suite)
 	tcase_add_test(tests, deep_nesting_is_only_a_mistake);
 	tcase_add_test(tests, very_deep_nesting_is_told);
 	tcase_add_test(tests, thousands_of_mistakes_are_all_told);
+	tcase_add_test(tests, mistakes_beyond_all_measure_are_counted);
 	tcase_add_test(tests, includes_can_be_nested_ten_deep);
 	tcase_add_test(tests, includes_cannot_be_nested_deeper);
 	tcase_add_test(tests,
@@ -1620,6 +1814,23 @@ add_files(Suite *suite)
 	tcase_add_test(tests, an_include_may_be_absolute);
 	tcase_add_test(tests, no_beginning_of_a_file_does_harm);
 	tcase_add_test(tests, no_wrong_byte_does_harm);
+}
+
+static void
+add_reader(Suite *suite)
+{
+	TCase *tests = add_case(suite, "reader");
+
+	tcase_add_test(tests, a_file_that_does_not_end_in_time_is_given_up);
+	tcase_add_test(tests,
+	    a_result_that_does_not_fit_into_its_room_is_refused);
+	tcase_add_test(tests, nobody_has_memory_for_an_endless_result);
+	tcase_add_test(tests, without_descriptors_no_configuration_is_read);
+	tcase_add_test(tests,
+	    a_configuration_is_read_without_news_of_children);
+	tcase_add_test(tests, signals_are_blocked_after_a_reading_as_before);
+	tcase_add_test(tests, a_configuration_cannot_be_written_to);
+	tcase_add_test(tests, equal_configurations_have_an_equal_hash);
 }
 
 static void
@@ -1655,6 +1866,7 @@ main(void)
 	add_samples(suite);
 	add_keys(suite);
 	add_files(suite);
+	add_reader(suite);
 	add_words(suite);
 	runner = srunner_create(suite);
 	srunner_run_all(runner, CK_NORMAL);

@@ -42,7 +42,8 @@ static const char *const names[FAULTS] = {
 	"memfd_create", "short read or write", "write: ENOSPC", "malloc",
 	"accept", "dup", "death when sent", "death when received",
 	"an order of the master", "malloc in the master",
-	"descriptors of the master", "fork", "getpwnam"
+	"descriptors of the master", "fork", "getpwnam",
+	"malloc in the reader", "death of the reader"
 };
 
 static char library[PATH_MAX], control[PATH_MAX];
@@ -311,10 +312,12 @@ has_ended(struct server *srv)
 }
 
 /* Have one call of a kind after another fail during a reload, until the reload
- * makes fewer of them than that. */
+ * makes fewer of them than that; the later ones are not all tried if they are
+ * many. */
 static void
 fail_one_by_one(enum fault fault)
 {
+	enum { ALL_UP_TO = 32 };
 	struct faults *faults;
 	struct server *srv = start("workers = 2;" GLOBALS, &faults);
 	struct hold_process *load = start_load(srv);
@@ -326,7 +329,6 @@ fail_one_by_one(enum fault fault)
 		server_mark(srv);
 		faults->injected[fault] = 0;
 		faults->spared = n;
-		faults->round++;
 		set_faults(faults, 1U << fault, 1, 1);
 		server_signal(srv, SIGHUP);
 		await(has_ended(srv));
@@ -335,7 +337,7 @@ fail_one_by_one(enum fault fault)
 			refused++;
 		await(server_children(srv) == 2);
 		expect_unharmed(hold_peek(load));
-		n++;
+		n += 1 + n / ALL_UP_TO;
 	} while (faults->injected[fault] > 0);
 	printf("%s: %u calls, %u reloads refused\n", names[fault], n, refused);
 	ck_assert_uint_gt(refused, 0);
@@ -369,8 +371,39 @@ START_TEST(a_master_that_cannot_fork_refuses_a_reload_and_lives)
 }
 END_TEST
 
-/* libconfig ends a process that has no memory for it. */
-START_TEST(a_configuration_is_not_read_without_memory_for_it)
+/* Whether libconfig, the C library or the server itself asks for it. */
+START_TEST(a_reader_without_memory_refuses_a_reload)
+{
+	fail_one_by_one(FAULT_READER_MALLOC);
+}
+END_TEST
+
+START_TEST(a_reader_that_dies_refuses_a_reload)
+{
+	struct faults *faults;
+	struct server *srv = start("workers = 2;" GLOBALS, &faults);
+	struct hold_process *load = start_load(srv);
+
+	srv->expects_deaths = true;
+	set_faults(faults, 1U << FAULT_READER_DIES, 1, 1);
+	server_mark(srv);
+	server_signal(srv, SIGHUP);
+	ck_assert_ptr_nonnull(strstr(server_expect(srv,
+	    "event=reload_refused"), "the configuration could not be read: the "
+	    "reader died of signal 9"));
+	server_mark(srv);
+	server_signal(srv, SIGHUP);
+	server_expect(srv, "event=reload_done");
+	await(server_children(srv) == 2);
+	verify(srv, load, 0);
+	expect_unharmed(hold_stop(load));
+	hold_drop(load);
+	server_end(srv);
+	munmap(faults, sizeof(*faults));
+}
+END_TEST
+
+START_TEST(a_configuration_is_not_read_without_address_space_for_it)
 {
 	struct faults *faults;
 	struct server *srv = start("workers = 1;" GLOBALS, &faults);
@@ -381,7 +414,7 @@ START_TEST(a_configuration_is_not_read_without_memory_for_it)
 	server_mark(srv);
 	server_signal(srv, SIGHUP);
 	ck_assert_ptr_nonnull(strstr(server_expect(srv,
-	    "event=reload_refused"), "no memory to read the configuration"));
+	    "event=reload_refused"), "the configuration could not be read: no memory"));
 	ck_assert_int_eq(prlimit(srv->master, RLIMIT_AS, &before, NULL), 0);
 	server_signal(srv, SIGHUP);
 	server_expect(srv, "event=reload_done");
@@ -530,7 +563,9 @@ run_all(void)
 		a_master_without_memory_refuses_a_reload_and_lives,
 		a_master_without_descriptors_refuses_a_reload_and_lives,
 		a_master_that_cannot_fork_refuses_a_reload_and_lives,
-		a_configuration_is_not_read_without_memory_for_it,
+		a_reader_without_memory_refuses_a_reload,
+		a_reader_that_dies_refuses_a_reload,
+		a_configuration_is_not_read_without_address_space_for_it,
 		a_name_service_that_hangs_does_not_hold_up_the_master,
 		all_of_it_together,
 		workers_that_die_when_they_have_sent,

@@ -76,7 +76,6 @@ metric(const struct server *srv, const char *name, unsigned round,
 			value = exposition_value(reply.body, sample);
 		http_reply_free(&reply);
 	}
-	conf_addr_free(&address[0]);
 	return (value);
 }
 

@@ -4,12 +4,14 @@
  * what is wrong with a new configuration changes nothing.
  */
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 
 #include <arpa/inet.h>
+#include <fcntl.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -287,6 +289,82 @@ START_TEST(a_bad_configuration_is_refused_with_all_its_mistakes)
 	/* And what is right again is taken again. */
 	server_configure(srv, TWO, FRAMES(""));
 	server_reload(srv);
+	server_end(srv);
+}
+END_TEST
+
+/* Let the configuration be a file that is never read to its end, and order a
+ * reload.  Returns the process that reads; writer is to be closed. */
+static pid_t
+hang_reload(struct server *srv, int *writer)
+{
+	pid_t pids[SERVER_PROCESSES_MAX], reader = 0;
+	char title[256];
+
+	ck_assert_int_eq(unlink(server_path(srv, "conf")), 0);
+	ck_assert_int_eq(mkfifo(server_path(srv, "conf"), 0600), 0);
+	ck_assert_int_ne(*writer = open(server_path(srv, "conf"),
+	    O_RDWR | O_CLOEXEC), -1);
+	server_mark(srv);
+	server_signal(srv, SIGHUP);
+	while (reader == 0) {
+		size_t n = proc_children(srv->master, pids,
+		    SERVER_PROCESSES_MAX);
+
+		ck_assert_ptr_null(server_log(srv, "event=reload_refused"));
+		for (size_t i = 0; i < n; i++) {
+			proc_title(pids[i], title, sizeof(title));
+			if (strstr(title, "conf reader") != NULL)
+				reader = pids[i];
+		}
+		await_pause();
+	}
+	return (reader);
+}
+
+START_TEST(a_configuration_that_does_not_end_is_refused)
+{
+	struct server *srv = server_start(TWO, FRAMES(""));
+	struct hold_process *load = start_churn(10);
+	struct proc_fd fds[64];
+	pid_t reader;
+	size_t n;
+	int writer;
+
+	await_more(load, 10);
+	reader = hang_reload(srv, &writer);
+	n = proc_fds(reader, fds, 64);
+	for (size_t i = 0; i < n && i < 64; i++)
+		ck_assert_msg(fds[i].number <= STDERR_FILENO ||
+		    strstr(fds[i].target, "socket:") == NULL,
+		    "the reader has %s", fds[i].target);
+	await_more(load, 100);
+	ck_assert_ptr_nonnull(strstr(server_expect(srv,
+	    "event=reload_refused"), "the configuration could not be read "
+	    "within 5 s"));
+	await(proc_is_dead(reader));
+	await(server_children(srv) == 2);
+	close(writer);
+	ck_assert_int_eq(unlink(server_path(srv, "conf")), 0);
+	server_configure(srv, TWO, FRAMES(""));
+	server_reload(srv);
+	stop_unharmed("beside a configuration that does not end", load);
+	server_end(srv);
+}
+END_TEST
+
+START_TEST(a_reader_ends_with_its_master)
+{
+	struct server *srv = server_start(TWO, FRAMES(""));
+	pid_t reader;
+	int writer;
+
+	reader = hang_reload(srv, &writer);
+	kill(srv->master, SIGKILL);
+	server_await_exit(srv, 128 + SIGKILL);
+	await(proc_is_dead(reader));
+	close(writer);
+	await(proc_in_directory(srv->dir, NULL, 0) == 0);
 	server_end(srv);
 }
 END_TEST
@@ -578,6 +656,8 @@ RUN_TESTS("reload",
     the_queue_of_a_listener_that_goes_is_served,
     a_listener_can_change_its_name_protocol_and_handler,
     a_bad_configuration_is_refused_with_all_its_mistakes,
+    a_configuration_that_does_not_end_is_refused,
+    a_reader_ends_with_its_master,
     an_address_that_can_not_be_bound_changes_nothing,
     a_hundred_hups_in_a_second_end_in_one_generation_of_the_newest,
     more_generations_than_there_is_room_for_wait,

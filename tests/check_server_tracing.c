@@ -125,7 +125,6 @@ metric(const struct server *srv, const char *sample)
 	    why) == 0);
 	value = exposition_value(reply.body, sample);
 	http_reply_free(&reply);
-	conf_addr_free(&address[0]);
 	return (value);
 }
 

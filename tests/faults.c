@@ -34,9 +34,8 @@ void *__libc_realloc(void *, size_t);
 void setproctitle(const char *, ...) __attribute__((format(printf, 1, 2)));
 
 static struct faults *faults;		/* NULL: there are to be none */
-static bool is_worker, is_ready, is_old;
+static bool is_worker, is_ready, is_reader, is_old;
 static pid_t master;			/* 0: this is not the master */
-static uint32_t round_of_workers;	/* faults->round at the last ones */
 static uint32_t drawn;
 static bool is_link[DESCRIPTORS];	/* between two workers */
 
@@ -121,6 +120,8 @@ take_one(uint32_t *from)
 static bool
 may_have(enum fault fault)
 {
+	if (fault >= FAULT_READER_MALLOC)
+		return (is_reader);
 	return (fault < FAULT_TELL ? is_ready :
 	    master != 0 && getpid() == master);
 }
@@ -168,6 +169,7 @@ setproctitle(const char *fmt, ...)
 	vsnprintf(title, sizeof(title), fmt, args);
 	va_end(args);
 	is_worker = strstr(title, " worker ") != NULL;
+	is_reader = strstr(title, " conf reader") != NULL;
 	master = strstr(title, " master ") != NULL ? getpid() : 0;
 	/* A "-" says that nothing goes before it. */
 	real.setproctitle("-%s", title + (*title == '-'));
@@ -372,13 +374,9 @@ getpwnam(const char *name)
 	return (real.getpwnam(name));
 }
 
-/* What a new worker begins with: what was allocated before is libconfig's. */
 int
 socketpair(int domain, int type, int protocol, int fds[2])
 {
-	if (faults != NULL)
-		round_of_workers = __atomic_load_n(&faults->round,
-		    __ATOMIC_RELAXED);
 	return (fails(FAULT_MASTER_FDS, EMFILE) ? -1 :
 	    real.socketpair(domain, type, protocol, fds));
 }
@@ -419,9 +417,10 @@ fcntl64(int fd, int order, ...)
 static bool
 lacks_memory(void)
 {
+	die_by(FAULT_READER_DIES);
 	return (fails(FAULT_MALLOC, ENOMEM) ||
-	    (faults != NULL && round_of_workers == faults->round &&
-	    fails(FAULT_MASTER_MALLOC, ENOMEM)));
+	    fails(FAULT_MASTER_MALLOC, ENOMEM) ||
+	    fails(FAULT_READER_MALLOC, ENOMEM));
 }
 
 void *

@@ -40,11 +40,13 @@ enum fault {
 	/* Of the master: */
 	FAULT_TELL,		/* sendmsg(channel): EAGAIN, ENOBUFS, ENOMEM and
 				   ETOOMANYREFS in turn */
-	FAULT_MASTER_MALLOC,	/* malloc() and its like: ENOMEM, from the first
-				   socketpair() of a round on */
+	FAULT_MASTER_MALLOC,	/* malloc() and its like: ENOMEM */
 	FAULT_MASTER_FDS,	/* socketpair(), pipe2(), memfd_create(): EMFILE */
 	FAULT_FORK,		/* fork(): EAGAIN */
 	FAULT_NAMES,		/* getpwnam() does not return, anywhere */
+	/* Of the process that reads a configuration: */
+	FAULT_READER_MALLOC,	/* malloc() and its like: ENOMEM */
+	FAULT_READER_DIES,	/* killed when it allocates */
 	FAULTS
 };
 
@@ -52,7 +54,6 @@ struct faults {
 	uint32_t on;			/* a bit for each */
 	uint32_t one_in;		/* calls of which one fails; 1: all */
 	uint32_t seed;
-	uint32_t round;			/* see FAULT_MASTER_MALLOC */
 	uint32_t spared;		/* calls that do not fail before that */
 	uint32_t left;			/* faults to come, at most */
 	uint32_t injected[FAULTS];	/* how often each was had */

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: ISC */
 #include "tests/lone_worker.h"
 
-#include <sys/mman.h>
 #include <sys/socket.h>
 
 #include <netinet/in.h>
@@ -39,21 +38,15 @@ must(bool done, const char *what)
 static struct conf *
 load_conf(const char *text)
 {
+	const struct conf_request request = { .path = "conf", .text = text };
 	struct conf_report report = { .errors = NULL };
-	ssize_t len = (ssize_t)strlen(text);
 	struct conf *conf;
-	char path[32];
-	int fd;
 
-	fd = memfd_create("conf", MFD_CLOEXEC);
-	must(fd != -1 && write(fd, text, (size_t)len) == len, "memfd");
-	snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
-	conf = conf_load(path, &report);
+	conf = conf_read(&request, &report);
 	if (conf == NULL && report.nerrors > 0)
 		fprintf(stderr, "%s\n", report.errors[0].text);
 	must(conf != NULL, "configuration");
 	conf_report_free(&report);
-	close(fd);
 	return (conf);
 }
 

@@ -76,8 +76,6 @@ void
 contact_close(struct contact *contact)
 {
 	conf_free(contact->conf);
-	for (size_t i = 0; contact->conf == NULL && i < contact->n; i++)
-		conf_addr_free(&contact->parsed[i]);
 }
 
 /*
