@@ -77,6 +77,28 @@ escape_json(const char *text, size_t len, char to[ESCAPE_JSON_MAX],
 	return (strlen(to));
 }
 
+char *
+escape_bytes(char *to, size_t size, const void *bytes, size_t len)
+{
+	enum { ROOM = 5 };	/* for "\\xNN" with its NUL */
+	const char *at = bytes, *end = at + len;
+	size_t used = 0, n;
+
+	*to = '\0';
+	for (; at < end && used + ROOM <= size; at += n > 0 ? n : 1) {
+		n = *at == '\\' ? 0 : escape_printable(at, (size_t)(end - at));
+		if (n > 0)
+			snprintf(to + used, ROOM, "%.*s", (int)n, at);
+		else if (*at == '\n')
+			snprintf(to + used, ROOM, "\\n");
+		else
+			snprintf(to + used, ROOM, "\\x%02x",
+			    (unsigned char)*at);
+		used += strlen(to + used);
+	}
+	return (to);
+}
+
 void
 escape_json_print(FILE *out, const char *text)
 {

@@ -27,6 +27,10 @@ size_t escape_printable(const char *text, size_t len);
 size_t escape_json(const char *text, size_t len, char to[ESCAPE_JSON_MAX],
     size_t *taken);
 
+/* Write bytes so that a person recognises them: what is not printable UTF-8, and
+ * a backslash, as \n or \xNN.  What does not fit is left out.  Returns to. */
+char *escape_bytes(char *to, size_t size, const void *bytes, size_t len);
+
 /* Print a string of JSON with its quotes. */
 void escape_json_print(FILE *, const char *text);
 

@@ -16,6 +16,7 @@
 #include <unistd.h>
 
 #include "common/clock.h"
+#include "common/escape.h"
 #include "common/exec.h"
 #include "common/fd.h"
 #include "common/log.h"
@@ -310,6 +311,7 @@ on_word(evutil_socket_t fd, short what, void *arg)
 {
 	struct executor *executor = arg;
 	uint8_t length[EXEC_LENGTH_LEN];
+	char shown[4 * EXEC_LENGTH_LEN + 1];
 	ssize_t n;
 
 	(void)fd;
@@ -331,7 +333,9 @@ on_word(evutil_socket_t fd, short what, void *arg)
 	}
 	if (length[0] | length[1] | length[2] | length[3]) {
 		snprintf(executor->why, sizeof(executor->why),
-		    "its first frame is not the empty one of \"ready\"");
+		    "its first frame is not the empty one of \"ready\": "
+		    "it begins '%s'", escape_bytes(shown, sizeof(shown),
+		    length, (size_t)n));
 		end_group(executor, SIGKILL);
 		event_del(executor->word);
 		return;

@@ -141,6 +141,25 @@ START_TEST(what_is_printable_is_no_order_to_a_terminal)
 }
 END_TEST
 
+START_TEST(bytes_are_recognised)
+{
+	static const char text[] = "caf\xc3\xa9\n\0\xff\x1b\\";
+	char to[64], exact[5];
+
+	ck_assert_str_eq(escape_bytes(to, sizeof(to), text, sizeof(text) - 1),
+	    "caf\xc3\xa9\\n\\x00\\xff\\x1b\\x5c");
+	ck_assert_str_eq(escape_bytes(to, sizeof(to), "", 0), "");
+	/* As much as fits. */
+	for (size_t size = 1; size < sizeof(to); size++) {
+		memset(to, 'x', sizeof(to));
+		escape_bytes(to, size, text, sizeof(text) - 1);
+		ck_assert_uint_lt(strnlen(to, size), size);
+	}
+	ck_assert_str_eq(escape_bytes(exact, sizeof(exact), "\xff\xff", 2),
+	    "\\xff");
+}
+END_TEST
+
 START_TEST(a_printed_string_has_its_quotes)
 {
 	char *text = NULL;
@@ -160,4 +179,5 @@ RUN_TESTS("escape",
     each_character_stays_or_is_escaped,
     whatever_goes_in_json_comes_out,
     what_is_printable_is_no_order_to_a_terminal,
+    bytes_are_recognised,
     a_printed_string_has_its_quotes)

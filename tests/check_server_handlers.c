@@ -462,6 +462,70 @@ START_TEST(a_command_that_speaks_before_it_is_asked_is_replaced)
 }
 END_TEST
 
+/* What is on standard output, and how the log shows it. */
+static const struct {
+	const char *deed, *more, *how;
+} wrong_frames[] = {
+	{ "\"print\", \"Hello, world\"", "",
+	  "it announced a reply of 1214606444 bytes by 'Hello, world\\\\n'" },
+	{ "\"print\", \"Gr\xc3\xbc\xc3\x9f Gott und guten Tag\"", "",
+	  "it announced a reply of 1198703548 bytes by "
+	  "'Gr\xc3\xbc\xc3\x9f Gott und " },
+	{ "\"huge\"", "", "it announced a reply of 4294967295 bytes by "
+	  "'\\\\xff\\\\xff\\\\xff\\\\xff'" },
+	{ "\"--tagged\", \"wrong-tag\"", "tagged = true; pipeline = 2;",
+	  "it sent a reply that fits no message: "
+	  "'\\\\x00\\\\x00\\\\x00\\\\x09\\\\xff\\\\xff" },
+	{ "\"too-much\"", "", "it sent a reply that fits no message: "
+	  "'\\\\x00\\\\x00\\\\x00\\\\x010'" },
+	{ "\"print\", \"Content-Type: text/html\"", "reply_metadata = true;",
+	  "it announced a reply of 1131376244 bytes by 'Content-Type: te'" },
+	/* Shorter than a length: it is late. */
+	{ "\"--ready\", \"early-text\"", "ready = true; request_timeout = 0.3;",
+	  "it had a request for longer than request_timeout; "
+	  "its reply begins 'ok\\\\n'" },
+};
+
+enum { WRONG_FRAMES = sizeof(wrong_frames) / sizeof(*wrong_frames) };
+
+START_TEST(the_log_shows_what_a_command_writes_instead_of_frames)
+{
+	char globals[8192] = "workers = 1;\nhandlers = (", listeners[4096] = "";
+	char words[64];
+	struct server *srv;
+	size_t end;
+	int fds[WRONG_FRAMES];
+
+	for (int i = 0; i < WRONG_FRAMES; i++) {
+		end = strlen(globals);
+		snprintf(globals + end, sizeof(globals) - end,
+		    "%s { name = \"h%d\"; type = \"command\"; processes = 1; "
+		    "command = [ \"src/tests/command_misbehave.py\", %s ]; "
+		    "%s }%s", i > 0 ? "," : "", i, wrong_frames[i].deed,
+		    wrong_frames[i].more, i == WRONG_FRAMES - 1 ? " );" : "");
+		end = strlen(listeners);
+		snprintf(listeners + end, sizeof(listeners) - end,
+		    "%s { name = \"l%d\"; address = \"$A:%d\"; "
+		    "protocol = \"frame\"; handler = \"h%d\"; }",
+		    i > 0 ? "," : "", i, FIRST_PORT + i, i);
+	}
+	srv = handlers_start(globals, listeners);
+	for (int i = 0; i < WRONG_FRAMES; i++) {
+		fds[i] = client_connect((unsigned)(FIRST_PORT + i));
+		client_send_text_frame(fds[i], "0");
+	}
+	for (int i = 0; i < WRONG_FRAMES; i++) {
+		snprintf(words, sizeof(words),
+		    "event=executor_died handler=h%d", i);
+		server_expect(srv, words);
+		ck_assert_msg(strstr(srv->line, wrong_frames[i].how) != NULL,
+		    "%s: %s", wrong_frames[i].how, srv->line);
+		close(fds[i]);
+	}
+	server_end(srv);
+}
+END_TEST
+
 START_TEST(a_flood_on_stderr_is_limited_in_the_log)
 {
 	struct server *srv = handlers_start(HANDLERS(COMMAND("flood",
@@ -1055,6 +1119,9 @@ START_TEST(what_cannot_be_started_fails_the_reload_alone)
 		client_send_text_frame(fd, "hello");
 		client_expect_text_frame(fd, "HELLO");
 	}
+	/* Of the frame that is not the empty one. */
+	ck_assert_ptr_nonnull(strstr(srv->log,
+	    ": it begins '\\\\x00\\\\x00\\\\x00\\\\x0c'"));
 	close(fd);
 	await(server_children(srv) == 2);
 	server_end(srv);
@@ -1321,6 +1388,7 @@ RUN_TESTS("handlers",
     every_handler_answers_in_order_behind_every_protocol,
     whatever_a_command_does_each_request_has_one_answer,
     a_command_that_speaks_before_it_is_asked_is_replaced,
+    the_log_shows_what_a_command_writes_instead_of_frames,
     a_flood_on_stderr_is_limited_in_the_log,
     what_a_command_says_cannot_forge_the_log,
     utf_8_of_a_command_stays_utf_8_in_the_log,

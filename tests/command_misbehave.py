@@ -23,6 +23,7 @@ and closes what it was given.
     half-exit           writes half a frame and leaves
     too-much            writes two replies to one request
     huge                writes a length of 4 GiB and no payload
+    print TEXT          writes a text that is no frame
     wrong-tag           replies to a request that nobody made (with --tagged)
     big N               replies with N bytes
     empty               replies with an empty frame
@@ -45,6 +46,7 @@ and closes what it was given.
 These are done at the start, before any request:
 
     early               writes a frame before it is asked
+    early-text          writes "ok" after the frame that says it is ready
     never-ready         does not say that it is ready, and waits
     die-at-start        leaves with status 1
     exec-fails          takes the exit status 127 of a shell
@@ -196,6 +198,12 @@ class Command:
     def do_huge(self, payload, argument):
         write_raw(b"\xff\xff\xff\xff")
 
+    def do_early_text(self, payload, argument):
+        hang()
+
+    def do_print(self, payload, text):
+        write_raw(text.encode() + b"\n")
+
     def do_wrong_tag(self, payload, argument):
         write_frame(b"\xff" * 8 + payload)
 
@@ -264,7 +272,9 @@ class Command:
             sys.exit(127)
         if self.options.deed == "never-ready":
             hang()
-        if self.options.ready:
+        if self.options.deed == "early-text":
+            write_raw(b"\0\0\0\0ok\n")
+        elif self.options.ready:
             write_frame(b"")
         if self.options.deed == "early":
             write_frame(b"nobody asked")

@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "common/clock.h"
+#include "common/escape.h"
 #include "common/exec.h"
 #include "common/fd.h"
 #include "common/log.h"
@@ -47,6 +48,9 @@ enum {
 	/* With so many requests the executor begins, while we look at what else
 	 * is ready. */
 	GATHER_REQUESTS = 16,
+	/* The first bytes of a reply that is wrong are shown in the log. */
+	SHOWN = 16,
+	SHOWN_MAX = 4 * SHOWN + 1,
 };
 
 #define WHY_LATE "it had a request for longer than request_timeout"
@@ -203,6 +207,28 @@ take_out(struct exec_link *link, struct request *request)
 	return (request);
 }
 
+static const char *
+show(const uint8_t *bytes, size_t len, char shown[SHOWN_MAX])
+{
+	return (escape_bytes(shown, SHOWN_MAX, bytes,
+	    len < SHOWN ? len : SHOWN));
+}
+
+/* A text that is shorter than the length of a frame waits for more: such a
+ * program is late, or leaves. */
+static const char *
+add_partial_reply(struct exec_link *link, const char *why)
+{
+	char shown[SHOWN_MAX];
+
+	if (why == NULL || why == link->fault || link->in == NULL)
+		return (why);
+	snprintf(link->fault, sizeof(link->fault),
+	    "%.50s; its reply begins '%.40s'", why,
+	    show(link->in->bytes, link->in->len, shown));
+	return (link->fault);
+}
+
 void
 exec_link_free(struct exec_link *link, enum request_result result,
     const char *why)
@@ -210,6 +236,7 @@ exec_link_free(struct exec_link *link, enum request_result result,
 	struct worker *worker = link->worker;
 	struct request *request;
 
+	why = add_partial_reply(link, why);
 	event_del(&link->readable);
 	event_del(&link->writable);
 	if (link->is_socket) {
@@ -587,8 +614,8 @@ note_reply(const struct request *request, unsigned status, const char *type,
 	    type_len));
 }
 
-/* A frame, unless it only tells of the reply that follows.  Returns -1 if that
- * is nonsense. */
+/* Whether a frame only tells of the reply that follows: 0 or 1.  Returns -1 with
+ * link->fault set. */
 static int
 take_facts(struct exec_link *link, const struct payload *frame)
 {
@@ -646,6 +673,8 @@ parse_reply(const struct exec_link *link, struct payload *frame,
 static size_t
 most_of_frame(const struct exec_link *link)
 {
+	if (link->reply_metadata && !link->is_noted)
+		return (REPLY_METADATA_MAX);
 	return (link->worker->buffers.limit / REPLY_SHARE +
 	    sizeof(struct exec_reply) + HTTP_NOTE_MAX);
 }
@@ -676,13 +705,41 @@ settle_request(struct exec_link *link, struct request *request,
 	queue_on_done(take_out(link, request), result, frame);
 }
 
-/* Hand on the whole replies.  Returns the number of bytes used up, or -1 if
- * they are nonsense. */
+/* The reply that begins with these bytes, its length first, is none.  Returns
+ * -1. */
+static ssize_t
+refuse(struct exec_link *link, const uint8_t *bytes, size_t len)
+{
+	char shown[SHOWN_MAX];
+
+	snprintf(link->fault, sizeof(link->fault),
+	    "it sent a reply that fits no message: '%s'",
+	    show(bytes, len, shown));
+	return (-1);
+}
+
+/* One whose length is too large, most often because it is not a frame but a text
+ * that the program has printed. */
+static ssize_t
+refuse_length(struct exec_link *link, const uint8_t *bytes, size_t len,
+    uint32_t announced)
+{
+	char shown[SHOWN_MAX];
+
+	snprintf(link->fault, sizeof(link->fault),
+	    "it announced a reply of %u bytes by '%s'", announced,
+	    show(bytes, len, shown));
+	return (-1);
+}
+
+/* Hand on the whole replies.  Returns the number of bytes used up, or -1 with
+ * link->fault set. */
 static ssize_t
 handle_replies(struct exec_link *link, const uint8_t *bytes, size_t len)
 {
 	enum request_result result;
 	struct request *request;
+	const uint8_t *begin;
 	struct payload frame;
 	uint32_t length;
 	size_t used = 0;
@@ -690,14 +747,17 @@ handle_replies(struct exec_link *link, const uint8_t *bytes, size_t len)
 	int noted;
 
 	while (len - used >= EXEC_LENGTH_LEN) {
-		memcpy(&length, bytes + used, sizeof(length));
+		begin = bytes + used;
+		memcpy(&length, begin, sizeof(length));
 		frame.len = ntohl(length);
-		frame.bytes = bytes + used + EXEC_LENGTH_LEN;
+		frame.bytes = begin + EXEC_LENGTH_LEN;
+		if (frame.len > most_of_frame(link))
+			return (refuse_length(link, begin, len - used,
+			    ntohl(length)));
 		/* An empty frame may be a reply; without a request it is
 		 * not. */
-		if ((link->nrunning == 0 && !link->is_retired) ||
-		    frame.len > most_of_frame(link))
-			return (-1);
+		if (link->nrunning == 0 && !link->is_retired)
+			return (refuse(link, begin, len - used));
 		if (len - used - EXEC_LENGTH_LEN < frame.len)
 			break;
 		used += EXEC_LENGTH_LEN + frame.len;
@@ -708,7 +768,8 @@ handle_replies(struct exec_link *link, const uint8_t *bytes, size_t len)
 		request = parse_reply(link, &frame, &result, &is_returned);
 		/* It may be the reply of a call that has taken too long. */
 		if (request == NULL && !link->is_retired)
-			return (-1);
+			return (refuse(link, begin,
+			    (size_t)(bytes + used - begin)));
 		if (link->is_noted && request != NULL)
 			(void)note_reply(request, link->noted.status,
 			    link->noted.type, strlen(link->noted.type));
@@ -807,8 +868,7 @@ fault_of(const struct exec_link *link, enum took took)
 			return (WHY_LATE);
 		break;
 	case TOOK_NONSENSE:
-		return (*link->fault != '\0' ? link->fault :
-		    "it sent nonsense");
+		return (link->fault);
 	case TOOK_DESCRIPTOR:
 		return ("it sent a descriptor");
 	case TOOK_END:
