@@ -147,6 +147,7 @@ struct counters_worker {
 	/* Earlier programs leave it at 0, where they have padding. */
 	uint64_t at_rest;	/* bit i: when the worker left, no executor of
 				   the handler with index i had a request */
+	uint64_t log_untold;	/* gauge: log_share_untold() */
 } __attribute__((aligned(64)));
 
 /* What a worker counts for one handler. */

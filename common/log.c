@@ -35,6 +35,7 @@ static struct {
 	int fd;
 	bool may_block;			/* it waits for who reads it */
 	bool is_socket;
+	bool is_pipe;
 	bool is_stderr;
 	enum log_level level;
 	enum log_format format;
@@ -42,6 +43,8 @@ static struct {
 	int slot;
 	int64_t generation;
 	uint64_t lost;			/* lines that fd would not take */
+	uint64_t *untold;		/* shared, or NULL: these, and those that
+					   wait */
 	struct limiter limiters[LOG_EVENT_COUNT];
 } out = {
 	.fd = STDERR_FILENO,
@@ -52,6 +55,13 @@ static struct {
 	.slot = -1,
 	.generation = -1,
 };
+
+/* Whole lines that wait until the pipe takes them. */
+static struct {
+	uint64_t lines;
+	size_t len;
+	char text[LOG_KEPT_MAX];
+} kept;
 
 static const char *const event_names[] = {
 #define LOG_EVENT_NAME(id, name) [EVENT_##id] = name,
@@ -81,6 +91,12 @@ log_level_name(enum log_level level)
 void
 log_identify(const char *role, int slot, int64_t generation)
 {
+	/* What its parent has to tell is not a child's to tell. */
+	if (strcmp(role, out.role) != 0) {
+		out.lost = 0;
+		kept.lines = 0;
+		kept.len = 0;
+	}
 	out.role = role;
 	out.slot = slot;
 	out.generation = generation;
@@ -120,6 +136,7 @@ log_use(int fd)
 	out.is_stderr = fd == STDERR_FILENO;
 	out.may_block = fstat(fd, &st) == -1 || !S_ISREG(st.st_mode);
 	out.is_socket = S_ISSOCK(st.st_mode);
+	out.is_pipe = S_ISFIFO(st.st_mode);
 	/* Those of our own that do not block: nobody changes that. */
 	if (fd != STDERR_FILENO && (fcntl(fd, F_GETFL) & O_NONBLOCK) != 0)
 		out.may_block = false;
@@ -404,40 +421,112 @@ would_block(void)
 }
 
 static bool
-write_line(enum log_level level, enum log_event event,
-    const struct log_field *fields)
+write_text(const char *text, size_t len)
 {
-	char text[LOG_LINE_MAX];
-	size_t len;
-
 	if (would_block())
 		return (false);
-	len = log_format_line(text, sizeof(text), out.format, level, event,
-	    fields);
 	if (out.is_socket)
 		return (send(out.fd, text, len, MSG_DONTWAIT | MSG_NOSIGNAL) ==
 		    (ssize_t)len);
 	return (write(out.fd, text, len) == (ssize_t)len);
 }
 
+/* Lines of clients fill a pipe first.  Those of the master and warnings are few,
+ * and wait; only a pipe takes a line whole or not at all. */
+static bool
+is_worth_keeping(enum log_level level, size_t len)
+{
+	return (out.is_pipe && len <= sizeof(kept.text) - kept.len &&
+	    (level >= LOG_LEVEL_WARN || strcmp(out.role, "master") == 0));
+}
+
 static void
-say_lost(void)
+show_untold(void)
+{
+	if (out.untold != NULL)
+		__atomic_store_n(out.untold, out.lost + kept.lines,
+		    __ATOMIC_RELAXED);
+}
+
+static void
+keep_or_lose(enum log_level level, const char *text, size_t len)
+{
+	if (is_worth_keeping(level, len)) {
+		memcpy(kept.text + kept.len, text, len);
+		kept.len += len;
+		kept.lines++;
+	} else
+		out.lost++;
+	show_untold();
+}
+
+/* Write the lines that wait.  Returns whether none is left. */
+static bool
+write_kept(void)
+{
+	size_t done = 0, len;
+
+	while (done < kept.len) {
+		len = (size_t)((char *)memchr(kept.text + done, '\n',
+		    kept.len - done) - (kept.text + done)) + 1;
+		if (!write_text(kept.text + done, len))
+			break;
+		done += len;
+		kept.lines--;
+	}
+	kept.len -= done;
+	memmove(kept.text, kept.text + done, kept.len);
+	show_untold();
+	return (kept.len == 0);
+}
+
+/* Write what comes before the next line.  Returns whether that line may be
+ * written. */
+static bool
+catch_up(void)
 {
 	const struct log_field lost[] = {
 		F_U64("lines", out.lost), { .key = NULL }
 	};
+	char text[LOG_LINE_MAX];
+	size_t len;
 
-	if (out.lost > 0 && write_line(LOG_LEVEL_WARN, EVENT_LOG_LOST, lost))
-		out.lost = 0;
+	if (kept.len > 0 && !write_kept())
+		return (false);
+	if (out.lost == 0)
+		return (true);
+	len = log_format_line(text, sizeof(text), out.format, LOG_LEVEL_WARN,
+	    EVENT_LOG_LOST, lost);
+	if (!write_text(text, len))
+		return (false);
+	out.lost = 0;
+	show_untold();
+	return (true);
+}
+
+void
+log_share_untold(uint64_t *untold)
+{
+	out.untold = untold;
+}
+
+void
+log_tell_lost(uint64_t lines)
+{
+	out.lost += lines;
 }
 
 void
 log_write(enum log_level level, enum log_event event,
     const struct log_field *fields)
 {
-	say_lost();
-	if (!write_line(level, event, fields))
-		out.lost++;
+	char text[LOG_LINE_MAX];
+	size_t len;
+
+	len = log_format_line(text, sizeof(text), out.format, level, event,
+	    fields);
+	if (!catch_up() || !write_text(text, len))
+		keep_or_lose(level, text, len);
 }
 
 /* The second in which the limit has counted. */
@@ -501,7 +590,7 @@ log_write_limited(enum log_level level, enum log_event event,
 void
 log_flush_suppressed(void)
 {
-	say_lost();
+	(void)catch_up();
 	for (int event = 0; event < LOG_EVENT_COUNT; event++)
 		say_suppressed((enum log_event)event);
 }

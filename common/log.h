@@ -5,7 +5,8 @@
  * Runs in every process.  Owns the descriptor of the log, which in a running
  * server is a pipe to the logger, or standard error if that is a pipe or a
  * terminal.  A line never blocks its writer: what is not taken is dropped and
- * counted.
+ * counted.  Lines of the master and warnings, which a full pipe does not take,
+ * wait in memory first.
  */
 #ifndef COMMON_LOG_H
 #define COMMON_LOG_H
@@ -35,6 +36,8 @@ enum {
 	/* Lines a second of one event that clients cause; the rest is
 	 * counted. */
 	LOG_BURST = 20,
+	/* Bytes of lines that wait for a full pipe. */
+	LOG_KEPT_MAX = 65536,
 };
 
 /* One key and its value.  Keys are constants of ours, values may be a
@@ -124,6 +127,11 @@ void log_write_limited(enum log_level, enum log_event,
  * lines that were lost.  Called from a process's timer, so that a flood or stall
  * that has ended is told too. */
 void log_flush_suppressed(void);
+
+/* Show in shared memory how many lines of this process are lost or wait, so that
+ * another one can tell of them when it ends; and tell of them. */
+void log_share_untold(uint64_t *);
+void log_tell_lost(uint64_t lines);
 
 /*
  * For those who have a limit of their own.  Whether one more line of this

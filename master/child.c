@@ -284,6 +284,7 @@ clean_block(struct master *master, const struct child *child)
 	counter_set(&counters->map->block[child->block].worker.beat_ms,
 	    clock_ms());
 	counter_set(&counters->map->block[child->block].worker.at_rest, 0);
+	counter_set(&counters->map->block[child->block].worker.log_untold, 0);
 }
 
 static int
@@ -550,6 +551,8 @@ on_death(void *owner, int status)
 	counters->listeners = master->listener_names.n;
 	counters->handlers = master->handler_names.n;
 	lost = counters_bury(counters, child->block);
+	log_tell_lost(counter_get(
+	    &counters->map->block[child->block].worker.log_untold));
 
 	/* Its last words may tell why; they are no longer acted on. */
 	child->state = CHILD_ENDING;

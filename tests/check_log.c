@@ -615,6 +615,7 @@ START_TEST(a_pipe_as_stderr_stays_as_others_expect_it_and_never_blocks_us)
 	int fds[2], saved;
 
 	start(LOG_LEVEL_INFO, LOG_FORMAT_TEXT);
+	log_identify("worker", -1, -1);
 	close(reader);
 	ck_assert_int_eq(pipe2(fds, O_CLOEXEC), 0);
 	reader = fds[0];
@@ -732,6 +733,7 @@ START_TEST(a_line_that_a_full_pipe_does_not_take_is_counted_and_told_later)
 	unsigned n;
 
 	start(LOG_LEVEL_INFO, LOG_FORMAT_TEXT);
+	log_identify("worker", -1, -1);
 	make_blocking();
 	n = fill_pipe();
 	for (int i = 0; i < 5; i++)
@@ -749,6 +751,7 @@ END_TEST
 START_TEST(what_was_lost_is_told_first_and_once)
 {
 	start(LOG_LEVEL_INFO, LOG_FORMAT_TEXT);
+	log_identify("worker", -1, -1);
 	make_blocking();
 	fill_pipe();
 	LOG(INFO, READY);
@@ -765,11 +768,122 @@ START_TEST(what_was_lost_is_told_first_and_once)
 }
 END_TEST
 
+/* The lines of clients fill the pipe first. */
+START_TEST(lines_of_the_master_wait_for_a_full_pipe)
+{
+	start(LOG_LEVEL_INFO, LOG_FORMAT_TEXT);
+	make_blocking();
+	fill_pipe();
+	LOG(INFO, RELOAD);
+	LOG(INFO, RELOAD_DONE);
+	read_log();
+	log_flush_suppressed();
+	expect_match(read_log(), "^[^\n]*event=reload\n"
+	    "[^\n]*event=reload_done\n$");
+	finish();
+}
+END_TEST
+
+START_TEST(warnings_of_a_worker_wait_for_a_full_pipe)
+{
+	start(LOG_LEVEL_INFO, LOG_FORMAT_TEXT);
+	make_blocking();
+	log_identify("worker", 1, 1);
+	fill_pipe();
+	LOG(INFO, CONN_OPEN);
+	LOG(WARN, CONN_ERROR);
+	LOG(INFO, CONN_CLOSE);
+	LOG(ERROR, MASTER_GONE);
+	read_log();
+	LOG(INFO, WORKER_DRAIN);
+	expect_match(read_log(), "^[^\n]*event=conn_error\n"
+	    "[^\n]*event=master_gone\n[^\n]*event=log_lost lines=2\n"
+	    "[^\n]*event=worker_drain\n$");
+	finish();
+}
+END_TEST
+
+START_TEST(only_so_many_lines_wait_for_a_full_pipe)
+{
+	char *value = repeat('x', 1000), words[64];
+	unsigned n = 200, waited;
+
+	start(LOG_LEVEL_INFO, LOG_FORMAT_TEXT);
+	make_blocking();
+	fill_pipe();
+	for (unsigned i = 0; i < n; i++)
+		LOG(INFO, READY, F_STR("v", value));
+	read_log();
+	log_flush_suppressed();
+	waited = count_lines(read_log());
+	/* Half of them, and then what was lost is told. */
+	if (strstr(got, "event=log_lost") == NULL) {
+		log_flush_suppressed();
+		waited += count_lines(read_log());
+	}
+	ck_assert_uint_gt(waited, n / 4);
+	ck_assert_uint_lt(waited, n / 2);
+	snprintf(words, sizeof(words), "event=log_lost lines=%u\n",
+	    n - (waited - 1));
+	ck_assert_ptr_nonnull(strstr(got, words));
+	finish();
+	free(value);
+}
+END_TEST
+
+START_TEST(what_a_process_loses_is_told_by_another_one_after_its_end)
+{
+	uint64_t untold = 0;
+
+	start(LOG_LEVEL_INFO, LOG_FORMAT_TEXT);
+	make_blocking();
+	log_identify("worker", 1, 1);
+	log_share_untold(&untold);
+	fill_pipe();
+	LOG(INFO, CONN_OPEN);
+	LOG(WARN, CONN_ERROR);
+	ck_assert_uint_eq(untold, 2);
+	read_log();
+	log_flush_suppressed();
+	ck_assert_uint_eq(untold, 0);
+	ck_assert_uint_eq(count_lines(read_log()), 2);
+	log_share_untold(NULL);
+	log_tell_lost(3);
+	log_flush_suppressed();
+	expect_match(read_log(), "^[^\n]*event=log_lost lines=3\n$");
+	finish();
+}
+END_TEST
+
+START_TEST(what_waits_is_not_written_by_a_child_too)
+{
+	pid_t child;
+	int status;
+
+	start(LOG_LEVEL_INFO, LOG_FORMAT_TEXT);
+	make_blocking();
+	fill_pipe();
+	LOG(INFO, RELOAD);
+	if ((child = fork()) == 0) {
+		log_identify("worker", 0, 1);
+		read_log();
+		LOG(INFO, WORKER_DRAIN);
+		_exit(0);
+	}
+	ck_assert_int_eq(waitpid(child, &status, 0), child);
+	expect_match(read_log(), "^[^\n]*event=worker_drain\n$");
+	log_flush_suppressed();
+	expect_match(read_log(), "^[^\n]*event=reload\n$");
+	finish();
+}
+END_TEST
+
 START_TEST(a_log_that_nobody_reads_any_more_does_not_end_us)
 {
 	int fds[2];
 
 	start(LOG_LEVEL_INFO, LOG_FORMAT_TEXT);
+	log_identify("worker", -1, -1);
 	close(reader);
 	LOG(INFO, READY);
 	ck_assert_int_ge(reader = open("/dev/null", O_RDONLY | O_CLOEXEC), 0);
@@ -994,6 +1108,11 @@ RUN_TESTS("log",
     a_link_is_followed_where_nobody_else_can_put_one,
     a_line_that_a_full_pipe_does_not_take_is_counted_and_told_later,
     what_was_lost_is_told_first_and_once,
+    lines_of_the_master_wait_for_a_full_pipe,
+    warnings_of_a_worker_wait_for_a_full_pipe,
+    only_so_many_lines_wait_for_a_full_pipe,
+    what_a_process_loses_is_told_by_another_one_after_its_end,
+    what_waits_is_not_written_by_a_child_too,
     a_log_that_nobody_reads_any_more_does_not_end_us,
     lines_of_many_processes_stay_whole_in_a_file,
     of_one_event_only_so_many_lines_are_written_in_a_second,

@@ -142,6 +142,9 @@ START_TEST(a_frozen_disk_delays_nobody_and_is_told_of_afterwards)
 	ck_assert_uint_gt(get(&disk->waiting), 0);
 	set(&disk->frozen, 0);
 	server_expect(srv, "event=log_lost");
+	/* No line of the master's is among them. */
+	server_expect(srv, "event=reload_done");
+	server_expect(srv, "event=reload_refused");
 	ck_assert(!server_has_file(srv, "other"));
 	ck_assert_ptr_null(server_log(srv, "event=worker_hung"));
 	ck_assert_ptr_null(server_log(srv, "event=worker_killed"));

@@ -370,6 +370,7 @@ worker_main(struct heritage *heritage)
 
 	log_identify("worker", (int)heritage->slot,
 	    (int64_t)heritage->generation);
+	log_share_untold(&worker.counters->log_untold);
 	title_set("worker slot=%u gen=%" PRIu64, heritage->slot,
 	    heritage->generation);
 	set_affinity(heritage);
