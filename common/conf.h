@@ -256,6 +256,11 @@ struct conf *conf_read(const struct conf_request *, struct conf_report *);
 /* The same, however long it takes. */
 struct conf *conf_load(const char *path, struct conf_report *);
 void conf_report_free(struct conf_report *);
+
+/* Where a mistake is, for people: "file:line", or the file.  Returns place. */
+enum { CONF_PLACE_MAX = 160 };
+const char *conf_error_place(const struct conf_error *,
+    char place[CONF_PLACE_MAX]);
 void conf_free(struct conf *);
 
 /* Print the configuration with every default, as a file that conf_load() reads

@@ -87,3 +87,14 @@ conf_report_end(struct conf_report *report, const char *file)
 	if (n > 0)
 		conf_report_addf(report, file, 0, "%zu more are not listed", n);
 }
+
+const char *
+conf_error_place(const struct conf_error *error, char place[CONF_PLACE_MAX])
+{
+	if (error->line > 0)
+		snprintf(place, CONF_PLACE_MAX, "%s:%u", error->file,
+		    error->line);
+	else
+		snprintf(place, CONF_PLACE_MAX, "%s", error->file);
+	return (place);
+}

@@ -346,11 +346,10 @@ take_over(struct master *master, const struct upgrade_legacy *legacy)
 static void
 tell(const struct conf_error *error, const char *kind)
 {
-	if (error->line > 0)
-		fprintf(stderr, "%s:%u: %s%s\n", error->file, error->line, kind,
-		    error->text);
-	else
-		fprintf(stderr, "%s: %s%s\n", error->file, kind, error->text);
+	char place[CONF_PLACE_MAX];
+
+	fprintf(stderr, "%s: %s%s\n", conf_error_place(error, place), kind,
+	    error->text);
 }
 
 struct conf *
@@ -374,8 +373,8 @@ signal_running(const struct conf *conf, int number)
 	pid_t pid;
 
 	if (*conf->pid_file == '\0') {
-		fprintf(stderr, "penstock: -s: %s has no pid_file\n",
-		    conf->path);
+		fprintf(stderr, "penstock: -s: %s sets no pid_file: set it, "
+		    "or use penstockctl\n", conf->path);
 		return (EXIT_NOT_RUNNING);
 	}
 	if ((pid = pidfile_owner(conf->pid_file)) == -1) {

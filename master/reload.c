@@ -149,6 +149,17 @@ reload_abort(struct master *master, const char *why)
  * Preparation.
  */
 
+static void
+log_mistake(const struct conf_error *error)
+{
+	if (error->line > 0)
+		LOG(ERROR, CONF_ERROR, F_STR("file", error->file),
+		    F_U64("line", error->line), F_STR("error", error->text));
+	else
+		LOG(ERROR, CONF_ERROR, F_STR("file", error->file),
+		    F_STR("error", error->text));
+}
+
 /* Report what is wrong with the file, the first of it as why; returns NULL
  * then. */
 static struct conf *
@@ -158,13 +169,12 @@ load(const struct master *master, char why[WHY_MAX])
 		.path = master->conf_path, .timeout_ms = CONF_READ_MS,
 	};
 	struct conf_report report = { .errors = NULL };
+	char place[CONF_PLACE_MAX];
 	struct conf *conf;
 
 	conf = conf_read(&request, &report);
 	for (size_t i = 0; i < report.nerrors; i++)
-		LOG(ERROR, CONF_ERROR, F_STR("file", report.errors[i].file),
-		    F_U64("line", report.errors[i].line),
-		    F_STR("error", report.errors[i].text));
+		log_mistake(&report.errors[i]);
 	for (size_t i = 0; i < report.nwarnings; i++)
 		LOG(WARN, CONF_WARNING, F_STR("file", report.warnings[i].file),
 		    F_U64("line", report.warnings[i].line),
@@ -173,8 +183,8 @@ load(const struct master *master, char why[WHY_MAX])
 		snprintf(why, WHY_MAX, "the configuration %s",
 		    report.errors[0].text);
 	else if (report.nerrors > 0)
-		snprintf(why, WHY_MAX, "the configuration is wrong: %s:%u: %s",
-		    report.errors[0].file, report.errors[0].line,
+		snprintf(why, WHY_MAX, "the configuration is wrong: %s: %s",
+		    conf_error_place(&report.errors[0], place),
 		    report.errors[0].text);
 	conf_report_free(&report);
 	return (conf);

@@ -110,7 +110,7 @@ START_TEST(a_file_that_is_missing_or_no_configuration_is_told)
 	struct server *srv = server_new();
 
 	ck_assert_int_eq(RUN(srv, "-t", "-c", "none"), WRONG_CONFIGURATION);
-	expect_said("none");
+	ck_assert_msg(strncmp(said, "none: ", 6) == 0, "%s", said);
 	server_write(srv, "conf", "listeners = (;\n");
 	ck_assert_int_eq(RUN(srv, "-t", "-c", "conf"), WRONG_CONFIGURATION);
 	expect_said("conf:1: ");

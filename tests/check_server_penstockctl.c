@@ -287,6 +287,8 @@ START_TEST(mistakes_are_told)
 	expect(srv, "status", 3, "monitor.enabled is false");
 	server_write(srv, "conf", "nonsense");
 	expect(srv, "status", 3, "conf:1: ");
+	ck_assert_int_eq(unlink(server_path(srv, "conf")), 0);
+	expect(srv, "status", 3, "conf: ");
 	server_end(srv);
 }
 END_TEST

@@ -369,6 +369,21 @@ START_TEST(a_reader_ends_with_its_master)
 }
 END_TEST
 
+START_TEST(a_missing_configuration_is_refused_by_its_name)
+{
+	struct server *srv = server_start(TWO, FRAMES(""));
+
+	ck_assert_int_eq(unlink(server_path(srv, "conf")), 0);
+	server_signal(srv, SIGHUP);
+	ck_assert_ptr_null(strstr(server_expect(srv,
+	    "error event=conf_error file=conf"), "line="));
+	ck_assert_ptr_nonnull(strstr(server_expect(srv,
+	    "error event=reload_refused"),
+	    "error=\"the configuration is wrong: conf: "));
+	server_end(srv);
+}
+END_TEST
+
 /* A socket of somebody else's at an address of ours. */
 static int
 occupy(unsigned port)
@@ -658,6 +673,7 @@ RUN_TESTS("reload",
     a_bad_configuration_is_refused_with_all_its_mistakes,
     a_configuration_that_does_not_end_is_refused,
     a_reader_ends_with_its_master,
+    a_missing_configuration_is_refused_by_its_name,
     an_address_that_can_not_be_bound_changes_nothing,
     a_hundred_hups_in_a_second_end_in_one_generation_of_the_newest,
     more_generations_than_there_is_room_for_wait,

@@ -39,9 +39,12 @@ use_address(struct contact *contact, const char *text)
 static void
 tell_mistakes(const struct conf_report *report)
 {
+	char place[CONF_PLACE_MAX];
+
 	for (size_t i = 0; i < report->nerrors; i++)
-		fprintf(stderr, "%s:%u: %s\n", report->errors[i].file,
-		    report->errors[i].line, report->errors[i].text);
+		fprintf(stderr, "%s: %s\n",
+		    conf_error_place(&report->errors[i], place),
+		    report->errors[i].text);
 }
 
 static int
