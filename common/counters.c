@@ -2,12 +2,11 @@
 #include "common/counters.h"
 
 #include <sys/mman.h>
-#include <sys/stat.h>
 
-#include <errno.h>
-#include <fcntl.h>
 #include <stdio.h>
 #include <unistd.h>
+
+#include "common/shared.h"
 
 static const char *const close_reason_names[] = {
 #define CLOSE_REASON_NAME(id, name) [CLOSE_##id] = name,
@@ -59,130 +58,59 @@ mapping_size(uint32_t records)
 	    COUNTERS_BLOCKS * (table_size(records) + ring_size()));
 }
 
+static int
+begin(struct counters *counters, int fd, void *map, uint32_t records)
+{
+	*counters = (struct counters){
+		.fd = map == NULL ? -1 : fd,
+		.size = mapping_size(records),
+		.records = records,
+		.listeners = COUNTERS_LISTENERS,
+		.handlers = COUNTERS_HANDLERS,
+		.map = map,
+	};
+	return (map == NULL ? -1 : 0);
+}
+
 int
 counters_new(struct counters *counters, unsigned slot, uint32_t records)
 {
 	char name[32];
-	int fd, saved;
+	void *map;
+	int fd;
 
 	snprintf(name, sizeof(name), "penstock-slot-%u", slot);
-	if ((fd = memfd_create(name, MFD_CLOEXEC | MFD_ALLOW_SEALING)) == -1)
+	map = shared_new(name, mapping_size(records), COUNTERS_VERSION, &fd);
+	if (begin(counters, fd, map, records) == -1)
 		return (-1);
-	counters->fd = fd;
-	counters->records = records;
-	counters->listeners = COUNTERS_LISTENERS;
-	counters->handlers = COUNTERS_HANDLERS;
-	counters->size = mapping_size(records);
-	if (ftruncate(fd, (off_t)counters->size) == -1 ||
-	    fcntl(fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW) == -1)
-		goto fail;
-	counters->map = mmap(NULL, counters->size, PROT_READ | PROT_WRITE,
-	    MAP_SHARED, fd, 0);
-	if (counters->map == MAP_FAILED)
-		goto fail;
-	counters->map->version = COUNTERS_VERSION;
 	counters->map->records = records;
 	return (0);
-fail:
-	saved = errno;
-	close(fd);
-	errno = saved;
-	return (-1);
-}
-
-static int
-open_for(struct counters *counters, int fd, int protection)
-{
-	struct stat st;
-
-	if (fstat(fd, &st) == -1)
-		return (-1);
-	if ((size_t)st.st_size < sizeof(struct counters_map)) {
-		errno = EINVAL;
-		return (-1);
-	}
-	counters->fd = fd;
-	counters->size = (size_t)st.st_size;
-	counters->listeners = COUNTERS_LISTENERS;
-	counters->handlers = COUNTERS_HANDLERS;
-	counters->map = mmap(NULL, counters->size, protection, MAP_SHARED, fd,
-	    0);
-	if (counters->map == MAP_FAILED)
-		return (-1);
-	counters->records = counters->map->records;
-	if (counters->map->version == COUNTERS_VERSION &&
-	    mapping_size(counters->records) == counters->size)
-		return (0);
-	munmap(counters->map, counters->size);
-	errno = EINVAL;
-	return (-1);
 }
 
 int
-counters_open(struct counters *counters, int fd)
+counters_open(struct counters *counters, int fd, bool writable)
 {
-	return (open_for(counters, fd, PROT_READ));
-}
+	uint32_t records = 0;
 
-int
-counters_resume(struct counters *counters, int fd)
-{
-	return (open_for(counters, fd, PROT_READ | PROT_WRITE));
+	/* Of a file that is too short for it, the size is refused below. */
+	if (pread(fd, &records, sizeof(records),
+	    offsetof(struct counters_map, records)) == -1)
+		return (-1);
+	return (begin(counters, fd, shared_open(fd, mapping_size(records),
+	    COUNTERS_VERSION, writable), records));
 }
 
 void
 counters_free(struct counters *counters)
 {
-	munmap(counters->map, counters->size);
-	if (counters->fd != -1)
-		close(counters->fd);
+	shared_free(counters->fd, counters->map, counters->size);
 	*counters = (struct counters){ .fd = -1 };
-}
-
-/* Map it for reading alone.  Returns the descriptor that this was done by, or
- * -1. */
-static int
-remap(struct counters *counters)
-{
-	char path[32];
-	void *map;
-	int fd;
-
-	/* Of a descriptor that is open for reading alone, no mapping can be
-	 * made writable again. */
-	snprintf(path, sizeof(path), "/proc/self/fd/%d", counters->fd);
-	if ((fd = open(path, O_RDONLY | O_CLOEXEC)) == -1)
-		return (-1);
-	map = mmap(counters->map, counters->size, PROT_READ,
-	    MAP_SHARED | MAP_FIXED, fd, 0);
-	if (map == MAP_FAILED) {
-		close(fd);
-		return (-1);
-	}
-	counters->map = map;
-	return (fd);
 }
 
 int
 counters_seal(struct counters *counters)
 {
-	int fd;
-
-	if ((fd = remap(counters)) == -1)
-		return (-1);
-	close(fd);
-	return (0);
-}
-
-int
-counters_watch(struct counters *counters)
-{
-	int fd;
-
-	if ((fd = remap(counters)) == -1)
-		return (-1);
-	counters->fd = fd;
-	return (0);
+	return (shared_seal(counters->fd, counters->map, counters->size));
 }
 
 struct conn_record *
@@ -239,15 +167,12 @@ counters_find_records(const struct counters *counters, unsigned block,
 bool
 conn_record_copy(struct conn_record *to, const struct conn_record *from)
 {
-	uint32_t seq = __atomic_load_n(&from->seq, __ATOMIC_ACQUIRE);
+	uint32_t seq = seqlock_read_begin(&from->seq);
 
-	if (seq % 2 == 1 ||
-	    __atomic_load_n(&from->family, __ATOMIC_RELAXED) == 0)
+	if (__atomic_load_n(&from->family, __ATOMIC_RELAXED) == 0)
 		return (false);
 	*to = *from;
-	__atomic_thread_fence(__ATOMIC_ACQUIRE);
-	return (__atomic_load_n(&from->seq, __ATOMIC_RELAXED) == seq &&
-	    to->family != 0);
+	return (seqlock_read_end(&from->seq, seq) && to->family != 0);
 }
 
 void

@@ -250,19 +250,14 @@ struct counters {
 
 /* Make the mapping of a slot.  Returns -1 with errno set. */
 int counters_new(struct counters *, unsigned slot, uint32_t records);
-/* Map a memfd that is there already, for reading.  Returns -1 with errno set;
- * EINVAL if it is not what counters_new() makes. */
-int counters_open(struct counters *, int fd);
-/* The same for the master, which is to write to it. */
-int counters_resume(struct counters *, int fd);
+/* Map a memfd that is there already.  Returns -1 with errno set; EINVAL if it is
+ * not what counters_new() makes. */
+int counters_open(struct counters *, int fd, bool writable);
 void counters_free(struct counters *);
 
-/* Forbid this process to write to the mapping: a worker's view of other
- * slots. */
+/* Forbid this process to write to the mapping, also by its descriptor: a
+ * worker's view of other slots, and the monitor's. */
 int counters_seal(struct counters *);
-/* The same for one who looks at the tables: fd is from then on of this process
- * alone, and can be read alone. */
-int counters_watch(struct counters *);
 
 /* The table of one block. */
 struct conn_record *counters_records(const struct counters *, unsigned block);
@@ -273,7 +268,7 @@ struct spans *counters_spans(const struct counters *, unsigned block);
 /*
  * The numbers [*first, *end) of records, from number i on, whose pages are
  * there; to look at others would take memory.  Returns false if there are none.
- * Needs a fd of this process's own: see counters_watch().
+ * Needs a fd of this process's own, see counters_seal().
  */
 bool counters_find_records(const struct counters *, unsigned block, uint32_t i,
     uint32_t *first, uint32_t *end);

@@ -1,102 +1,39 @@
 /* SPDX-License-Identifier: ISC */
 #include "common/status.h"
 
-#include <sys/mman.h>
-#include <sys/stat.h>
-
-#include <errno.h>
-#include <fcntl.h>
 #include <stddef.h>
-#include <stdio.h>
 #include <string.h>
 #include <time.h>
-#include <unistd.h>
 
-enum {
-	/* The writer is done in microseconds: a reader that fails so often
-	 * reads what nobody writes. */
-	NOW_TRIES = 1000,
-};
-
-static int
-map_it(struct status *status, bool writable)
-{
-	status->map = mmap(NULL, sizeof(*status->map),
-	    writable ? PROT_READ | PROT_WRITE : PROT_READ, MAP_SHARED,
-	    status->fd, 0);
-	return (status->map == MAP_FAILED ? -1 : 0);
-}
+#include "common/shared.h"
 
 int
 status_new(struct status *status)
 {
-	int saved;
-
-	status->fd = memfd_create("penstock-status",
-	    MFD_CLOEXEC | MFD_ALLOW_SEALING);
-	if (status->fd == -1)
-		return (-1);
-	if (ftruncate(status->fd, sizeof(*status->map)) == -1 ||
-	    fcntl(status->fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW) == -1 ||
-	    map_it(status, true) == -1) {
-		saved = errno;
-		close(status->fd);
-		errno = saved;
-		return (-1);
-	}
-	status->map->version = STATUS_VERSION;
-	return (0);
+	status->map = shared_new("penstock-status", sizeof(*status->map),
+	    STATUS_VERSION, &status->fd);
+	return (status->map == NULL ? -1 : 0);
 }
 
 int
 status_open(struct status *status, int fd, bool writable)
 {
-	struct stat st;
-
-	if (fstat(fd, &st) == -1)
-		return (-1);
-	if ((size_t)st.st_size != sizeof(*status->map)) {
-		errno = EINVAL;
-		return (-1);
-	}
-	status->fd = fd;
-	if (map_it(status, writable) == -1)
-		return (-1);
-	if (status->map->version == STATUS_VERSION)
-		return (0);
-	munmap(status->map, sizeof(*status->map));
-	errno = EINVAL;
-	return (-1);
+	status->map = shared_open(fd, sizeof(*status->map), STATUS_VERSION,
+	    writable);
+	status->fd = status->map == NULL ? -1 : fd;
+	return (status->map == NULL ? -1 : 0);
 }
 
 int
 status_seal(struct status *status)
 {
-	char path[32];
-	void *map;
-	int fd;
-
-	/* As counters_seal(). */
-	snprintf(path, sizeof(path), "/proc/self/fd/%d", status->fd);
-	if ((fd = open(path, O_RDONLY | O_CLOEXEC)) == -1)
-		return (-1);
-	map = mmap(status->map, sizeof(*status->map), PROT_READ,
-	    MAP_SHARED | MAP_FIXED, fd, 0);
-	close(fd);
-	if (map == MAP_FAILED)
-		return (-1);
-	status->map = map;
-	return (0);
+	return (shared_seal(status->fd, status->map, sizeof(*status->map)));
 }
 
 void
 status_free(struct status *status)
 {
-	if (status->map == NULL)
-		return;
-	munmap(status->map, sizeof(*status->map));
-	if (status->fd != -1)
-		close(status->fd);
+	shared_free(status->fd, status->map, sizeof(*status->map));
 	*status = (struct status){ .fd = -1 };
 }
 
@@ -150,12 +87,11 @@ status_add_report(struct status *status, const struct status_report *report)
 	struct status_map *map = status->map;
 	uint64_t n = map->reports + 1;
 
-	__atomic_store_n(&map->seq, map->seq + 1, __ATOMIC_RELAXED);
-	__atomic_thread_fence(__ATOMIC_RELEASE);
+	seqlock_write_begin(&map->seq);
 	*place_of(status, n) = *report;
 	add_up(map, report);
 	__atomic_store_n(&map->reports, n, __ATOMIC_RELAXED);
-	__atomic_store_n(&map->seq, map->seq + 1, __ATOMIC_RELEASE);
+	seqlock_write_end(&map->seq);
 }
 
 bool
@@ -163,16 +99,19 @@ status_get_report(const struct status *status, uint64_t n,
     struct status_report *report)
 {
 	const struct status_map *map = status->map;
-	uint32_t seq = __atomic_load_n(&map->seq, __ATOMIC_ACQUIRE);
-	uint64_t reports = __atomic_load_n(&map->reports, __ATOMIC_RELAXED);
 
-	if (seq % 2 == 1 || n == 0 || n > reports ||
-	    reports - n >= STATUS_REPORTS)
-		return (false);
-	*report = *place_of(status, n);
-	__atomic_thread_fence(__ATOMIC_ACQUIRE);
-	report->why[STATUS_WHY_MAX - 1] = '\0';
-	return (__atomic_load_n(&map->seq, __ATOMIC_RELAXED) == seq);
+	for (int i = 0; i < SEQLOCK_TRIES; i++) {
+		uint32_t seq = seqlock_read_begin(&map->seq);
+		uint64_t reports = counter_get(&map->reports);
+
+		if (n == 0 || n > reports || reports - n >= STATUS_REPORTS)
+			return (false);
+		*report = *place_of(status, n);
+		report->why[STATUS_WHY_MAX - 1] = '\0';
+		if (seqlock_read_end(&map->seq, seq))
+			return (true);
+	}
+	return (false);
 }
 
 /* What is used of a struct status_now. */
@@ -191,29 +130,27 @@ status_set_now(struct status *status, const struct status_now *now)
 {
 	struct status_map *map = status->map;
 
-	__atomic_store_n(&map->now_seq, map->now_seq + 1, __ATOMIC_RELAXED);
-	__atomic_thread_fence(__ATOMIC_RELEASE);
+	seqlock_write_begin(&map->now_seq);
 	memcpy(&map->now, now, length_of(now));
-	__atomic_store_n(&map->now_seq, map->now_seq + 1, __ATOMIC_RELEASE);
+	seqlock_write_end(&map->now_seq);
 }
 
 static bool
 copy_now(const struct status_map *map, struct status_now *now)
 {
-	uint32_t seq = __atomic_load_n(&map->now_seq, __ATOMIC_ACQUIRE);
+	uint32_t seq = seqlock_read_begin(&map->now_seq);
 
 	memcpy(now, &map->now, offsetof(struct status_now, process));
 	memcpy(now->process, map->now.process, length_of(now) -
 	    offsetof(struct status_now, process));
-	__atomic_thread_fence(__ATOMIC_ACQUIRE);
-	return (seq % 2 == 0 && seq > 0 &&
-	    __atomic_load_n(&map->now_seq, __ATOMIC_RELAXED) == seq);
+	/* At 0 it has not been written yet. */
+	return (seqlock_read_end(&map->now_seq, seq) && seq > 0);
 }
 
 bool
 status_get_now(const struct status *status, struct status_now *now)
 {
-	for (int i = 0; i < NOW_TRIES; i++) {
+	for (int i = 0; i < SEQLOCK_TRIES; i++) {
 		if (!copy_now(status->map, now))
 			continue;
 		now->conf_path[STATUS_PATH_MAX - 1] = '\0';

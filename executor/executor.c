@@ -164,14 +164,6 @@ start_events(struct executor *executor)
 	return (event_add(executor->notified, NULL));
 }
 
-/* User code comes into this process: it is to change nobody's counters. */
-static void
-seal_counters(const struct heritage *heritage)
-{
-	for (size_t i = 0; i < heritage->ncounters; i++)
-		counters_seal(&heritage->counters[i]);
-}
-
 static void
 fail(struct executor *executor, const char *what)
 {
@@ -221,7 +213,6 @@ executor_run(struct executor *executor)
 {
 	const struct heritage *heritage = executor->heritage;
 
-	seal_counters(heritage);
 	if (set_blocking(heritage->work) == -1 ||
 	    start_events(executor) == -1) {
 		fail(executor, "set-up");

@@ -379,8 +379,8 @@ prepare_counters(struct master *master, const struct state *state,
     char why[STATE_WHY_MAX])
 {
 	for (size_t i = 0; i < state->nslots; i++) {
-		if (counters_resume(&master->counters[i],
-		    state->slots[i].counters) == -1)
+		if (counters_open(&master->counters[i],
+		    state->slots[i].counters, true) == -1)
 			return (fail(why, "counters"));
 		master->slots[i] = (struct slot){
 			.number = (unsigned)i,
@@ -389,14 +389,10 @@ prepare_counters(struct master *master, const struct state *state,
 		};
 		master->nslots++;
 	}
-	if (status_open(&master->status, state->server->status, true) == -1) {
-		master->status = (struct status){ .fd = -1 };
+	if (status_open(&master->status, state->server->status, true) == -1)
 		return (fail(why, "status"));
-	}
-	if (spans_open(&master->spans, state->server->spans) == -1) {
-		master->spans = (struct spans_taken){ .fd = -1 };
+	if (spans_open(&master->spans, state->server->spans) == -1)
 		return (fail(why, "spans"));
-	}
 	return (0);
 }
 

@@ -207,7 +207,7 @@ static int
 seal(struct heritage *heritage)
 {
 	for (size_t i = 0; i < heritage->ncounters; i++)
-		if (counters_watch(&heritage->counters[i]) == -1)
+		if (counters_seal(&heritage->counters[i]) == -1)
 			return (-1);
 	return (status_seal(&heritage->status));
 }

@@ -202,7 +202,7 @@ START_TEST(who_opens_a_mapping_sees_what_is_written_to_it)
 
 	start(RECORDS);
 	counter_set(&counters.map->block[BLOCK].listener[5].accepted, 17);
-	ck_assert_int_eq(counters_open(&seen, dup(counters.fd)), 0);
+	ck_assert_int_eq(counters_open(&seen, dup(counters.fd), false), 0);
 	ck_assert_uint_eq(seen.records, RECORDS);
 	ck_assert_uint_eq(seen.size, counters.size);
 	ck_assert_uint_eq(counter_get(
@@ -220,7 +220,7 @@ START_TEST(who_opens_a_mapping_cannot_write_to_it)
 	struct counters seen;
 
 	start(RECORDS);
-	ck_assert_int_eq(counters_open(&seen, dup(counters.fd)), 0);
+	ck_assert_int_eq(counters_open(&seen, dup(counters.fd), false), 0);
 	ck_assert_str_eq(permissions(&counters), "rw-s");
 	ck_assert_str_eq(permissions(&seen), "r--s");
 	counters_free(&seen);
@@ -289,7 +289,7 @@ expect_refused(int fd)
 	struct counters seen;
 
 	errno = 0;
-	ck_assert_int_eq(counters_open(&seen, fd), -1);
+	ck_assert_int_eq(counters_open(&seen, fd, false), -1);
 	ck_assert_int_eq(errno, EINVAL);
 	ck_assert_int_ne(fcntl(fd, F_GETFD), -1);
 }
@@ -299,13 +299,14 @@ static int
 make_like(size_t size, uint32_t version, uint32_t records)
 {
 	uint32_t head[2] = { version, records };
-	int fd = memfd_create("like", MFD_CLOEXEC);
+	int fd = memfd_create("like", MFD_CLOEXEC | MFD_ALLOW_SEALING);
 
 	ck_assert_int_ne(fd, -1);
 	if (size > 0)
 		ck_assert_int_eq(pwrite(fd, head, sizeof(head), 0),
 		    sizeof(head));
 	ck_assert_int_eq(ftruncate(fd, (off_t)size), 0);
+	ck_assert_int_eq(fcntl(fd, F_ADD_SEALS, F_SEAL_SHRINK), 0);
 	return (fd);
 }
 
@@ -345,7 +346,7 @@ START_TEST(a_mapping_of_the_right_shape_is_taken)
 
 	start(RECORDS);
 	fd = make_like(counters.size, COUNTERS_VERSION, RECORDS);
-	ck_assert_int_eq(counters_open(&seen, fd), 0);
+	ck_assert_int_eq(counters_open(&seen, fd, false), 0);
 	counters_free(&seen);
 	counters_free(&counters);
 }
@@ -355,7 +356,7 @@ START_TEST(what_cannot_be_looked_at_is_an_error)
 {
 	struct counters seen;
 
-	ck_assert_int_eq(counters_open(&seen, -1), -1);
+	ck_assert_int_eq(counters_open(&seen, -1, false), -1);
 	ck_assert_int_eq(errno, EBADF);
 }
 END_TEST

@@ -20,8 +20,7 @@ map_slot(struct observer *observer, pid_t master, int number, unsigned slot)
 	snprintf(path, sizeof(path), "/proc/%d/fd/%d", (int)master, number);
 	if ((fd = open(path, O_RDONLY | O_CLOEXEC)) == -1)
 		return (-1);
-	if (counters_open(&observer->slot[slot], fd) == -1) {
-		observer->slot[slot] = (struct counters){ .fd = -1 };
+	if (counters_open(&observer->slot[slot], fd, false) == -1) {
 		close(fd);
 		return (-1);
 	}

@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "common/log.h"
+#include "common/shared.h"
 #include "worker/worker.h"
 
 struct conn_record *
@@ -46,28 +47,13 @@ next_id(const struct heritage *heritage)
 	    * CONF_WORKERS_MAX + heritage->slot);
 }
 
-/* A reader that meets an odd seq, or another one afterwards, has read
- * nonsense. */
-static void
-record_begin(struct conn_record *record)
-{
-	__atomic_store_n(&record->seq, record->seq + 1, __ATOMIC_RELAXED);
-	__atomic_thread_fence(__ATOMIC_RELEASE);
-}
-
-static void
-record_end(struct conn_record *record)
-{
-	__atomic_store_n(&record->seq, record->seq + 1, __ATOMIC_RELEASE);
-}
-
 void
 conn_record_open(struct conn *conn, const struct sockaddr *peer)
 {
 	struct worker *worker = conn->listener->worker;
 	struct conn_record *record = conn_record(conn);
 
-	record_begin(record);
+	seqlock_write_begin(&record->seq);
 	record->listener = conn->listener->number;
 	record->state = CONN_READING;
 	record->id = next_id(worker->heritage);
@@ -80,7 +66,7 @@ conn_record_open(struct conn *conn, const struct sockaddr *peer)
 	record->peer_port = 0;
 	record->requests = 0;
 	record_peer(record, peer);
-	record_end(record);
+	seqlock_write_end(&record->seq);
 }
 
 void
@@ -88,7 +74,7 @@ conn_record_adopt(struct conn *conn, const struct handover_conn *from)
 {
 	struct conn_record *record = conn_record(conn);
 
-	record_begin(record);
+	seqlock_write_begin(&record->seq);
 	record->listener = conn->listener->number;
 	record->state = CONN_READING;
 	record->id = from->id;
@@ -100,7 +86,7 @@ conn_record_adopt(struct conn *conn, const struct handover_conn *from)
 	memcpy(record->peer, from->peer, sizeof(record->peer));
 	record->peer_port = from->peer_port;
 	record->family = from->family;
-	record_end(record);
+	seqlock_write_end(&record->seq);
 }
 
 void
@@ -108,10 +94,10 @@ conn_record_clear(struct conn *conn)
 {
 	struct conn_record *record = conn_record(conn);
 
-	record_begin(record);
+	seqlock_write_begin(&record->seq);
 	record->family = 0;
 	record->id = 0;
-	record_end(record);
+	seqlock_write_end(&record->seq);
 }
 
 const char *
