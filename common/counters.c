@@ -6,29 +6,8 @@
 #include <stdio.h>
 #include <unistd.h>
 
+#include "common/record.h"
 #include "common/shared.h"
-
-static const char *const close_reason_names[] = {
-#define CLOSE_REASON_NAME(id, name) [CLOSE_##id] = name,
-	CLOSE_REASONS(CLOSE_REASON_NAME)
-};
-
-static const char *const reject_reason_names[] = {
-#define REJECT_REASON_NAME(id, name) [REJECT_##id] = name,
-	REJECT_REASONS(REJECT_REASON_NAME)
-};
-
-const char *
-close_reason_name(enum close_reason reason)
-{
-	return (close_reason_names[reason]);
-}
-
-const char *
-reject_reason_name(enum reject_reason reason)
-{
-	return (reject_reason_names[reason]);
-}
 
 static size_t
 page_align(size_t size)
@@ -162,17 +141,6 @@ counters_find_records(const struct counters *counters, unsigned block,
 	if (*end > counters->records)
 		*end = counters->records;
 	return (*first < *end);
-}
-
-bool
-conn_record_copy(struct conn_record *to, const struct conn_record *from)
-{
-	uint32_t seq = seqlock_read_begin(&from->seq);
-
-	if (__atomic_load_n(&from->family, __ATOMIC_RELAXED) == 0)
-		return (false);
-	*to = *from;
-	return (seqlock_read_end(&from->seq, seq) && to->family != 0);
 }
 
 void

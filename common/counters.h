@@ -17,6 +17,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "common/reasons.h"
 #include "common/spans.h"
 
 enum {
@@ -30,47 +31,6 @@ enum {
 	COUNTERS_LISTENERS = 128,
 	COUNTERS_HANDLERS = 64,	/* names of handlers, likewise */
 };
-
-/* Why a connection ended; the name stands in the log and names the counter. */
-#define CLOSE_REASONS(R)						\
-	R(EOF,		"eof")		/* the client closed it */	\
-	R(ABORTED,	"aborted")	/* the same, in mid-message */	\
-	R(RESET,	"reset")	/* the client or network broke it */ \
-	R(IDLE,		"idle")		/* idle_timeout */		\
-	R(READ_TIMEOUT,	"read_timeout")					\
-	R(WRITE_TIMEOUT, "write_timeout")				\
-	R(MALFORMED,	"malformed")	/* not the protocol */		\
-	R(TOO_LARGE,	"too_large")	/* above max_message_size */	\
-	R(MEMORY,	"memory")	/* max_buffered */		\
-	R(DRAIN,	"drain")	/* between two messages, at a stop */ \
-	R(CUT,		"cut")		/* drain_timeout, or stopped now */ \
-	R(HANDLER,	"handler")	/* a request that failed */ \
-	R(LOST,		"lost")		/* its worker died */ \
-	R(DONE,		"done")		/* a request was to be the last */ \
-	R(OPERATOR,	"operator")	/* penstockctl close */
-
-enum close_reason {
-#define CLOSE_REASON_ENUM(id, name) CLOSE_##id,
-	CLOSE_REASONS(CLOSE_REASON_ENUM)
-#undef CLOSE_REASON_ENUM
-	CLOSE_REASON_COUNT
-};
-
-/* Why a newcomer was sent away. */
-#define REJECT_REASONS(R)						\
-	R(SERVER_LIMIT,	  "max_connections")				\
-	R(LISTENER_LIMIT, "listener_max_connections")			\
-	R(NO_ROOM,	  "no_room")	/* worker out of memory */
-
-enum reject_reason {
-#define REJECT_REASON_ENUM(id, name) REJECT_##id,
-	REJECT_REASONS(REJECT_REASON_ENUM)
-#undef REJECT_REASON_ENUM
-	REJECT_REASON_COUNT
-};
-
-const char *close_reason_name(enum close_reason);
-const char *reject_reason_name(enum reject_reason);
 
 enum {
 	/* Bucket i of a histogram counts values below 2^i microseconds that no
@@ -182,37 +142,6 @@ struct counters_block {
 	struct counters_handler handler[COUNTERS_HANDLERS];
 };
 
-/* The state of a connection, for who looks from outside and for its worker. */
-enum conn_state {
-	CONN_READING,		/* more messages are welcome */
-	CONN_DISPATCHED,	/* handlers owe replies; no more is read */
-	CONN_WRITING,		/* the peer has not taken all that we owe */
-	CONN_CLOSING,		/* nothing more will be sent; linger for EOF */
-};
-
-/*
- * The public part of a connection.  seq is odd while its worker makes or clears
- * the record: a reader copies it, and throws the copy away if seq was odd or
- * has changed.  The numbers at the end may be one message apart from each
- * other.
- */
-struct conn_record {
-	uint32_t seq;
-	uint16_t listener;	/* its number in struct counters_block */
-	uint8_t state;		/* enum conn_state */
-	uint8_t family;		/* AF_INET, AF_INET6, AF_UNIX; 0: unused */
-	uint64_t id;
-	uint64_t opened_ms;	/* clock_ms() */
-	uint64_t since_ms;	/* when it came to what it now does */
-	uint64_t messages;
-	uint64_t bytes_in;
-	uint64_t bytes_out;
-	uint8_t peer[16];	/* address, in network order */
-	uint16_t peer_port;	/* in host order */
-	uint16_t requests;	/* in flight */
-	uint16_t pad[2];
-};
-
 struct counters_map {
 	uint32_t version;
 	uint32_t records;	/* capacity of each block's table */
@@ -235,8 +164,9 @@ _Static_assert(sizeof(struct counters_listener) == 256 &&
     offsetof(struct counters_worker, lag) == 72 &&
     sizeof(struct counters_handler) == 576 &&
     offsetof(struct counters_handler, handling) == 312 &&
-    sizeof(struct conn_record) == 80 &&
     sizeof(struct counters_map) == 279872, "the layout of COUNTERS_VERSION");
+
+struct conn_record;
 
 /* One mapping, as a process sees it. */
 struct counters {
@@ -272,9 +202,6 @@ struct spans *counters_spans(const struct counters *, unsigned block);
  */
 bool counters_find_records(const struct counters *, unsigned block, uint32_t i,
     uint32_t *first, uint32_t *end);
-
-/* Copy a record.  Returns false if it is unused, or was written to meanwhile. */
-bool conn_record_copy(struct conn_record *to, const struct conn_record *from);
 
 /* Make the records [first, first + n) zero and give their pages back; both are
  * to be whole pages where memory is to be returned. */

@@ -9,6 +9,7 @@
 
 #include "common/clock.h"
 #include "common/counters.h"
+#include "common/record.h"
 #include "monitor/json.h"
 #include "monitor/names.h"
 

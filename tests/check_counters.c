@@ -15,6 +15,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "common/record.h"
 #include "tests/harness.h"
 
 enum { RECORDS = 1000, BLOCK = 2 };

@@ -20,6 +20,7 @@
 #include <unistd.h>
 
 #include "common/clock.h"
+#include "common/record.h"
 #include "monitor/connections.h"
 #include "monitor/families.h"
 #include "monitor/metrics.h"

@@ -7,6 +7,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "common/record.h"
 #include "tests/proc.h"
 
 enum { FDS_MAX = 4096 };

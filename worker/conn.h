@@ -18,6 +18,7 @@
 #include <stdbool.h>
 
 #include "common/counters.h"
+#include "common/record.h"
 #include "worker/blame.h"
 #include "worker/buffer.h"
 #include "worker/deadline.h"

@@ -1,0 +1,50 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * Why connections are closed, and why new ones are rejected.  Each reason has a
+ * counter, see common/counters.h.
+ */
+#ifndef COMMON_REASONS_H
+#define COMMON_REASONS_H
+
+/* Why a connection ended; the name stands in the log and names the counter. */
+#define CLOSE_REASONS(R)						\
+	R(EOF,		"eof")		/* the client closed it */	\
+	R(ABORTED,	"aborted")	/* the same, in mid-message */	\
+	R(RESET,	"reset")	/* the client or network broke it */ \
+	R(IDLE,		"idle")		/* idle_timeout */		\
+	R(READ_TIMEOUT,	"read_timeout")					\
+	R(WRITE_TIMEOUT, "write_timeout")				\
+	R(MALFORMED,	"malformed")	/* not the protocol */		\
+	R(TOO_LARGE,	"too_large")	/* above max_message_size */	\
+	R(MEMORY,	"memory")	/* max_buffered */		\
+	R(DRAIN,	"drain")	/* between two messages, at a stop */ \
+	R(CUT,		"cut")		/* drain_timeout, or stopped now */ \
+	R(HANDLER,	"handler")	/* a request that failed */ \
+	R(LOST,		"lost")		/* its worker died */ \
+	R(DONE,		"done")		/* a request was to be the last */ \
+	R(OPERATOR,	"operator")	/* penstockctl close */
+
+enum close_reason {
+#define CLOSE_REASON_ENUM(id, name) CLOSE_##id,
+	CLOSE_REASONS(CLOSE_REASON_ENUM)
+#undef CLOSE_REASON_ENUM
+	CLOSE_REASON_COUNT
+};
+
+/* Why a newcomer was sent away. */
+#define REJECT_REASONS(R)						\
+	R(SERVER_LIMIT,	  "max_connections")				\
+	R(LISTENER_LIMIT, "listener_max_connections")			\
+	R(NO_ROOM,	  "no_room")	/* worker out of memory */
+
+enum reject_reason {
+#define REJECT_REASON_ENUM(id, name) REJECT_##id,
+	REJECT_REASONS(REJECT_REASON_ENUM)
+#undef REJECT_REASON_ENUM
+	REJECT_REASON_COUNT
+};
+
+const char *close_reason_name(enum close_reason);
+const char *reject_reason_name(enum reject_reason);
+
+#endif
