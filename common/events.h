@@ -64,6 +64,7 @@
 	E(HANDLER_ROUNDED,	"handler_rounded")			\
 	E(HANDLER_CHANGED,	"handler_changed")			\
 	E(HANDLER_STDERR,	"handler_stderr")			\
+	E(REPLY_REFUSED,	"reply_refused")			\
 	/* the monitor */						\
 	E(MONITOR_START,	"monitor_start")			\
 	E(MONITOR_EXIT,		"monitor_exit")				\

@@ -84,9 +84,19 @@ enum exec_result {
 	EXEC_RETURNED,		/* not begun; the payload is the message */
 };
 
+enum {
+	EXEC_FIELDS_SHIFT = 16,
+	EXEC_RESULT_MASK = (1 << EXEC_FIELDS_SHIFT) - 1,
+};
+
 struct exec_reply {
 	uint64_t tag;
-	uint32_t result;	/* enum exec_result */
+	uint32_t result;	/* enum exec_result; and from bit
+				   EXEC_FIELDS_SHIFT on, the bytes of
+				   response fields (common/http_fields.h)
+				   behind the content type.  A worker that
+				   does not give the id of a request of HTTP
+				   does not take fields. */
 	uint16_t status;	/* of HTTP; 0: the usual one */
 	uint16_t type_len;	/* bytes of a content type behind the reply,
 				   which are not its own; 0: the usual one */

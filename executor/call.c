@@ -8,6 +8,7 @@
 #include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
+#include <strings.h>
 
 /* The pointers that a module hands back are those of its thread's call, which
  * has request and reply as members. */
@@ -65,6 +66,41 @@ grow(struct penstock_reply *reply, size_t more)
 	return (0);
 }
 
+/* What a module writes to standard error stands in the log with the name of its
+ * handler, and is limited. */
+static void
+complain(const char *name, const char *why)
+{
+	fprintf(stderr, "a reply is refused: response field %.64s: %s\n", name,
+	    why);
+}
+
+static const char *
+set_content_type(struct penstock_reply *reply, const char *type)
+{
+	return (penstock_set_content_type(reply, type) == 0 ? NULL :
+	    "not at most 255 printable ASCII characters");
+}
+
+static int
+add_field(struct penstock_reply *reply, const char *name, const char *value)
+{
+	struct call *call = CALL_OF(reply, reply);
+	const char *why;
+
+	/* A worker of the previous release takes none. */
+	if (call->is_http && call->id == NULL)
+		return (-1);
+	why = strcasecmp(name, "Content-Type") == 0 ?
+	    set_content_type(reply, value) : http_fields_add(&call->given,
+	    name, strlen(name), value, strlen(value));
+	if (why == NULL)
+		return (0);
+	complain(name, why);
+	reply->failed = 1;
+	return (-1);
+}
+
 void
 call_init(struct call *call, const struct conf *conf, unsigned thread)
 {
@@ -78,6 +114,7 @@ call_init(struct call *call, const struct conf *conf, unsigned thread)
 		.reply = {
 			.size = sizeof(call->reply),
 			.grow = grow,
+			.add_field = add_field,
 		},
 		.conf = conf,
 	};
@@ -122,9 +159,10 @@ describe_id(struct call *call, const struct job *job)
 {
 	const struct exec_request *facts = &job->facts;
 
+	call->is_http = facts->http_len > 0;
 	call->id = NULL;
 	call->number = 0;
-	if (facts->http_len == 0)
+	if (!call->is_http)
 		call->number = (uint64_t)facts->id_high << 32 | facts->id;
 	else if (facts->id > 0 && facts->id < facts->http_len &&
 	    job->payload[facts->http_len - 1] == '\0')
@@ -218,22 +256,40 @@ judge(int returned, const struct penstock_reply *reply)
 	return (EXEC_FAILED);
 }
 
-/* The content type goes behind the reply. */
-static void
-put_type(struct call *call)
+/* Behind what is there.  Returns -1 if there is no memory. */
+static int
+put_behind(struct call *call, const char *bytes, size_t len)
 {
 	struct penstock_reply *reply = &call->reply;
-	size_t len = strlen(reply->content_type);
+	struct chunk *grown;
 
 	if (len == 0)
-		return;
-	if (len > reply->capacity - reply->length && grow(reply, len) == -1) {
-		call->head.result = EXEC_FAILED;
-		return;
+		return (0);
+	if (len > reply->capacity - call->len) {
+		grown = draft_grow(call->draft, call->len, len);
+		if (grown == NULL)
+			return (-1);
+		use_draft(call, grown);
 	}
-	memcpy(reply->data + reply->length, reply->content_type, len);
-	call->head.type_len = (uint16_t)len;
+	memcpy(reply->data + call->len, bytes, len);
 	call->len += len;
+	return (0);
+}
+
+/* Content type and response fields go behind the reply; what knows nothing of
+ * HTTP has no fields. */
+static int
+put_http(struct call *call)
+{
+	size_t type_len = strlen(call->reply.content_type);
+	size_t fields_len = call->is_http ? call->given.len : 0;
+
+	call->head.status = (uint16_t)call->reply.status;
+	call->head.type_len = (uint16_t)type_len;
+	call->head.result |= (uint32_t)fields_len << EXEC_FIELDS_SHIFT;
+	if (put_behind(call, call->reply.content_type, type_len) == -1)
+		return (-1);
+	return (put_behind(call, call->given.bytes, fields_len));
 }
 
 /* What is to be sent of what the module returned. */
@@ -250,10 +306,13 @@ conclude(struct call *call, const struct job *job, int returned)
 	if (call->head.result != EXEC_REPLY)
 		return;
 	call->len = reply->length;
-	call->head.status = (uint16_t)reply->status;
-	put_type(call);
-	if (call->head.result != EXEC_REPLY)
-		call->len = 0;
+	if (put_http(call) == 0)
+		return;
+	call->len = 0;
+	call->head = (struct exec_reply){
+		.tag = job->facts.tag,
+		.result = EXEC_FAILED,
+	};
 }
 
 int
@@ -269,6 +328,8 @@ call_run(struct call *call, const struct module *module, const struct job *job)
 	reply->failed = 0;
 	reply->status = 0;
 	reply->content_type[0] = '\0';
+	call->given.count = 0;
+	call->given.len = 0;
 	describe(call, job);
 	conclude(call, job, module->handler->handle(module->state,
 	    &call->request, reply));

@@ -6,8 +6,11 @@
 #ifndef EXECUTOR_CALL_H
 #define EXECUTOR_CALL_H
 
+#include <stdbool.h>
+
 #include "common/conf.h"
 #include "common/exec.h"
+#include "common/http_fields.h"
 #include "common/trace_context.h"
 #include "executor/job.h"
 #include "executor/module.h"
@@ -22,14 +25,17 @@ struct call {
 	const struct conf *conf;	/* borrowed */
 	struct chunk *draft;		/* owned; NULL after a large reply */
 	struct exec_reply head;		/* of the reply that is there */
-	size_t len;			/* of that, with its content type */
+	size_t len;			/* of that, with its content type and
+					   response fields */
 	struct penstock_field fields[CONF_FIELDS_MAX];
 	char peer[CALL_PEER_MAX];
 	char traceparent[TRACEPARENT_MAX];
+	bool is_http;
 	const char *id;			/* of HTTP, else NULL */
 	uint64_t number;		/* of the request on its connection; 0:
 					   not known */
 	char printed_id[EXEC_ID_MAX];
+	struct http_fields given;	/* of the reply */
 };
 
 void call_init(struct call *, const struct conf *, unsigned thread);

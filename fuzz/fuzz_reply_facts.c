@@ -12,6 +12,29 @@ int LLVMFuzzerTestOneInput(const uint8_t *, size_t);
 
 static char why[REPLY_WHY_MAX];
 
+/* Each line of them has a name, and none has another end than the next line's
+ * beginning. */
+static void
+check_fields(const struct http_fields *fields)
+{
+	unsigned lines = 0;
+
+	assert(fields->len <= sizeof(fields->bytes));
+	assert(http_fields_are_sound(fields->bytes, fields->len));
+	for (size_t i = 0; i < fields->len; i++) {
+		unsigned char c = (unsigned char)fields->bytes[i];
+
+		if (c == '\r') {
+			assert(i + 4 < fields->len);
+			assert(fields->bytes[++i] == '\n');
+			assert(strchr(" \t:", fields->bytes[i + 1]) == NULL);
+			lines++;
+		} else
+			assert((c >= ' ' && c != 0x7f) || c == '\t');
+	}
+	assert(lines == fields->count);
+}
+
 /* What may stand in a header. */
 static void
 check(const struct reply_facts *facts)
@@ -23,6 +46,7 @@ check(const struct reply_facts *facts)
 	assert(end != NULL);
 	for (const char *at = facts->type; at < end; at++)
 		assert(*at >= ' ' && *at <= '~');
+	check_fields(&facts->fields);
 }
 
 /* The same metadata is remembered, and taken for the same afresh. */
@@ -48,7 +72,8 @@ LLVMFuzzerTestOneInput(const uint8_t *input, size_t len)
 	assert(copy != NULL);
 	if (len > 0)
 		memcpy(copy, input, len);
-	if (reply_facts_read(&facts, copy, len, why) == 0) {
+	if (reply_facts_read(&facts, copy, len, why) == 0 &&
+	    !facts.is_refused) {
 		check(&facts);
 		read_again(&facts, copy, len);
 	} else

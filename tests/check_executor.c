@@ -699,7 +699,7 @@ END_TEST
 
 /* A request of HTTP, with 16 bytes of strings and what stands behind them. */
 static void
-put_http(uint64_t tag, uint32_t at, const char behind[32])
+put_http(uint64_t tag, uint32_t at, const char behind[32], const char *text)
 {
 	static const char strings[17] = "\0\0\0\0GET\0/\0/\0\0\0\0";
 	struct exec_request facts = {
@@ -708,10 +708,11 @@ put_http(uint64_t tag, uint32_t at, const char behind[32])
 		.id = at,
 	};
 
-	put_head(sizeof(facts) + facts.http_len + 5, &facts);
+	put_head((uint32_t)(sizeof(facts) + facts.http_len + strlen(text)),
+	    &facts);
 	put(&host.out, strings, 16);
 	put(&host.out, behind, 32);
-	put(&host.out, "facts", 5);
+	put(&host.out, text, strlen(text));
 }
 
 static void
@@ -731,13 +732,13 @@ START_TEST(a_request_of_http_has_the_id_that_its_worker_gives)
 
 	configure(built(MISBEHAVE));
 	start(1);
-	put_http(1, 16, id);
+	put_http(1, 16, id, "facts");
 	/* A worker of the previous release. */
-	put_http(2, 0, id);
+	put_http(2, 0, id, "facts");
 	/* And what no worker says. */
-	put_http(3, 48, id);
-	put_http(4, UINT32_MAX, id);
-	put_http(5, 16, endless);
+	put_http(3, 48, id, "facts");
+	put_http(4, UINT32_MAX, id, "facts");
+	put_http(5, 16, endless, "facts");
 	expect_replies(5);
 	expect_id(1, " thread=0 id=my.id");
 	for (uint64_t tag = 2; tag <= 5; tag++)
@@ -746,8 +747,91 @@ START_TEST(a_request_of_http_has_the_id_that_its_worker_gives)
 }
 END_TEST
 
+/* Behind a reply of so many bytes. */
+static void
+expect_behind(uint64_t tag, size_t len, const char *type, const char *fields)
+{
+	const struct reply *reply = reply_to(tag);
+	const char *at = (const char *)reply->payload + len;
+
+	ck_assert_uint_eq(reply->result & EXEC_RESULT_MASK, EXEC_REPLY);
+	ck_assert_uint_eq(reply->result >> EXEC_FIELDS_SHIFT, strlen(fields));
+	ck_assert_uint_eq(reply->len, len + strlen(type) + strlen(fields));
+	ck_assert_mem_eq(at, type, strlen(type));
+	ck_assert_mem_eq(at + strlen(type), fields, strlen(fields));
+}
+
+START_TEST(the_fields_of_a_reply_stand_behind_it)
+{
+	static const char id[32] = "my.id";
+	static char many[16384], *at = many;
+
+	configure(built(MISBEHAVE));
+	start(1);
+	put_http(1, 16, id, "fields 302|Location|/b|Set-Cookie| a=1 |"
+	    "content-type|x/y|Set-Cookie|b=2");
+	/* Nothing is left of it. */
+	put_http(2, 16, id, "fields 200");
+	/* The draft grows for them. */
+	at = stpcpy(at, "fields 200");
+	for (int i = 0; i < 4; i++)
+		at += sprintf(at, "|x|%02000d", 0);
+	put_http(3, 16, id, many);
+	/* What knows nothing of HTTP has none. */
+	put_text(4, "fields 200|Location|/b");
+	/* A worker of the previous release takes none. */
+	put_http(5, 0, id, "fields 200|Location|/b");
+	expect_replies(5);
+	expect_behind(1, 9, "x/y", "\r\nLocation: /b\r\nSet-Cookie: a=1"
+	    "\r\nSet-Cookie: b=2");
+	expect_behind(2, 9, "", "");
+	ck_assert_uint_eq(reply_to(3)->result >> EXEC_FIELDS_SHIFT, 4 * 2005);
+	ck_assert_uint_eq(reply_to(3)->len, 9 + 4 * 2005);
+	expect_text(4, "0 refused");
+	expect_text(5, "1 refused");
+	finish();
+}
+END_TEST
+
+START_TEST(a_field_that_may_not_be_given_fails_the_reply)
+{
+	static const char *const bad[] = {
+		"fields 200|A|b\r\nc: d", "fields 200|A b|c",
+		"fields 200|Good|yes|Content-Length|1|Good|yes",
+		"fields 200|Content-Type|a\r\nb: c", "fields 200|A|\x7f",
+	};
+	static const char id[32] = "my.id";
+	const size_t n = sizeof(bad) / sizeof(*bad);
+	static char many[16384], *at = many;
+
+	configure(built(MISBEHAVE));
+	start(1);
+	for (size_t i = 0; i < n; i++)
+		put_http(i, 16, id, bad[i]);
+	/* Whoever asked for it. */
+	put_text(n, bad[0]);
+	at = stpcpy(at, "fields 200");
+	for (int i = 0; i < 65; i++)
+		at = stpcpy(at, "|a|b");
+	put_http(n + 1, 16, id, many);
+	put_http(n + 2, 16, id, "fields 200|A|b");
+	expect_replies(n + 3);
+	for (size_t i = 0; i <= n + 1; i++) {
+		ck_assert_uint_eq(reply_to(i)->result, EXEC_FAILED);
+		ck_assert_uint_eq(reply_to(i)->len, 0);
+	}
+	expect_behind(n + 2, 9, "", "\r\nA: b");
+	await(strstr(log_text(), "a reply is refused: response field "
+	    "Content-Length: the server sets this field itself") != NULL);
+	finish();
+}
+END_TEST
+
 START_TEST(a_module_does_without_what_an_older_penstock_has_not)
 {
+	struct penstock_reply reply = {
+		.size = offsetof(struct penstock_reply, add_field),
+	};
 	struct penstock_request request = {
 		.size = offsetof(struct penstock_request, id),
 	};
@@ -756,6 +840,11 @@ START_TEST(a_module_does_without_what_an_older_penstock_has_not)
 	/* Structs grow at their end. */
 	ck_assert_uint_eq(offsetof(struct penstock_request, id),
 	    offsetof(struct penstock_request, traceparent) + sizeof(char *));
+	ck_assert_int_eq(penstock_add_field(&reply, "a", "b"), -1);
+	ck_assert_int_eq(reply.failed, 0);
+	ck_assert_uint_ge(offsetof(struct penstock_reply, add_field),
+	    offsetof(struct penstock_reply, content_type) +
+	    PENSTOCK_CONTENT_TYPE_MAX);
 }
 END_TEST
 
@@ -1141,6 +1230,8 @@ RUN_TESTS("executor",
     failed_and_silent_are_told,
     a_module_sees_the_facts_of_its_request,
     a_request_of_http_has_the_id_that_its_worker_gives,
+    the_fields_of_a_reply_stand_behind_it,
+    a_field_that_may_not_be_given_fails_the_reply,
     a_module_does_without_what_an_older_penstock_has_not,
     threads_work_at_the_same_time,
     a_slow_request_among_quick_ones_holds_up_nobody,

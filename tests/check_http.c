@@ -647,6 +647,61 @@ START_TEST(a_reply_has_what_its_request_asks_for)
 }
 END_TEST
 
+/* A reply with the two fields, or with as many as there may be. */
+static void
+expect_fields(const struct http_exchange *exchange, const char *expected)
+{
+	static const char fields[] = "\r\nLocation: /b\r\nAllow: GET";
+	uint8_t head[PROTO_HEAD_MAX + sizeof(fields)];
+	struct conf_listener conf = { .http = http_conf() };
+	struct buffer *given = malloc(sizeof(*given) + sizeof(fields));
+	struct proto_framing framing = { .head = head, .fields = given };
+	char *text;
+
+	ck_assert_ptr_nonnull(given);
+	given->len = sizeof(fields) - 1;
+	memcpy(given->bytes, fields, sizeof(fields) - 1);
+	proto_http.frame(&framing, 5, &conf, exchange);
+	ck_assert_int_ne(asprintf(&text, "%.*s", (int)framing.head_len,
+	    (const char *)head), -1);
+	/* Whatever the date is. */
+	memcpy(strstr(text, "Date: ") + 6, "(now)" "                        ",
+	    HTTP_DATE_LEN);
+	ck_assert_str_eq(text, expected);
+	free(text);
+	free(given);
+}
+
+#define DATE	"Date: (now)                        "
+#define FIELDS	"\r\nLocation: /b\r\nAllow: GET"
+
+START_TEST(the_fields_of_a_handler_stand_in_its_reply)
+{
+	static const struct http_exchange found = { .status = 302 };
+	static const struct http_exchange none = { .status = 204 };
+	static const struct http_exchange reset = { .status = 205 };
+	static const struct http_exchange unmodified = { .status = 304 };
+	static const struct http_exchange method = { .status = 405,
+	    .note = "text/plain", .close = true };
+
+	_Static_assert(sizeof("(now)" "                        ") ==
+	    HTTP_DATE_LEN + 1, "");
+	expect_fields(&found, "HTTP/1.1 302 Found\r\n" DATE "\r\n"
+	    "Content-Type: application/octet-stream\r\n"
+	    "Content-Length: 5" FIELDS "\r\n\r\n");
+	expect_fields(&none, "HTTP/1.1 204 No Content\r\n" DATE FIELDS
+	    "\r\n\r\n");
+	expect_fields(&reset, "HTTP/1.1 205 \r\n" DATE
+	    "\r\nContent-Length: 0" FIELDS "\r\n\r\n");
+	expect_fields(&unmodified, "HTTP/1.1 304 Not Modified\r\n" DATE FIELDS
+	    "\r\n\r\n");
+	/* The handler's Allow, not one of the server's. */
+	expect_fields(&method, "HTTP/1.1 405 Method Not Allowed\r\n" DATE
+	    "\r\nContent-Type: text/plain\r\nContent-Length: 5" FIELDS
+	    "\r\nConnection: close\r\n\r\n");
+}
+END_TEST
+
 START_TEST(trouble_is_told_in_text_or_json_with_advice)
 {
 	struct http_exchange busy = { .status = 0 };
@@ -935,6 +990,7 @@ RUN_TESTS("http",
     a_body_has_its_time_anew_for_as_much_as_the_rate_asks,
     an_id_that_may_be_one_is_kept,
     a_reply_has_what_its_request_asks_for,
+    the_fields_of_a_handler_stand_in_its_reply,
     trouble_is_told_in_text_or_json_with_advice,
     the_largest_head_of_a_reply_fits,
     no_other_progress_than_a_possible_one_is_gone_on_from,

@@ -492,6 +492,11 @@ START_TEST(what_is_not_on_the_lists_is_refused)
 	ck_assert_int_eq(pwrite(store.fd, &head, sizeof(head),
 	    IN_LEN + OUT_LEN), sizeof(head));
 	expect_refusal(&good, "an unknown result");
+	head.result = REQUEST_REPLIED;
+	head.fields_len = 1;
+	ck_assert_int_eq(pwrite(store.fd, &head, sizeof(head),
+	    IN_LEN + OUT_LEN), sizeof(head));
+	expect_refusal(&good, "fields of what is not HTTP");
 	conn_forget(conn);
 	finish();
 }

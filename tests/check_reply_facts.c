@@ -10,7 +10,10 @@
 #include "tests/harness.h"
 #include "worker/reply_facts.h"
 
-/* status -1: it is refused, and type is a part of the reason. */
+/* The metadata is in order, but the reply is refused. */
+enum { REFUSED = -2 };
+
+/* status -1 or REFUSED: type is a part of the reason. */
 struct row {
 	const char *text;
 	int status;
@@ -58,6 +61,41 @@ static const struct row rows[] = {
 	{ "{\"\xc3\xa4\":\"\xf0\x9f\x98\x80\",\"y\":\"\\ud83d\\ude00\"}", 0,
 	  "" },
 	{ "{\"x\":\"\\u0000\"}", 0, "" },
+
+	/* Response fields: Content-Type is one of them, unless content_type
+	 * says it. */
+	{ "{\"fields\":{}}", 0, "" },
+	{ "{\"fields\":{\"Location\":\"/\"},\"status\":302}", 302, "" },
+	{ "{\"fields\":{\"Content-Type\":\"a/b\"}}", 0, "a/b" },
+	{ "{\"fields\":{\"content-type\":\"a/b\"},\"content_type\":\"c/d\"}",
+	  0, "c/d" },
+	{ "{\"fields\":[]}", REFUSED, "fields is [], not an object" },
+	{ "{\"fields\":null}", REFUSED, "fields is null, not an object" },
+	{ "{\"fields\":{\"A\":1}}", REFUSED, "field \"A\": a value is not a string" },
+	{ "{\"fields\":{\"A\":null}}", REFUSED, "a value is not a string" },
+	{ "{\"fields\":{\"A\":{\"b\":\"c\"}}}", REFUSED, "a value is not a string" },
+	{ "{\"fields\":{\"A\":[\"b\",1]}}", REFUSED, "a value is not a string" },
+	{ "{\"fields\":{\"A\":[[\"b\"]]}}", REFUSED, "a value is not a string" },
+	{ "{\"fields\":{\"A\":\"b\\r\\nSet-Cookie: c\"}}", REFUSED,
+	  "field \"A\": the value has a control character" },
+	{ "{\"fields\":{\"A\":[\"b\",\"c\\u0000\"]}}", REFUSED,
+	  "field \"A\": the value has a control character" },
+	{ "{\"fields\":{\"A\\r\\nB\":\"c\"}}", REFUSED,
+	  "field \"A\\r\\nB\": the name is not a token of HTTP" },
+	{ "{\"fields\":{\"\xc3\xa4\":\"c\"}}", REFUSED,
+	  "field \"\\u00E4\": the name is not a token of HTTP" },
+	{ "{\"fields\":{\"\":\"c\"}}", REFUSED, "the name is not a token of HTTP" },
+	{ "{\"fields\":{\"A\\u0000\":\"c\"}}", -1, "NUL byte in object key" },
+	{ "{\"fields\":{\"content-length\":\"1\"}}", REFUSED,
+	  "field \"content-length\": the server sets this field itself" },
+	{ "{\"fields\":{\"Content-Type\":\"a\\nb\"}}", REFUSED,
+	  "field \"Content-Type\": the value is not 1 to 255" },
+	{ "{\"fields\":{\"Content-Type\":\"\"}}", REFUSED, "is not 1 to 255" },
+	{ "{\"fields\":{\"Content-Type\":[\"a/b\"]}}", REFUSED, "is not 1 to 255" },
+	{ "{\"fields\":{\"Content-Type\":\"a/b\",\"content-type\":\"c/d\"}}",
+	  REFUSED, "field \"content-type\": there is more than one" },
+	{ "{\"fields\":{\"A\":\"b\",\"A\":\"c\"}}", -1,
+	  "duplicate object key" },
 
 	/* Numbers that are no status. */
 	{ "{\"status\":199}", -1, "status is 199.0" NOT_STATUS },
@@ -172,13 +210,16 @@ START_TEST(each_text_is_taken_or_refused_as_a_whole)
 	int result;
 
 	result = read_afresh(&facts, row->text, strlen(row->text));
-	if (row->status == -1) {
-		ck_assert_msg(result == -1, "%s", row->text);
+	if (row->status < 0) {
+		ck_assert_msg(result == (row->status == REFUSED ? 0 : -1), "%s",
+		    row->text);
+		ck_assert(facts.is_refused == (row->status == REFUSED));
 		ck_assert_msg(strstr(why, row->type) != NULL, "%s: %s",
 		    row->text, why);
 		return;
 	}
 	ck_assert_msg(result == 0, "%s: %s", row->text, why);
+	ck_assert(!facts.is_refused);
 	ck_assert_msg(facts.status == (unsigned)row->status, "%s", row->text);
 	ck_assert_str_eq(facts.type, row->type);
 }
@@ -191,7 +232,7 @@ START_TEST(no_beginning_of_a_text_is_taken_for_it)
 	size_t len = strlen(text);
 	struct reply_facts facts;
 
-	if (rows[_i].status == -1)
+	if (rows[_i].status < 0)
 		return;
 	while (len > 0 && strchr(" \t\r\n", text[len - 1]) != NULL)
 		len--;
@@ -215,12 +256,73 @@ START_TEST(no_fact_of_a_reply_is_left_to_the_next_one)
 	struct reply_facts facts;
 
 	for (size_t i = 0; i < sizeof(rows) / sizeof(*rows); i++) {
-		if (rows[i].status == -1 || rows[_i].status == -1)
+		if (rows[i].status < 0 || rows[_i].status < 0)
 			continue;
 		read_afresh(&facts, rows[i].text, strlen(rows[i].text));
 		expect_facts_after(&facts, &rows[_i]);
 		expect_facts_after(&facts, &rows[_i]);
 	}
+}
+END_TEST
+
+/* What the text has of fields, as they are sent. */
+static void
+expect_fields(struct reply_facts *facts, const char *text, const char *fields)
+{
+	ck_assert_msg(read_exactly(facts, text, strlen(text)) == 0, "%s", why);
+	ck_assert_uint_eq(facts->fields.len, strlen(fields));
+	ck_assert_mem_eq(facts->fields.bytes, fields, strlen(fields));
+}
+
+START_TEST(fields_stand_in_their_order_and_more_than_once)
+{
+	static const char more[] = "{\"fields\":{\"A\":\"\"}}";
+	struct reply_facts facts = { .status = 0 };
+
+	for (int i = 0; i < 2; i++) {
+		expect_fields(&facts, "{\"fields\":{\"Z\":\" a\\tb \","
+		    "\"Set-Cookie\":[\"a=1\",\"b=2\"],\"B\":[],"
+		    "\"Content-Type\":\"x/y\",\"c\":\"\xc3\xa4\","
+		    "\"C\":\"\\\"\\/\"}}",
+		    "\r\nZ: a\tb\r\nSet-Cookie: a=1\r\nSet-Cookie: b=2"
+		    "\r\nc: \xc3\xa4\r\nC: \"/");
+		expect_fields(&facts, more, "\r\nA: ");
+		/* Remembered. */
+		expect_fields(&facts, more, "\r\nA: ");
+		expect_fields(&facts, "", "");
+		expect_fields(&facts, more, "\r\nA: ");
+		expect_fields(&facts, "{}", "");
+	}
+}
+END_TEST
+
+START_TEST(fields_are_bounded)
+{
+	static char text[REPLY_METADATA_MAX], *at;
+	struct reply_facts facts = { .status = 0 };
+
+	for (int n = 63; n <= 65; n++) {
+		at = stpcpy(text, "{\"fields\":{\"Set-Cookie\":[\"a\"");
+		for (int i = 1; i < n; i++)
+			at = stpcpy(at, ",\"a\"");
+		strcpy(at, "]}}");
+		ck_assert_int_eq(read_exactly(&facts, text, strlen(text)), 0);
+		ck_assert(facts.is_refused == (n > HTTP_FIELDS_COUNT_MAX));
+	}
+	ck_assert_str_eq(why, "reply metadata: field \"Set-Cookie\": "
+	    "the reply has more than 64 fields");
+	snprintf(text, sizeof(text), "{\"fields\":{\"A\":\"%0*d\"}}",
+	    HTTP_FIELDS_LEN_MAX, 0);
+	ck_assert_int_eq(read_exactly(&facts, text, strlen(text)), 0);
+	ck_assert(facts.is_refused);
+	ck_assert_str_eq(why, "reply metadata: field \"A\": "
+	    "the fields of the reply have more than 8192 bytes");
+	/* The reason has room for any name. */
+	snprintf(text, sizeof(text), "{\"fields\":{\"%0*d\":1}}",
+	    HTTP_FIELDS_LEN_MAX, 0);
+	ck_assert_int_eq(read_exactly(&facts, text, strlen(text)), 0);
+	ck_assert(facts.is_refused);
+	ck_assert_ptr_nonnull(strstr(why, ": a value is not a string"));
 }
 END_TEST
 
@@ -314,6 +416,9 @@ main(void)
 	    (int)(sizeof(rows) / sizeof(*rows)));
 	tcase_add_loop_test(tests, no_fact_of_a_reply_is_left_to_the_next_one,
 	    0, (int)(sizeof(rows) / sizeof(*rows)));
+	tcase_add_test(tests,
+	    fields_stand_in_their_order_and_more_than_once);
+	tcase_add_test(tests, fields_are_bounded);
 	tcase_add_test(tests, a_nul_is_no_end);
 	tcase_add_test(tests, a_type_has_as_many_bytes_as_fit);
 	tcase_add_test(tests, values_stand_within_each_other_to_a_depth);

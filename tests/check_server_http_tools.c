@@ -104,6 +104,76 @@ START_TEST(curl_is_served)
 }
 END_TEST
 
+/* The example of penstock-handler(7). */
+static struct server *
+start_example(void)
+{
+	return (handlers_start("workers = 2;\nhandlers = ( { name = \"web\"; "
+	    "type = \"command\"; metadata = true; reply_metadata = true; "
+	    "command = [ \"python3\", \"src/examples/web.py\" ]; } );",
+	    WEB("web", "fields = [ \"Authorization\" ]; routes = ( "
+	    "{ path = \"/\"; match = \"prefix\"; handler = \"web\"; } );")));
+}
+
+START_TEST(curl_follows_what_a_handler_says)
+{
+	struct server *srv;
+
+	if (!has_program("curl"))
+		return;
+	srv = start_example();
+	run("exec 2>&1; set -ex; j=$(mktemp); trap 'rm -f $j' EXIT; "
+	    "test \"$(curl -sSL -o /dev/null -w '%{url_effective}' "
+	    "$URL/old)\" = $URL/new; "
+	    "curl -sS -c $j $URL/login | grep -qx welcome; "
+	    "grep -q 'user.*ada' $j; grep -q 'theme.*dark' $j; "
+	    "test $(curl -sS -o /dev/null -w '%{http_code}' $URL/private) = "
+	    "401; "
+	    "curl -sS --anyauth -u ada:x $URL/private | grep -qx hello; "
+	    "curl -sSI $URL/login | grep -qi '^cache-control: no-store'; "
+	    "curl -sSi -X DELETE $URL | grep -q '^Allow: GET, HEAD'; "
+	    "curl -sSi -X OPTIONS -H 'Origin: https://app.example' "
+	    "-H 'Access-Control-Request-Method: POST' $URL | "
+	    "grep -q '^Access-Control-Allow-Methods: GET, POST'");
+	server_end(srv);
+}
+END_TEST
+
+START_TEST(python_has_the_fields_that_a_handler_gives)
+{
+	static const char script[] =
+	    "python3 - 2>&1 <<'END'\n"
+	    "import http.client, http.cookiejar, os, urllib.request\n"
+	    "url = os.environ['URL']\n"
+	    "jar = http.cookiejar.CookieJar()\n"
+	    "opener = urllib.request.build_opener(\n"
+	    "    urllib.request.HTTPCookieProcessor(jar))\n"
+	    "with opener.open(url + '/old') as r:\n"
+	    "    assert r.url == url + '/new' and r.read() == b'hello\\n'\n"
+	    "with opener.open(url + '/login') as r:\n"
+	    "    assert r.read() == b'welcome\\n'\n"
+	    "assert sorted(c.name for c in jar) == ['theme', 'user'], jar\n"
+	    "c = http.client.HTTPConnection(url[7:])\n"
+	    "c.request('OPTIONS', '/x')\n"
+	    "r = c.getresponse()\n"
+	    "assert r.status == 204 and r.read() == b''\n"
+	    "s = c.sock\n"
+	    "c.request('HEAD', '/login')\n"
+	    "r = c.getresponse()\n"
+	    "assert r.read() == b'' and r.headers['Content-Length'] == '8'\n"
+	    "assert len(r.headers.get_all('Set-Cookie')) == 2\n"
+	    "assert c.sock is s\n"
+	    "END\n";
+	struct server *srv;
+
+	if (!has_program("python3"))
+		return;
+	srv = start_example();
+	run(script);
+	server_end(srv);
+}
+END_TEST
+
 START_TEST(python_keeps_a_connection_alive)
 {
 	static const char script[] =
@@ -298,6 +368,8 @@ run_all(void)
 {
 	const TTest *const tests[] = {
 		curl_is_served,
+		curl_follows_what_a_handler_says,
+		python_has_the_fields_that_a_handler_gives,
 		python_keeps_a_connection_alive,
 		an_agent_of_node_keeps_its_connections_over_reloads,
 		ab_finds_no_failure_over_reloads,

@@ -23,8 +23,9 @@
  *
  * A message that begins with a word and a space, "segfault ", "sleep 250 " and
  * so on, asks for that itself; "facts" is answered by what is known of it,
- * "env NAME" by a variable of the environment, and "http 201 text/x" with this
- * status and content type by what HTTP tells.
+ * "env NAME" by a variable of the environment, "http 201 text/x" with this
+ * status and content type by what HTTP tells, and "fields 302|Location|/b|..." with
+ * this status and these response fields by how many of them were refused.
  *
  * With -DMODULE_VERSION=N it claims another version, with -DMODULE_EMPTY it
  * defines nothing.
@@ -276,6 +277,26 @@ reply_http(const struct penstock_request *request,
 }
 
 static void
+reply_fields(const struct penstock_request *request,
+    struct penstock_reply *reply)
+{
+	char *text = strdup(request->payload), *rest = text, *name, *value;
+	int refused = 0;
+
+	if (text == NULL)
+		abort();
+	name = strsep(&rest, "|");
+	penstock_set_status(reply, (unsigned)atoi(name + strlen("fields ")));
+	while ((name = strsep(&rest, "|")) != NULL) {
+		value = strsep(&rest, "|");
+		refused += penstock_add_field(reply, name,
+		    value != NULL ? value : "") != 0;
+	}
+	penstock_printf(reply, "%d refused", refused);
+	free(text);
+}
+
+static void
 reply_to(const struct state *state, const struct penstock_request *request,
     struct penstock_reply *reply)
 {
@@ -293,6 +314,8 @@ reply_to(const struct state *state, const struct penstock_request *request,
 		reply_environment((const char *)request->payload + 4, reply);
 	else if (strncmp(request->payload, "http ", 5) == 0)
 		reply_http(request, reply);
+	else if (strncmp(request->payload, "fields ", 7) == 0)
+		reply_fields(request, reply);
 	else
 		penstock_append(reply, request->payload, request->length);
 }

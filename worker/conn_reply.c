@@ -93,7 +93,7 @@ conn_reply(struct conn *conn, struct http_head *http,
 	if (!conn_awaits(conn)) {
 		conn_log_head(conn, http, reply->len);
 		return (output_reply(&worker->output, conn, conn_exchange(http),
-		    reply));
+		    NULL, reply));
 	}
 	if ((request = make_done(conn, http)) == NULL)
 		return (-1);
@@ -150,10 +150,11 @@ conn_is_last_of_drain(const struct conn *conn)
  * Replies that come later.
  */
 
-/* Send the reply of a request whose turn it is. */
+/* Send the reply of a request whose turn it is; fields are those of its handler,
+ * or NULL. */
 static int
 send_now(struct conn *conn, const struct request *request,
-    const struct payload *reply)
+    const struct buffer *fields, const struct payload *reply)
 {
 	struct access_facts facts = { .arrived_us = request->arrived_us };
 
@@ -162,7 +163,7 @@ send_now(struct conn *conn, const struct request *request,
 		log_access(conn, &request->http->exchange, &facts, reply->len);
 	}
 	return (output_reply(&conn_worker(conn)->output, conn,
-	    http_exchange_of(request), reply));
+	    http_exchange_of(request), fields, reply));
 }
 
 /* As conn_reply_text(), but for one whose turn it is. */
@@ -175,7 +176,7 @@ send_text(struct conn *conn, enum proto_trouble trouble, const char *text,
 	if (*text != '\0') {
 		payload = proto_explain(conn->listener->proto, trouble, text,
 		    http_exchange_of(request));
-		return (send_now(conn, request, &payload));
+		return (send_now(conn, request, NULL, &payload));
 	}
 	conn_end_after_replies(conn, CLOSE_HANDLER);
 	return (0);
@@ -187,7 +188,7 @@ send_silence(struct conn *conn, const struct request *request)
 	if (request->http == NULL)
 		return (0);
 	request->http->exchange.status = HTTP_NO_CONTENT;
-	return (send_now(conn, request, &no_payload));
+	return (send_now(conn, request, NULL, &no_payload));
 }
 
 /* Send the reply of the first request, which is done. */
@@ -205,7 +206,7 @@ send_reply(struct conn *conn, const struct request *request,
 		if (request->handler != NULL)
 			counter_add(&conn->listener->counters->messages_out,
 			    1);
-		return (send_now(conn, request, reply));
+		return (send_now(conn, request, request->fields, reply));
 	case REQUEST_SILENT:
 		return (send_silence(conn, request));
 	case REQUEST_BUSY:

@@ -14,6 +14,7 @@
 #include "common/escape.h"
 #include "common/exec.h"
 #include "common/fd.h"
+#include "common/http_fields.h"
 #include "common/log.h"
 #include "worker/conn_record.h"
 #include "worker/http_facts.h"
@@ -614,6 +615,90 @@ note_reply(const struct request *request, unsigned status, const char *type,
 	    type_len));
 }
 
+/* Keep the response fields of a reply.  Without memory for them the reply is none:
+ * it is not sent in part. */
+static enum request_result
+keep_fields(struct request *request, const char *bytes, size_t len)
+{
+	struct conn *conn = request->conn;
+
+	if (len == 0 || request->http == NULL || conn == NULL)
+		return (REQUEST_REPLIED);
+	if (conn_reserve(conn, &request->fields, len) == -1)
+		return (REQUEST_FAILED);
+	buffer_use(&conn->listener->worker->buffers, request->fields,
+	    BUFFER_WORK);
+	buffer_append(request->fields, bytes, len);
+	return (REQUEST_REPLIED);
+}
+
+static void
+log_refused(const struct exec_link *link, const struct request *request)
+{
+	char id[SPAN_REQUEST_MAX];
+
+	if (request->conn == NULL)
+		return;
+	LOG_CLIENT(WARN, REPLY_REFUSED,
+	    F_STR("request", trace_request_id(request, id)),
+	    F_U64("conn", conn_record(request->conn)->id),
+	    F_STR("handler", queue_handler_name(link->queue)),
+	    F_STR("error", link->fault));
+}
+
+/* What the metadata before a reply has said of it. */
+static enum request_result
+use_facts(struct exec_link *link, struct request *request)
+{
+	const struct reply_facts *facts = &link->noted;
+
+	if (facts->is_refused) {
+		log_refused(link, request);
+		return (REQUEST_FAILED);
+	}
+	(void)note_reply(request, facts->status, facts->type,
+	    strlen(facts->type));
+	return (keep_fields(request, facts->fields.bytes, facts->fields.len));
+}
+
+/* What a module's reply has behind its payload.  Returns -1 if that is
+ * nonsense. */
+static int
+take_behind(struct request *request, const struct exec_reply *head,
+    struct payload *frame, enum request_result *result)
+{
+	size_t fields_len = head->result >> EXEC_FIELDS_SHIFT;
+	const char *type, *fields;
+
+	if (head->type_len > frame->len ||
+	    fields_len > frame->len - head->type_len)
+		return (-1);
+	frame->len -= head->type_len + fields_len;
+	type = (const char *)frame->bytes + frame->len;
+	fields = type + head->type_len;
+	if (note_reply(request, head->status, type, head->type_len) == -1 ||
+	    (fields_len > 0 && !http_fields_are_sound(fields, fields_len)))
+		return (-1);
+	if (*result == REQUEST_REPLIED)
+		*result = keep_fields(request, fields, fields_len);
+	return (0);
+}
+
+static enum request_result
+result_of(enum exec_result result)
+{
+	switch (result) {
+	case EXEC_REPLY:
+		return (REQUEST_REPLIED);
+	case EXEC_SILENT:
+		return (REQUEST_SILENT);
+	case EXEC_FAILED:
+	case EXEC_RETURNED:
+		break;
+	}
+	return (REQUEST_FAILED);
+}
+
 /* Whether a frame only tells of the reply that follows: 0 or 1.  Returns -1 with
  * link->fault set. */
 static int
@@ -655,18 +740,12 @@ parse_reply(const struct exec_link *link, struct payload *frame,
 	memcpy(&head, frame->bytes, sizeof(head));
 	frame->bytes += sizeof(head);
 	frame->len -= sizeof(head);
-	if ((request = find_tagged(link, head.tag)) == NULL ||
-	    head.type_len > frame->len)
+	if ((request = find_tagged(link, head.tag)) == NULL)
 		return (NULL);
-	frame->len -= head.type_len;
-	if (note_reply(request, head.status, (const char *)frame->bytes +
-	    frame->len, head.type_len) == -1)
+	*result = result_of(head.result & EXEC_RESULT_MASK);
+	*is_returned = (head.result & EXEC_RESULT_MASK) == EXEC_RETURNED;
+	if (take_behind(request, &head, frame, result) == -1)
 		return (NULL);
-	*is_returned = head.result == EXEC_RETURNED;
-	if (head.result == EXEC_SILENT)
-		*result = REQUEST_SILENT;
-	else if (head.result != EXEC_REPLY)
-		*result = REQUEST_FAILED;
 	return (request);
 }
 
@@ -676,7 +755,7 @@ most_of_frame(const struct exec_link *link)
 	if (link->reply_metadata && !link->is_noted)
 		return (REPLY_METADATA_MAX);
 	return (link->worker->buffers.limit / REPLY_SHARE +
-	    sizeof(struct exec_reply) + HTTP_NOTE_MAX);
+	    sizeof(struct exec_reply) + HTTP_NOTE_MAX + HTTP_FIELDS_LEN_MAX);
 }
 
 static void
@@ -771,8 +850,7 @@ handle_replies(struct exec_link *link, const uint8_t *bytes, size_t len)
 			return (refuse(link, begin,
 			    (size_t)(bytes + used - begin)));
 		if (link->is_noted && request != NULL)
-			(void)note_reply(request, link->noted.status,
-			    link->noted.type, strlen(link->noted.type));
+			result = use_facts(link, request);
 		link->is_noted = false;
 		if (request != NULL)
 			settle_request(link, request, &frame, result,

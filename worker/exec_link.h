@@ -55,7 +55,8 @@ struct exec_link {
 	bool looks;			/* as in struct conn */
 	bool is_noted;			/* those of the next have come */
 	struct reply_facts noted;
-	char fault[REPLY_WHY_MAX];	/* why it is given up, for the log */
+	char fault[REPLY_WHY_MAX];	/* why it is given up, for the log; or
+					   why the next reply is refused */
 	bool is_unsent;			/* out has bytes of this turn */
 	unsigned ngathered;		/* requests among those */
 	bool is_blocked;		/* out has bytes it does not take */

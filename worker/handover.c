@@ -36,7 +36,7 @@ static const struct {
 _Static_assert(sizeof(struct proto_progress) == 56 &&
     offsetof(struct handover_conn, out_len) == 128 &&
     offsetof(struct handover_conn, flags) == 179 &&
-    offsetof(struct handover_request, pad) + 3 == 48 &&
+    offsetof(struct handover_request, fields_len) + 2 == 48 &&
     offsetof(struct handover_trace, pad) + 7 == 64,
     "the previous version");
 

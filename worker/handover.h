@@ -110,8 +110,8 @@ enum {
 };
 
 /* A request that no executor had begun; its place in its trace, its exchange,
- * what its handler and the access log are told of it and its payload follow.  Or
- * a reply that waits for those before it. */
+ * what its handler and the access log are told of it, its response fields and its
+ * payload follow.  Or a reply that waits for those before it. */
 struct handover_request {
 	uint64_t arrived_us;
 	uint64_t number;		/* as in struct request */
@@ -124,7 +124,9 @@ struct handover_request {
 	uint8_t state;			/* enum request_state */
 	uint8_t result;			/* enum request_result */
 	uint8_t flags;
-	uint8_t pad[3];
+	uint8_t pad;
+	uint16_t fields_len;		/* HTTP: of the response fields of a
+					   reply */
 };
 
 /* As in struct span.  What else stands there can be told from the rest. */

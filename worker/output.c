@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "common/http_fields.h"
 #include "worker/conn_record.h"
 #include "worker/worker.h"
 
@@ -131,11 +132,12 @@ output_flush(struct output *output, struct conn *conn)
 /* Send a reply that is not copied, behind what is gathered. */
 static int
 write_reply(struct output *output, struct conn *conn,
-    const struct http_exchange *exchange, const struct payload *payload)
+    const struct http_exchange *exchange, const struct buffer *fields,
+    const struct payload *payload)
 {
 	const struct listener *listener = conn->listener;
-	uint8_t head[PROTO_HEAD_MAX];
-	struct proto_framing framing = { .head = head };
+	uint8_t head[PROTO_HEAD_MAX + HTTP_FIELDS_LEN_MAX];
+	struct proto_framing framing = { .head = head, .fields = fields };
 	struct iovec parts[PARTS_MAX];
 	size_t nparts = 0;
 
@@ -153,20 +155,25 @@ write_reply(struct output *output, struct conn *conn,
 
 int
 output_reply(struct output *output, struct conn *conn,
-    const struct http_exchange *exchange, const struct payload *payload)
+    const struct http_exchange *exchange, const struct buffer *fields,
+    const struct payload *payload)
 {
 	const struct listener *listener = conn->listener;
 	struct proto_framing framing;
+	size_t len = payload->len;
 
 	assert(output->owner == conn);
-	if (payload->len == 0 && !listener->proto->empty)
+	if (len == 0 && !listener->proto->empty)
 		return (0);
-	if (payload->len > OUTPUT_PAYLOAD_MAX)
-		return (write_reply(output, conn, exchange, payload));
-	if (OUTPUT_PAYLOAD_MAX - payload->len < output->len &&
+	if (fields != NULL)
+		len += fields->len;
+	if (len > OUTPUT_PAYLOAD_MAX)
+		return (write_reply(output, conn, exchange, fields, payload));
+	if (OUTPUT_PAYLOAD_MAX - len < output->len &&
 	    output_flush(output, conn) == -1)
 		return (-1);
 	framing.head = output->bytes + output->len;
+	framing.fields = fields;
 	framing.is_bare = false;
 	listener->proto->frame(&framing, payload->len, listener->conf,
 	    exchange);

@@ -39,13 +39,15 @@ void output_begin(struct output *, const struct conn *);
 void output_end(struct output *);
 
 /*
- * Send a reply of the owner's; the exchange is of HTTP alone, else NULL.  After this the
- * payload is no longer needed.  Returns -1 with errno set when the connection
+ * Send a reply of the owner's; the exchange is of HTTP alone, else NULL, and so
+ * are the response fields of a handler, which may be NULL there too.  After this
+ * the payload is no longer needed.  Returns -1 with errno set when the connection
  * cannot go on: ENOBUFS or ENOMEM when there is no room to keep what its peer
  * does not take, else the error of its socket.
  */
 int output_reply(struct output *, struct conn *,
-    const struct http_exchange *, const struct payload *);
+    const struct http_exchange *, const struct buffer *fields,
+    const struct payload *);
 
 /* Write what is gathered.  Returns as output_reply(). */
 int output_flush(struct output *, struct conn *);

@@ -9,6 +9,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "common/http_fields.h"
 #include "worker/conn.h"
 #include "worker/conn_record.h"
 #include "worker/http_facts.h"
@@ -63,6 +64,7 @@ parcel_size(const struct conn *conn, unsigned version)
 		size += handover_length(HANDOVER_LENGTH_REQUEST, version) +
 		    length_of_trace(request, version) +
 		    length_of_http(request, version) +
+		    length_of(request->fields) +
 		    length_of(request->payload);
 	return (size);
 }
@@ -141,8 +143,14 @@ append_request(struct parcel_bytes *store, const struct worker *worker,
 		.len = length_of(request->payload),
 		.state = request->state,
 		.result = request->result,
+		.fields_len = (uint16_t)length_of(request->fields),
 	};
 
+	/* The previous version has no place for them. */
+	if (head.fields_len > 0 && store->version == HANDOVER_PREVIOUS) {
+		errno = EPROTONOSUPPORT;
+		return (-1);
+	}
 	if (request->handler == NULL)
 		head.flags |= HANDOVER_AT_ONCE;
 	if (request->http != NULL) {
@@ -157,7 +165,8 @@ append_request(struct parcel_bytes *store, const struct worker *worker,
 		    request->handler) + 1);
 	return (append_part(store, HANDOVER_LENGTH_REQUEST, &head) == -1 ||
 	    append_trace(store, request) == -1 ||
-	    append_http(store, request) == -1 ? -1 :
+	    append_http(store, request) == -1 ||
+	    append_buffer(store, request->fields) == -1 ? -1 :
 	    append_buffer(store, request->payload));
 }
 
@@ -325,6 +334,20 @@ read_http(struct reader *reader, struct buffer_pool *buffers,
 	return (-1);
 }
 
+static int
+read_fields(struct reader *reader, struct buffer_pool *buffers,
+    struct request *request, const struct handover_request *head)
+{
+	if (read_buffer(reader, buffers, &request->fields,
+	    head->fields_len) == -1)
+		return (-1);
+	if (request->fields == NULL || http_fields_are_sound(
+	    (const char *)request->fields->bytes, request->fields->len))
+		return (0);
+	errno = EPROTO;
+	return (-1);
+}
+
 static bool
 is_sound_request(const struct handover_request *head, const struct conn *conn)
 {
@@ -333,7 +356,8 @@ is_sound_request(const struct handover_request *head, const struct conn *conn)
 	if (head->flags > HANDOVER_REQUEST_FLAGS ||
 	    has_exchange != ((head->flags & HANDOVER_HTTP) != 0) ||
 	    (!has_exchange && (head->told_len > 0 || head->logged_len > 0 ||
-	    head->route > 0)) ||
+	    head->route > 0 || head->fields_len > 0)) ||
+	    (head->fields_len > 0 && head->state != REQUEST_DONE) ||
 	    head->told_len > TOLD_MAX || head->logged_len > TOLD_MAX)
 		return (false);
 	if ((head->flags & HANDOVER_AT_ONCE) != 0)
@@ -393,6 +417,7 @@ read_request(struct reader *reader, struct conn *conn)
 	find_handler(request, &head);
 	if (read_trace(reader, request, &head) == -1 ||
 	    read_http(reader, &worker->buffers, request, &head) == -1 ||
+	    read_fields(reader, &worker->buffers, request, &head) == -1 ||
 	    read_buffer(reader, &worker->buffers, &request->payload,
 	    head.len) == -1 ||
 	    conn_add_request(conn, request) == -1) {

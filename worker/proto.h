@@ -14,6 +14,7 @@
 
 #include "common/conf.h"
 #include "common/http.h"
+#include "worker/buffer.h"
 #include "worker/handler.h"
 
 enum {
@@ -65,7 +66,11 @@ struct proto_progress {
 
 /* What a protocol puts around a payload. */
 struct proto_framing {
-	uint8_t *head;		/* the caller's, with room for PROTO_HEAD_MAX */
+	uint8_t *head;		/* the caller's, with room for PROTO_HEAD_MAX
+				   and the fields */
+	const struct buffer *fields;	/* HTTP: of the handler's, as in
+					   common/http_fields.h; NULL if
+					   none */
 	uint8_t tail[PROTO_TAIL_MAX];
 	size_t head_len;
 	size_t tail_len;

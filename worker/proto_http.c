@@ -323,7 +323,7 @@ explain(enum proto_trouble trouble, struct http_exchange *exchange)
 }
 
 static void
-put(struct proto_framing *framing, const char *text, size_t len)
+put(struct proto_framing *framing, const void *text, size_t len)
 {
 	memcpy(framing->head + framing->head_len, text, len);
 	framing->head_len += len;
@@ -425,6 +425,8 @@ frame(struct proto_framing *framing, size_t payload_len,
 	put_body_fields(framing, payload_len, exchange);
 	if (exchange->is_trouble)
 		put_advice(framing, exchange);
+	if (framing->fields != NULL)
+		put(framing, framing->fields->bytes, framing->fields->len);
 	if (exchange->close)
 		PUT(framing, "\r\nConnection: close");
 	else if (exchange->is_10)

@@ -105,6 +105,7 @@ request_free(struct worker *worker, struct request *request)
 {
 	buffer_release(&worker->buffers, &request->payload);
 	buffer_release(&worker->buffers, &request->facts);
+	buffer_release(&worker->buffers, &request->fields);
 	free(request->trace);
 	free(request);
 }

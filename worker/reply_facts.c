@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 /*
  * The members that are known: each takes its value, or refuses it.
@@ -23,18 +24,24 @@ take_status(struct reply_facts *facts, const json_t *value)
 }
 
 static bool
-take_type(struct reply_facts *facts, const json_t *value)
+copy_type(char to[HTTP_NOTE_MAX], const json_t *value)
 {
 	const char *type = json_string_value(value);
 	size_t len = json_string_length(value);
 
-	if (len == 0 || len >= sizeof(facts->type))
+	if (len == 0 || len >= HTTP_NOTE_MAX)
 		return (false);
 	for (size_t i = 0; i < len; i++)
 		if (type[i] < ' ' || type[i] > '~')
 			return (false);
-	memcpy(facts->type, type, len + 1);
+	memcpy(to, type, len + 1);
 	return (true);
+}
+
+static bool
+take_type(struct reply_facts *facts, const json_t *value)
+{
+	return (copy_type(facts->type, value));
 }
 
 static const struct member {
@@ -73,6 +80,84 @@ explain_syntax(const json_error_t *error, char why[REPLY_WHY_MAX])
 	    error->position, error->text);
 }
 
+static void
+explain_field(const char *name, const char *reason, char why[REPLY_WHY_MAX])
+{
+	enum { SHOWN = 40 };
+	json_t *string = json_string(name);
+	char *shown = json_dumps(string, JSON_ENCODE_ANY | JSON_ENSURE_ASCII);
+
+	snprintf(why, REPLY_WHY_MAX, "reply metadata: field %.*s: %s", SHOWN,
+	    shown != NULL ? shown : "", reason);
+	free(shown);
+	json_decref(string);
+}
+
+/*
+ * Response fields.
+ */
+
+static const char *
+take_content_type(char type[HTTP_NOTE_MAX], const json_t *value)
+{
+	if (*type != '\0')
+		return ("there is more than one");
+	return (copy_type(type, value) ? NULL :
+	    "the value is not 1 to 255 printable ASCII characters");
+}
+
+/* Returns NULL, or what is wrong with it. */
+static const char *
+take_value(struct reply_facts *facts, const char *name, const json_t *value)
+{
+	if (!json_is_string(value))
+		return ("a value is not a string");
+	return (http_fields_add(&facts->fields, name, strlen(name),
+	    json_string_value(value), json_string_length(value)));
+}
+
+static const char *
+take_values(struct reply_facts *facts, const char *name, const json_t *values)
+{
+	const char *reason = NULL;
+	size_t i;
+	json_t *value;
+
+	if (!json_is_array(values))
+		return (take_value(facts, name, values));
+	json_array_foreach(values, i, value)
+		if ((reason = take_value(facts, name, value)) != NULL)
+			break;
+	return (reason);
+}
+
+static void
+take_fields(struct reply_facts *facts, json_t *object, char why[REPLY_WHY_MAX])
+{
+	char type[HTTP_NOTE_MAX] = "";
+	const char *name, *reason;
+	json_t *value;
+
+	if (!json_is_object(object)) {
+		facts->is_refused = true;
+		explain_value("fields", object, "an object", why);
+		return;
+	}
+	json_object_foreach(object, name, value) {
+		reason = strcasecmp(name, "Content-Type") == 0 ?
+		    take_content_type(type, value) :
+		    take_values(facts, name, value);
+		if (reason == NULL)
+			continue;
+		facts->is_refused = true;
+		explain_field(name, reason, why);
+		return;
+	}
+	/* content_type goes before a Content-Type. */
+	if (facts->type[0] == '\0')
+		memcpy(facts->type, type, sizeof(type));
+}
+
 /*
  * The whole.
  */
@@ -82,7 +167,7 @@ take_members(struct reply_facts *facts, const json_t *object,
     char why[REPLY_WHY_MAX])
 {
 	const struct member *member = members;
-	const json_t *value;
+	json_t *value;
 
 	if (!json_is_object(object)) {
 		explain_value("it", object, "an object", why);
@@ -96,6 +181,8 @@ take_members(struct reply_facts *facts, const json_t *object,
 		explain_value(member->name, value, member->expected, why);
 		return (-1);
 	}
+	if ((value = json_object_get(object, "fields")) != NULL)
+		take_fields(facts, value, why);
 	return (0);
 }
 
@@ -136,12 +223,19 @@ reply_facts_read(struct reply_facts *facts, const uint8_t *bytes, size_t len,
 	if (len > 0 && len == facts->text_len &&
 	    memcmp(bytes, facts->text, len) == 0)
 		return (0);
-	*facts = (struct reply_facts){ .status = 0 };
+	/* Not the bytes of the fields: they are many. */
+	facts->status = 0;
+	facts->type[0] = '\0';
+	facts->fields.count = 0;
+	facts->fields.len = 0;
+	facts->is_refused = false;
+	facts->text_len = 0;
 	if (len == 0)
 		return (0);
 	if (parse(facts, bytes, len, why) == -1)
 		return (-1);
-	if (len <= sizeof(facts->text)) {
+	/* The reason is not remembered. */
+	if (len <= sizeof(facts->text) && !facts->is_refused) {
 		facts->text_len = len;
 		memcpy(facts->text, bytes, len);
 	}

@@ -6,10 +6,12 @@
 #ifndef WORKER_REPLY_FACTS_H
 #define WORKER_REPLY_FACTS_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
 #include "common/http.h"
+#include "common/http_fields.h"
 
 enum {
 	/* Parsed, JSON takes up to 50 times the bytes of its text. */
@@ -21,6 +23,8 @@ enum {
 struct reply_facts {
 	unsigned status;		/* 0: not given */
 	char type[HTTP_NOTE_MAX];	/* "": not given */
+	struct http_fields fields;	/* response fields; mostly none */
+	bool is_refused;		/* fields has what may not be sent */
 	/* What they were read from; 0 if that is empty or longer. */
 	size_t text_len;
 	uint8_t text[128];
@@ -31,6 +35,10 @@ struct reply_facts {
  * or those of the reply before.  Returns -1 if the metadata is not a JSON object,
  * or a known member has a value that it must not have; then why says what was
  * found where, and what was expected, and the facts are of no use.
+ *
+ * Response fields often hold what a client has sent.  So a field that may not be
+ * sent does not make the program one that breaks the rules: the reply alone is
+ * refused, and why says which field it is, and what is wrong with it.
  */
 int reply_facts_read(struct reply_facts *, const uint8_t *bytes, size_t len,
     char why[REPLY_WHY_MAX]);

@@ -52,6 +52,9 @@ struct request {
 	struct buffer *payload;	/* owned; the message while WAITING or
 				   PARKED, the reply
 				   when DONE; may be NULL */
+	struct buffer *fields;	/* owned; the response fields that its handler
+				   gave, as in common/http_fields.h; NULL if
+				   none */
 	struct trace *trace;	/* owned; NULL: tracing is off */
 	uint64_t number;	/* counts the messages of its connection; of no
 				   use where there is no handler */

@@ -124,6 +124,9 @@ struct penstock_reply {
 	 * instead. */
 	unsigned status;
 	char content_type[PENSTOCK_CONTENT_TYPE_MAX];
+	/* Call penstock_add_field() instead. */
+	int (*add_field)(struct penstock_reply *, const char *name,
+	    const char *value);
 };
 
 /* A module: see penstock_handler. */
@@ -372,6 +375,20 @@ penstock_set_content_type(struct penstock_reply *reply, const char *type)
 			return (-1);
 	memcpy(reply->content_type, type, i + 1);
 	return (0);
+}
+
+/*
+ * Give the reply a field, such as Location; Set-Cookie may be given several
+ * times.  A field that may not be given, or for which there is no room, fails the
+ * reply: the client is then answered "failed", whatever handle() returns, and the
+ * log says why.
+ */
+static inline int
+penstock_add_field(struct penstock_reply *reply, const char *name,
+    const char *value)
+{
+	return (PENSTOCK_HAS(reply, penstock_reply, add_field) ?
+	    reply->add_field(reply, name, value) : -1);
 }
 
 #ifdef __cplusplus
