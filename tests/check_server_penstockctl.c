@@ -267,6 +267,23 @@ START_TEST(connections_are_closed_by_their_id)
 }
 END_TEST
 
+START_TEST(a_reload_brings_back_the_monitor_s_socket)
+{
+	struct server *srv = server_start("workers = 1;\n"
+	    "monitor = { address = \"unix:$D/m\"; };\n", FRAMES(""));
+
+	expect(srv, "status", 0, "ready");
+	ck_assert_int_eq(unlink(server_path(srv, "m")), 0);
+	expect(srv, "status", 4, "no server answers");
+	server_expect(srv, "error event=listen");
+	server_reload(srv);
+	/* The monitor is replaced after the workers. */
+	server_expect(srv, "event=monitor_start gen=2");
+	expect(srv, "status", 0, "ready");
+	server_end(srv);
+}
+END_TEST
+
 START_TEST(mistakes_are_told)
 {
 	struct server *srv = server_new();
@@ -493,6 +510,7 @@ RUN_TESTS("server: penstockctl",
     the_report_is_of_the_reload_that_was_ordered,
     a_stop_is_awaited,
     connections_are_closed_by_their_id,
+    a_reload_brings_back_the_monitor_s_socket,
     mistakes_are_told,
     no_process_but_a_master_is_signalled,
     no_text_of_the_server_s_is_an_order_to_the_terminal,

@@ -202,6 +202,30 @@ START_TEST(a_reload_whose_pid_file_cannot_be_had_is_refused)
 }
 END_TEST
 
+START_TEST(a_roll_back_moves_the_pid_file_back)
+{
+	struct server *srv = server_start("workers = 1; probation = 60.0;",
+	    FRAMES(""));
+	pid_t worker;
+
+	srv->expects_deaths = true;
+	server_write(srv, "conf", "workers = 1; pid_file = \"moved.pid\";\n"
+	    "log = { file = \"log\"; }; monitor = { enabled = false; };\n"
+	    "probation = 60.0; listeners = (" FRAMES("") ");\n");
+	server_reload(srv);
+	ck_assert_int_eq(atoi(server_file(srv, "moved.pid")), srv->master);
+	for (int i = 0; i < 3; i++) {
+		worker = server_worker(srv, 0);
+		ck_assert_int_eq(kill(worker, SIGKILL), 0);
+		server_await_successor(srv, 0, worker);
+	}
+	server_expect(srv, "event=reload_done kind=rollback");
+	ck_assert(!server_has_file(srv, "moved.pid"));
+	ck_assert_int_eq(atoi(server_file(srv, "penstock.pid")), srv->master);
+	server_end(srv);
+}
+END_TEST
+
 /*
  * The service manager.
  */
@@ -457,6 +481,7 @@ RUN_TESTS("service",
     the_pid_file_of_a_killed_master_is_free_when_it_is_dead,
     a_reload_moves_the_pid_file,
     a_reload_whose_pid_file_cannot_be_had_is_refused,
+    a_roll_back_moves_the_pid_file_back,
     a_service_manager_is_told_of_start_reload_and_stop,
     a_service_manager_at_an_abstract_address_is_told_too,
     a_refused_reload_ends_for_the_service_manager_too,
