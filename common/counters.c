@@ -263,6 +263,45 @@ counters_bury(struct counters *counters, unsigned block)
 	return (lost);
 }
 
+/* What has left a listener by a hand-over and has not come anywhere. */
+static uint64_t
+lost_between(const struct counters slots[], size_t n, unsigned number)
+{
+	uint64_t out = 0, in = 0;
+
+	for (size_t i = 0; i < n; i++)
+		for (int block = 0; block < COUNTERS_BLOCKS; block++) {
+			const struct counters_listener *listener =
+			    &slots[i].map->block[block].listener[number];
+
+			/* One that came from another listener left that. */
+			out += counter_get(&listener->carried_out) +
+			    counter_get(&listener->moved);
+			in += counter_get(&listener->carried_in);
+		}
+	return ((int64_t)(out - in) > 0 ? out - in : 0);
+}
+
+uint64_t
+counters_settle(const struct counters slots[], size_t n,
+    struct counters *counters, unsigned block)
+{
+	struct counters_listener *listener;
+	uint64_t lost, sum = 0;
+
+	for (unsigned i = 0; i < counters->listeners; i++) {
+		lost = lost_between(slots, n, i);
+		/* No more than a worker can have held; else it is nonsense. */
+		if (lost == 0 || lost > counters->records)
+			continue;
+		listener = &counters->map->block[block].listener[i];
+		counter_add(&listener->carried_in, lost);
+		counter_add(&listener->closed[CLOSE_LOST], lost);
+		sum += lost;
+	}
+	return (sum);
+}
+
 static void
 tally_close(struct counters_tally *tally, enum close_reason reason, uint64_t n)
 {

@@ -226,6 +226,14 @@ void counters_renew_handler(struct counters *, unsigned number);
  */
 uint64_t counters_bury(struct counters *, unsigned block);
 
+/*
+ * While no connection changes hands: what one worker has given and no other one
+ * has taken was lost with both of them.  Count it as such in a block that no
+ * worker has, of one of the slots.  Returns how many.
+ */
+uint64_t counters_settle(const struct counters slots[], size_t n,
+    struct counters *, unsigned block);
+
 /* Add up what the worker of a block has counted for n listeners, by their
  * numbers; and what became of its connections since then. */
 void counters_tally(const struct counters *, unsigned block,

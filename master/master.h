@@ -71,6 +71,7 @@ struct master {
 	size_t nslots;				/* that ever were */
 	struct status status;			/* what we tell of ourselves */
 	struct balance balance;
+	struct settling settling;
 	struct spans_taken spans;		/* of those whom it concerns */
 	int64_t started;			/* seconds since 1970 */
 	struct monitor_child watcher;		/* the monitor's process */

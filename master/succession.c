@@ -16,6 +16,8 @@
 enum {
 	/* When a worker whose link has ended gets another one. */
 	SUCCESSION_RETRY_MS = 1000,
+	/* In this time a worker whose loop turns has read its links. */
+	SETTLE_MS = 1000,
 };
 
 /*
@@ -264,6 +266,70 @@ succession_resume(struct master *master, struct child *taker)
 			succession_connect(child, taker, CTL_GIVE_ALL);
 }
 
+/* Whether a connection may be on its way. */
+static bool
+is_any_moving(const struct master *master)
+{
+	const struct child *child;
+
+	TAILQ_FOREACH(child, &master->children, link)
+		if (child->state != CHILD_SERVING || child->passing > 0)
+			return (true);
+	return (false);
+}
+
+/* Whether all have had the time to read what a giver that died has sent. */
+static bool
+have_read_links(const struct master *master)
+{
+	const struct child *child;
+
+	TAILQ_FOREACH(child, &master->children, link)
+		if (counter_get(&master->counters[child->slot->number]
+		    .map->block[child->block].worker.beat_ms) <
+		    master->settling.quiet_ms + SETTLE_MS)
+			return (false);
+	return (true);
+}
+
+static void
+count_lost_between(struct master *master)
+{
+	const struct slot *slot = &master->slots[0];
+	struct counters *counters = &master->counters[0];
+	uint64_t lost;
+	unsigned block = 0;
+
+	while (block < COUNTERS_BLOCKS && slot->lent[block])
+		block++;
+	if (block == COUNTERS_BLOCKS)
+		return;
+	counters->listeners = master->listener_names.n;
+	lost = counters_settle(master->counters, master->nslots, counters,
+	    block);
+	if (lost > 0)
+		LOG(WARN, HANDOVER_BROKEN,
+		    F_STR("error", "the giver and the taker have died"),
+		    F_U64("conns_lost", lost));
+}
+
+static void
+settle(struct master *master)
+{
+	struct settling *settling = &master->settling;
+
+	if (!settling->is_due)
+		return;
+	if (is_any_moving(master))
+		settling->quiet_ms = 0;
+	else if (settling->quiet_ms == 0)
+		settling->quiet_ms = clock_ms();
+	else if (have_read_links(master)) {
+		*settling = (struct settling){ .is_due = false };
+		count_lost_between(master);
+	}
+}
+
 void
 succession_tick(struct master *master)
 {
@@ -275,6 +341,7 @@ succession_tick(struct master *master)
 		    can_give(child) &&
 		    (taker = succession_of(master, child)) != NULL)
 			succession_connect(child, taker, CTL_GIVE_ALL);
+	settle(master);
 }
 
 void
@@ -346,6 +413,7 @@ succession_on_given(struct child *child, const struct ctl_given *given)
 void
 succession_on_death(struct child *child)
 {
+	child->master->settling = (struct settling){ .is_due = true };
 	if (child->passing > 0) {
 		child->passing = 0;
 		reload_on_given(child->master);
@@ -511,6 +579,7 @@ succession_adopt(struct master *master, const struct state *state)
 		if (report->workers == 0)
 			free(report);
 	}
+	master->settling.is_due = true;
 	/* A link that was to be made anew, perhaps. */
 	TAILQ_FOREACH(child, &master->children, link)
 		if (can_give(child))

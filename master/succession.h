@@ -16,6 +16,14 @@
 #include "common/ctl.h"
 #include "common/status.h"
 
+/* After deaths, what was between a giver and a taker that are both gone is looked
+ * for when no connection changes hands. */
+struct settling {
+	bool is_due;
+	uint64_t quiet_ms;	/* none has since then; 0: some do, or it is not
+				   known */
+};
+
 struct child;
 struct master;
 struct state;

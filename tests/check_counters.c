@@ -458,6 +458,34 @@ START_TEST(burying_one_worker_lets_the_others_of_its_slot_be)
 }
 END_TEST
 
+/* A giver and its taker can die together. */
+START_TEST(what_nobody_took_is_counted_as_lost)
+{
+	struct counters slots[2];
+	struct counters_listener *giver, *taker, *settled;
+
+	for (unsigned i = 0; i < 2; i++) {
+		ck_assert_int_eq(counters_new(&slots[i], i, 64), 0);
+		slots[i].listeners = 4;
+	}
+	giver = &slots[0].map->block[0].listener[1];
+	taker = &slots[1].map->block[1].listener[2];
+	settled = &slots[0].map->block[2].listener[1];
+	/* Of 5, the taker has taken 3 for another listener. */
+	counter_set(&giver->accepted, 5);
+	counter_set(&giver->carried_out, 5);
+	counter_set(&taker->carried_in, 3);
+	counter_set(&taker->moved, 3);
+	counter_set(&slots[1].map->block[1].listener[1].moved, -UINT64_C(3));
+	ck_assert_uint_eq(counters_settle(slots, 2, &slots[0], 2), 2);
+	ck_assert_uint_eq(settled->carried_in, 2);
+	ck_assert_uint_eq(settled->closed[CLOSE_LOST], 2);
+	ck_assert_uint_eq(counters_settle(slots, 2, &slots[0], 2), 0);
+	counters_free(&slots[0]);
+	counters_free(&slots[1]);
+}
+END_TEST
+
 START_TEST(a_worker_that_wrote_nonsense_has_lost_no_more_than_it_could_hold)
 {
 	struct counters_listener *listener;
@@ -635,6 +663,7 @@ RUN_TESTS("counters",
     what_a_dead_worker_held_is_counted_as_lost,
     burying_sets_gauges_to_0_and_lets_counters_be,
     burying_one_worker_lets_the_others_of_its_slot_be,
+    what_nobody_took_is_counted_as_lost,
     a_worker_that_wrote_nonsense_has_lost_no_more_than_it_could_hold,
     a_worker_that_died_between_two_stores_leaves_sums_that_add_up,
     records_that_are_forgotten_are_zero_and_no_others,

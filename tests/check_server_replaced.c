@@ -262,6 +262,35 @@ START_TEST(a_request_in_the_queue_begins_while_a_slow_one_is_waited_for)
 }
 END_TEST
 
+/* The new worker is stopped, so that a connection waits between the two. */
+START_TEST(a_connection_between_two_workers_that_die_is_counted_as_lost)
+{
+	struct server *srv = handlers_start(GATES("1", "300.0", ""),
+	    ONE_LINE("gate", ""));
+	int fd = client_connect(LINE_PORT);
+	pid_t old = server_worker(srv, 0), new;
+
+	srv->expects_deaths = true;
+	client_send_text(fd, "wait slow\n");
+	await(server_counters(srv).messages_in == 1);
+	server_mark(srv);
+	server_reload(srv);
+	server_expect(srv, "event=worker_drain ");
+	new = server_worker(srv, 0);
+	ck_assert_int_ne(old, new);
+	ck_assert_int_eq(kill(new, SIGSTOP), 0);
+	open_gate(srv, "slow");
+	client_expect_text(fd, "wait slow\n");
+	await(server_counters(srv).carried_out == 1);
+	ck_assert_int_eq(kill(old, SIGKILL), 0);
+	ck_assert_int_eq(kill(new, SIGKILL), 0);
+	server_expect(srv, "event=handover_broken conns_lost=1");
+	ck_assert_uint_eq(server_closed(srv, CLOSE_LOST), 1);
+	close(fd);
+	server_end(srv);
+}
+END_TEST
+
 RUN_TESTS("server_replaced",
     a_reload_without_drain_timeout_closes_no_connection,
     a_reload_without_drain_timeout_and_with_a_spread_closes_none,
@@ -271,4 +300,5 @@ RUN_TESTS("server_replaced",
     a_request_without_request_timeout_has_drain_timeout,
     a_client_is_read_while_its_slow_request_is_waited_for,
     a_client_that_always_has_a_slow_request_moves_after_drain_timeout,
-    a_request_in_the_queue_begins_while_a_slow_one_is_waited_for)
+    a_request_in_the_queue_begins_while_a_slow_one_is_waited_for,
+    a_connection_between_two_workers_that_die_is_counted_as_lost)

@@ -169,12 +169,17 @@ count_move(const struct conn *conn, unsigned from)
 }
 
 void
-conn_count_enter(struct conn *conn, unsigned from)
+conn_count_hold(struct conn *conn)
+{
+	count_active(conn);
+}
+
+void
+conn_count_enter(const struct conn *conn, unsigned from)
 {
 	counter_add(&conn->listener->counters->carried_in, 1);
 	if (from != conn->listener->number)
 		count_move(conn, from);
-	count_active(conn);
 }
 
 void

@@ -35,7 +35,8 @@ void conn_count_close(struct conn *);
 void conn_count_offer(struct conn *);
 void conn_count_return(struct conn *);
 void conn_count_gone(struct conn *);
-void conn_count_enter(struct conn *, unsigned from);
+void conn_count_hold(struct conn *);
+void conn_count_enter(const struct conn *, unsigned from);
 /* Bytes as they cross the wire. */
 void conn_count_in(struct conn *, size_t bytes);
 void conn_count_out(struct conn *, size_t bytes);

@@ -33,7 +33,6 @@ taker_free(struct taker *taker)
 	event_del(&taker->event);
 	close(link_of(taker));
 	for (unsigned i = 0; i < taker->nadopted; i++) {
-		conn_count_offer(taker->adopted[i]);
 		conn_count_gone(taker->adopted[i]);
 		conn_forget(taker->adopted[i]);
 	}
@@ -56,7 +55,8 @@ renew_options(const struct conn *conn)
 		    &nodelay, sizeof(nodelay));
 }
 
-/* Serve those that are ours now. */
+/* Serve those that are ours now, and count them not before: if we had died, they
+ * would be the giver's, and not lost. */
 static void
 wake_all(struct taker *taker)
 {
@@ -65,6 +65,8 @@ wake_all(struct taker *taker)
 
 	taker->answer.number = 0;
 	taker->nadopted = 0;
+	for (unsigned i = 0; i < n; i++)
+		conn_count_enter(taker->adopted[i], taker->from[i]);
 	for (unsigned i = 0; i < n; i++) {
 		renew_options(taker->adopted[i]);
 		conn_wake(taker->adopted[i],
@@ -110,7 +112,6 @@ adopt(struct taker *taker, const struct handover_batch *batch,
 		.lineage = &taker->lineage,
 		.len = batch->bytes,
 	};
-	unsigned from[HANDOVER_CONNS_MAX];
 	size_t first = 0;
 	struct conn *conn;
 	int why = 0;
@@ -134,7 +135,7 @@ adopt(struct taker *taker, const struct handover_batch *batch,
 		}
 		fds->fd[first + i] = -1;
 		taker->was[taker->nadopted] = batch->conns[i].deadline;
-		from[taker->nadopted] = batch->conns[i].listener;
+		taker->from[taker->nadopted] = batch->conns[i].listener;
 		taker->adopted[taker->nadopted++] = conn;
 		taker->answer.taken |= UINT64_C(1) << i;
 	}
@@ -142,7 +143,7 @@ adopt(struct taker *taker, const struct handover_batch *batch,
 		LOG_CLIENT(WARN, HANDOVER_REFUSED, F_ERRNO(why),
 		    F_U64("conns", batch->n - taker->nadopted));
 	for (unsigned i = 0; i < taker->nadopted; i++)
-		conn_count_enter(taker->adopted[i], from[i]);
+		conn_count_hold(taker->adopted[i]);
 	answer(taker);
 }
 
