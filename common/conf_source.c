@@ -3,16 +3,20 @@
  * The text of a configuration: a file with all that it includes.
  *
  * Runs in the reader.  libconfig could read and include files by itself, but
- * the master must outlive every file that it is given, and libconfig 1.5
+ * libconfig 1.5
  *
- *	- ends the process when a directory is included (flex's read error),
- *	- puts its include directory before absolute paths too,
- *	- cannot say why an include failed,
- *	- cuts a string at a NUL byte, and a number that does not end in L to 32
- *	  bits,
- *	- takes a comment that is never closed for the end of the file, and the
- *	  last line for an error if it is a comment without a newline,
- *	- loses the memory of a string that stands where none is expected.
+ *	- ends the process when a directory is included (flex's read error):
+ *	  open_for_reading();
+ *	- puts its include directory before absolute paths too, and cannot say
+ *	  why an include failed: include();
+ *	- cuts the text and strings at a NUL byte: has_nul(), is_escaped_nul();
+ *	- cuts a number that does not end in L to 32 bits: copy_word();
+ *	- takes a comment that is never closed for the end of the file:
+ *	  copy_block_comment();
+ *	- tells of the end of the file where a string is not closed:
+ *	  copy_string(), refuse_string();
+ *	- takes the last line for an error if it is a comment without a newline:
+ *	  copy_file().
  *
  * So the files are put together here, and libconfig gets one string.  The
  * scanner below knows as much of libconfig's grammar as that takes.
@@ -53,10 +57,7 @@ struct conf_source {
 					   ends in a slash */
 	size_t taken;			/* bytes read from all files */
 	bool stopped;			/* no sense in reading on */
-
 	char last;			/* byte that is no blank or comment */
-	char *brackets;			/* that are open */
-	size_t depth;
 
 	struct segment *segments;
 	size_t nsegments;
@@ -338,51 +339,8 @@ copy_word(struct scan *scan)
 		putc('L', scan->source->stream);
 }
 
-static void
-open_bracket(struct conf_source *source, char bracket)
-{
-	enum { STEP = 1024 };
-
-	if (source->depth % STEP == 0)
-		source->brackets = conf_must(realloc(source->brackets,
-		    source->depth + STEP));
-	source->brackets[source->depth++] = bracket;
-}
-
-static void
-copy_punctuation(struct scan *scan)
-{
-	if (strchr("([{", *scan->p) != NULL)
-		open_bracket(scan->source, *scan->p);
-	else if (strchr(")]}", *scan->p) != NULL && scan->source->depth > 0)
-		scan->source->depth--;
-	copy_byte(scan);
-}
-
-/* A string is a value, and a comma comes before one in a list only. */
-static bool
-string_may_follow(const struct conf_source *source)
-{
-	if (source->last == ',')
-		return source->depth > 0 &&
-		    source->brackets[source->depth - 1] != '{';
-	return source->last != '\0' && strchr("=:([\"", source->last) != NULL;
-}
-
-static void
-copy_token(struct scan *scan)
-{
-	char first = *scan->p;
-
-	if (first == '"')
-		copy_string(scan);
-	else if (isalnum((unsigned char)first) || first == '*')
-		copy_word(scan);
-	else
-		copy_punctuation(scan);
-	scan->source->last = first;
-}
-
+/* A quote where no string can be: an earlier string was not closed.  libconfig
+ * would tell of the end of the file. */
 static void
 refuse_string(struct scan *scan)
 {
@@ -394,6 +352,28 @@ refuse_string(struct scan *scan)
 	scan->source->stopped = true;
 }
 
+static bool
+string_may_follow(char last)
+{
+	return last != '\0' && strchr("=:([,\"", last) != NULL;
+}
+
+static void
+copy_token(struct scan *scan)
+{
+	char first = *scan->p;
+
+	if (first == '"' && !string_may_follow(scan->source->last))
+		refuse_string(scan);
+	else if (first == '"')
+		copy_string(scan);
+	else if (isalnum((unsigned char)first) || first == '*')
+		copy_word(scan);
+	else
+		copy_byte(scan);
+	scan->source->last = first;
+}
+
 static void
 copy_next(struct scan *scan)
 {
@@ -403,8 +383,6 @@ copy_next(struct scan *scan)
 		copy_line_comment(scan);
 	else if (isspace((unsigned char)*scan->p))
 		copy_byte(scan);
-	else if (*scan->p == '"' && !string_may_follow(scan->source))
-		refuse_string(scan);
 	else
 		copy_token(scan);
 }
@@ -622,7 +600,6 @@ conf_source_free(struct conf_source *source)
 		free(source->files[i]);
 	free(source->files);
 	free(source->segments);
-	free(source->brackets);
 	free(source->dir);
 	free(source->text);
 	free(source);

@@ -3,7 +3,6 @@
 
 #include "master/adopt.h"
 
-
 #include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
