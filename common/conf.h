@@ -28,6 +28,9 @@ enum {
 	CONF_RATIO_ONE = 1000000,	/* a ratio that is all */
 	CONF_ADDRESS_MAX = 128,		/* the text of an address, with NUL */
 	CONF_WHY_MAX = 160,
+	/* The most that a listener can allow. */
+	CONF_MESSAGE_SIZE_MAX = 1 << 30,
+	CONF_HEADER_SIZE_MAX = 1 << 20,
 };
 
 enum conf_protocol {

@@ -39,7 +39,8 @@ struct exec_request {
 	uint8_t id_high;	/* see id */
 	uint16_t listener;	/* index in conf->listeners */
 	uint8_t traced;		/* enum exec_traced */
-	uint8_t may_return;	/* 1: EXEC_RETURNED is understood */
+	uint8_t may_return;	/* 1: EXEC_RETURNED is understood, and the
+				   payload fits into a reply */
 	uint32_t http_len;	/* of the struct exec_http with its strings that
 				   the payload begins with; 0: there is none */
 	/* HTTP: the offset, within http_len, of the string that is the

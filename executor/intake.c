@@ -9,19 +9,25 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "common/conf.h"
+
 enum {
 	SCRATCH = 256 * 1024,
 	HEAD_LEN = EXEC_LENGTH_LEN + sizeof(struct exec_request),
+	/* What is told of a request of HTTP: parts of its header, of which some
+	 * stand there twice, and what goes between. */
+	HTTP_MAX = 2 * CONF_HEADER_SIZE_MAX + 1024,
+	/* A request that was carried over a reload has been let in under other
+	 * limits than those of our configuration. */
+	PAYLOAD_MAX = CONF_MESSAGE_SIZE_MAX + HTTP_MAX,
 };
 
 int
-intake_init(struct intake *intake, int fd, size_t nlisteners,
-    size_t payload_max)
+intake_init(struct intake *intake, int fd, size_t nlisteners)
 {
 	*intake = (struct intake){
 		.fd = fd,
 		.nlisteners = nlisteners,
-		.payload_max = payload_max,
 		.spare = STAILQ_HEAD_INITIALIZER(intake->spare),
 	};
 	intake->scratch = malloc(SCRATCH);
@@ -60,11 +66,11 @@ finish(struct job *job, struct job_list *jobs)
 
 /* What is wrong with a frame of this length. */
 static const char *
-check_length(const struct intake *intake, size_t len)
+check_length(size_t len)
 {
 	if (len < sizeof(struct exec_request))
 		return ("a request shorter than its head");
-	if (len - sizeof(struct exec_request) > intake->payload_max)
+	if (len - sizeof(struct exec_request) > PAYLOAD_MAX)
 		return ("a request longer than any max_message_size");
 	return (NULL);
 }
@@ -138,8 +144,8 @@ split(struct intake *intake, struct job_list *jobs, size_t max)
 		avail = intake->end - intake->begin;
 		if (avail < EXEC_LENGTH_LEN)
 			break;
-		intake->why = check_length(intake,
-		    length_at(intake->scratch + intake->begin));
+		intake->why = check_length(length_at(intake->scratch +
+		    intake->begin));
 		if (intake->why != NULL)
 			return (INTAKE_FAILED);
 		if (avail < HEAD_LEN)

@@ -22,7 +22,6 @@ enum intake_result {
 struct intake {
 	int fd;				/* borrowed; blocking */
 	size_t nlisteners;		/* a request names one of so many */
-	size_t payload_max;		/* with what HTTP tells */
 	uint8_t *scratch;		/* owned */
 	size_t begin, end;		/* bytes there that are not split yet */
 	struct job *partial;		/* owned; has payload to come */
@@ -32,8 +31,7 @@ struct intake {
 };
 
 /* Returns -1 with errno set. */
-int intake_init(struct intake *, int fd, size_t nlisteners,
-    size_t payload_max);
+int intake_init(struct intake *, int fd, size_t nlisteners);
 void intake_free(struct intake *);
 
 /* Append 1 to max jobs to the list, waiting for the first. */

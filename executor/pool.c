@@ -29,7 +29,6 @@ enum {
 	IN_FLIGHT_PER_THREAD = 2,
 	STACK = 1024 * 1024,
 	QUIET_MAX = 10,
-	HTTP_EXTRA = 1024,
 };
 
 struct thread {
@@ -403,29 +402,6 @@ pool_is_done(struct pool *pool)
  * Birth and death.
  */
 
-/* What is told of a request of HTTP: parts of its header, of which some stand
- * there twice, and what goes between. */
-static size_t
-largest_http(const struct conf_listener *listener)
-{
-	return (listener->protocol == CONF_PROTOCOL_HTTP ?
-	    2 * listener->http.max_header_size + HTTP_EXTRA : 0);
-}
-
-static size_t
-largest_message(const struct conf *conf)
-{
-	size_t max = 0, len;
-
-	for (size_t i = 0; i < conf->nlisteners; i++) {
-		len = conf->listeners[i].max_message_size +
-		    largest_http(&conf->listeners[i]);
-		if (len > max)
-			max = len;
-	}
-	return (max);
-}
-
 static size_t
 in_flight_max(unsigned nthreads)
 {
@@ -489,7 +465,7 @@ pool_start(struct pool *pool, const struct heritage *heritage,
 	pthread_mutex_init(&pool->lock, NULL);
 	replies_init(&pool->replies, heritage->work);
 	if (intake_init(&pool->intake, heritage->work,
-	    heritage->conf->nlisteners, largest_message(heritage->conf)) == -1)
+	    heritage->conf->nlisteners) == -1)
 		return (-1);
 	return (start_threads(pool, heritage->threads));
 }

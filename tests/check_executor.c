@@ -1115,6 +1115,27 @@ START_TEST(the_log_goes_where_the_master_says)
 }
 END_TEST
 
+/* A request that was carried over a reload may be larger than the limits of the
+ * configuration that the executor has. */
+START_TEST(a_request_of_an_earlier_configuration_is_handled)
+{
+	enum { LARGE = 3 * MESSAGE_MAX };
+	char *text = malloc(LARGE);
+
+	ck_assert_ptr_nonnull(text);
+	memset(text, 'x', LARGE);
+	configure(built(MISBEHAVE));
+	start(2);
+	put_request(1, text, LARGE);
+	put_text(2, "small");
+	expect_replies(2);
+	expect_text(2, "small");
+	expect_bytes(1, text, LARGE);
+	free(text);
+	finish();
+}
+END_TEST
+
 /* Send this instead of a request; the executor is to give up, and to say so. */
 static void
 expect_refusal(const void *bytes, size_t len, const char *why)
@@ -1132,7 +1153,7 @@ START_TEST(lengths_that_cannot_be_are_refused)
 {
 	static const uint32_t lengths[] = {
 		0, 1, sizeof(struct exec_request) - 1,
-		sizeof(struct exec_request) + MESSAGE_MAX + 1, 0x7fffffff,
+		0x7fffffff,
 		0xffffffff,
 	};
 	uint32_t length;
@@ -1251,6 +1272,7 @@ RUN_TESTS("executor",
     stop_ends_it_at_once,
     without_a_master_the_worker_is_served_on,
     the_log_goes_where_the_master_says,
+    a_request_of_an_earlier_configuration_is_handled,
     lengths_that_cannot_be_are_refused,
     a_listener_that_cannot_be_is_refused,
     a_module_that_crashes_takes_its_process_along,

@@ -337,6 +337,85 @@ START_TEST(requests_behind_a_call_that_takes_too_long_are_handled)
 }
 END_TEST
 
+/* What was let in under a larger limit is served, whatever the limit is now; it
+ * once ended the module's process, and with that everybody's requests. */
+START_TEST(a_request_that_is_too_large_by_now_is_served)
+{
+	enum { SMALL = 6, LARGE = 700000, QUICK = 300 };
+	static const char globals[] = HANDLERS(MODULE("mod", "", "threads = 1; queue_timeout = 0;"));
+	struct server *srv = handlers_start(globals, ONE("mod", ""));
+	int slow = client_connect(FRAME_PORT);
+	int large = client_connect(FRAME_PORT), small[SMALL];
+	char *text = malloc(LARGE);
+
+	ck_assert_ptr_nonnull(text);
+	memset(text, 'x', LARGE);
+	client_send_text_frame(slow, "sleep 1000 x");
+	await(server_counters(srv).messages_in == 1);
+	client_send_frame(large, text, LARGE);
+	connect_all(small, SMALL);
+	send_all(small, SMALL, "hello");
+	await(handler_counters(srv).waiting == SMALL + 1);
+	handlers_configure(srv, globals, ONE("mod", "max_message_size = 100;"));
+	server_signal(srv, SIGHUP);
+	expect_all(small, SMALL, "hello");
+	client_expect_frame(large, text, LARGE);
+	client_expect_text_frame(slow, "sleep 1000 x");
+	server_expect(srv, "event=reload_done");
+	expect_no_deaths(srv);
+	/* From now on the limit holds. */
+	client_send_frame(large, text, LARGE);
+	client_expect_text_frame(large, ERR_TOO_LARGE);
+	free(text);
+	close_all(small, SMALL);
+	close(large);
+	close(slow);
+	server_end(srv);
+}
+END_TEST
+
+/* One that is sent ahead and would come back as more than a reply may be, as
+ * max_buffered has shrunk too, stays there. */
+START_TEST(a_request_that_is_too_large_to_come_back_is_served)
+{
+	enum { QUICK = 100, LARGE = 700000 };
+	static const char handlers[] = HANDLERS(MODULE("mod", "",
+	    "threads = 1; queue_timeout = 0;"));
+	struct server *srv = handlers_start(handlers, ONE("mod",
+	    "pipeline = 256;"));
+	int slow = client_connect(FRAME_PORT), fd = client_connect(FRAME_PORT);
+	int large = client_connect(FRAME_PORT);
+	char *text = malloc(LARGE);
+
+	ck_assert_ptr_nonnull(text);
+	memset(text, 'x', LARGE);
+	memcpy(text, "env ", 4);
+	client_send_text_frame(slow, "sleep 1000 x");
+	await(server_counters(srv).messages_in == 1);
+	for (int i = 0; i < QUICK; i++)
+		client_send_text_frame(fd, "quick");
+	client_send_text_frame(fd, "sleep 700 x");
+	await(handler_counters(srv).waiting == QUICK + 1);
+	client_send_frame(large, text, LARGE);
+	await(handler_counters(srv).waiting == QUICK + 2);
+	handlers_configure(srv, "max_buffered = 2097152;\n" HANDLERS(
+	    MODULE("mod", "", "threads = 1; queue_timeout = 0;")),
+	    ONE("mod", "pipeline = 256; max_message_size = 100;"));
+	server_signal(srv, SIGHUP);
+	for (int i = 0; i < QUICK; i++)
+		client_expect_text_frame(fd, "quick");
+	client_expect_text_frame(fd, "sleep 700 x");
+	client_expect_text_frame(large, "(not set)");
+	client_expect_text_frame(slow, "sleep 1000 x");
+	expect_no_deaths(srv);
+	free(text);
+	close(fd);
+	close(large);
+	close(slow);
+	server_end(srv);
+}
+END_TEST
+
 RUN_TESTS("a module's queue",
     request_timeout_counts_from_the_call,
     a_call_is_told_the_deadline_that_it_has,
@@ -346,4 +425,6 @@ RUN_TESTS("a module's queue",
     requests_that_come_back_keep_their_message_and_order,
     a_call_that_takes_too_long_costs_only_itself,
     a_tagged_message_that_takes_too_long_costs_only_itself,
-    requests_behind_a_call_that_takes_too_long_are_handled)
+    requests_behind_a_call_that_takes_too_long_are_handled,
+    a_request_that_is_too_large_by_now_is_served,
+    a_request_that_is_too_large_to_come_back_is_served)

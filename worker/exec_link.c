@@ -379,8 +379,17 @@ put_id(struct exec_link *link, const struct request *request)
 	buffer_append(link->out, id, id_len(request));
 }
 
+/* The payload of a reply.  max_message_size is no more than that, but the
+ * request may have been let in when it was larger. */
+static size_t
+most_of_reply(const struct exec_link *link)
+{
+	return (link->worker->buffers.limit / REPLY_SHARE);
+}
+
 static void
-fill_facts(const struct request *request, struct exec_request *facts)
+fill_facts(const struct exec_link *link, const struct request *request,
+    size_t len, struct exec_request *facts)
 {
 	const struct conn_record *record = conn_record(request->conn);
 	struct trace_context context;
@@ -394,7 +403,7 @@ fill_facts(const struct request *request, struct exec_request *facts)
 		.peer_port = record->peer_port,
 		.family = record->family,
 		.listener = listener_index(request->conn->listener),
-		.may_return = 1,
+		.may_return = len <= most_of_reply(link),
 	};
 	fill_id(request, facts);
 	memcpy(facts->peer, record->peer, sizeof(facts->peer));
@@ -406,10 +415,10 @@ fill_facts(const struct request *request, struct exec_request *facts)
 	memcpy(facts->span, context.span, sizeof(facts->span));
 }
 
-/* The bytes that go before the payload. */
+/* The bytes that go before a payload of len bytes. */
 static size_t
 head_of(const struct exec_link *link, const struct request *request,
-    struct exec_request *head)
+    size_t len, struct exec_request *head)
 {
 	switch (link->wire) {
 	case EXEC_WIRE_PLAIN:
@@ -418,7 +427,7 @@ head_of(const struct exec_link *link, const struct request *request,
 		head->tag = request->tag;
 		return (TAG_LEN);
 	case EXEC_WIRE_MODULE:
-		fill_facts(request, head);
+		fill_facts(link, request, len, head);
 		return (sizeof(*head));
 	}
 	return (0);
@@ -430,8 +439,8 @@ put_request(struct exec_link *link, const struct request *request,
 {
 	char metadata[METADATA_MAX];
 	struct exec_request head;
-	size_t head_len = head_of(link, request, &head), told_len = 0;
-	size_t facts_len;
+	size_t head_len = head_of(link, request, message->len, &head);
+	size_t told_len = 0, facts_len;
 
 	if (link->wire == EXEC_WIRE_MODULE && http_len(request) > 0)
 		told_len = head.http_len;
@@ -754,8 +763,8 @@ most_of_frame(const struct exec_link *link)
 {
 	if (link->reply_metadata && !link->is_noted)
 		return (REPLY_METADATA_MAX);
-	return (link->worker->buffers.limit / REPLY_SHARE +
-	    sizeof(struct exec_reply) + HTTP_NOTE_MAX + HTTP_FIELDS_LEN_MAX);
+	return (most_of_reply(link) + sizeof(struct exec_reply) +
+	    HTTP_NOTE_MAX + HTTP_FIELDS_LEN_MAX);
 }
 
 static void
