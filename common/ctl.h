@@ -99,7 +99,13 @@ struct ctl_speak {
 
 struct ctl_disown {
 	uint64_t id;
-	char why[120];		/* as in struct ctl_failed */
+	/* As in struct ctl_failed; "": its channel has ended, and how it ends
+	 * itself is for the master to see. */
+	char why[120];
+};
+
+struct ctl_died {
+	uint64_t id;		/* as in struct ctl_executor */
 };
 
 struct ctl_conn {
@@ -126,6 +132,9 @@ struct ctl_conn {
  *  DISOWN   that executor is of no more use: end and replace it
  *  RETIRE   that executor gets no more requests: start another one; DISOWN
  *           follows when what it has is done
+ *  DIED     that executor has died, whoever has its end of the channel: take
+ *           what it has answered, and DISOWN it; a worker that has done so says
+ *           nothing
  *  LOG      write the log to the descriptor that comes along
  *  GIVE     hand connections over through the descriptor
  *  TAKE     take those that come through the descriptor
@@ -170,7 +179,8 @@ struct ctl_conn {
 	MSG(BEAT,	FROM_CHILD,	0, 0)				\
 	MSG(SPEAK,	FROM_MASTER,	CTL_ABSENT, sizeof(struct ctl_speak)) \
 	MSG(SPEAKING,	FROM_CHILD,	CTL_ABSENT, 0)			\
-	MSG(RETIRE,	FROM_CHILD,	CTL_ABSENT, sizeof(struct ctl_disown))
+	MSG(RETIRE,	FROM_CHILD,	CTL_ABSENT, sizeof(struct ctl_disown)) \
+	MSG(DIED,	FROM_MASTER,	CTL_ABSENT, sizeof(struct ctl_died))
 
 enum ctl_type {
 	CTL_NONE,		/* no message has number 0 */
@@ -196,6 +206,7 @@ struct ctl {
 		struct ctl_log log;
 		struct ctl_executor executor;
 		struct ctl_disown disown;
+		struct ctl_died died;
 		struct ctl_give give;
 		struct ctl_take take;
 		struct ctl_given given;

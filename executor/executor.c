@@ -59,6 +59,7 @@ on_message(struct ctl *msg, void *arg)
 	case CTL_GIVE:
 	case CTL_TAKE:
 	case CTL_ACCESS_LOG:
+	case CTL_DIED:
 		return;
 	case CTL_READY:
 	case CTL_FAILED:

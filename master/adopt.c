@@ -103,12 +103,14 @@ save_slots(struct state *state, const struct master *master)
 	return (0);
 }
 
-/* The previous program passes a worker one descriptor. */
+/* The previous program passes a worker one descriptor, and does not wait for the
+ * end of one whose channel has ended. */
 static bool
 is_for_nobody(const struct executor *executor, unsigned version)
 {
-	return (version == STATE_PREVIOUS && executor->requests != -1 &&
-	    executor->state == EXECUTOR_STARTING);
+	return (version == STATE_PREVIOUS && (crew_has_hung_up(executor) ||
+	    (executor->requests != -1 &&
+	    executor->state == EXECUTOR_STARTING)));
 }
 
 /* Its worker has what it needs; or else it leaves, and another one is started

@@ -472,7 +472,7 @@ child_stop(struct child *child)
 void
 child_kill(struct child *child, int signal, enum status_cause cause)
 {
-	kill(child->process.pid, signal);
+	(void)foster_kill(child->master, child->process.pid, signal);
 	if (!child->was_killed)
 		child->cause = cause;
 	child->was_killed = true;

@@ -8,6 +8,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
+#include <limits.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
@@ -32,7 +33,8 @@ enum {
 	READY_MS = 60000,
 	/* After the end of its input, and after SIGTERM. */
 	LEAVE_MS = 1000,
-	/* Its worker has so long to say that it died. */
+	/* Its worker has so long to say how it was at work when it died; and it
+	 * has so long to die, when its channel has ended. */
 	WORD_MS = 500,
 	/* What a pipe to or from a command holds. */
 	PIPE_BYTES = 262144,
@@ -67,9 +69,11 @@ log_executor(enum log_level level, enum log_event event,
 static void
 end_group(const struct executor *executor, int number)
 {
+	if (executor->is_dead)
+		return;
 	/* Until it has made its own group, there is none. */
-	if (kill(-executor->pid, number) == -1)
-		kill(executor->pid, number);
+	if (foster_kill_group(executor->master, executor->pid, number) == -1)
+		(void)foster_kill(executor->master, executor->pid, number);
 }
 
 /* Its worker is gone, or has nothing to do with it any more. */
@@ -138,7 +142,7 @@ may_be_kept(const struct executor *executor)
 	    counter_get(&map->block[worker->block].worker.at_rest);
 
 	return (executor->state == EXECUTOR_SERVING && !executor->retired &&
-	    executor->work != -1 &&
+	    !crew_has_hung_up(executor) && executor->work != -1 &&
 	    probation->before == executor->generation &&
 	    probation->of == STATUS_RELOAD && probation->until_ms != 0 &&
 	    (at_rest >> executor->handler & 1) != 0);
@@ -160,6 +164,14 @@ let_go(struct executor *executor)
 	hang_up(executor);
 	executor->state = EXECUTOR_LEAVING;
 	TAILQ_INSERT_TAIL(&master->leaving, executor, link);
+}
+
+bool
+crew_has_hung_up(const struct executor *executor)
+{
+	/* One that serves has all the time in the world. */
+	return (executor->state == EXECUTOR_SERVING &&
+	    executor->patience_ms != 0);
 }
 
 void
@@ -380,18 +392,23 @@ listen_to(struct executor *executor, int fd, unsigned speaks)
 	return (executor->channel == NULL ? -1 : 0);
 }
 
+/* Whether it says when it is ready. */
+static bool
+speaks(const struct executor *executor)
+{
+	return (is_module(executor) || executor->conf->ready);
+}
+
 /* Wait for the word that it is ready, as its kind gives it. */
 static int
 await(struct executor *executor, int channel, unsigned speaks_in)
 {
-	bool speaks = is_module(executor) || executor->conf->ready;
-
 	executor->patience_ms = executor->born_ms +
-	    (speaks ? READY_MS : MOMENT_MS);
+	    (speaks(executor) ? READY_MS : MOMENT_MS);
 	if (is_module(executor))
 		return (channel == -1 ? 0 :
 		    listen_to(executor, channel, speaks_in));
-	if (!speaks)
+	if (!speaks(executor))
 		return (0);
 	executor->word = event_new(executor->master->base, executor->work,
 	    EV_READ | EV_PERSIST, on_word, executor);
@@ -914,6 +931,20 @@ find_id(const struct executor_list *list, uint64_t id)
 	return (executor);
 }
 
+/* Its worker may not see that it died: what it has started can hold the channel
+ * open. */
+static void
+tell_of_death(struct executor *executor)
+{
+	const struct ctl_died order = { .id = executor->id };
+
+	if (!child_has_room(executor->worker))
+		return;
+	child_tell(executor->worker, CTL_DIED, &order);
+	executor->is_told = true;
+	executor->patience_ms = clock_ms() + WORD_MS;
+}
+
 /* One of a crew has died.  Its worker says how it was at work, if it has not
  * done so: its counters are up to date then. */
 static void
@@ -926,14 +957,16 @@ await_word(struct executor *executor)
 	TAILQ_REMOVE(&worker->crew.members, executor, link);
 	executor->state = EXECUTOR_DEAD;
 	executor->lived_ms = clock_ms() - executor->born_ms;
-	executor->patience_ms = clock_ms() + WORD_MS;
 	TAILQ_INSERT_TAIL(&worker->crew.dead, executor, link);
 	/* Perhaps the worker has just said so, or that it is done. */
 	if (worker->process.channel != NULL)
 		(void)channel_catch_up(worker->process.channel);
-	executor = find_id(&worker->crew.dead, id);
-	if (executor != NULL && (said || !can_hire(worker)))
+	if ((executor = find_id(&worker->crew.dead, id)) == NULL)
+		return;
+	if (said || !can_hire(worker))
 		settle(executor);
+	else
+		tell_of_death(executor);
 }
 
 static void
@@ -941,9 +974,8 @@ bury(struct executor *executor, int status)
 {
 	struct master *master = executor->master;
 
+	executor->is_dead = true;
 	explain(executor, status);
-	/* Whatever it started goes with it. */
-	kill(-executor->pid, SIGKILL);
 	if (executor->worker != NULL) {
 		await_word(executor);
 	} else {
@@ -965,8 +997,8 @@ find_in(const struct executor_list *list, pid_t pid)
 	return (executor);
 }
 
-bool
-crew_reap(struct master *master, pid_t pid, int status)
+static struct executor *
+find_pid(const struct master *master, pid_t pid)
 {
 	struct executor *executor = find_in(&master->leaving, pid);
 	struct child *worker;
@@ -978,6 +1010,24 @@ crew_reap(struct master *master, pid_t pid, int status)
 			break;
 		executor = find_in(&worker->crew.members, pid);
 	}
+	return (executor);
+}
+
+void
+crew_on_end(struct master *master, pid_t pid)
+{
+	struct executor *executor = find_pid(master, pid);
+
+	/* Whatever it started goes with it. */
+	if (executor != NULL)
+		(void)foster_kill_group(master, pid, SIGKILL);
+}
+
+bool
+crew_reap(struct master *master, pid_t pid, int status)
+{
+	struct executor *executor = find_pid(master, pid);
+
 	if (executor == NULL)
 		return (false);
 	bury(executor, status);
@@ -992,6 +1042,9 @@ crew_is_waiting(const struct child *worker)
 	TAILQ_FOREACH(executor, &worker->crew.members, link)
 		if (executor->state == EXECUTOR_STARTING && executor->is_ready)
 			return (true);
+	TAILQ_FOREACH(executor, &worker->crew.dead, link)
+		if (!executor->is_told)
+			return (true);
 	return (false);
 }
 
@@ -1005,6 +1058,10 @@ crew_disown(struct child *worker, const struct ctl_disown *order)
 		executor = find_id(&worker->crew.dead, order->id);
 		if (executor != NULL)
 			settle(executor);
+		return;
+	}
+	if (*order->why == '\0') {
+		executor->patience_ms = clock_ms() + WORD_MS;
 		return;
 	}
 	snprintf(executor->why, sizeof(executor->why), "%.*s",
@@ -1033,6 +1090,20 @@ crew_retire(struct child *worker, const struct ctl_disown *order)
  * Watching.
  */
 
+/* Whether a process still runs our own program, as it has not got to its own.
+ * Where /proc does not tell, it has. */
+static bool
+is_to_begin(const struct executor *executor)
+{
+	char path[32], ours[PATH_MAX], its[PATH_MAX];
+	ssize_t n;
+
+	snprintf(path, sizeof(path), "/proc/%d/exe", (int)executor->pid);
+	n = readlink("/proc/self/exe", ours, sizeof(ours));
+	return (n > 0 && readlink(path, its, sizeof(its)) == n &&
+	    memcmp(ours, its, (size_t)n) == 0);
+}
+
 static void
 watch_starting(struct executor *executor, uint64_t now_ms)
 {
@@ -1042,14 +1113,30 @@ watch_starting(struct executor *executor, uint64_t now_ms)
 		pass_on(executor);
 		return;
 	}
+	/* On a busy machine it may not have had its turn yet. */
+	if (!speaks(executor) && now_ms < executor->born_ms + READY_MS &&
+	    is_to_begin(executor))
+		executor->patience_ms = now_ms + MOMENT_MS;
 	if (now_ms < executor->patience_ms)
 		return;
-	if (!is_module(executor) && !executor->conf->ready) {
+	if (!speaks(executor)) {
 		pass_on(executor);
 		return;
 	}
 	snprintf(executor->why, sizeof(executor->why),
 	    "it was not ready within %d s", READY_MS / 1000);
+	executor->patience_ms = now_ms + LEAVE_MS;
+	end_group(executor, SIGKILL);
+}
+
+static void
+watch_serving(struct executor *executor, uint64_t now_ms)
+{
+	if (!crew_has_hung_up(executor) || now_ms < executor->patience_ms)
+		return;
+	snprintf(executor->why, sizeof(executor->why),
+	    "it closed its channel");
+	executor->disowned = true;
 	executor->patience_ms = now_ms + LEAVE_MS;
 	end_group(executor, SIGKILL);
 }
@@ -1093,6 +1180,21 @@ hire_again(struct child *worker, unsigned handler, uint64_t now_ms)
 	}
 }
 
+/* One that is dead, and of which the worker has not spoken in time. */
+static struct executor *
+find_due(const struct child *worker, uint64_t now_ms)
+{
+	struct executor *executor;
+
+	TAILQ_FOREACH(executor, &worker->crew.dead, link) {
+		if (!executor->is_told)
+			tell_of_death(executor);
+		if (executor->is_told && now_ms >= executor->patience_ms)
+			break;
+	}
+	return (executor);
+}
+
 static void
 watch_crew(struct child *worker, uint64_t now_ms)
 {
@@ -1102,13 +1204,11 @@ watch_crew(struct child *worker, uint64_t now_ms)
 	    executor = next) {
 		next = TAILQ_NEXT(executor, link);
 		watch_starting(executor, now_ms);
+		watch_serving(executor, now_ms);
 	}
-	for (executor = TAILQ_FIRST(&worker->crew.dead); executor != NULL;
-	    executor = next) {
-		next = TAILQ_NEXT(executor, link);
-		if (now_ms >= executor->patience_ms)
-			settle(executor);
-	}
+	/* One that is settled may take the others with it. */
+	while ((executor = find_due(worker, now_ms)) != NULL)
+		settle(executor);
 	if (!can_hire(worker))
 		return;
 	for (unsigned i = 0; i < worker->generation->conf->nhandlers; i++)

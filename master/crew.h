@@ -59,10 +59,13 @@ struct executor {
 	struct channel *channel;	/* of a module's; NULL */
 	struct stderr_line errors;
 	uint64_t born_ms;
-	uint64_t patience_ms;
+	uint64_t patience_ms;		/* one that serves: 0, or its channel has
+					   ended, and so should it by then */
 	bool is_ready;			/* its worker gets it when it can */
 	bool asked;			/* SIGTERM has been sent */
 	bool disowned;			/* why is its worker's word */
+	bool is_dead;			/* its number may be another's by now */
+	bool is_told;			/* to its worker, of its death */
 	uint64_t lived_ms;		/* of a dead one */
 	bool retired;			/* another one has its place */
 	char why[240];			/* what it said went wrong */
@@ -104,7 +107,12 @@ int crew_start(struct child *);
 int crew_adopt(struct master *, struct child *worker,
     const struct state_executor *, struct generation *);
 
-/* Whether an executor is ready that its worker could not be passed yet. */
+/* Whether the channel of one that serves has ended, so that it is about to end
+ * too. */
+bool crew_has_hung_up(const struct executor *);
+
+/* Whether an executor is ready that its worker could not be passed yet, or dead
+ * and its worker not told. */
 bool crew_is_waiting(const struct child *);
 
 /* Executors of a handler that are dead and not replaced yet. */
@@ -122,6 +130,10 @@ void crew_disown(struct child *, const struct ctl_disown *);
 
 /* The worker gives that one no more requests: start another one beside it. */
 void crew_retire(struct child *, const struct ctl_disown *);
+
+/* The process has ended; its number is still its own.  If it is an executor, end
+ * what it has started. */
+void crew_on_end(struct master *, pid_t);
 
 /* If the process is an executor, bury it, and return true. */
 bool crew_reap(struct master *, pid_t, int status);

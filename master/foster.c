@@ -11,7 +11,11 @@
 
 #include "master/master.h"
 
-enum { LOOK_MS = 200 };
+enum {
+	LOOK_MS = 200,
+	/* PIDFD_SIGNAL_PROCESS_GROUP, from Linux 6.9. */
+	TO_GROUP = 1 << 2,
+};
 
 struct foster {
 	TAILQ_ENTRY(foster) link;
@@ -53,6 +57,8 @@ on_event(evutil_socket_t fd, short what, void *arg)
 	(void)what;
 	if (fd == -1 && (kill(pid, 0) == 0 || errno != ESRCH))
 		return;
+	if (fd != -1)
+		crew_on_end(master, pid);
 	foster_free(foster);
 	process_reap(master, pid, DEATH_UNSEEN);
 }
@@ -85,6 +91,47 @@ foster_watch(struct master *master, pid_t pid)
 	}
 	TAILQ_INSERT_TAIL(&master->fosters, foster, link);
 	return (0);
+}
+
+/* The descriptor of a foster; -1 if it has none, or is none. */
+static int
+find_fd(const struct master *master, pid_t pid)
+{
+	const struct foster *foster;
+
+	TAILQ_FOREACH(foster, &master->fosters, link)
+		if (foster->pid == pid)
+			return (event_get_fd(foster->event));
+	return (-1);
+}
+
+static int
+send_by(int fd, int number, unsigned flags)
+{
+	return ((int)syscall(SYS_pidfd_send_signal, fd, number, NULL, flags));
+}
+
+int
+foster_kill(const struct master *master, pid_t pid, int number)
+{
+	int fd = find_fd(master, pid);
+
+	return (fd == -1 ? kill(pid, number) : send_by(fd, number, 0));
+}
+
+int
+foster_kill_group(const struct master *master, pid_t pid, int number)
+{
+	int fd = find_fd(master, pid);
+
+	if (fd == -1)
+		return (kill(-pid, number));
+	if (send_by(fd, number, TO_GROUP) == 0)
+		return (0);
+	if (errno != EINVAL)
+		return (-1);
+	/* An older kernel.  While it lives, the group is its own. */
+	return (send_by(fd, 0, 0) == 0 ? kill(-pid, number) : -1);
 }
 
 bool

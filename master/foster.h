@@ -21,6 +21,12 @@ TAILQ_HEAD(foster_list, foster);
  * with errno set. */
 int foster_watch(struct master *, pid_t);
 
+/* As kill(2), for a process that may be a foster; and for the group that it
+ * leads.  The number of a foster can be another process's when we have not heard
+ * of its end yet: the signal goes by the descriptor. */
+int foster_kill(const struct master *, pid_t, int number);
+int foster_kill_group(const struct master *, pid_t, int number);
+
 /* Whether there was one that is not a child of ours. */
 bool foster_any(const struct master *);
 

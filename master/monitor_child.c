@@ -102,10 +102,10 @@ monitor_child_listen(struct master *master, const struct conf *conf,
  */
 
 static void
-kill_it(struct monitor_child *monitor)
+kill_it(struct process *process)
 {
-	kill(monitor->process.pid, SIGKILL);
-	monitor->process.patience_ms = 0;
+	(void)foster_kill(process->master, process->pid, SIGKILL);
+	process->patience_ms = 0;
 }
 
 static void
@@ -116,7 +116,7 @@ disown(void *owner, const char *why)
 
 	LOG(ERROR, MONITOR_FAILED, F_I64("child", monitor->process.pid),
 	    F_STR("error", why));
-	kill_it(monitor);
+	kill_it(&monitor->process);
 }
 
 /* Which worker has the connection, they know themselves.  Orders come as fast
@@ -422,7 +422,7 @@ monitor_child_watch(struct master *master)
 			monitor_child_use_log(master);
 	}
 	if (process_is_hung(&monitor->process, is_hung(master, now_ms))) {
-		kill(monitor->process.pid, SIGABRT);
+		(void)foster_kill(master, monitor->process.pid, SIGABRT);
 		process_await(&monitor->process, MASTER_EXIT_MS / 2,
 		    "end after a signal");
 		LOG(ERROR, MONITOR_HUNG, F_I64("child", monitor->process.pid),
@@ -430,7 +430,7 @@ monitor_child_watch(struct master *master)
 	}
 	if (monitor->process.pid != 0 &&
 	    process_is_late(&monitor->process, now_ms))
-		kill_it(monitor);
+		kill_it(&monitor->process);
 	if (monitor->process.pid == 0 && monitor->due &&
 	    now_ms >= monitor->again_ms && is_wanted(master) && !master_is_over(master))
 		start(master);

@@ -72,6 +72,7 @@ master_dispatch(struct child *child, const struct ctl *msg)
 		succession_on_given(child, &msg->given);
 		return;
 	case CTL_EXECUTOR:
+	case CTL_DIED:
 	case CTL_GIVE:
 	case CTL_TAKE:
 	case CTL_ACCESS_LOG:

@@ -190,6 +190,18 @@ process_reap(struct master *master, pid_t pid, int status)
 		upgrade_reap(master, pid, status);
 }
 
+/* The next child that has ended, which is not reaped by that; 0 if there is
+ * none. */
+static pid_t
+find_ended(void)
+{
+	siginfo_t info = { .si_pid = 0 };
+
+	if (waitid(P_ALL, 0, &info, WEXITED | WNOHANG | WNOWAIT) == -1)
+		return (0);
+	return (info.si_pid);
+}
+
 void
 processes_reap(struct master *master)
 {
@@ -197,6 +209,11 @@ processes_reap(struct master *master)
 	int status;
 
 	/* One signal can stand for several deaths. */
-	while ((pid = waitpid(-1, &status, WNOHANG)) > 0)
-		process_reap(master, pid, status);
+	while ((pid = find_ended()) > 0) {
+		/* When it is reaped, the number of its group may be that of
+		 * another one. */
+		crew_on_end(master, pid);
+		if (waitpid(pid, &status, WNOHANG) == pid)
+			process_reap(master, pid, status);
+	}
 }

@@ -21,6 +21,7 @@
 #include <unistd.h>
 
 #include "tests/client.h"
+#include "tests/handlers.h"
 #include "tests/harness.h"
 #include "tests/proc.h"
 
@@ -43,7 +44,7 @@ static const char *const names[FAULTS] = {
 	"accept", "dup", "death when sent", "death when received",
 	"an order of the master", "malloc in the master",
 	"descriptors of the master", "fork", "getpwnam",
-	"malloc in the reader", "death of the reader"
+	"malloc in the reader", "death of the reader", "execvp"
 };
 
 static char library[PATH_MAX], control[PATH_MAX];
@@ -548,6 +549,83 @@ START_TEST(newcomers_while_descriptors_run_out)
 }
 END_TEST
 
+/* Processes of handlers that end in every way.  A process that has been reaped
+ * is not there any more, and its number may be another one's: no signal is sent
+ * to it, nor to its process group. */
+START_TEST(no_signal_goes_to_what_was_reaped)
+{
+	enum { ROUNDS = 5 };
+	struct server *srv = handlers_new();
+	struct faults *faults;
+	uint32_t signals;
+	int exits, hangs;
+	pid_t orphan;
+
+	snprintf(control, sizeof(control), "%s", server_path(srv, "faults"));
+	faults = share_faults();
+	srv->prepare = preload;
+	handlers_configure(srv, HANDLERS(
+	    COMMAND("exits", "\"orphan-exit\", \"orphan\"", "") ",\n"
+	    COMMAND("hangs", "\"hang\"", "request_timeout = 0.1;") ",\n"
+	    MODULE("mod", "", "threads = 1;")),
+	    ONE("exits", "") ",\n"
+	    LISTENER("hangs", "9004", "frame", "hangs", ""));
+	server_launch(srv);
+	server_await_ready(srv);
+	exits = client_connect(FRAME_PORT);
+	hangs = client_connect(HIGH_PORT);
+	for (int i = 0; i < ROUNDS; i++) {
+		client_send_text_frame(hangs, "hello");
+		client_send_text_frame(exits, "hello");
+		client_expect_text_frame(exits, ERR_FAILED);
+		client_expect_text_frame(hangs, ERR_TIMEOUT);
+		/* It is of the group of what has exited. */
+		orphan = handlers_pid_in(srv, "orphan");
+		await(proc_is_dead(orphan));
+		ck_assert_int_eq(unlink(server_path(srv, "orphan")), 0);
+	}
+	server_reload(srv);
+	await(server_children(srv) == 4);
+	signals = __atomic_load_n(&faults->signals, __ATOMIC_RELAXED);
+	ck_assert_uint_ge(signals, 2 * ROUNDS);
+	ck_assert_uint_eq(__atomic_load_n(&faults->strays, __ATOMIC_RELAXED),
+	    0);
+	close(exits);
+	close(hangs);
+	server_signal(srv, SIGTERM);
+	server_await_exit(srv, 0);
+	ck_assert_uint_eq(faults->strays, 0);
+	server_end(srv);
+	munmap(faults, sizeof(*faults));
+}
+END_TEST
+
+/* The moment for which a program has to live begins with the program. */
+START_TEST(a_program_that_is_begun_late_can_still_fail_to_start)
+{
+	struct server *srv = handlers_new();
+	struct faults *faults;
+
+	snprintf(control, sizeof(control), "%s", server_path(srv, "faults"));
+	faults = share_faults();
+	srv->prepare = preload;
+	handlers_configure(srv, HANDLERS(COMMAND("cmd", "\"echo\"", "")),
+	    ONE("cmd", ""));
+	server_launch(srv);
+	server_await_ready(srv);
+	set_faults(faults, 1U << FAULT_EXEC, 1, UINT32_MAX);
+	handlers_configure(srv, HANDLERS("{ name = \"cmd\"; "
+	    "type = \"command\"; command = [ \"false\" ]; "
+	    "processes = 1; }"), ONE("cmd", ""));
+	server_signal(srv, SIGHUP);
+	ck_assert_ptr_nonnull(strstr(server_expect(srv,
+	    "event=reload_refused"), "handler cmd: exit status 1"));
+	expect_answered(FRAME_PORT, "hello");
+	server_end(srv);
+	munmap(faults, sizeof(*faults));
+}
+END_TEST
+
 static int
 run_all(void)
 {
@@ -571,6 +649,8 @@ run_all(void)
 		workers_that_die_when_they_have_sent,
 		workers_that_die_when_they_have_received,
 		newcomers_while_descriptors_run_out,
+		no_signal_goes_to_what_was_reaped,
+		a_program_that_is_begun_late_can_still_fail_to_start,
 	};
 
 	return (run_tests("faults", tests, sizeof(tests) / sizeof(*tests)));

@@ -35,6 +35,10 @@ and closes what it was given.
                         and outlives this; its pid goes to FILE; then answers
     orphan-exit [FILE]  the same, and leaves
     orphan-group [FILE] the same in a session of its own, and answers
+    orphan-group-exit [FILE]
+                        the same in a session of its own, and leaves
+    orphan-group-last [FILE]
+                        the same, but answers before it leaves
     facts               replies with the metadata (with --metadata)
     say                 says the message of its reply, which is the metadata
                         (with --metadata and --reply-metadata)
@@ -243,6 +247,15 @@ class Command:
     def do_orphan_group(self, payload, file):
         orphan(file, new_session=True)
         self.reply(payload)
+
+    def do_orphan_group_exit(self, payload, file):
+        orphan(file, new_session=True)
+        os._exit(5)
+
+    def do_orphan_group_last(self, payload, file):
+        orphan(file, new_session=True)
+        self.reply(payload)
+        os._exit(5)
 
     def do_facts(self, payload, argument):
         self.reply(self.facts)

@@ -11,6 +11,7 @@
 #include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/types.h>
+#include <sys/wait.h>
 
 #include <dlfcn.h>
 #include <errno.h>
@@ -44,6 +45,8 @@ static struct {
 	int (*socketpair)(int, int, int, int *);
 	int (*pipe2)(int *, int);
 	pid_t (*fork)(void);
+	int (*kill)(pid_t, int);
+	int (*execvp)(const char *, char *const *);
 	struct passwd *(*getpwnam)(const char *);
 	ssize_t (*recvmsg)(int, struct msghdr *, int);
 	ssize_t (*pwrite)(int, const void *, size_t, off_t);
@@ -71,6 +74,8 @@ find_all(void)
 	*(void **)&real.socketpair = find("socketpair");
 	*(void **)&real.pipe2 = find("pipe2");
 	*(void **)&real.fork = find("fork");
+	*(void **)&real.kill = find("kill");
+	*(void **)&real.execvp = find("execvp");
 	*(void **)&real.getpwnam = find("getpwnam");
 	*(void **)&real.recvmsg = find("recvmsg");
 	*(void **)&real.pwrite = find("pwrite64");
@@ -239,6 +244,28 @@ setsockopt(int fd, int level, int option, const void *value, socklen_t len)
 }
 
 /*
+ * Signals.
+ */
+
+/* When a child has been reaped, its number may be that of another process. */
+int
+kill(pid_t pid, int number)
+{
+	pid_t child = pid < 0 ? -pid : pid;
+	siginfo_t info;
+
+	if (faults != NULL && number != 0 && child != getpid() &&
+	    master == getpid()) {
+		__atomic_fetch_add(&faults->signals, 1, __ATOMIC_RELAXED);
+		if (child <= 1 || waitid(P_PID, (id_t)child, &info, WEXITED |
+		    WNOHANG | WNOWAIT) == -1)
+			__atomic_fetch_add(&faults->strays, 1,
+			    __ATOMIC_RELAXED);
+	}
+	return (real.kill(pid, number));
+}
+
+/*
  * Links.
  */
 
@@ -372,6 +399,15 @@ getpwnam(const char *name)
 	    __ATOMIC_RELAXED) & (1U << FAULT_NAMES)) != 0)
 		pause();
 	return (real.getpwnam(name));
+}
+
+int
+execvp(const char *file, char *const args[])
+{
+	if (faults != NULL && (__atomic_load_n(&faults->on,
+	    __ATOMIC_RELAXED) & (1U << FAULT_EXEC)) != 0)
+		usleep(600000);
+	return (real.execvp(file, args));
 }
 
 int

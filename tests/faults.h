@@ -47,6 +47,7 @@ enum fault {
 	/* Of the process that reads a configuration: */
 	FAULT_READER_MALLOC,	/* malloc() and its like: ENOMEM */
 	FAULT_READER_DIES,	/* killed when it allocates */
+	FAULT_EXEC,		/* execvp() takes its time, in a child */
 	FAULTS
 };
 
@@ -57,6 +58,9 @@ struct faults {
 	uint32_t spared;		/* calls that do not fail before that */
 	uint32_t left;			/* faults to come, at most */
 	uint32_t injected[FAULTS];	/* how often each was had */
+	uint32_t signals;		/* of the master, by kill(2); */
+	uint32_t strays;		/* and of these, to what was no child of
+					   its that is still to be reaped */
 };
 
 #endif

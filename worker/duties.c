@@ -84,6 +84,12 @@ worker_dispatch(struct worker *worker, struct ctl *msg)
 	case CTL_EXECUTOR:
 		add_executor(worker, msg);
 		return;
+	case CTL_DIED:
+		for (size_t i = 0; i < worker->nhandlers; i++)
+			if (worker->handlers[i].queue != NULL)
+				queue_on_death(worker->handlers[i].queue,
+				    msg->died.id);
+		return;
 	case CTL_GIVE:
 		give(worker, msg);
 		return;

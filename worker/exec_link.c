@@ -37,6 +37,9 @@ enum {
 	 * for its CPU does not make a quick module slow for long. */
 	CALL_US_MAX = 2 * AHEAD_US,
 	READS_PER_TURN = 4,
+	/* A pipe or socket of one that has died holds no more than can be read
+	 * with so many; what it has started may go on to write. */
+	LAST_READS = 256,
 	/* A reply has at most this part of max_buffered: while it comes there
 	 * are two of its buffer, and then one more of what its client owes. */
 	REPLY_SHARE = 4,
@@ -55,7 +58,10 @@ enum {
 };
 
 #define WHY_LATE "it had a request for longer than request_timeout"
+/* Its channel has ended; the master knows more. */
+#define WHY_ENDED ""
 
+static void give_up_ended(struct exec_link *, bool with_blame);
 static void on_readable(evutil_socket_t, short, void *);
 static void on_writable(evutil_socket_t, short, void *);
 
@@ -575,7 +581,7 @@ exec_links_flush(struct worker *worker)
 		TAILQ_REMOVE(&worker->unsent, link, unsent);
 		link->is_unsent = false;
 		if (link->out != NULL && flush(link) == -1)
-			exec_link_free(link, REQUEST_FAILED, "it is gone");
+			give_up_ended(link, false);
 		/* More may fit now. */
 		queue_make_roomy(queue);
 	}
@@ -590,10 +596,9 @@ on_writable(evutil_socket_t fd, short what, void *arg)
 	(void)fd;
 	(void)what;
 	worker_turn(worker);
-	if (flush(link) == -1) {
-		blame_for(link);
-		exec_link_free(link, REQUEST_FAILED, "it is gone");
-	} else if (!link->is_blocked)
+	if (flush(link) == -1)
+		give_up_ended(link, true);
+	else if (!link->is_blocked)
 		queue_make_roomy(link->queue);
 }
 
@@ -959,22 +964,41 @@ fault_of(const struct exec_link *link, enum took took)
 	case TOOK_DESCRIPTOR:
 		return ("it sent a descriptor");
 	case TOOK_END:
-		return ("it closed its channel");
+		return (WHY_ENDED);
 	case TOOK_NO_MEMORY:
 		return ("there is no memory for its reply");
 	}
 	return (NULL);
 }
 
+static enum took
+take_most(struct exec_link *link, int reads)
+{
+	enum took took = TOOK_MORE;
+
+	while (reads-- > 0 && took == TOOK_MORE)
+		took = take_replies(link);
+	return (took);
+}
+
+/* Hand on what it has answered; the rest will have no reply. */
+static void
+give_up_ended(struct exec_link *link, bool with_blame)
+{
+	const char *why = fault_of(link, take_most(link, LAST_READS));
+
+	if (with_blame)
+		blame_for(link);
+	exec_link_free(link, REQUEST_FAILED, why != NULL ? why : WHY_ENDED);
+}
+
 /* Returns whether the link goes on. */
 static bool
 read_replies(struct exec_link *link)
 {
-	enum took took = TOOK_MORE;
+	enum took took = take_most(link, READS_PER_TURN);
 	const char *why;
 
-	for (int i = 0; i < READS_PER_TURN && took == TOOK_MORE; i++)
-		took = take_replies(link);
 	if (took == TOOK_END || took == TOOK_NONSENSE ||
 	    took == TOOK_DESCRIPTOR)
 		blame_for(link);
@@ -1024,6 +1048,12 @@ void
 exec_link_catch_up(struct exec_link *link)
 {
 	(void)read_replies(link);
+}
+
+void
+exec_link_on_death(struct exec_link *link)
+{
+	give_up_ended(link, true);
 }
 
 void

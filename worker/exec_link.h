@@ -86,8 +86,8 @@ struct exec_link *exec_link_new(struct worker *, struct queue *, uint64_t id,
     const int fds[CTL_FDS_MAX], const struct conf_handler *);
 
 /* Give the link up.  Its requests are answered with the result, and the queue
- * is told.  why goes to the master, which replaces the executor; NULL: the
- * worker itself ends, and nobody is told. */
+ * is told.  why goes to the master, which replaces the executor; "": its channel
+ * has ended; NULL: the worker itself ends, and nobody is told. */
 void exec_link_free(struct exec_link *, enum request_result, const char *why);
 
 bool exec_link_has_room(const struct exec_link *);
@@ -107,6 +107,10 @@ void exec_links_flush(struct worker *);
 
 /* Hand on what has come already; the link may be given up. */
 void exec_link_catch_up(struct exec_link *);
+
+/* The executor has died: hand on what it has answered, and give the link up.
+ * What it has started may have the other end open. */
+void exec_link_on_death(struct exec_link *);
 
 /* The worker did not run for that long: no call has taken it. */
 void exec_link_forgive(struct exec_link *, uint64_t stall_us);

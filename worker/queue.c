@@ -656,6 +656,20 @@ queue_remove_executor(struct queue *queue, struct exec_link *link)
 }
 
 void
+queue_on_death(struct queue *queue, uint64_t id)
+{
+	struct exec_link *link;
+
+	TAILQ_FOREACH(link, &queue->links, of_queue)
+		if (link->id == id)
+			break;
+	if (link == NULL)
+		return;
+	exec_link_on_death(link);
+	queue_make_roomy(queue);
+}
+
+void
 queue_count_end(struct queue *queue, bool with_message)
 {
 	if (with_message)

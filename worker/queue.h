@@ -83,6 +83,9 @@ int queue_reserve(struct queue *, struct conn *, struct buffer **,
 
 void queue_remove_executor(struct queue *, struct exec_link *);
 
+/* An executor, perhaps one of these, has died. */
+void queue_on_death(struct queue *, uint64_t id);
+
 /* Count that an executor has ended that ever had a message, perhaps with one;
  * and that a connection was slowed down for that, perhaps for the first
  * time. */
