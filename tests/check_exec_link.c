@@ -261,8 +261,34 @@ START_TEST(all_that_are_late_in_one_tick_are_given_up)
 }
 END_TEST
 
+/* The master does not read for a while, and then hears of each one. */
+START_TEST(what_does_not_fit_into_the_channel_is_told_later)
+{
+	enum { N = 40 };
+	struct ctl_given given = { .left = 1 };
+	unsigned told = 0;
+	struct ctl msg;
+
+	start(N);
+	while (channel_send(lone.worker.channel, CTL_GIVEN, 1, &given,
+	    -1) == 0)
+		;
+	for (unsigned i = 0; i < N; i++)
+		hang_up(&executors[i]);
+	await((turn(), counted()->executors == 0));
+	while (hear(&msg)) {
+		if (msg.header.type == CTL_DISOWN)
+			told++;
+		worker_tell_rest(&lone.worker);
+	}
+	ck_assert_uint_eq(told, N);
+	finish();
+}
+END_TEST
+
 RUN_TESTS("exec_link",
     a_dead_executor_gets_no_more_messages,
     a_death_that_is_known_is_not_told_twice,
     what_was_answered_before_the_end_is_handed_on,
-    all_that_are_late_in_one_tick_are_given_up)
+    all_that_are_late_in_one_tick_are_given_up,
+    what_does_not_fit_into_the_channel_is_told_later)

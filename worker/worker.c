@@ -133,7 +133,7 @@ on_tick(evutil_socket_t fd, short what, void *arg)
 	worker_end_later(worker);
 	access_log_tick(worker->access_log, worker->now_ms);
 	log_flush_suppressed();
-	(void)channel_flush(worker->channel);
+	worker_tell_rest(worker);
 	leave_if_said(worker);
 }
 
@@ -191,19 +191,73 @@ worker_init_turn(struct worker *worker)
 	TAILQ_INIT(&worker->roomy);
 	TAILQ_INIT(&worker->starved);
 	TAILQ_INIT(&worker->slowed);
+	STAILQ_INIT(&worker->words);
 	event_assign(&worker->turn_end, worker->base, -1, 0, on_turn_end,
 	    worker);
 }
 
+/* What there is to say of an executor, and did not fit into the channel. */
+struct word {
+	STAILQ_ENTRY(word) link;
+	enum ctl_type type;
+	struct ctl_disown order;
+};
+
+static int
+say_word(struct worker *worker, enum ctl_type type,
+    const struct ctl_disown *order)
+{
+	return (channel_send(worker->channel, type,
+	    worker->heritage->generation, order, -1));
+}
+
+/* There can be as many at once as there are executors; what the channel keeps
+ * for a master that does not read is for those that are said once. */
 static void
 say_of_executor(struct worker *worker, enum ctl_type type, uint64_t id,
     const char *why)
 {
 	struct ctl_disown order = { .id = id };
+	struct word *word;
 
 	snprintf(order.why, sizeof(order.why), "%s", why);
-	(void)channel_send(worker->channel, type,
-	    worker->heritage->generation, &order, -1);
+	if (STAILQ_EMPTY(&worker->words) &&
+	    !channel_has_unsent(worker->channel) &&
+	    say_word(worker, type, &order) == 0)
+		return;
+	if ((word = malloc(sizeof(*word))) == NULL) {
+		/* Perhaps the channel has a place for it. */
+		(void)say_word(worker, type, &order);
+		return;
+	}
+	*word = (struct word){ .type = type, .order = order };
+	STAILQ_INSERT_TAIL(&worker->words, word, link);
+}
+
+void
+worker_tell_rest(struct worker *worker)
+{
+	struct word *word;
+
+	if (channel_flush(worker->channel) == -1)
+		return;
+	while ((word = STAILQ_FIRST(&worker->words)) != NULL &&
+	    !channel_has_unsent(worker->channel) &&
+	    say_word(worker, word->type, &word->order) == 0) {
+		STAILQ_REMOVE_HEAD(&worker->words, link);
+		free(word);
+	}
+}
+
+static void
+forget_words(struct worker *worker)
+{
+	struct word *word;
+
+	while ((word = STAILQ_FIRST(&worker->words)) != NULL) {
+		STAILQ_REMOVE_HEAD(&worker->words, link);
+		free(word);
+	}
 }
 
 void
@@ -322,6 +376,7 @@ worker_free(struct worker *worker)
 	free(worker->scratch);
 	free(worker->exec_scratch);
 	event_del(&worker->turn_end);
+	forget_words(worker);
 	if (worker->tick != NULL)
 		event_free(worker->tick);
 	channel_free(worker->channel);

@@ -9,6 +9,8 @@
 #ifndef WORKER_WORKER_H
 #define WORKER_WORKER_H
 
+#include <sys/queue.h>
+
 #include <event2/event.h>
 #include <event2/event_struct.h>
 
@@ -55,6 +57,7 @@ struct worker {
 	struct queue_list roomy;	/* queues that may have room */
 	struct conn_pending_list starved;	/* who waits for memory */
 	bool is_leaving;		/* the last message may be unsent */
+	STAILQ_HEAD(, word) words;	/* owned; see worker_tell_rest() */
 	struct conn_pending_list slowed;	/* see blame.h */
 	struct drain drain;
 	struct giver giver;
@@ -127,6 +130,8 @@ void worker_feed_starved(struct worker *);
  * it is needed. */
 void worker_disown_executor(struct worker *, uint64_t id, const char *why);
 void worker_retire_executor(struct worker *, uint64_t id, const char *why);
+/* Tell it what it could not be told of those: called once per tick. */
+void worker_tell_rest(struct worker *);
 
 /* Tell the master how the drain went, and end the loop. */
 void worker_leave(struct worker *, const struct ctl_drained *);
