@@ -99,9 +99,10 @@ struct ctl_speak {
 
 struct ctl_disown {
 	uint64_t id;
-	/* As in struct ctl_failed; "": its channel has ended, and how it ends
-	 * itself is for the master to see. */
-	char why[120];
+	char why[120];		/* as in struct ctl_failed */
+	uint32_t ended;		/* 1: its channel has ended, and how it ends
+				   itself is for the master to see */
+	uint32_t pad;
 };
 
 struct ctl_died {
@@ -164,7 +165,7 @@ struct ctl_conn {
 	MSG(EXECUTOR,	FROM_MASTER,					\
 	    sizeof(struct ctl_executor), sizeof(struct ctl_executor))	\
 	MSG(DISOWN,	FROM_CHILD,					\
-	    sizeof(struct ctl_disown), sizeof(struct ctl_disown))	\
+	    offsetof(struct ctl_disown, ended), sizeof(struct ctl_disown)) \
 	MSG(GIVE,	FROM_MASTER,					\
 	    sizeof(struct ctl_give), sizeof(struct ctl_give))		\
 	MSG(TAKE,	FROM_MASTER,	0, sizeof(struct ctl_take))	\

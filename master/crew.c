@@ -813,11 +813,11 @@ explain(struct executor *executor, int status)
 	stderr_line_close(&executor->errors);
 	/* Its worker may have seen no more than that it is gone. */
 	len = strlen(executor->why);
-	if (len > 0 && !executor->disowned)
+	if (len > 0 && !executor->disowned && !crew_has_hung_up(executor))
 		return;
 	/* One that was killed for that did not get to its own end. */
 	*how = '\0';
-	if (len == 0 || !was_killed(status))
+	if (len == 0 || !executor->disowned || !was_killed(status))
 		describe_death(status, how);
 	snprintf(executor->why + len, sizeof(executor->why) - len,
 	    "%s%s%s%.140s", len > 0 && *how != '\0' ? "; " : "", how,
@@ -1048,6 +1048,19 @@ crew_is_waiting(const struct child *worker)
 	return (false);
 }
 
+/* What the worker found wrong with it goes before how it died. */
+static void
+add_word(struct executor *executor, const struct ctl_disown *order)
+{
+	char how[sizeof(executor->why)];
+
+	if (*order->why == '\0')
+		return;
+	memcpy(how, executor->why, sizeof(how));
+	snprintf(executor->why, sizeof(executor->why), "%.*s; %.110s",
+	    (int)sizeof(order->why) - 1, order->why, how);
+}
+
 void
 crew_disown(struct child *worker, const struct ctl_disown *order)
 {
@@ -1056,16 +1069,18 @@ crew_disown(struct child *worker, const struct ctl_disown *order)
 	if (executor == NULL) {
 		/* It has died, which is why it was disowned. */
 		executor = find_id(&worker->crew.dead, order->id);
-		if (executor != NULL)
-			settle(executor);
-		return;
-	}
-	if (*order->why == '\0') {
-		executor->patience_ms = clock_ms() + WORD_MS;
+		if (executor == NULL)
+			return;
+		add_word(executor, order);
+		settle(executor);
 		return;
 	}
 	snprintf(executor->why, sizeof(executor->why), "%.*s",
 	    (int)sizeof(order->why) - 1, order->why);
+	if (order->ended != 0) {
+		executor->patience_ms = clock_ms() + WORD_MS;
+		return;
+	}
 	executor->disowned = true;
 	end_group(executor, SIGKILL);
 }
@@ -1132,10 +1147,15 @@ watch_starting(struct executor *executor, uint64_t now_ms)
 static void
 watch_serving(struct executor *executor, uint64_t now_ms)
 {
-	if (!crew_has_hung_up(executor) || now_ms < executor->patience_ms)
+	const char *closed = "it closed its channel";
+	char said[sizeof(executor->why)];
+
+	if (!crew_has_hung_up(executor) || now_ms < executor->patience_ms ||
+	    executor->disowned)
 		return;
-	snprintf(executor->why, sizeof(executor->why),
-	    "it closed its channel");
+	memcpy(said, executor->why, sizeof(said));
+	snprintf(executor->why, sizeof(executor->why), "%s%s%.120s", closed,
+	    *said != '\0' ? "; " : "", said);
 	executor->disowned = true;
 	executor->patience_ms = now_ms + LEAVE_MS;
 	end_group(executor, SIGKILL);

@@ -139,6 +139,7 @@ expect_disowned(uint64_t id, const char *why)
 	ck_assert_uint_eq(msg.header.type, CTL_DISOWN);
 	ck_assert_uint_eq(msg.disown.id, id);
 	ck_assert_str_eq(msg.disown.why, why);
+	ck_assert_uint_eq(msg.disown.ended, *why == '\0');
 }
 
 /* Returns how many requests have timed out. */

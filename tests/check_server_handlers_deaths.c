@@ -94,6 +94,45 @@ START_TEST(a_command_that_closes_its_output_is_told_as_that)
 }
 END_TEST
 
+/* Whether the master hears first of its death or of what it sent. */
+static void
+expect_told(const char *deed, const char *how)
+{
+	enum { ROUNDS = 10 };
+	struct server *srv;
+	char globals[512];
+	int fd;
+
+	snprintf(globals, sizeof(globals), HANDLERS(COMMAND("cmd",
+	    "\"--every\", \"2\", \"%s\"", "")), deed);
+	srv = handlers_start(globals, ONE("cmd", ""));
+	for (unsigned i = 1; i <= ROUNDS; i++) {
+		pid_t pid = nth(srv, i);
+
+		/* One that comes again and again is slowed down. */
+		fd = client_connect(FRAME_PORT);
+		client_echo(fd, "hello");
+		client_send_text_frame(fd, "whole");
+		client_expect_text_frame(fd, ERR_FAILED);
+		expect_how(srv, pid, how);
+		close(fd);
+	}
+	server_end(srv);
+}
+
+START_TEST(what_a_command_sent_is_told_though_it_has_ended)
+{
+	expect_told("junk-exit", "how=\"it announced a reply");
+}
+END_TEST
+
+START_TEST(half_a_reply_is_told_with_how_it_ended)
+{
+	expect_told("half-exit", "how=\"its reply begins "
+	    "'\\\\x00\\\\x00\\\\x00\\\\x05wh'; exit status 0");
+}
+END_TEST
+
 /*
  * What a program has started holds its pipes open, and is not of its process
  * group, with which it would be ended.
@@ -217,6 +256,8 @@ RUN_TESTS("server_handlers_deaths",
     a_killed_command_is_told_as_killed,
     a_killed_module_is_told_as_killed,
     a_command_that_closes_its_output_is_told_as_that,
+    what_a_command_sent_is_told_though_it_has_ended,
+    half_a_reply_is_told_with_how_it_ended,
     a_death_hidden_by_a_child_is_answered_at_once,
     a_command_that_is_dead_gets_no_more_messages,
     two_that_time_out_in_the_same_tick_are_replaced,

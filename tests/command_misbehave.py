@@ -24,6 +24,7 @@ and closes what it was given.
     too-much            writes two replies to one request
     huge                writes a length of 4 GiB and no payload
     print TEXT          writes a text that is no frame
+    junk-exit           writes a line of text instead of a frame, and leaves
     wrong-tag           replies to a request that nobody made (with --tagged)
     big N               replies with N bytes
     empty               replies with an empty frame
@@ -207,6 +208,10 @@ class Command:
 
     def do_print(self, payload, text):
         write_raw(text.encode() + b"\n")
+
+    def do_junk_exit(self, payload, argument):
+        write_raw(b"Hello, world\n")
+        os._exit(0)
 
     def do_wrong_tag(self, payload, argument):
         write_frame(b"\xff" * 8 + payload)

@@ -23,7 +23,7 @@ add_executor(struct worker *worker, struct ctl *msg)
 	if (queue == NULL || msg->fd[0] == -1 ||
 	    (msg->fd[1] == -1 && !fd_is_local(msg->fd[0]))) {
 		worker_disown_executor(worker, executor->id,
-		    "its descriptor did not arrive");
+		    "its descriptor did not arrive", false);
 		return;
 	}
 	queue_add_executor(queue, executor->id, msg->fd,

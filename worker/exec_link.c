@@ -231,7 +231,7 @@ add_partial_reply(struct exec_link *link, const char *why)
 	if (why == NULL || why == link->fault || link->in == NULL)
 		return (why);
 	snprintf(link->fault, sizeof(link->fault),
-	    "%.50s; its reply begins '%.40s'", why,
+	    "%.50s%sits reply begins '%.40s'", why, *why != '\0' ? "; " : "",
 	    show(link->in->bytes, link->in->len, shown));
 	return (link->fault);
 }
@@ -241,6 +241,7 @@ exec_link_free(struct exec_link *link, enum request_result result,
     const char *why)
 {
 	struct worker *worker = link->worker;
+	bool ended = why != NULL && *why == '\0';
 	struct request *request;
 
 	why = add_partial_reply(link, why);
@@ -260,7 +261,7 @@ exec_link_free(struct exec_link *link, enum request_result result,
 	if (why != NULL) {
 		if (link->serial > 0 && !link->is_retired)
 			queue_count_end(link->queue, link->nrunning > 0);
-		worker_disown_executor(worker, link->id, why);
+		worker_disown_executor(worker, link->id, why, ended);
 	}
 	while ((request = TAILQ_FIRST(&link->running)) != NULL)
 		queue_on_done(take_out(link, request), result, NULL);

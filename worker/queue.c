@@ -638,7 +638,8 @@ queue_add_executor(struct queue *queue, uint64_t id, int fds[CTL_FDS_MAX],
 
 	link = exec_link_new(queue->worker, queue, id, fds, queue->conf);
 	if (link == NULL) {
-		worker_disown_executor(queue->worker, id, "out of memory");
+		worker_disown_executor(queue->worker, id, "out of memory",
+		    false);
 		return;
 	}
 	fds[0] = fds[1] = -1;

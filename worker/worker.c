@@ -215,9 +215,9 @@ say_word(struct worker *worker, enum ctl_type type,
  * for a master that does not read is for those that are said once. */
 static void
 say_of_executor(struct worker *worker, enum ctl_type type, uint64_t id,
-    const char *why)
+    const char *why, bool ended)
 {
-	struct ctl_disown order = { .id = id };
+	struct ctl_disown order = { .id = id, .ended = ended };
 	struct word *word;
 
 	snprintf(order.why, sizeof(order.why), "%s", why);
@@ -261,15 +261,16 @@ forget_words(struct worker *worker)
 }
 
 void
-worker_disown_executor(struct worker *worker, uint64_t id, const char *why)
+worker_disown_executor(struct worker *worker, uint64_t id, const char *why,
+    bool ended)
 {
-	say_of_executor(worker, CTL_DISOWN, id, why);
+	say_of_executor(worker, CTL_DISOWN, id, why, ended);
 }
 
 void
 worker_retire_executor(struct worker *worker, uint64_t id, const char *why)
 {
-	say_of_executor(worker, CTL_RETIRE, id, why);
+	say_of_executor(worker, CTL_RETIRE, id, why, false);
 }
 
 void

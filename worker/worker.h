@@ -128,7 +128,8 @@ void worker_feed_starved(struct worker *);
 
 /* Have the master replace an executor: end it, or only start another one while
  * it is needed. */
-void worker_disown_executor(struct worker *, uint64_t id, const char *why);
+void worker_disown_executor(struct worker *, uint64_t id, const char *why,
+    bool ended);
 void worker_retire_executor(struct worker *, uint64_t id, const char *why);
 /* Tell it what it could not be told of those: called once per tick. */
 void worker_tell_rest(struct worker *);
