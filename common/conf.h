@@ -85,6 +85,8 @@ struct conf_handler {
 	bool reply_metadata;		/* the same before each reply */
 	bool tagged;			/* replies may come in any order */
 	bool ready;			/* the program says when it is */
+	unsigned ready_timeout_ms;	/* it, or a module, has so long for
+					   that */
 	struct conf_setting *environment;	/* added to the master's */
 	size_t nenvironment;
 	char *working_directory;	/* "": where the master was started */

@@ -56,6 +56,7 @@
 	/* executors */							\
 	E(EXECUTOR_START,	"executor_start")			\
 	E(EXECUTOR_READY,	"executor_ready")			\
+	E(EXECUTOR_WAITS,	"executor_waits")			\
 	E(EXECUTOR_FAILED,	"executor_failed")			\
 	E(EXECUTOR_EXIT,	"executor_exit")			\
 	E(EXECUTOR_KEPT,	"executor_kept")			\

@@ -22,6 +22,7 @@
 #include "common/fd.h"
 #include "common/log.h"
 #include "master/master.h"
+#include "master/notify.h"
 #include "master/pause.h"
 #include "master/program.h"
 #include "master/state.h"
@@ -29,8 +30,11 @@
 enum {
 	/* A command that has lived for so long has not failed to start. */
 	MOMENT_MS = 200,
-	/* One that says when it is ready has so long for it, a module too. */
-	READY_MS = 60000,
+	/* Of one that says when it is ready, and has not by then, the log tells;
+	 * from then on a later order does not wait for it. */
+	LATE_MS = 3000,
+	/* And again after so long. */
+	LATE_AGAIN_MS = 30000,
 	/* After the end of its input, and after SIGTERM. */
 	LEAVE_MS = 1000,
 	/* Its worker has so long to say how it was at work when it died; and it
@@ -404,7 +408,7 @@ static int
 await(struct executor *executor, int channel, unsigned speaks_in)
 {
 	executor->patience_ms = executor->born_ms +
-	    (speaks(executor) ? READY_MS : MOMENT_MS);
+	    (speaks(executor) ? executor->conf->ready_timeout_ms : MOMENT_MS);
 	if (is_module(executor))
 		return (channel == -1 ? 0 :
 		    listen_to(executor, channel, speaks_in));
@@ -1105,6 +1109,43 @@ crew_retire(struct child *worker, const struct ctl_disown *order)
  * Watching.
  */
 
+static bool
+is_late(const struct executor *executor, uint64_t now_ms)
+{
+	return (executor->state == EXECUTOR_STARTING && speaks(executor) &&
+	    !executor->is_ready && *executor->why == '\0' &&
+	    now_ms >= executor->born_ms + LATE_MS);
+}
+
+bool
+crew_is_late(const struct child *worker)
+{
+	const struct executor *executor;
+
+	TAILQ_FOREACH(executor, &worker->crew.members, link)
+		if (is_late(executor, clock_ms()))
+			return (true);
+	return (false);
+}
+
+/* Once for all processes of the handler. */
+static void
+say_late(const struct executor *executor, uint64_t now_ms)
+{
+	uint64_t *again_ms =
+	    &executor->generation->late_again_ms[executor->handler];
+
+	if (now_ms < *again_ms)
+		return;
+	*again_ms = now_ms + LATE_AGAIN_MS;
+	LOG(WARN, EXECUTOR_WAITS, F_STR("handler", executor->conf->name),
+	    F_I64("child", executor->pid), F_U64("executor", executor->id),
+	    F_STR("for", is_module(executor) ? "the end of open()" : "READY"),
+	    F_U64("alive_ms", now_ms - executor->born_ms),
+	    F_U64("left_ms", executor->patience_ms - now_ms));
+	notify_status("waits for handler %s to be ready", executor->conf->name);
+}
+
 /* Whether a process still runs our own program, as it has not got to its own.
  * Where /proc does not tell, it has. */
 static bool
@@ -1129,17 +1170,21 @@ watch_starting(struct executor *executor, uint64_t now_ms)
 		return;
 	}
 	/* On a busy machine it may not have had its turn yet. */
-	if (!speaks(executor) && now_ms < executor->born_ms + READY_MS &&
-	    is_to_begin(executor))
+	if (!speaks(executor) && is_to_begin(executor) && now_ms <
+	    executor->born_ms + executor->conf->ready_timeout_ms)
 		executor->patience_ms = now_ms + MOMENT_MS;
-	if (now_ms < executor->patience_ms)
+	if (now_ms < executor->patience_ms) {
+		if (is_late(executor, now_ms))
+			say_late(executor, now_ms);
 		return;
+	}
 	if (!speaks(executor)) {
 		pass_on(executor);
 		return;
 	}
 	snprintf(executor->why, sizeof(executor->why),
-	    "it was not ready within %d s", READY_MS / 1000);
+	    "it was not ready within %g s, its ready_timeout",
+	    executor->conf->ready_timeout_ms / 1000.0);
 	executor->patience_ms = now_ms + LEAVE_MS;
 	end_group(executor, SIGKILL);
 }

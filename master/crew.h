@@ -115,6 +115,9 @@ bool crew_has_hung_up(const struct executor *);
  * and its worker not told. */
 bool crew_is_waiting(const struct child *);
 
+/* Whether one has not said for seconds that it is ready. */
+bool crew_is_late(const struct child *);
+
 /* Executors of a handler that are dead and not replaced yet. */
 unsigned crew_missing(const struct child *, unsigned handler);
 

@@ -31,6 +31,8 @@ struct generation {
 	/* Of its handlers, when it was made; one that is like an older one has
 	 * those of that. */
 	struct fingerprint files[CONF_HANDLERS_MAX];
+	/* When the log may tell again that a handler is waited for. */
+	uint64_t late_again_ms[CONF_HANDLERS_MAX];
 };
 
 enum { GENERATION_WHY_MAX = 256 };

@@ -378,6 +378,38 @@ reload_may_begin(struct master *master)
 	return (false);
 }
 
+/* Whether the new workers wait for handlers that have not said for seconds that
+ * they are ready, as those may never do. */
+static bool
+waits_for_handlers(const struct master *master)
+{
+	if (master->reload.fresh == NULL || canary_is_on(master) ||
+	    master->state != MASTER_RUNNING)
+		return (false);
+	for (size_t i = 0; i < master->nslots; i++)
+		if (master->slots[i].next != NULL &&
+		    crew_is_late(master->slots[i].next))
+			return (true);
+	return (false);
+}
+
+void
+reload_give_way(struct master *master)
+{
+	struct reload *reload = &master->reload;
+	bool resuming = master->resuming;
+
+	if (((!master->upgrade.ordered || resuming) && (!reload->ordered ||
+	    reload->ordered_kind != STATUS_RELOAD)) ||
+	    !waits_for_handlers(master))
+		return;
+	/* That order takes back a stop as much as this one. */
+	master->resuming = false;
+	refuse(master, "a later order came while it waited for a handler to "
+	    "be ready");
+	master->resuming = resuming;
+}
+
 void
 reload_try(struct master *master)
 {
@@ -385,6 +417,7 @@ reload_try(struct master *master)
 	char why[WHY_MAX] = "the configuration is wrong";
 	struct conf *conf;
 
+	reload_give_way(master);
 	/* A new program is to find all at rest, and reloads by itself. */
 	if (!reload->ordered || upgrade_is_under_way(master) ||
 	    master->probation.refused || !reload_may_begin(master))

@@ -56,6 +56,9 @@ void reload_back(struct master *, struct generation *, const char *why);
 
 /* Begin what was ordered, if that can be now. */
 void reload_try(struct master *);
+/* If the one that is under way waits for a handler that may never be ready, and a
+ * later order has come, give it up for that. */
+void reload_give_way(struct master *);
 
 /* The master did not run for that long. */
 void reload_forgive(struct reload *, uint64_t stall_ms);

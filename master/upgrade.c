@@ -752,6 +752,7 @@ upgrade_run(struct master *master)
 {
 	struct upgrade *upgrade = &master->upgrade;
 
+	reload_give_way(master);
 	if (upgrade->check != 0) {
 		if (!upgrade->overdue &&
 		    clock_ms() >= upgrade->check_until_ms) {

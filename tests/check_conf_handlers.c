@@ -235,6 +235,7 @@ assert_same_handler(const struct conf_handler *a, const struct conf_handler *b)
 	ck_assert_int_eq(a->reply_metadata, b->reply_metadata);
 	ck_assert_int_eq(a->tagged, b->tagged);
 	ck_assert_int_eq(a->ready, b->ready);
+	ck_assert_uint_eq(a->ready_timeout_ms, b->ready_timeout_ms);
 	assert_same_settings(a->environment, a->nenvironment, b->environment,
 	    b->nenvironment);
 	ck_assert_str_eq(a->working_directory, b->working_directory);
@@ -440,6 +441,7 @@ assert_common_defaults(const struct conf_handler *handler)
 	ck_assert_str_eq(handler->working_directory, "");
 	ck_assert_uint_eq(handler->max_memory, 0);
 	ck_assert_uint_eq(handler->max_files, 0);
+	ck_assert_uint_eq(handler->ready_timeout_ms, 60000);
 	ck_assert_uint_eq(handler->queue, 1024);
 	ck_assert_int_eq(handler->overload, CONF_OVERLOAD_WAIT);
 	ck_assert_uint_eq(handler->queue_timeout_ms, 10000);
@@ -508,6 +510,7 @@ START_TEST(every_key_of_a_command_reaches_its_field)
 	ck_assert(handler->reply_metadata);
 	ck_assert(handler->tagged);
 	ck_assert(handler->ready);
+	ck_assert_uint_eq(handler->ready_timeout_ms, 1000);
 	ck_assert_uint_eq(handler->nenvironment, 2);
 	ck_assert_str_eq(handler->environment[0].key, "PATH");
 	ck_assert_str_eq(handler->environment[0].value, "/bin:/usr/bin");
@@ -632,7 +635,8 @@ START_TEST(the_keys_of_handlers_are_listed)
 	    "handlers.name\nhandlers.type\nhandlers.command\n"
 	    "handlers.processes\nhandlers.pipeline\nhandlers.metadata\n"
 	    "handlers.reply_metadata\n"
-	    "handlers.tagged\nhandlers.ready\nhandlers.module\n"
+	    "handlers.tagged\nhandlers.ready\n"
+	    "handlers.ready_timeout\nhandlers.module\n"
 	    "handlers.settings\nhandlers.threads\nhandlers.environment\n"
 	    "handlers.working_directory\nhandlers.max_memory\n"
 	    "handlers.max_files\nhandlers.queue\nhandlers.overload\n"
@@ -854,7 +858,8 @@ START_TEST(handlers_are_printed_with_every_default)
 {
 	static const char expected[] =
 	    "handlers = (\n{\nname = \"discard\";\ntype = \"discard\";\n},\n"
-	    "{\nname = \"echo\";\ntype = \"module\";\nmodule = \"x\";\n"
+	    "{\nname = \"echo\";\ntype = \"module\";\nready_timeout = 60.0;\n"
+	    "module = \"x\";\n"
 	    "settings = {\na = \"1\";\n};\nthreads = 64;\n"
 	    "environment = { };\nworking_directory = \"\";\n"
 	    "max_memory = 0;\nmax_files = 0;\nqueue = 1024;\n"
@@ -864,7 +869,7 @@ START_TEST(handlers_are_printed_with_every_default)
 	    "{\nname = \"c\";\ntype = \"command\";\n"
 	    "command = [ \"cat\", \"-\" ];\nprocesses = 4;\npipeline = 1;\n"
 	    "metadata = false;\nreply_metadata = false;\n"
-	    "tagged = false;\nready = false;\n"
+	    "tagged = false;\nready = false;\nready_timeout = 60.0;\n"
 	    "environment = {\nA = \"b\";\n};\nworking_directory = \"\";\n";
 	struct conf *conf = load_text(LISTENER_OF("c") "handlers = (\n"
 	    "  { name = \"echo\"; type = \"module\"; module = \"x\";\n"
