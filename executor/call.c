@@ -281,10 +281,12 @@ put_behind(struct call *call, const char *bytes, size_t len)
 static int
 put_http(struct call *call)
 {
-	size_t type_len = strlen(call->reply.content_type);
-	size_t fields_len = call->is_http ? call->given.len : 0;
+	size_t fields_len = call->is_http ? call->given.len : 0, type_len;
 
 	call->head.status = (uint16_t)call->reply.status;
+	if (call->reply.content_type[0] == '\0' && fields_len == 0)
+		return (0);
+	type_len = strlen(call->reply.content_type);
 	call->head.type_len = (uint16_t)type_len;
 	call->head.result |= (uint32_t)fields_len << EXEC_FIELDS_SHIFT;
 	if (put_behind(call, call->reply.content_type, type_len) == -1)

@@ -694,7 +694,7 @@ take_behind(struct request *request, const struct exec_reply *head,
 	if (note_reply(request, head->status, type, head->type_len) == -1 ||
 	    (fields_len > 0 && !http_fields_are_sound(fields, fields_len)))
 		return (-1);
-	if (*result == REQUEST_REPLIED)
+	if (fields_len > 0 && *result == REQUEST_REPLIED)
 		*result = keep_fields(request, fields, fields_len);
 	return (0);
 }
