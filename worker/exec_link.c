@@ -165,6 +165,8 @@ exec_link_new(struct worker *worker, struct queue *queue, uint64_t id,
 	link->wire = wire_of(conf);
 	link->metadata = conf->metadata;
 	link->reply_metadata = conf->reply_metadata;
+	if (link->reply_metadata)
+		reply_facts_init();
 	link->nthreads = threads_of(link, conf);
 	link->capacity = capacity_of(link, conf);
 	/* Slow, until it has shown that it is not. */

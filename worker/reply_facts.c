@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: ISC */
 #include "worker/reply_facts.h"
 
+#include <sys/random.h>
+
 #include <jansson.h>
 #include <stdbool.h>
 #include <stdio.h>
@@ -161,6 +163,16 @@ take_fields(struct reply_facts *facts, json_t *object, char why[REPLY_WHY_MAX])
 /*
  * The whole.
  */
+
+void
+reply_facts_init(void)
+{
+	size_t seed;
+
+	/* Else the library reads /dev/urandom.  Only the first seed counts. */
+	if (getrandom(&seed, sizeof(seed), GRND_NONBLOCK) == sizeof(seed))
+		json_object_seed(seed | 1);
+}
 
 static int
 take_members(struct reply_facts *facts, const json_t *object,

@@ -30,6 +30,9 @@ struct reply_facts {
 	uint8_t text[128];
 };
 
+/* Call this before the first metadata is read: a worker opens no file. */
+void reply_facts_init(void);
+
 /*
  * Read the metadata; no bytes mean that no fact is given.  The facts are zeroed,
  * or those of the reply before.  Returns -1 if the metadata is not a JSON object,
