@@ -27,7 +27,7 @@ struct reply_facts {
 	bool is_refused;		/* fields has what may not be sent */
 	/* What they were read from; 0 if that is empty or longer. */
 	size_t text_len;
-	uint8_t text[128];
+	uint8_t text[512];
 };
 
 /* Call this before the first metadata is read: a worker opens no file. */
