@@ -14,7 +14,9 @@ map_it(int fd, size_t size, int protection)
 {
 	void *map = mmap(NULL, size, protection, MAP_SHARED, fd, 0);
 
-	return (map == MAP_FAILED ? NULL : map);
+	if (map == MAP_FAILED)
+		return (NULL);
+	return (map);
 }
 
 void *
@@ -70,8 +72,8 @@ shared_seal(int fd, void *map, size_t size)
 	snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
 	if ((readable = open(path, O_RDONLY | O_CLOEXEC)) == -1)
 		return (-1);
-	if (mmap(map, size, PROT_READ, MAP_SHARED | MAP_FIXED, readable, 0) !=
-	    MAP_FAILED && dup3(readable, fd, O_CLOEXEC) != -1)
+	map = mmap(map, size, PROT_READ, MAP_SHARED | MAP_FIXED, readable, 0);
+	if (map != MAP_FAILED && dup3(readable, fd, O_CLOEXEC) != -1)
 		status = 0;
 	close(readable);
 	return (status);
