@@ -14,16 +14,16 @@
 #include "tests/proc.h"
 
 enum {
-	TIMEOUT_MS = 1000,	/* of all kinds, on the listener abused */
+	TIMEOUT_MS = 2000,	/* of all kinds, on the listener abused */
 	/* Shorter than the default timeouts with that, and than for ever. */
-	LATE_MS = 8000,
+	LATE_MS = 7000,
 	EACH = 20,		/* bad clients of a kind */
 	GOOD = 1000,
 	MIB = 1024 * 1024,
 };
 
 #define IMPATIENT							\
-	"idle_timeout = 1.0; read_timeout = 1.0; write_timeout = 1.0;"
+	"idle_timeout = 2.0; read_timeout = 2.0; write_timeout = 2.0;"
 
 static void
 expect_closed(struct server *srv, enum close_reason reason, unsigned n)
@@ -274,7 +274,7 @@ START_TEST(a_client_that_goes_on_with_messages_is_not_idle)
 	int fd = client_connect(EXTRA_PORT);
 	uint64_t begun_ms = clock_ms();
 
-	while (clock_ms() < begun_ms + 3 * TIMEOUT_MS)
+	while (clock_ms() < begun_ms + 2 * TIMEOUT_MS)
 		client_echo(fd, "here I am");
 	client_expect_eof(fd);
 	close(fd);
@@ -289,7 +289,7 @@ START_TEST(a_timeout_of_0_is_none)
 	    "idle_timeout = 0.0; read_timeout = 0.0; write_timeout = 0.0;"));
 	int idle = be_silent(), slow = be_slow();
 
-	holds_for(1500, !client_has_input(idle) && !client_has_input(slow));
+	holds_for(2500, !client_has_input(idle) && !client_has_input(slow));
 	client_echo(idle, "at last");
 	close(idle);
 	close(slow);

@@ -216,10 +216,11 @@ START_TEST(a_slow_handler_with_a_full_queue_slows_nobody_else)
 	    "memory %u KiB before and %u KiB after\n", rate,
 	    (unsigned)(memory / 1024),
 	    (unsigned)(proc_pss_anon(server_worker(srv, 0)) / 1024));
-	ck_assert_double_gt(rate, 1000.0 * EXECUTORS / SLEEP_MS / 2 /
+	/* More than two of them would answer, and some may have been counted
+	 * late. */
+	ck_assert_double_gt(rate, 1000.0 * EXECUTORS / SLEEP_MS / 4 /
 	    slow_factor());
-	/* Some may have been counted late. */
-	ck_assert_double_lt(rate, 1000.0 * EXECUTORS / SLEEP_MS * 1.5);
+	ck_assert_double_lt(rate, 1000.0 * EXECUTORS / SLEEP_MS * 2);
 	ck_assert_double_lt(quantile_ms(&askers, 1000),
 	    PROMPT_MS * slow_factor());
 	ck_assert_uint_lt(proc_pss_anon(server_worker(srv, 0)), memory +
@@ -278,7 +279,7 @@ START_TEST(with_shed_those_who_are_answered_do_not_wait_long)
 	print_askers("100 clients of 8 executors of 100 ms, a queue of 16",
 	    &askers);
 	ck_assert_uint_gt(askers.busy, 0);
-	ck_assert_uint_gt(askers.answered, SHED_MS / SLEEP_MS * EXECUTORS / 2 /
+	ck_assert_uint_gt(askers.answered, SHED_MS / SLEEP_MS * EXECUTORS / 4 /
 	    slow_factor());
 	/* Without shedding each would wait until all others have been answered.
 	 * With it no more than the queue and the executors hold are before it. */
