@@ -29,7 +29,7 @@ enum {
 	/* A file that has not opened by then does not open. */
 	OPEN_MS = 3000,
 	/* How long the last lines may take. */
-	END_MS = 1000,
+	END_MS = 3000,
 };
 
 static const char *const names[] = {

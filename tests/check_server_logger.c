@@ -175,6 +175,28 @@ START_TEST(a_server_stops_while_the_disk_is_frozen)
 }
 END_TEST
 
+/* A machine that is busy when it stops its services loses no line for that. */
+START_TEST(the_last_lines_wait_for_a_disk_that_is_slow)
+{
+	struct disk *disk;
+	struct server *srv = start_on_disk(&disk);
+
+	if (srv == NULL)
+		return;
+	serve(5);
+	set(&disk->frozen, 1);
+	server_signal(srv, SIGTERM);
+	await(server_children(srv) == 0);
+	pause_us(1500000);
+	set(&disk->frozen, 0);
+	server_await_exit(srv, 0);
+	ck_assert_uint_eq(server_count(srv, "event=conn_close"), 5);
+	ck_assert_uint_eq(server_count(srv, "event=stopped"), 1);
+	server_end(srv);
+	munmap(disk, sizeof(*disk));
+}
+END_TEST
+
 /* Every line of the log is one line: it begins with a time, and holds no second
  * one.  Returns how many have no end that we know of. */
 static unsigned
@@ -364,6 +386,7 @@ END_TEST
 RUN_TESTS("server_logger",
     a_frozen_disk_delays_nobody_and_is_told_of_afterwards,
     a_server_stops_while_the_disk_is_frozen,
+    the_last_lines_wait_for_a_disk_that_is_slow,
     a_full_disk_loses_no_line_that_is_kept_and_tears_none,
     a_log_moved_away_from_a_full_disk_goes_on_with_a_whole_line,
     a_logger_killed_within_a_line_glues_nothing_to_it,
