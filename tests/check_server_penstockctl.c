@@ -255,7 +255,8 @@ START_TEST(connections_are_closed_by_their_id)
 	expect(srv, order, 0, "ordered");
 	client_expect_eof(fd);
 	close(fd);
-	await(server_counters(srv).active == 0);
+	await(server_counters(srv).active == 0 &&
+	    observe_records(&srv->counters) == 0);
 	expect(srv, order, 1, "there is no such connection");
 	expect(srv, "close 1x", 2, "the id is a number");
 	expect(srv, "rebalance", 0, "rebalance ordered");
