@@ -4,7 +4,7 @@
  *
  * Runs in the master and its children.  The result is made in a region that is
  * shared with the reader and mapped before that is forked, so that its pointers
- * hold in both.
+ * hold in both.  Processes that are forked later have copies of their own.
  */
 #include "common/conf.h"
 
@@ -248,17 +248,31 @@ to_pages(size_t size)
 	return (size + page - 1) / page * page;
 }
 
-/* Keep what is used of it, which nobody is to change: the processes that inherit
- * it would share the change. */
-static void
+/*
+ * Keep what is used of it, as memory that is not shared, in the same place: a
+ * worker could make a shared mapping writable, and change what its master does.
+ */
+static bool
 settle(struct region *region)
 {
 	size_t size = region->size, kept = to_pages(region->used);
+	struct region *copy;
 
-	region->size = kept;
+	copy = mmap(NULL, kept, PROT_READ | PROT_WRITE,
+	    MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	if (copy == MAP_FAILED)
+		return false;
+	memcpy(copy, region, kept);
+	copy->size = kept;
+	(void)mprotect(copy, kept, PROT_READ);
+	if (mremap(copy, kept, kept, MREMAP_MAYMOVE | MREMAP_FIXED, region) ==
+	    MAP_FAILED) {
+		munmap(copy, kept);
+		return false;
+	}
 	if (kept < size)
 		munmap((char *)region + kept, size - kept);
-	(void)mprotect(region, kept, PROT_READ);
+	return true;
 }
 
 struct conf *
@@ -274,7 +288,11 @@ conf_read(const struct conf_request *request, struct conf_report *report)
 		munmap(region, size);
 		return NULL;
 	}
-	settle(region);
+	if (!settle(region)) {
+		munmap(region, size);
+		return say_unread(report, request, "could not be read: no "
+		    "memory");
+	}
 	*report = region->report;
 	if (report->nerrors == 0)
 		return &region->conf;

@@ -11,6 +11,7 @@
 
 #include <arpa/inet.h>
 #include <netinet/in.h>
+#include <sys/mman.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/un.h>
@@ -1338,6 +1339,29 @@ START_TEST(a_configuration_cannot_be_written_to)
 }
 END_TEST
 
+/* A worker that is taken over by an attacker has no privileges; the master acts
+ * on its configuration as root. */
+START_TEST(no_process_can_change_the_configuration_of_its_parent)
+{
+	struct conf *conf = load_text(LISTENERS "workers = 3;\n");
+	uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE);
+	int status;
+	pid_t pid;
+
+	ck_assert_int_ne(pid = fork(), -1);
+	if (pid == 0) {
+		if (mprotect((void *)((uintptr_t)conf / page * page),
+		    sizeof(*conf), PROT_READ | PROT_WRITE) == 0)
+			conf->workers = 4;
+		_exit(0);
+	}
+	ck_assert_int_eq(waitpid(pid, &status, 0), pid);
+	ck_assert_int_eq(status, 0);
+	ck_assert_uint_eq(conf->workers, 3);
+	conf_free(conf);
+}
+END_TEST
+
 START_TEST(equal_configurations_have_an_equal_hash)
 {
 	struct conf *a = load_text(LISTENERS);
@@ -1835,6 +1859,8 @@ add_reader(Suite *suite)
 	    a_configuration_is_read_without_news_of_children);
 	tcase_add_test(tests, signals_are_blocked_after_a_reading_as_before);
 	tcase_add_test(tests, a_configuration_cannot_be_written_to);
+	tcase_add_test(tests,
+	    no_process_can_change_the_configuration_of_its_parent);
 	tcase_add_test(tests, equal_configurations_have_an_equal_hash);
 }
 
