@@ -67,6 +67,10 @@ shared_seal(int fd, void *map, size_t size)
 	char path[32];
 	int readable, status = -1;
 
+	/* Anybody may open a memfd again, as its mode is 0777: once the process
+	 * has dropped its privileges, it must not. */
+	if (fchmod(fd, S_IRUSR | S_IWUSR) == -1)
+		return (-1);
 	/* A mapping made with a descriptor that is open for reading only can
 	 * never be made writable again. */
 	snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);

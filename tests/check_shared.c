@@ -7,12 +7,13 @@
 #include <check.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "tests/harness.h"
 
-enum { VERSION = 7, WORDS = 64, WRITES = 100000 };
+enum { VERSION = 7, WORDS = 64, WRITES = 100000, NOBODY = 65534 };
 
 struct area {
 	uint32_t version;
@@ -121,6 +122,30 @@ START_TEST(a_sealed_mapping_is_read_only_by_its_descriptor_too)
 }
 END_TEST
 
+/* The monitor has them, and has dropped its privileges by then. */
+START_TEST(a_sealed_descriptor_is_not_opened_again_for_writing)
+{
+	struct area *area;
+	char path[32];
+	int fd, status;
+	pid_t child;
+
+	area = create(&fd);
+	ck_assert_int_eq(shared_seal(fd, area, sizeof(*area)), 0);
+	snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
+	ck_assert_int_ne(child = fork(), -1);
+	if (child == 0) {
+		/* Whoever owns it could change its mode. */
+		if (geteuid() == 0 && setresuid(NOBODY, NOBODY, NOBODY) == 0)
+			_exit(open(path, O_RDWR | O_CLOEXEC) != -1);
+		_exit(0);
+	}
+	ck_assert_int_eq(waitpid(child, &status, 0), child);
+	ck_assert_int_eq(status, 0);
+	destroy(fd, area);
+}
+END_TEST
+
 /*
  * The seqlock.
  */
@@ -214,6 +239,7 @@ RUN_TESTS("shared",
     another_size_or_version_is_refused,
     a_file_that_can_shrink_is_refused,
     a_sealed_mapping_is_read_only_by_its_descriptor_too,
+    a_sealed_descriptor_is_not_opened_again_for_writing,
     a_copy_that_was_written_to_meanwhile_is_not_whole,
     a_write_after_one_that_was_never_finished_is_read,
     no_reader_sees_half_a_write)
