@@ -85,7 +85,7 @@ static const struct row rows[] = {
 	{ "{\"fields\":{\"\xc3\xa4\":\"c\"}}", REFUSED,
 	  "field \"\\u00E4\": the name is not a token of HTTP" },
 	{ "{\"fields\":{\"\":\"c\"}}", REFUSED, "the name is not a token of HTTP" },
-	{ "{\"fields\":{\"A\\u0000\":\"c\"}}", -1, "NUL byte in object key" },
+	{ "{\"fields\":{\"A\\u0000\":\"c\"}}", REFUSED, "NUL byte in object key" },
 	{ "{\"fields\":{\"content-length\":\"1\"}}", REFUSED,
 	  "field \"content-length\": the server sets this field itself" },
 	{ "{\"fields\":{\"Content-Type\":\"a\\nb\"}}", REFUSED,
@@ -124,18 +124,18 @@ static const struct row rows[] = {
 	{ "{\"status\"}", -1, "byte 10: ':' expected near '}'" },
 
 	/* Types that may not stand in a header. */
-	{ "{\"content_type\":\"\"}", -1, "content_type is \"\"" NOT_TYPE },
-	{ "{\"content_type\":\"a\\r\\nb\"}", -1,
+	{ "{\"content_type\":\"\"}", REFUSED, "content_type is \"\"" NOT_TYPE },
+	{ "{\"content_type\":\"a\\r\\nb\"}", REFUSED,
 	  "content_type is \"a\\r\\nb\"" NOT_TYPE },
-	{ "{\"content_type\":\"a\\u000ab\"}", -1, NOT_TYPE },
-	{ "{\"content_type\":\"a\\u0000b\"}", -1,
+	{ "{\"content_type\":\"a\\u000ab\"}", REFUSED, NOT_TYPE },
+	{ "{\"content_type\":\"a\\u0000b\"}", REFUSED,
 	  "content_type is \"a\\u0000b\"" NOT_TYPE },
-	{ "{\"content_type\":\"\\u0000\"}", -1, NOT_TYPE },
+	{ "{\"content_type\":\"\\u0000\"}", REFUSED, NOT_TYPE },
 	{ "{\"content_type\":\"a\rb\"}", -1, "byte 18: control character 0xd" },
 	{ "{\"content_type\":\"a\nb\"}", -1, "byte 18: unexpected newline" },
-	{ "{\"content_type\":\"\x7f\"}", -1, NOT_TYPE },
-	{ "{\"content_type\":\"\xc3\xa4\"}", -1, "is \"\\u00E4\"" NOT_TYPE },
-	{ "{\"content_type\":1}", -1, "content_type is 1.0" NOT_TYPE },
+	{ "{\"content_type\":\"\x7f\"}", REFUSED, NOT_TYPE },
+	{ "{\"content_type\":\"\xc3\xa4\"}", REFUSED, "is \"\\u00E4\"" NOT_TYPE },
+	{ "{\"content_type\":1}", REFUSED, "content_type is 1.0" NOT_TYPE },
 
 	/* Twice the same: no reader could tell which one is meant. */
 	{ "{\"status\":201,\"status\":202}", -1,
@@ -170,12 +170,18 @@ static const struct row rows[] = {
 	{ "{\"x\":\x01}", -1, "byte 6: invalid token" },
 	{ "HTTP/1.1 200 OK\r\n", -1, "byte 4: '[' or '{' expected near 'HTTP'" },
 
-	/* No UTF-8. */
-	{ "{\"x\":\"\xff\"}", -1, "unable to decode byte 0xff" },
-	{ "{\"x\":\"\xc0\xaf\"}", -1, "unable to decode byte 0xc0" },
-	{ "{\"x\":\"\xed\xa0\x80\"}", -1, "unable to decode byte 0xed" },
-	{ "{\"x\":\"\\ud800\"}", -1, "invalid Unicode '\\uD800'" },
-	{ "{\"x\":\"\\udc00\\ud800\"}", -1, "invalid Unicode '\\uDC00'" },
+	/* Half a character, as it can come from a client. */
+	{ "{\"x\":\"\xff\"}", REFUSED, "unable to decode byte 0xff" },
+	{ "{\"x\":\"\xc0\xaf\"}", REFUSED, "unable to decode byte 0xc0" },
+	{ "{\"x\":\"\xed\xa0\x80\"}", REFUSED, "unable to decode byte 0xed" },
+	{ "{\"x\":\"\\ud800\"}", REFUSED, "invalid Unicode '\\uD800'" },
+	{ "{\"x\":\"\\udc00\\ud800\"}", REFUSED, "invalid Unicode '\\uDC00'" },
+	{ "{\"fields\":{\"A\":\"\\ud83d\"}}", REFUSED, "invalid Unicode '\\uD83D'" },
+	{ " {\"\xff\":1}", REFUSED, "unable to decode byte 0xff" },
+	{ "{\"x\":\"\\ud800\\u0041\"}", REFUSED, "invalid Unicode '\\uD800" },
+	/* But no object. */
+	{ "\xff{}", -1, "unable to decode byte 0xff" },
+	{ "\"\\ud800\"", -1, "invalid Unicode" },
 };
 
 static char why[REPLY_WHY_MAX];
@@ -237,8 +243,8 @@ START_TEST(no_beginning_of_a_text_is_taken_for_it)
 	while (len > 0 && strchr(" \t\r\n", text[len - 1]) != NULL)
 		len--;
 	for (size_t n = 1; n < len; n++)
-		ck_assert_msg(read_afresh(&facts, text, n) == -1, "%.*s",
-		    (int)n, text);
+		ck_assert_msg(read_afresh(&facts, text, n) == -1 ||
+		    facts.is_refused, "%.*s", (int)n, text);
 }
 END_TEST
 
@@ -344,8 +350,8 @@ START_TEST(a_type_has_as_many_bytes_as_fit)
 	for (int len = HTTP_NOTE_MAX - 2; len <= HTTP_NOTE_MAX + 1; len++) {
 		snprintf(text, sizeof(text), "{\"content_type\":\"%0*d\"}", len,
 		    0);
-		ck_assert_int_eq(read_afresh(&facts, text, strlen(text)),
-		    len < HTTP_NOTE_MAX ? 0 : -1);
+		ck_assert_int_eq(read_afresh(&facts, text, strlen(text)), 0);
+		ck_assert(facts.is_refused == (len >= HTTP_NOTE_MAX));
 		if (len < HTTP_NOTE_MAX)
 			ck_assert_uint_eq(strlen(facts.type), (size_t)len);
 	}
@@ -396,7 +402,8 @@ START_TEST(a_reason_has_room_for_whatever_is_found)
 		ck_assert_uint_lt(strnlen(why, sizeof(why)), sizeof(why));
 		snprintf(text, sizeof(text), "{\"content_type\":[\"%0*d\"]}",
 		    len, 0);
-		ck_assert_int_eq(read_afresh(&facts, text, strlen(text)), -1);
+		ck_assert_int_eq(read_afresh(&facts, text, strlen(text)), 0);
+		ck_assert(facts.is_refused);
 		ck_assert_ptr_nonnull(strstr(why, NOT_TYPE));
 	}
 }

@@ -207,6 +207,13 @@ START_TEST(a_field_that_may_not_be_sent_refuses_the_reply)
 		  "Content-Length\\\": the server sets this field itself" },
 		{ "/command", "{\"fields\":[\"X-Cookie\"]}",
 		  "fields is [\\\"X-Cookie\\\"], not an object" },
+		/* As json.dumps() writes what json.loads() took. */
+		{ "/command", "{\"fields\":{\"X-Cookie\":\"\\ud800\"}}",
+		  "invalid Unicode" },
+		{ "/command", "{\"fields\":{\"X-Cookie\":\"\xff\"}}",
+		  "unable to decode byte 0xff" },
+		{ "/command", "{\"content_type\":\"text/h\xc3\xa4ml\"}",
+		  "not 1 to 255 printable ASCII characters" },
 		{ "/module", "fields 200|X-Cookie|a|Location|/\r\n"
 		  "Set-Cookie: b", "response field Location: the value has a "
 		  "control character" },

@@ -40,10 +40,12 @@ copy_type(char to[HTTP_NOTE_MAX], const json_t *value)
 	return (true);
 }
 
+/* As in a field, it is often what a client has sent. */
 static bool
 take_type(struct reply_facts *facts, const json_t *value)
 {
-	return (copy_type(facts->type, value));
+	facts->is_refused = !copy_type(facts->type, value);
+	return (!facts->is_refused);
 }
 
 static const struct member {
@@ -191,11 +193,30 @@ take_members(struct reply_facts *facts, const json_t *object,
 		if (value == NULL || member->take(facts, value))
 			continue;
 		explain_value(member->name, value, member->expected, why);
-		return (-1);
+		return (facts->is_refused ? 0 : -1);
 	}
 	if ((value = json_object_get(object, "fields")) != NULL)
 		take_fields(facts, value, why);
 	return (0);
+}
+
+/* Whether an object has a text that JSON cannot carry: libraries write half of a
+ * surrogate pair, and bytes that are not UTF-8, as a client has sent them. */
+static bool
+is_odd_text(const json_error_t *error, const uint8_t *bytes, size_t len)
+{
+	for (; len > 0 && memchr(" \t\r\n", *bytes, 4) != NULL; len--)
+		bytes++;
+	if (len == 0 || *bytes != '{')
+		return (false);
+	switch (json_error_code(error)) {
+	case json_error_invalid_utf8:
+	case json_error_null_byte_in_key:
+		return (true);
+	default:
+		/* Half of a pair has no code of its own. */
+		return (strncmp(error->text, "invalid Unicode '", 17) == 0);
+	}
 }
 
 static int
@@ -219,7 +240,8 @@ parse(struct reply_facts *facts, const uint8_t *bytes, size_t len,
 	object = json_loadb((const char *)bytes, len, flags, &error);
 	if (object == NULL) {
 		explain_syntax(&error, why);
-		return (-1);
+		facts->is_refused = is_odd_text(&error, bytes, len);
+		return (facts->is_refused ? 0 : -1);
 	}
 	result = take_members(facts, object, why);
 	json_decref(object);

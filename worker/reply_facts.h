@@ -24,7 +24,7 @@ struct reply_facts {
 	unsigned status;		/* 0: not given */
 	char type[HTTP_NOTE_MAX];	/* "": not given */
 	struct http_fields fields;	/* response fields; mostly none */
-	bool is_refused;		/* fields has what may not be sent */
+	bool is_refused;		/* there is what may not be sent */
 	/* What they were read from; 0 if that is empty or longer. */
 	size_t text_len;
 	uint8_t text[512];
@@ -36,12 +36,13 @@ void reply_facts_init(void);
 /*
  * Read the metadata; no bytes mean that no fact is given.  The facts are zeroed,
  * or those of the reply before.  Returns -1 if the metadata is not a JSON object,
- * or a known member has a value that it must not have; then why says what was
- * found where, and what was expected, and the facts are of no use.
+ * or the status is not one; then why says what was found where, and what was
+ * expected, and the facts are of no use.
  *
- * Response fields often hold what a client has sent.  So a field that may not be
- * sent does not make the program one that breaks the rules: the reply alone is
- * refused, and why says which field it is, and what is wrong with it.
+ * Response fields and the content type often hold what a client has sent.  So if
+ * one of them may not be sent, or has text that JSON cannot carry, the program
+ * does not break the rules: the reply alone is refused, and why says what is wrong
+ * with it.
  */
 int reply_facts_read(struct reply_facts *, const uint8_t *bytes, size_t len,
     char why[REPLY_WHY_MAX]);
