@@ -480,10 +480,8 @@ write_kept(void)
 	return (kept.len == 0);
 }
 
-/* Write what comes before the next line.  Returns whether that line may be
- * written. */
-static bool
-catch_up(void)
+bool
+log_catch_up(void)
 {
 	const struct log_field lost[] = {
 		F_U64("lines", out.lost), { .key = NULL }
@@ -525,7 +523,7 @@ log_write(enum log_level level, enum log_event event,
 
 	len = log_format_line(text, sizeof(text), out.format, level, event,
 	    fields);
-	if (!catch_up() || !write_text(text, len))
+	if (!log_catch_up() || !write_text(text, len))
 		keep_or_lose(level, text, len);
 }
 
@@ -590,7 +588,7 @@ log_write_limited(enum log_level level, enum log_event event,
 void
 log_flush_suppressed(void)
 {
-	(void)catch_up();
+	(void)log_catch_up();
 	for (int event = 0; event < LOG_EVENT_COUNT; event++)
 		say_suppressed((enum log_event)event);
 }

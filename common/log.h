@@ -128,6 +128,10 @@ void log_write_limited(enum log_level, enum log_event,
  * that has ended is told too. */
 void log_flush_suppressed(void);
 
+/* Write what comes before the next line: the lines that wait for a full pipe, and
+ * how many were lost.  Returns whether nothing of it is left. */
+bool log_catch_up(void);
+
 /* Show in shared memory how many lines of this process are lost or wait, so that
  * another one can tell of them when it ends; and tell of them. */
 void log_share_untold(uint64_t *);

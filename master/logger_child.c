@@ -578,6 +578,10 @@ loggers_end(struct master *master)
 	uint64_t until_ms = clock_ms() + END_MS;
 	struct logger_child *logger;
 
+	/* Our own last lines, if its pipe is full. */
+	while (master->logging != NULL && !log_catch_up() &&
+	    clock_ms() < until_ms)
+		(void)poll(NULL, 0, 1);
 	log_use(STDERR_FILENO);
 	master->logging = NULL;
 	TAILQ_FOREACH(logger, &master->loggers, link)

@@ -197,6 +197,28 @@ START_TEST(the_last_lines_wait_for_a_disk_that_is_slow)
 }
 END_TEST
 
+/* Lines of clients had filled its pipe, and the last ones of the master were
+ * still waiting for that when it ended. */
+START_TEST(the_end_is_told_after_more_lines_than_a_pipe_holds)
+{
+	struct disk *disk;
+	struct server *srv = start_on_disk(&disk);
+
+	if (srv == NULL)
+		return;
+	set(&disk->frozen, 1);
+	serve(rounds(6000, 60000));
+	server_signal(srv, SIGTERM);
+	await(server_children(srv) == 0);
+	set(&disk->frozen, 0);
+	server_await_exit(srv, 0);
+	ck_assert_uint_eq(server_count(srv, "event=stopped"), 1);
+	ck_assert_uint_gt(server_count(srv, "event=log_lost"), 0);
+	server_end(srv);
+	munmap(disk, sizeof(*disk));
+}
+END_TEST
+
 /* Every line of the log is one line: it begins with a time, and holds no second
  * one.  Returns how many have no end that we know of. */
 static unsigned
@@ -387,6 +409,7 @@ RUN_TESTS("server_logger",
     a_frozen_disk_delays_nobody_and_is_told_of_afterwards,
     a_server_stops_while_the_disk_is_frozen,
     the_last_lines_wait_for_a_disk_that_is_slow,
+    the_end_is_told_after_more_lines_than_a_pipe_holds,
     a_full_disk_loses_no_line_that_is_kept_and_tears_none,
     a_log_moved_away_from_a_full_disk_goes_on_with_a_whole_line,
     a_logger_killed_within_a_line_glues_nothing_to_it,
