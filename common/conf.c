@@ -33,8 +33,8 @@
 enum {
 	/* Address space: pages that nobody writes to take no memory. */
 	ROOM = 32 << 20,
-	/* For a reader that is killed.  One that hangs in the kernel, as on a
-	 * server of files that is gone, does not even end then. */
+	/* How long a reader that was killed may take to end.  A reader that hangs
+	 * in the kernel, on a file server that is gone for example, does not. */
 	KILL_MS = 500,
 };
 
@@ -66,8 +66,8 @@ end(enum conf_outcome outcome)
 	_exit(EXIT_SUCCESS);
 }
 
-/* libconfig calls exit() where it lacks memory.  What others have left to be done
- * at an exit is not for this process. */
+/* libconfig calls exit() if it has no memory.  What was registered with atexit()
+ * before the fork must not run in this process. */
 static void
 on_exit_of_libconfig(void)
 {
@@ -141,8 +141,8 @@ await_end(int pipe, unsigned timeout_ms)
 	}
 }
 
-/* Kill a reader that takes too long.  One that even so does not end is reaped by
- * whoever waits for any child, later, or by init. */
+/* Kill a reader that takes too long.  If it does not end at once, it is reaped when
+ * the master waits for any child, or by init. */
 static void
 kill_reader(pid_t pid, int pipe)
 {
@@ -151,7 +151,7 @@ kill_reader(pid_t pid, int pipe)
 		(void)waitpid(pid, NULL, 0);
 }
 
-/* A process that does not want to know of its children has no status of them. */
+/* There is no status if SIGCHLD is ignored. */
 static int
 reap(pid_t pid)
 {
@@ -164,8 +164,8 @@ reap(pid_t pid)
 	return reaped == pid ? status : 0;
 }
 
-/* With every signal blocked, for good: a signal for the process group is for
- * the process that asks, and its handlers are not for this one. */
+/* The reader keeps every signal blocked: a signal to the process group is meant
+ * for the process that asks, and its handlers must not run in the reader. */
 static pid_t
 fork_reader(struct region *region, const struct conf_request *request,
     const int ends[2])

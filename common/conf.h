@@ -3,7 +3,7 @@
  * The configuration: read from a file, checked whole, never written again.
  *
  * Used by the master, which loads it, and by its children, which inherit it.
- * A struct conf and all that it points to is one mapping, which nobody can write
+ * A struct conf and all that it points to is one mapping, which cannot be written
  * to.  Each key stands in one row of a table (conf_keys.c) that tells its name,
  * type, range and default; the reader, the printer and the test of
  * penstock.conf(5) follow that table.
@@ -241,8 +241,8 @@ struct conf_report {
 
 /*
  * Configurations are read in a process of their own, the reader: libconfig does
- * not check its allocations, and a file may be one whose reading takes for ever.
- * Whatever becomes of the reader, the process that asks goes on.
+ * not check its allocations, and reading a file may take for ever.  Whatever
+ * becomes of the reader, the process that asks goes on.
  */
 struct conf_request {
 	const char *path;

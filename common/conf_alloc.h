@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * Memory of the process that reads a configuration (conf_reader.c): its result
+ * Memory of the process that reads a configuration (conf.c): its result
  * goes into a region that it shares with the process that asked, and everything
  * else onto its own heap.  When either is exhausted, the reader ends, and the
  * process that asked says so.

@@ -91,7 +91,7 @@ log_level_name(enum log_level level)
 void
 log_identify(const char *role, int slot, int64_t generation)
 {
-	/* What its parent has to tell is not a child's to tell. */
+	/* A child does not report lines of its parent. */
 	if (strcmp(role, out.role) != 0) {
 		out.lost = 0;
 		kept.lines = 0;

@@ -48,7 +48,7 @@ find_pending(pid_t master)
 	return (found);
 }
 
-/* Take over the orders that the master did not come to: they are pending for us
+/* Take over the orders that the master did not read: they are pending for us
  * from now on, as the same signals are blocked here, and for the program that we
  * execute. */
 static void

@@ -66,7 +66,7 @@ process_tell(struct process *process, enum ctl_type type, const void *payload,
 		return (0);
 	if (fds[0] != -1 && errno == EAGAIN)
 		return (-1);
-	/* Of one that has died we hear soon enough. */
+	/* If it has died, it will be reaped soon. */
 	if (errno != EPIPE && errno != ECONNRESET)
 		process->kind->on_misconduct(process->owner, errno == EAGAIN ?
 		    "it does not read its orders" : strerror(errno));

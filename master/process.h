@@ -20,7 +20,7 @@
 struct master;
 struct process;
 
-/* The owner is the argument of all. */
+/* The owner is the first argument of each. */
 struct process_kind {
 	/* A message whose sender, length and generation already hold. */
 	void (*on_message)(void *, struct ctl *);
@@ -73,10 +73,10 @@ int process_adopt(struct process *, pid_t, uint64_t generation, int channel,
 int process_tell(struct process *, enum ctl_type, const void *payload,
     const int fds[CTL_FDS_MAX]);
 
-/* Let it have so long for that. */
+/* Give it that many milliseconds to do what is expected. */
 void process_await(struct process *, uint64_t ms, const char *what);
 
-/* Whether its time is over. */
+/* Whether that time is over. */
 bool process_is_late(const struct process *, uint64_t now_ms);
 
 /*
