@@ -566,7 +566,7 @@ START_TEST(no_signal_goes_to_what_was_reaped)
 	srv->prepare = preload;
 	handlers_configure(srv, HANDLERS(
 	    COMMAND("exits", "\"orphan-exit\", \"orphan\"", "") ",\n"
-	    COMMAND("hangs", "\"hang\"", "request_timeout = 0.1;") ",\n"
+	    TIMED_COMMAND("hangs", "\"hang\"", "request_timeout = 0.1;") ",\n"
 	    MODULE("mod", "", "threads = 1;")),
 	    ONE("exits", "") ",\n"
 	    LISTENER("hangs", "9004", "frame", "hangs", ""));

@@ -840,7 +840,7 @@ END_TEST
 
 START_TEST(what_has_waited_for_queue_timeout_is_answered_busy)
 {
-	struct server *srv = handlers_start(HANDLERS(COMMAND("slow",
+	struct server *srv = handlers_start(HANDLERS(TIMED_COMMAND("slow",
 	    "\"hold\"", "queue_timeout = 0.3;")),
 	    ONE("slow", ""));
 	int one = client_connect(FRAME_PORT);
@@ -1003,7 +1003,7 @@ START_TEST(failure_and_timeout_can_close_the_connection_instead)
 	struct server *srv = handlers_start(HANDLERS(
 	    COMMAND("fails", "\"--every\", \"3\", \"exit\"",
 	    "failed = \"close\";") ",\n"
-	    COMMAND("hangs", "\"--ready\", \"--every\", \"3\", \"hang\"",
+	    TIMED_COMMAND("hangs", "\"--ready\", \"--every\", \"3\", \"hang\"",
 	    "timeout = \"close\"; ready = true; request_timeout = 2.0;")),
 	    ONE("fails", "") ",\n"
 	    LISTENER("hang", "9004", "frame", "hangs", ""));

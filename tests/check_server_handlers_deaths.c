@@ -152,7 +152,7 @@ end_orphan(struct server *srv, const char *file)
 
 START_TEST(a_death_hidden_by_a_child_is_answered_at_once)
 {
-	struct server *srv = handlers_start(HANDLERS(COMMAND("cmd",
+	struct server *srv = handlers_start(HANDLERS(TIMED_COMMAND("cmd",
 	    "\"--every\", \"2\", \"orphan-group-exit\", \"orphan\"", PATIENT)),
 	    ONE("cmd", ""));
 	int fd = client_connect(FRAME_PORT);
@@ -178,7 +178,7 @@ END_TEST
 /* Its last reply comes, and nothing is sent to it any more. */
 START_TEST(a_command_that_is_dead_gets_no_more_messages)
 {
-	struct server *srv = handlers_start(HANDLERS(COMMAND("cmd",
+	struct server *srv = handlers_start(HANDLERS(TIMED_COMMAND("cmd",
 	    "\"--every\", \"2\", \"orphan-group-last\", \"orphan\"", PATIENT)),
 	    ONE("cmd", ""));
 	int fd = client_connect(FRAME_PORT);

@@ -404,7 +404,7 @@ END_TEST
 /* It would hold what others need for as long as request_timeout is. */
 START_TEST(a_reply_too_large_is_refused_when_it_is_announced)
 {
-	struct server *srv = handlers_start(HANDLERS(COMMAND("huge",
+	struct server *srv = handlers_start(HANDLERS(TIMED_COMMAND("huge",
 	    "\"--every\", \"2\", \"huge\"", "request_timeout = 0;")),
 	    ONE("huge", ""));
 	int fd = client_connect(FRAME_PORT);
@@ -443,7 +443,7 @@ time_to_get_a_place(struct server *srv, int *waiting)
 
 START_TEST(who_is_held_back_has_the_place_of_who_leaves_at_once)
 {
-	struct server *srv = handlers_start(HANDLERS(COMMAND("hangs",
+	struct server *srv = handlers_start(HANDLERS(TIMED_COMMAND("hangs",
 	    "\"hang\"", "queue = 1; queue_timeout = 0; request_timeout = 0;")),
 	    ONE("hangs", ""));
 	int running = client_connect(FRAME_PORT), waiting;

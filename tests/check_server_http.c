@@ -423,10 +423,13 @@ start_command_with(const char *args, const char *more, const char *listener)
 {
 	char handler[2048];
 
+	/* A program in Python takes a while to start where there is much to
+	 * do. */
 	snprintf(handler, sizeof(handler), "type = \"command\"; "
-	    "processes = 1; command = [ \"python3\", "
-	    "\"%s/tests/command_misbehave.py\", %s ]; %s",
-	    place("TOP_SRCDIR"), args, more);
+	    "processes = 1; queue_timeout = 60.0; command = [ \"python3\", "
+	    "\"%s/tests/command_misbehave.py\", %s ]; %s %s",
+	    place("TOP_SRCDIR"), args, more, strstr(more, "request_timeout") ==
+	    NULL ? "request_timeout = 60.0;" : "");
 	return (start_with(handler, listener));
 }
 

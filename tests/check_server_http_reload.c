@@ -17,7 +17,6 @@
 #define ONE_WORKER	"workers = 1;\n"
 /* One request at a time, which is not answered before handlers_release(). */
 #define SLOW		"\"hold\""
-#define PATIENT		"queue_timeout = 60.0; request_timeout = 60.0;"
 #define TELLS		"\"--metadata\", \"--reply-metadata\", \"say\""
 
 /* The workers are new ones, and have what the old ones had. */
@@ -168,7 +167,7 @@ occupy(struct server *srv, const char *target)
 START_TEST(a_request_moves_with_what_its_handler_is_told)
 {
 	static const char before[] = ONE_WORKER "handlers = ( "
-	    COMMAND("mine", SLOW, PATIENT) " );";
+	    COMMAND("mine", SLOW, "") " );";
 	static const char after[] = ONE_WORKER "handlers = ( "
 	    COMMAND("mine", TELLS, "metadata = true; reply_metadata = true;")
 	    " );";
@@ -209,8 +208,8 @@ END_TEST
 	"{ path = \"" path "\"; handler = \"" handler "\"; }"
 #define ROUTES(more)							\
 	WEB("discard", "routes = ( " ROUTE("/slow", "mine") more " );")
-#define MINE		COMMAND("mine", SLOW, PATIENT)
-#define YOURS		COMMAND("yours", SLOW, PATIENT)
+#define MINE		COMMAND("mine", SLOW, "")
+#define YOURS		COMMAND("yours", SLOW, "")
 
 START_TEST(a_request_moves_to_the_handler_that_its_route_had_chosen)
 {

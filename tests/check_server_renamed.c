@@ -16,7 +16,8 @@ enum { CLIENTS = 20 };
 #define GLOBALS		"workers = 2; drain_timeout = 0.0; drain_spread = 0.0;"
 #define AT(name, addresses, protocol)					\
 	"{ name = \"" name "\"; address = [ " addresses " ]; "		\
-	"protocol = \"" protocol "\"; handler = \"echo\"; }"
+	"protocol = \"" protocol "\"; handler = \"echo\"; "		\
+	"read_timeout = 60.0; }"
 #define A0		"\"$A:9000\""
 #define A1		"\"$A:9001\""
 #define A2		"\"$A:9002\""

@@ -119,7 +119,7 @@ END_TEST
 
 #define SLOW(timeout)							\
 	"workers = 1; drain_timeout = 0.1; drain_spread = 0.0;\n"	\
-	"handlers = (\n" COMMAND("slow", "\"hold\"",			\
+	"handlers = (\n" TIMED_COMMAND("slow", "\"hold\"",			\
 	"request_timeout = " timeout ";") "\n);"
 
 START_TEST(a_request_longer_than_drain_timeout_is_answered)
@@ -204,8 +204,6 @@ START_TEST(a_client_is_read_while_its_slow_request_is_waited_for)
 }
 END_TEST
 
-/* A reload made it wait for another one at its handler, and then it was
- * answered "busy". */
 /* Its requests overlap, so that it is never at rest by itself. */
 START_TEST(a_client_that_always_has_a_slow_request_moves_after_drain_timeout)
 {
@@ -237,6 +235,8 @@ START_TEST(a_client_that_always_has_a_slow_request_moves_after_drain_timeout)
 }
 END_TEST
 
+/* A reload made it wait for another one at its handler, and then it was
+ * answered "busy". */
 START_TEST(a_request_in_the_queue_begins_while_a_slow_one_is_waited_for)
 {
 	struct server *srv = handlers_start(GATES("2", "300.0",

@@ -40,7 +40,7 @@ static const char dying[] = HEAD
 #define HANDLED(processes)						\
 	"handlers = ( { name = \"app\"; type = \"command\"; "		\
 	"command = [ \"python3\", \"app.py\" ]; ready = true; "		\
-	"processes = " processes "; } );\n"
+	UNHURRIED "processes = " processes "; } );\n"
 #define PORTS	LISTENER("one", "9000", "frame", "app", "")
 
 static struct server *

@@ -196,7 +196,7 @@ END_TEST
 
 START_TEST(a_pause_counts_for_no_request_of_a_command)
 {
-	expect_calls_to_survive(handlers_start(HANDLERS(COMMAND("sleepy",
+	expect_calls_to_survive(handlers_start(HANDLERS(TIMED_COMMAND("sleepy",
 	    "\"--ready\", \"sleep\", \"600\"",
 	    "ready = true; request_timeout = 2.0; queue_timeout = 2.0;")),
 	    ONE("sleepy", "")), "hello", "again");

@@ -32,7 +32,8 @@
 /* Answers with the metadata of the message. */
 #define TELLER								\
 	"handlers = ( { name = \"teller\"; type = \"command\"; "	\
-	"processes = 1; metadata = true; command = [ \"python3\", \"-c\", " \
+	"processes = 1; " UNHURRIED "metadata = true; "			\
+	"command = [ \"python3\", \"-c\", "				\
 	"\"import sys\\ni, o = sys.stdin.buffer, sys.stdout.buffer\\n"	\
 	"while True:\\n  n = i.read(4)\\n  if not n: break\\n"		\
 	"  m = i.read(int.from_bytes(n, 'big'))\\n"			\

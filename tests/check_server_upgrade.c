@@ -19,6 +19,8 @@
 #include "tests/proc.h"
 
 #define TWO	"workers = 2; drain_timeout = 2.0;"
+/* A message that has begun may wait for an upgrade on a slow machine. */
+#define PATIENT	"read_timeout = 60.0;"
 #define NEXT	"tests/penstock-next"
 
 /* A handler that lives, and one that dies soon after it was ready. */
@@ -92,7 +94,7 @@ expect_refusal(struct server *srv, const pid_t workers[2], const char *why)
 
 START_TEST(an_upgrade_keeps_pid_clients_and_counters)
 {
-	struct server *srv = start(TWO, FRAMES("") ", " LINES(""));
+	struct server *srv = start(TWO, FRAMES(PATIENT) ", " LINES(PATIENT));
 	int frames = client_connect(FRAME_PORT);
 	int lines = client_connect(LINE_PORT);
 	pid_t workers[2] = { server_worker(srv, 0), server_worker(srv, 1) };
@@ -128,7 +130,7 @@ END_TEST
 
 START_TEST(upgrades_to_and_fro_refuse_nobody)
 {
-	struct server *srv = start(TWO, FRAMES(""));
+	struct server *srv = start(TWO, FRAMES(PATIENT));
 	struct hold_process *load = start_churn(20);
 	const struct hold_report *report;
 
@@ -149,7 +151,7 @@ END_TEST
 START_TEST(upgrades_leak_no_descriptor)
 {
 	struct server *srv = start(TWO LIVING "probation = 0.0;",
-	    FRAMES("") ", " CATS);
+	    FRAMES(PATIENT) ", " CATS);
 	size_t after_two = 0;
 
 	for (int i = 1; i <= 12; i++) {
@@ -168,13 +170,13 @@ END_TEST
 
 START_TEST(adopted_workers_are_supervised)
 {
-	struct server *srv = start(TWO "watchdog_timeout = 1.0;", FRAMES(""));
+	struct server *srv = start(TWO "watchdog_timeout = 1.0;", FRAMES(PATIENT));
 	int port = take_port(EXTRA_PORT);
 	pid_t old;
 
 	srv->expects_deaths = true;
 	server_configure(srv, TWO "watchdog_timeout = 1.0;",
-	    FRAMES("") ", " EXTRA(""));
+	    FRAMES(PATIENT) ", " EXTRA(""));
 	upgrade_to(srv, NEXT);
 	server_expect(srv, "event=upgraded to=next");
 	server_expect(srv, "event=reload_refused kind=upgrade");
@@ -199,12 +201,12 @@ END_TEST
 
 START_TEST(adopted_executors_are_supervised)
 {
-	struct server *srv = start(TWO LIVING, FRAMES("") ", " CATS);
+	struct server *srv = start(TWO LIVING, FRAMES(PATIENT) ", " CATS);
 	int port = take_port(SINK_PORT), fd = client_connect(EXTRA_PORT);
 	pid_t old;
 
 	client_echo(fd, "before");
-	server_configure(srv, TWO LIVING, FRAMES("") ", " CATS ", " SINK(""));
+	server_configure(srv, TWO LIVING, FRAMES(PATIENT) ", " CATS ", " SINK(""));
 	upgrade_to(srv, NEXT);
 	server_expect(srv, "event=upgraded to=next");
 	server_expect(srv, "event=reload_refused kind=upgrade");
@@ -227,7 +229,7 @@ START_TEST(paths_limits_and_a_daemon_are_no_hindrance)
 {
 	struct server *srv = server_new();
 
-	server_configure(srv, TWO "max_connections = 20;", FRAMES(""));
+	server_configure(srv, TWO "max_connections = 20;", FRAMES(PATIENT));
 	server_install(srv, "penstock");
 	ck_assert_int_eq(server_run(srv, NULL, 0, "-D", "-c", "conf", NULL),
 	    0);
@@ -257,7 +259,7 @@ START_TEST(sixty_four_descriptors_are_enough)
 	struct server *srv = server_new();
 
 	srv->prepare = allow_few_descriptors;
-	server_configure(srv, TWO "max_connections = 20;", FRAMES(""));
+	server_configure(srv, TWO "max_connections = 20;", FRAMES(PATIENT));
 	server_install(srv, "penstock");
 	server_launch(srv);
 	server_await_ready(srv);
@@ -274,7 +276,7 @@ END_TEST
 START_TEST(reports_that_are_not_complete_go_along)
 {
 	struct server *srv = start("workers = 1; drain_timeout = 300.0;",
-	    FRAMES("") ", " LINES(""));
+	    FRAMES(PATIENT) ", " LINES(PATIENT));
 	int frames = client_connect(FRAME_PORT);
 	int lines = client_connect(LINE_PORT);
 	const char *line;
@@ -282,7 +284,7 @@ START_TEST(reports_that_are_not_complete_go_along)
 	client_echo(frames, "carried");
 	client_echo_line(lines, "stays, as its listener goes");
 	server_configure(srv, "workers = 1; drain_timeout = 300.0;",
-	    FRAMES(""));
+	    FRAMES(PATIENT));
 	server_mark(srv);
 	server_signal(srv, SIGHUP);
 	server_expect(srv, "event=reload_done kind=reload");
@@ -312,7 +314,7 @@ END_TEST
 
 START_TEST(a_log_that_was_reopened_goes_on)
 {
-	struct server *srv = start(TWO, FRAMES(""));
+	struct server *srv = start(TWO, FRAMES(PATIENT));
 	char old[PATH_MAX];
 
 	snprintf(old, sizeof(old), "%s", server_path(srv, "log"));
@@ -367,7 +369,7 @@ START_TEST(the_next_program_is_where_a_link_leads)
 	struct server *srv = server_new();
 	char real[sizeof(srv->program)], copy[sizeof(srv->program) + 8];
 
-	server_configure(srv, TWO, FRAMES(""));
+	server_configure(srv, TWO, FRAMES(PATIENT));
 	server_install(srv, "penstock");
 	memcpy(real, srv->program, sizeof(real));
 	snprintf(copy, sizeof(copy), "%s.one", real);
@@ -387,7 +389,7 @@ END_TEST
 
 START_TEST(what_is_no_new_penstock_changes_nothing)
 {
-	struct server *srv = start(TWO, FRAMES(""));
+	struct server *srv = start(TWO, FRAMES(PATIENT));
 	pid_t workers[2] = { server_worker(srv, 0), server_worker(srv, 1) };
 
 	ck_assert_int_eq(unlink(srv->program), 0);
@@ -411,10 +413,10 @@ END_TEST
 
 START_TEST(a_wrong_configuration_changes_nothing)
 {
-	struct server *srv = start(TWO, FRAMES(""));
+	struct server *srv = start(TWO, FRAMES(PATIENT));
 	pid_t workers[2] = { server_worker(srv, 0), server_worker(srv, 1) };
 
-	server_configure(srv, "worker = 3;", FRAMES(""));
+	server_configure(srv, "worker = 3;", FRAMES(PATIENT));
 	upgrade_to(srv, NEXT);
 	ck_assert_ptr_nonnull(strstr(server_expect(srv,
 	    "event=upgrade_stderr"), "conf:3: unknown key"));
@@ -430,7 +432,7 @@ refuse_decoy(const char *decoy, const char *why)
 	pid_t workers[2];
 
 	ck_assert_int_eq(setenv("DECOY", decoy, 1), 0);
-	srv = start(TWO, FRAMES(""));
+	srv = start(TWO, FRAMES(PATIENT));
 	workers[0] = server_worker(srv, 0);
 	workers[1] = server_worker(srv, 1);
 	upgrade_to(srv, "tests/decoy");
@@ -468,7 +470,7 @@ END_TEST
 
 START_TEST(a_program_that_cannot_take_over_gives_back)
 {
-	struct server *srv = start(TWO LIVING, FRAMES("") ", " CATS);
+	struct server *srv = start(TWO LIVING, FRAMES(PATIENT) ", " CATS);
 	pid_t workers[2] = { server_worker(srv, 0), server_worker(srv, 1) };
 	int fd = client_connect(EXTRA_PORT);
 	size_t fds;
@@ -560,7 +562,7 @@ start_previous(void)
 	struct server *srv = server_new();
 
 	server_configure(srv, TWO LIVING "probation = 0.0;",
-	    FRAMES("") ", " LINES("") ", " CATS);
+	    FRAMES(PATIENT) ", " LINES(PATIENT) ", " CATS);
 	server_install(srv, "tests/penstock-previous");
 	server_launch(srv);
 	server_await_ready(srv);
@@ -636,7 +638,7 @@ START_TEST(a_rollback_to_the_previous_release_keeps_all_clients)
 	struct server *srv = start_previous();
 	struct clients clients = connect_clients();
 
-	server_configure(srv, TWO DYING, FRAMES("") ", " LINES("") ", " CATS);
+	server_configure(srv, TWO DYING, FRAMES(PATIENT) ", " LINES(PATIENT) ", " CATS);
 	upgrade_to(srv, "penstock");
 	server_expect(srv, "event=reload_done kind=upgrade");
 	server_expect(srv, "event=rollback of=upgrade");
@@ -690,7 +692,7 @@ END_TEST
 
 START_TEST(an_upgrade_during_a_reload_follows_it)
 {
-	struct server *srv = start(TWO, FRAMES(""));
+	struct server *srv = start(TWO, FRAMES(PATIENT));
 
 	server_install(srv, NEXT);
 	server_signal(srv, SIGHUP);
@@ -707,7 +709,7 @@ START_TEST(a_reload_during_a_check_that_fails_follows_it)
 	struct server *srv;
 
 	ck_assert_int_eq(setenv("DECOY", "hang", 1), 0);
-	srv = start(TWO, FRAMES(""));
+	srv = start(TWO, FRAMES(PATIENT));
 	upgrade_to(srv, "tests/decoy");
 	await(server_children(srv) == 3);
 	server_signal(srv, SIGHUP);
@@ -724,7 +726,7 @@ START_TEST(an_upgrade_during_a_check_begins_it_anew)
 	struct server *srv;
 
 	ck_assert_int_eq(setenv("DECOY", "hang", 1), 0);
-	srv = start(TWO, FRAMES(""));
+	srv = start(TWO, FRAMES(PATIENT));
 	upgrade_to(srv, "tests/decoy");
 	await(server_children(srv) == 3);
 	server_signal(srv, SIGHUP);
@@ -743,7 +745,7 @@ START_TEST(a_stop_during_a_check_stops)
 	struct server *srv;
 
 	ck_assert_int_eq(setenv("DECOY", "hang", 1), 0);
-	srv = start(TWO, FRAMES(""));
+	srv = start(TWO, FRAMES(PATIENT));
 	upgrade_to(srv, "tests/decoy");
 	await(server_children(srv) == 3);
 	server_counters(srv);
@@ -756,7 +758,7 @@ END_TEST
 
 START_TEST(many_orders_at_once_end_in_one_generation)
 {
-	struct server *srv = start(TWO, FRAMES(""));
+	struct server *srv = start(TWO, FRAMES(PATIENT));
 	struct hold_process *load = start_churn(10);
 
 	for (int i = 0; i < 60; i++) {
@@ -782,14 +784,14 @@ END_TEST
 START_TEST(a_configuration_with_a_dying_handler_is_rolled_back)
 {
 	struct server *srv = start(TWO LIVING,
-	    FRAMES("") ", " LINES("") ", " CATS);
+	    FRAMES(PATIENT) ", " LINES(PATIENT) ", " CATS);
 	int frames = client_connect(FRAME_PORT);
 
 	client_echo(frames, "before");
 	/* Without the lines, and with another log. */
 	server_write(srv, "conf", "pid_file = \"penstock.pid\";\n"
 	    "log = { file = \"log.new\"; };\n" TWO DYING
-	    "listeners = (" FRAMES("") ", " CATS ");");
+	    "listeners = (" FRAMES(PATIENT) ", " CATS ");");
 	server_signal(srv, SIGHUP);
 	server_expect(srv, "event=reload_done kind=rollback gen=3");
 	ck_assert_ptr_nonnull(strstr(server_file(srv, "log.new"),
@@ -810,11 +812,11 @@ END_TEST
 
 START_TEST(what_crashes_after_a_rollback_stays)
 {
-	struct server *srv = start(TWO DYING, FRAMES("") ", " CATS);
+	struct server *srv = start(TWO DYING, FRAMES(PATIENT) ", " CATS);
 
 	/* Nobody is on probation after a start. */
 	server_configure(srv, TWO DYING "cpu_affinity = true;",
-	    FRAMES("") ", " CATS);
+	    FRAMES(PATIENT) ", " CATS);
 	server_signal(srv, SIGHUP);
 	server_expect(srv, "event=rollback of=reload to=1");
 	server_expect(srv, "event=reload_done kind=rollback");
@@ -827,10 +829,10 @@ END_TEST
 
 START_TEST(without_probation_nothing_is_rolled_back)
 {
-	struct server *srv = start(TWO, FRAMES(""));
+	struct server *srv = start(TWO, FRAMES(PATIENT));
 
 	server_configure(srv, TWO DYING "probation = 0.0;",
-	    FRAMES("") ", " CATS);
+	    FRAMES(PATIENT) ", " CATS);
 	server_signal(srv, SIGHUP);
 	server_expect(srv, "event=reload_done gen=2");
 	await(server_count(srv, "event=executor_died") > 8);
@@ -841,12 +843,12 @@ END_TEST
 
 START_TEST(a_refused_rollback_leaves_what_is_there)
 {
-	struct server *srv = start(TWO, FRAMES("") ", " EXTRA(""));
+	struct server *srv = start(TWO, FRAMES(PATIENT) ", " EXTRA(""));
 	pid_t worker;
 	int port;
 
 	srv->expects_deaths = true;
-	server_configure(srv, TWO, FRAMES(""));
+	server_configure(srv, TWO, FRAMES(PATIENT));
 	server_reload(srv);
 	await(client_is_refused(EXTRA_PORT));
 	await(server_children(srv) == 2);
@@ -868,7 +870,7 @@ END_TEST
 
 START_TEST(a_program_whose_workers_crash_is_rolled_back)
 {
-	struct server *srv = start(TWO, FRAMES("") ", " LINES(""));
+	struct server *srv = start(TWO, FRAMES(PATIENT) ", " LINES(PATIENT));
 	char path[64], program[PATH_MAX] = "";
 	size_t fds;
 	int fd;
@@ -876,7 +878,7 @@ START_TEST(a_program_whose_workers_crash_is_rolled_back)
 	srv->expects_deaths = true;
 	fds = proc_fds(srv->master, NULL, 0);
 	/* What it was upgraded with goes too. */
-	server_configure(srv, TWO, FRAMES(""));
+	server_configure(srv, TWO, FRAMES(PATIENT));
 	upgrade_to(srv, "tests/penstock-crash");
 	server_expect(srv, "event=upgraded to=crash");
 	server_expect(srv, "event=rollback of=upgrade to=1");
@@ -893,7 +895,7 @@ START_TEST(a_program_whose_workers_crash_is_rolled_back)
 	await(server_children(srv) == 2);
 	await(proc_fds(srv->master, NULL, 0) <= fds);
 	/* The next one is looked for where the first one was. */
-	server_configure(srv, TWO, FRAMES(""));
+	server_configure(srv, TWO, FRAMES(PATIENT));
 	upgrade_to(srv, NEXT);
 	expect_upgrade(srv, "next");
 	await(server_children(srv) == 2);

@@ -16,9 +16,13 @@
  * directory, where it runs. */
 #define MISBEHAVE(args)							\
 	"command = [ \"src/tests/command_misbehave.py\", " args " ];"
-#define COMMAND(name, args, more)					\
+#define TIMED_COMMAND(name, args, more)					\
 	"{ name = \"" name "\"; type = \"command\"; "			\
 	MISBEHAVE(args) " processes = 1; " more " }"
+/* A program in Python takes a while to start where there is much to do. */
+#define UNHURRIED	"queue_timeout = 60.0; request_timeout = 60.0; "
+#define COMMAND(name, args, more)					\
+	TIMED_COMMAND(name, args, UNHURRIED more)
 #define MODULE(name, settings, more)					\
 	"{ name = \"" name "\"; type = \"module\"; "			\
 	"module = \"build/tests/module_misbehave.so\"; "		\
