@@ -295,7 +295,7 @@ static const struct conf_key monitor_keys[] = {
 	  .min = 1, .max = MONITOR_ADDRESSES_MAX,
 	  .initial_text = "127.0.0.1:9180" },
 	{ .name = "hosts", .type = CONF_TOKENS, AT(conf_monitor, hosts),
-	  .max = 32 },
+	  .max = 32, .is_new = true },
 	{ .name = NULL }
 };
 

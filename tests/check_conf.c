@@ -706,6 +706,30 @@ START_TEST(every_key_reads_back_when_printed)
 }
 END_TEST
 
+/* A release that does not know a key would refuse to take over. */
+START_TEST(keys_that_are_new_are_not_told_to_the_previous_release)
+{
+	static const char *const new[] = { "hosts = ", "ready_timeout = " };
+	struct conf *conf = load_text("handlers = ( { name = \"cat\"; "
+	    "type = \"command\"; command = [ \"/bin/cat\" ]; } );\n"
+	    "listeners = ( { name = \"lines\"; protocol = \"line\"; "
+	    "address = \"127.0.0.1:9001\"; handler = \"cat\"; } );\n");
+	char *all = print(conf), *known;
+	size_t size;
+	FILE *out = open_memstream(&known, &size);
+
+	ck_assert_int_eq(conf_print_previous(out, conf), 0);
+	fclose(out);
+	for (size_t i = 0; i < sizeof(new) / sizeof(*new); i++) {
+		ck_assert_msg(strstr(all, new[i]) != NULL, "%s", new[i]);
+		ck_assert_msg(strstr(known, new[i]) == NULL, "%s", new[i]);
+	}
+	free(all);
+	free(known);
+	conf_free(conf);
+}
+END_TEST
+
 START_TEST(every_protocol_has_its_name)
 {
 	ck_assert_str_eq(conf_protocol_name(CONF_PROTOCOL_FRAME), "frame");
@@ -1787,6 +1811,8 @@ add_keys(Suite *suite)
 	tcase_add_test(tests,
 	    every_key_conf_sets_every_key_to_something_unusual);
 	tcase_add_test(tests, every_key_reads_back_when_printed);
+	tcase_add_test(tests,
+	    keys_that_are_new_are_not_told_to_the_previous_release);
 	tcase_add_test(tests, every_protocol_has_its_name);
 	tcase_add_test(tests, nothing_can_be_freed);
 	tcase_add_test(tests, an_ipv4_address_becomes_a_sockaddr_in);
