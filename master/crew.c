@@ -955,7 +955,8 @@ static void
 await_word(struct executor *executor)
 {
 	struct child *worker = executor->worker;
-	bool said = executor->state != EXECUTOR_SERVING || executor->disowned;
+	bool said = executor->state != EXECUTOR_SERVING ||
+	    executor->disowned || crew_has_hung_up(executor);
 	uint64_t id = executor->id;
 
 	TAILQ_REMOVE(&worker->crew.members, executor, link);

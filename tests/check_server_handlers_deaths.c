@@ -94,6 +94,51 @@ START_TEST(a_command_that_closes_its_output_is_told_as_that)
 }
 END_TEST
 
+static pid_t
+ready_of(struct server *srv, const char *handler)
+{
+	char words[64];
+
+	snprintf(words, sizeof(words), "event=executor_ready handler=%s",
+	    handler);
+	return ((pid_t)log_number(server_expect(srv, words), "child"));
+}
+
+/* The worker has told of the end of its channel, and has no more to say: the
+ * master does not wait for that.  Another process dies later, and is told of
+ * later. */
+START_TEST(a_death_after_the_end_of_the_channel_is_told_at_once)
+{
+	enum { ROUNDS = 8 };
+	struct server *srv = handlers_start("workers = 1;\nhandlers = ( "
+	    COMMAND("closes", "\"--every\", \"2\", \"close\"", "") ", "
+	    COMMAND("other", "\"echo\"", "") " );\n",
+	    ONE("closes", "") ",\n" ONE_LINE("other", ""));
+	char words[64];
+
+	for (unsigned i = 0; i < ROUNDS; i++) {
+		pid_t closes = ready_of(srv, "closes");
+		pid_t other = ready_of(srv, "other");
+		int fd = client_connect(FRAME_PORT);
+
+		server_mark(srv);
+		client_echo(fd, "hello");
+		client_send_text_frame(fd, "close");
+		client_expect_text_frame(fd, ERR_FAILED);
+		expect_answered(LINE_PORT, "hello\n");
+		ck_assert_int_eq(kill(closes, SIGKILL), 0);
+		await(kill(closes, 0) == -1);
+		ck_assert_int_eq(kill(other, SIGKILL), 0);
+		how_it_died(srv, other);
+		snprintf(words, sizeof(words), "event=executor_died child=%d",
+		    (int)closes);
+		ck_assert_ptr_nonnull(server_log(srv, words));
+		close(fd);
+	}
+	server_end(srv);
+}
+END_TEST
+
 /* Whether the master hears first of its death or of what it sent. */
 static void
 expect_told(const char *deed, const char *how)
@@ -256,6 +301,7 @@ RUN_TESTS("server_handlers_deaths",
     a_killed_command_is_told_as_killed,
     a_killed_module_is_told_as_killed,
     a_command_that_closes_its_output_is_told_as_that,
+    a_death_after_the_end_of_the_channel_is_told_at_once,
     what_a_command_sent_is_told_though_it_has_ended,
     half_a_reply_is_told_with_how_it_ended,
     a_death_hidden_by_a_child_is_answered_at_once,
