@@ -71,10 +71,11 @@ struct exec_http {
 
 enum {
 	EXEC_HTTP_ALIGN = 16,
-	/* A request of HTTP has no more bytes of id, with its NUL. */
+	/* The most bytes of the id of a request of HTTP, with its NUL. */
 	EXEC_ID_MAX = 64,
-	/* Of the number of a request: a connection with more requests than
-	 * that, after 12 days at a million a second, has none for them. */
+	/* The bits of the number of a request.  The requests after the first
+	 * 2^40 of a connection, which come after 12 days at a million a second,
+	 * have none. */
 	EXEC_NUMBER_BITS = 40,
 };
 

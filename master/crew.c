@@ -30,15 +30,16 @@
 enum {
 	/* A command that has lived for so long has not failed to start. */
 	MOMENT_MS = 200,
-	/* Of one that says when it is ready, and has not by then, the log tells;
-	 * from then on a later order does not wait for it. */
+	/* An executor that has not said by then that it is ready is logged, and
+	 * a later order does not wait for it any longer. */
 	LATE_MS = 3000,
 	/* And again after so long. */
 	LATE_AGAIN_MS = 30000,
 	/* After the end of its input, and after SIGTERM. */
 	LEAVE_MS = 1000,
-	/* Its worker has so long to say how it was at work when it died; and it
-	 * has so long to die, when its channel has ended. */
+	/* When an executor has died, its worker has so long to say whether it
+	 * had a message; and when its channel has ended, it has so long to
+	 * die. */
 	WORD_MS = 500,
 	/* What a pipe to or from a command holds. */
 	PIPE_BYTES = 262144,
@@ -1246,7 +1247,7 @@ hire_again(struct child *worker, unsigned handler, uint64_t now_ms)
 	}
 }
 
-/* One that is dead, and of which the worker has not spoken in time. */
+/* A dead executor about which its worker has said nothing in time. */
 static struct executor *
 find_due(const struct child *worker, uint64_t now_ms)
 {

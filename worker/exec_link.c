@@ -37,8 +37,9 @@ enum {
 	 * for its CPU does not make a quick module slow for long. */
 	CALL_US_MAX = 2 * AHEAD_US,
 	READS_PER_TURN = 4,
-	/* A pipe or socket of one that has died holds no more than can be read
-	 * with so many; what it has started may go on to write. */
+	/* The pipe or socket of an executor that has died holds no more than
+	 * that many reads take.  A process that it has started may go on
+	 * writing. */
 	LAST_READS = 256,
 	/* A reply has at most this part of max_buffered: while it comes there
 	 * are two of its buffer, and then one more of what its client owes. */
@@ -223,8 +224,8 @@ show(const uint8_t *bytes, size_t len, char shown[SHOWN_MAX])
 	    len < SHOWN ? len : SHOWN));
 }
 
-/* A text that is shorter than the length of a frame waits for more: such a
- * program is late, or leaves. */
+/* A text that is shorter than the length that it is taken for is an unfinished
+ * reply, until the program is late or ends. */
 static const char *
 add_partial_reply(struct exec_link *link, const char *why)
 {
@@ -632,8 +633,8 @@ note_reply(const struct request *request, unsigned status, const char *type,
 	    type_len));
 }
 
-/* Keep the response fields of a reply.  Without memory for them the reply is none:
- * it is not sent in part. */
+/* Keep the response fields of a reply.  If there is no memory for them, the reply
+ * fails: it is not sent without them. */
 static enum request_result
 keep_fields(struct request *request, const char *bytes, size_t len)
 {
@@ -801,8 +802,8 @@ settle_request(struct exec_link *link, struct request *request,
 	queue_on_done(take_out(link, request), result, frame);
 }
 
-/* The reply that begins with these bytes, its length first, is none.  Returns
- * -1. */
+/* Refuse a reply that no message waits for; it begins with these bytes, the first
+ * of which are its length.  Returns -1. */
 static ssize_t
 refuse(struct exec_link *link, const uint8_t *bytes, size_t len)
 {
@@ -814,8 +815,8 @@ refuse(struct exec_link *link, const uint8_t *bytes, size_t len)
 	return (-1);
 }
 
-/* One whose length is too large, most often because it is not a frame but a text
- * that the program has printed. */
+/* Refuse a length that is too large.  Most often the program has printed a text
+ * where a frame should begin.  Returns -1. */
 static ssize_t
 refuse_length(struct exec_link *link, const uint8_t *bytes, size_t len,
     uint32_t announced)

@@ -55,8 +55,8 @@ renew_options(const struct conn *conn)
 		    &nodelay, sizeof(nodelay));
 }
 
-/* Serve those that are ours now, and count them not before: if we had died, they
- * would be the giver's, and not lost. */
+/* Serve the connections that are ours now.  They are not counted before: if we died
+ * then, the giver would serve them on, and they would not be lost. */
 static void
 wake_all(struct taker *taker)
 {

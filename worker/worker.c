@@ -196,7 +196,7 @@ worker_init_turn(struct worker *worker)
 	    worker);
 }
 
-/* What there is to say of an executor, and did not fit into the channel. */
+/* A message about an executor that did not fit into the channel. */
 struct word {
 	STAILQ_ENTRY(word) link;
 	enum ctl_type type;
@@ -211,8 +211,9 @@ say_word(struct worker *worker, enum ctl_type type,
 	    worker->heritage->generation, order, -1));
 }
 
-/* There can be as many at once as there are executors; what the channel keeps
- * for a master that does not read is for those that are said once. */
+/* There can be as many of these at once as there are executors.  What the channel
+ * itself keeps, while the master does not read, is for messages that are sent only
+ * once. */
 static void
 say_of_executor(struct worker *worker, enum ctl_type type, uint64_t id,
     const char *why, bool ended)
@@ -226,7 +227,7 @@ say_of_executor(struct worker *worker, enum ctl_type type, uint64_t id,
 	    say_word(worker, type, &order) == 0)
 		return;
 	if ((word = malloc(sizeof(*word))) == NULL) {
-		/* Perhaps the channel has a place for it. */
+		/* Perhaps the channel has room for it. */
 		(void)say_word(worker, type, &order);
 		return;
 	}

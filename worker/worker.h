@@ -131,7 +131,8 @@ void worker_feed_starved(struct worker *);
 void worker_disown_executor(struct worker *, uint64_t id, const char *why,
     bool ended);
 void worker_retire_executor(struct worker *, uint64_t id, const char *why);
-/* Tell it what it could not be told of those: called once per tick. */
+/* Send the master those of these messages that did not fit into the channel:
+ * called once per tick. */
 void worker_tell_rest(struct worker *);
 
 /* Tell the master how the drain went, and end the loop. */
