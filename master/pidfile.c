@@ -81,17 +81,15 @@ lock_draft(const char *draft, pid_t *owner)
 	return (-1);
 }
 
+/* It may be read at any moment: its first line is a pid all the time. */
 static int
 write_pid(int fd)
 {
 	char text[32];
 	int len = snprintf(text, sizeof(text), "%ld\n", (long)getpid());
 
-	if (ftruncate(fd, 0) == -1)
-		return (-1);
-	if (pwrite(fd, text, (size_t)len, 0) == len)
-		return (0);
-	return (-1);
+	return (pwrite(fd, text, (size_t)len, 0) == len &&
+	    ftruncate(fd, len) == 0 ? 0 : -1);
 }
 
 static int

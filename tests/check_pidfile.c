@@ -228,6 +228,36 @@ START_TEST(writing_it_once_more_changes_nothing)
 }
 END_TEST
 
+static bool
+has_pid(void)
+{
+	FILE *file = fopen(path, "re");
+	long pid = 0;
+
+	ck_assert_ptr_nonnull(file);
+	if (fscanf(file, "%ld", &pid) != 1)
+		pid = 0;
+	fclose(file);
+	return (pid > 0);
+}
+
+/* A shell reads it at any moment. */
+START_TEST(it_always_has_a_pid_while_others_take_it_over)
+{
+	pid_t child;
+
+	start_with_ours();
+	for (int i = 0; i < 300; i++) {
+		if ((child = fork()) == 0)
+			_exit(pidfile_renew(&ours) == 0 ? 0 : 1);
+		do
+			ck_assert(has_pid());
+		while (waitpid(child, NULL, WNOHANG) == 0);
+	}
+	finish();
+}
+END_TEST
+
 START_TEST(what_was_never_written_is_not_removed)
 {
 	start();
@@ -444,6 +474,7 @@ RUN_TESTS("pidfile",
     nothing_but_the_file_is_left_beside_it,
     without_a_path_there_is_no_file_and_no_error,
     writing_it_once_more_changes_nothing,
+    it_always_has_a_pid_while_others_take_it_over,
     what_was_never_written_is_not_removed,
     a_file_that_somebody_has_replaced_is_not_removed,
     a_live_owner_is_found_by_its_file,

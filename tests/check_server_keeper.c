@@ -100,8 +100,7 @@ find_master(struct server *srv)
 {
 	pid_t dead = srv->master;
 
-	await(pid_in_file(srv) != 0 && pid_in_file(srv) != dead);
-	srv->master = pid_in_file(srv);
+	await((srv->master = pid_in_file(srv)) != 0 && srv->master != dead);
 	srv->is_daemon = true;
 	/* It was our child, or that of a master that is gone too. */
 	(void)waitpid(dead, NULL, 0);
