@@ -312,6 +312,22 @@ has_ended(struct server *srv)
 	    server_log(srv, "event=reload_refused") != NULL);
 }
 
+/* Without a fault the next reload is done, and the load has met none. */
+static void
+finish_unharmed(struct server *srv, struct hold_process *load,
+    struct faults *faults)
+{
+	server_mark(srv);
+	server_signal(srv, SIGHUP);
+	server_expect(srv, "event=reload_done");
+	await(server_children(srv) == 2);
+	verify(srv, load, 0);
+	expect_unharmed(hold_stop(load));
+	hold_drop(load);
+	server_end(srv);
+	munmap(faults, sizeof(*faults));
+}
+
 /* Have one call of a kind after another fail during a reload, until the reload
  * makes fewer of them than that; the later ones are not all tried if they are
  * many. */
@@ -343,15 +359,7 @@ fail_one_by_one(enum fault fault)
 	printf("%s: %u calls, %u reloads refused\n", names[fault], n, refused);
 	ck_assert_uint_gt(refused, 0);
 	faults->spared = 0;
-	server_mark(srv);
-	server_signal(srv, SIGHUP);
-	server_expect(srv, "event=reload_done");
-	await(server_children(srv) == 2);
-	verify(srv, load, 0);
-	expect_unharmed(hold_stop(load));
-	hold_drop(load);
-	server_end(srv);
-	munmap(faults, sizeof(*faults));
+	finish_unharmed(srv, load, faults);
 }
 
 START_TEST(a_master_without_memory_refuses_a_reload_and_lives)
@@ -392,15 +400,7 @@ START_TEST(a_reader_that_dies_refuses_a_reload)
 	ck_assert_ptr_nonnull(strstr(server_expect(srv,
 	    "event=reload_refused"), "the configuration could not be read: the "
 	    "reader died of signal 9"));
-	server_mark(srv);
-	server_signal(srv, SIGHUP);
-	server_expect(srv, "event=reload_done");
-	await(server_children(srv) == 2);
-	verify(srv, load, 0);
-	expect_unharmed(hold_stop(load));
-	hold_drop(load);
-	server_end(srv);
-	munmap(faults, sizeof(*faults));
+	finish_unharmed(srv, load, faults);
 }
 END_TEST
 
