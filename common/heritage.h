@@ -12,10 +12,10 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "common/conf.h"
 #include "common/counters.h"
 #include "common/spans.h"
 #include "common/status.h"
+#include "conf/conf.h"
 
 /* A listening socket to accept from. */
 struct heritage_socket {

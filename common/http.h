@@ -12,7 +12,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "common/conf.h"
+#include "conf/conf.h"
 
 enum {
 	/* A content type, or the methods of an Allow field, with the NUL. */

@@ -15,8 +15,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "common/conf.h"
 #include "common/trace_context.h"
+#include "conf/conf.h"
 
 enum {
 	SPANS_VERSION = 1,

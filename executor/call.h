@@ -8,10 +8,10 @@
 
 #include <stdbool.h>
 
-#include "common/conf.h"
 #include "common/exec.h"
 #include "common/http_fields.h"
 #include "common/trace_context.h"
+#include "conf/conf.h"
 #include "executor/job.h"
 #include "executor/module.h"
 #include "executor/replies.h"

@@ -9,7 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "common/conf.h"
+#include "conf/conf.h"
 
 enum {
 	SCRATCH = 256 * 1024,

@@ -5,7 +5,7 @@
 #ifndef EXECUTOR_MODULE_H
 #define EXECUTOR_MODULE_H
 
-#include "common/conf.h"
+#include "conf/conf.h"
 #include "penstock/handler.h"
 
 struct module {

@@ -20,7 +20,7 @@
 #include <stdint.h>
 
 #include "common/channel.h"
-#include "common/conf.h"
+#include "conf/conf.h"
 #include "master/evidence.h"
 #include "master/pause.h"
 #include "master/stderr_line.h"

@@ -13,7 +13,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "common/conf.h"
+#include "conf/conf.h"
 
 enum {
 	FINGERPRINT_FILES = 8,		/* arguments that are looked at */

@@ -9,7 +9,7 @@
 
 #include <stdint.h>
 
-#include "common/conf.h"
+#include "conf/conf.h"
 #include "master/fingerprint.h"
 #include "master/privileges.h"
 #include "master/registry.h"

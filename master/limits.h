@@ -7,7 +7,7 @@
 
 #include <stdint.h>
 
-#include "common/conf.h"
+#include "conf/conf.h"
 
 /* Raise the soft limit of descriptors to the hard one. */
 void limits_raise(void);

@@ -22,7 +22,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "common/conf.h"
+#include "conf/conf.h"
 #include "master/process.h"
 
 struct master;

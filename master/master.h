@@ -8,15 +8,14 @@
 
 #include <event2/event.h>
 
-#include "common/conf.h"
 #include "common/heritage.h"
 #include "common/status.h"
+#include "conf/conf.h"
 #include "master/balance.h"
 #include "master/child.h"
 #include "master/evidence.h"
 #include "master/foster.h"
 #include "master/keeper.h"
-#include "master/succession.h"
 #include "master/logger_child.h"
 #include "master/monitor_child.h"
 #include "master/pidfile.h"
@@ -24,6 +23,7 @@
 #include "master/reload.h"
 #include "master/slot.h"
 #include "master/socket.h"
+#include "master/succession.h"
 #include "master/upgrade.h"
 
 enum {

@@ -17,7 +17,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "common/conf.h"
+#include "conf/conf.h"
 #include "master/process.h"
 #include "master/socket.h"
 

@@ -9,7 +9,7 @@
 
 #include <stdbool.h>
 
-#include "common/conf.h"
+#include "conf/conf.h"
 
 struct identity {
 	bool change;		/* false: the children are who the master is */

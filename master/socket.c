@@ -15,9 +15,9 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "common/conf_addr.h"
 #include "common/fd.h"
 #include "common/log.h"
+#include "conf/conf_addr.h"
 #include "master/address_lock.h"
 #include "master/state.h"
 

@@ -26,8 +26,8 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-#include "common/conf.h"
 #include "common/heritage.h"
+#include "conf/conf.h"
 
 enum { SOCKETS_WHY_MAX = 256 };
 

@@ -12,10 +12,10 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "common/conf.h"
 #include "common/counters.h"
 #include "common/ctl.h"
 #include "common/status.h"
+#include "conf/conf.h"
 #include "master/child.h"
 #include "master/registry.h"
 

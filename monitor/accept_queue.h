@@ -8,7 +8,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "common/conf.h"
+#include "conf/conf.h"
 
 struct accept_queue {
 	uint64_t waiting;	/* in all sockets of the listener */

@@ -12,8 +12,8 @@
 #include <string.h>
 
 #include "common/clock.h"
-#include "common/conf_addr.h"
 #include "common/log.h"
+#include "conf/conf_addr.h"
 #include "monitor/otlp.h"
 
 enum { NO_TIMEOUT_S = 365 * 86400 };

@@ -7,8 +7,8 @@
 
 #include <stdbool.h>
 
-#include "common/conf.h"
 #include "common/http.h"
+#include "conf/conf.h"
 
 /*
  * Whether a host, with a port or without, is this server: the address that the

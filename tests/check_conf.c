@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * Holds the configuration (common/conf*.c) to its word, and penstock.conf(5) to
+ * Holds the configuration (conf/conf*.c) to its word, and penstock.conf(5) to
  * the keys that there are.
  *
  * Most of what is checked stands in tests/conf/malformed.txt and in
  * wellformed.txt; here is what does not fit into a text file.  Each test has a
  * directory of its own, which it is in.
  */
-#include "common/conf.h"
+#include "conf/conf.h"
 
 #include <arpa/inet.h>
 #include <netinet/in.h>
@@ -31,11 +31,11 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "common/conf_alloc.h"
-#include "common/conf_keys.h"
-#include "common/conf_parse.h"
-#include "common/conf_print.h"
-#include "common/conf_source.h"
+#include "conf/conf_alloc.h"
+#include "conf/conf_keys.h"
+#include "conf/conf_parse.h"
+#include "conf/conf_print.h"
+#include "conf/conf_source.h"
 
 #define LISTENER "{ name = \"a\"; address = \"*:1\"; handler = \"echo\"; }"
 #define LISTENERS "listeners = ( " LISTENER " );\n"

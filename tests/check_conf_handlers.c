@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * Holds the handlers of a configuration (common/conf*.c) to their word, and
+ * Holds the handlers of a configuration (conf/conf*.c) to their word, and
  * what listeners have for them.
  *
  * Most of what is checked stands in tests/conf/handlers_malformed.txt and in
@@ -8,7 +8,7 @@
  * test has a directory of its own, which it is in.  check_conf.c has the other
  * keys, and holds the manual to all of them.
  */
-#include "common/conf.h"
+#include "conf/conf.h"
 
 #include <sys/stat.h>
 
@@ -21,8 +21,8 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "common/conf_alloc.h"
-#include "common/conf_parse.h"
+#include "conf/conf_alloc.h"
+#include "conf/conf_parse.h"
 
 #define LISTENER_OF(handler)						\
 	"listeners = ( { name = \"l\"; address = \"*:1\"; "		\

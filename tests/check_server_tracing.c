@@ -15,7 +15,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "common/conf_addr.h"
+#include "conf/conf_addr.h"
 #include "tests/client.h"
 #include "tests/exposition.h"
 #include "tests/handlers.h"

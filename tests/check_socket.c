@@ -23,8 +23,8 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "common/conf_addr.h"
 #include "common/log.h"
+#include "conf/conf_addr.h"
 #include "master/address_lock.h"
 #include "tests/harness.h"
 

@@ -13,8 +13,8 @@
 
 #include <stdbool.h>
 
-#include "common/conf.h"
 #include "common/counters.h"
+#include "conf/conf.h"
 
 struct observer {
 	struct counters slot[CONF_WORKERS_MAX];	/* map NULL: no such slot */

@@ -8,8 +8,8 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "common/conf_addr.h"
 #include "common/escape.h"
+#include "conf/conf_addr.h"
 
 static int
 complain(int status, const char *what, const char *why)

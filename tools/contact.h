@@ -7,7 +7,7 @@
 
 #include <sys/types.h>
 
-#include "common/conf.h"
+#include "conf/conf.h"
 #include "tools/http_client.h"
 #include "tools/json_read.h"
 

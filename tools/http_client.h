@@ -7,7 +7,7 @@
 
 #include <stddef.h>
 
-#include "common/conf.h"
+#include "conf/conf.h"
 
 enum {
 	HTTP_CLIENT_WHY_MAX = 160,

@@ -14,7 +14,7 @@
 
 #include <stdint.h>
 
-#include "common/conf.h"
+#include "conf/conf.h"
 
 struct conn;
 struct worker;

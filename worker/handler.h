@@ -9,7 +9,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "common/conf.h"
+#include "conf/conf.h"
 
 struct conn;
 struct handler;

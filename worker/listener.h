@@ -5,8 +5,8 @@
 #ifndef WORKER_LISTENER_H
 #define WORKER_LISTENER_H
 
-#include "common/conf.h"
 #include "common/counters.h"
+#include "conf/conf.h"
 #include "worker/deadline.h"
 #include "worker/handler.h"
 #include "worker/proto.h"

@@ -12,8 +12,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "common/conf.h"
 #include "common/http.h"
+#include "conf/conf.h"
 #include "worker/buffer.h"
 #include "worker/handler.h"
 

@@ -6,7 +6,7 @@
  * shared with the reader and mapped before that is forked, so that its pointers
  * hold in both.  Processes that are forked later have copies of their own.
  */
-#include "common/conf.h"
+#include "conf/conf.h"
 
 #include <sys/mman.h>
 #include <sys/prctl.h>
@@ -24,11 +24,11 @@
 #include <unistd.h>
 
 #include "common/clock.h"
-#include "common/conf_alloc.h"
-#include "common/conf_keys.h"
-#include "common/conf_parse.h"
 #include "common/fd.h"
 #include "common/title.h"
+#include "conf/conf_alloc.h"
+#include "conf/conf_keys.h"
+#include "conf/conf_parse.h"
 
 enum {
 	/* Address space: pages that nobody writes to take no memory. */

@@ -3,8 +3,8 @@
  * Which handlers there are: those of the file, and the built-in ones that it
  * has none instead of.
  */
-#ifndef COMMON_CONF_HANDLERS_H
-#define COMMON_CONF_HANDLERS_H
+#ifndef CONF_CONF_HANDLERS_H
+#define CONF_CONF_HANDLERS_H
 
 #include <libconfig.h>
 

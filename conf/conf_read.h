@@ -2,14 +2,14 @@
 /*
  * From libconfig's settings to the fields of a struct, by a table of keys.
  */
-#ifndef COMMON_CONF_READ_H
-#define COMMON_CONF_READ_H
+#ifndef CONF_CONF_READ_H
+#define CONF_CONF_READ_H
 
 #include <libconfig.h>
 
 #include <stddef.h>
 
-#include "common/conf_complain.h"
+#include "conf/conf_complain.h"
 
 struct conf_key;
 struct conf_seen;

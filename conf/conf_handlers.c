@@ -7,16 +7,16 @@
  * names are looked up in libconfig's tree, which is whole before any setting is
  * read, and places when all are.
  */
-#include "common/conf_handlers.h"
+#include "conf/conf_handlers.h"
 
 #include <assert.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "common/conf.h"
-#include "common/conf_alloc.h"
-#include "common/conf_complain.h"
-#include "common/conf_keys.h"
+#include "conf/conf.h"
+#include "conf/conf_alloc.h"
+#include "conf/conf_complain.h"
+#include "conf/conf_keys.h"
 
 static const struct {
 	const char *name;

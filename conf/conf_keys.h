@@ -5,8 +5,8 @@
  * Included by the rooms that read, check and print a configuration, and by the
  * test that holds the rows against penstock.conf(5).
  */
-#ifndef COMMON_CONF_KEYS_H
-#define COMMON_CONF_KEYS_H
+#ifndef CONF_CONF_KEYS_H
+#define CONF_CONF_KEYS_H
 
 #include <stdbool.h>
 #include <stddef.h>

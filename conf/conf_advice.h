@@ -3,8 +3,8 @@
  * Warnings of a configuration without mistakes: keys that have no effect, or
  * not the likely one, because of the value of another key.
  */
-#ifndef COMMON_CONF_ADVICE_H
-#define COMMON_CONF_ADVICE_H
+#ifndef CONF_CONF_ADVICE_H
+#define CONF_CONF_ADVICE_H
 
 #include <libconfig.h>
 

@@ -6,7 +6,7 @@
  * libconfig 1.5 asks of a value: an L behind a number of more than 32 bits, a
  * decimal point in every float.
  */
-#include "common/conf_print.h"
+#include "conf/conf_print.h"
 
 #include <inttypes.h>
 #include <stdbool.h>
@@ -14,9 +14,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "common/conf.h"
-#include "common/conf_alloc.h"
-#include "common/conf_keys.h"
+#include "conf/conf.h"
+#include "conf/conf_alloc.h"
+#include "conf/conf_keys.h"
 
 static void
 print_char(FILE *out, unsigned char c)

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: ISC */
-#include "common/conf_alloc.h"
+#include "conf/conf_alloc.h"
 
 #include <stdlib.h>
 #include <string.h>

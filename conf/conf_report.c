@@ -4,15 +4,15 @@
  *
  * Runs in the reader.  What it says is its callers' choice.
  */
-#include "common/conf_report.h"
+#include "conf/conf_report.h"
 
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "common/conf.h"
-#include "common/conf_alloc.h"
+#include "conf/conf.h"
+#include "conf/conf_alloc.h"
 
 enum {
 	/* A text may quote a name, which can be as long as the file. */

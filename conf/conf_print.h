@@ -2,8 +2,8 @@
 /*
  * Values as the configuration's grammar has them.
  */
-#ifndef COMMON_CONF_PRINT_H
-#define COMMON_CONF_PRINT_H
+#ifndef CONF_CONF_PRINT_H
+#define CONF_CONF_PRINT_H
 
 #include <stddef.h>
 #include <stdint.h>

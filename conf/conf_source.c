@@ -21,7 +21,7 @@
  * So the files are put together here, and libconfig gets one string.  The
  * scanner below knows as much of libconfig's grammar as that takes.
  */
-#include "common/conf_source.h"
+#include "conf/conf_source.h"
 
 #include <sys/stat.h>
 
@@ -34,10 +34,10 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "common/conf.h"
-#include "common/conf_alloc.h"
-#include "common/conf_print.h"
-#include "common/conf_report.h"
+#include "conf/conf.h"
+#include "conf/conf_alloc.h"
+#include "conf/conf_print.h"
+#include "conf/conf_report.h"
 
 enum { LINE_QUOTED_MAX = 60 };
 

@@ -5,8 +5,8 @@
  * else onto its own heap.  When either is exhausted, the reader ends, and the
  * process that asked says so.
  */
-#ifndef COMMON_CONF_ALLOC_H
-#define COMMON_CONF_ALLOC_H
+#ifndef CONF_CONF_ALLOC_H
+#define CONF_CONF_ALLOC_H
 
 #include <stddef.h>
 

@@ -6,17 +6,17 @@
  * Runs in the reader.  Owns the complaints until they are reported; decides
  * about none.
  */
-#include "common/conf_complain.h"
+#include "conf/conf_complain.h"
 
 #include <stdlib.h>
 #include <string.h>
 
-#include "common/conf_alloc.h"
-#include "common/conf_handlers.h"
-#include "common/conf_keys.h"
-#include "common/conf_print.h"
-#include "common/conf_report.h"
-#include "common/conf_source.h"
+#include "conf/conf_alloc.h"
+#include "conf/conf_handlers.h"
+#include "conf/conf_keys.h"
+#include "conf/conf_print.h"
+#include "conf/conf_report.h"
+#include "conf/conf_source.h"
 
 enum { FOUND_MAX = 60 };	/* bytes of a string that are quoted */
 

@@ -8,8 +8,8 @@
  * type, range and default; the reader, the printer and the test of
  * penstock.conf(5) follow that table.
  */
-#ifndef COMMON_CONF_H
-#define COMMON_CONF_H
+#ifndef CONF_CONF_H
+#define CONF_CONF_H
 
 #include <sys/socket.h>
 

@@ -5,15 +5,15 @@
  * Runs in the reader.  Each check is of one pair of keys, and warns of it where
  * the file sets one of the two: defaults do not contradict each other.
  */
-#include "common/conf_advice.h"
+#include "conf/conf_advice.h"
 
 #include <sys/socket.h>
 
 #include <inttypes.h>
 #include <stdarg.h>
 
-#include "common/conf.h"
-#include "common/conf_complain.h"
+#include "conf/conf.h"
+#include "conf/conf_complain.h"
 
 /* One look at a configuration. */
 struct advice {

@@ -5,7 +5,7 @@
  * Runs in the reader, and where a configuration is printed.  A new key is a field in conf.h, a row here and an item
  * in penstock.conf(5); a new list of groups is a table and a row.
  */
-#include "common/conf_keys.h"
+#include "conf/conf_keys.h"
 
 #include <assert.h>
 #include <ctype.h>
@@ -14,10 +14,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "common/conf.h"
-#include "common/conf_addr.h"
-#include "common/conf_alloc.h"
 #include "common/http_method.h"
+#include "conf/conf.h"
+#include "conf/conf_addr.h"
+#include "conf/conf_alloc.h"
 
 /* ---- the rows ---- */
 

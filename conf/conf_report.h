@@ -2,8 +2,8 @@
 /*
  * Adding to the report that the caller of conf_read() gets.
  */
-#ifndef COMMON_CONF_REPORT_H
-#define COMMON_CONF_REPORT_H
+#ifndef CONF_CONF_REPORT_H
+#define CONF_CONF_REPORT_H
 
 struct conf_report;
 

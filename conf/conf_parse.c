@@ -7,22 +7,22 @@
  * and conf_read.c each key by its row in conf_keys.c.  What holds between keys is
  * checked here.
  */
-#include "common/conf_parse.h"
+#include "conf/conf_parse.h"
 
 #include <libconfig.h>
 
 #include <stdlib.h>
 #include <string.h>
 
-#include "common/conf.h"
-#include "common/conf_advice.h"
-#include "common/conf_alloc.h"
-#include "common/conf_handlers.h"
-#include "common/conf_keys.h"
-#include "common/conf_print.h"
-#include "common/conf_read.h"
-#include "common/conf_report.h"
-#include "common/conf_source.h"
+#include "conf/conf.h"
+#include "conf/conf_advice.h"
+#include "conf/conf_alloc.h"
+#include "conf/conf_handlers.h"
+#include "conf/conf_keys.h"
+#include "conf/conf_print.h"
+#include "conf/conf_read.h"
+#include "conf/conf_report.h"
+#include "conf/conf_source.h"
 
 /* ---- what holds between keys ---- */
 

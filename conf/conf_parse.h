@@ -2,8 +2,8 @@
 /*
  * From the text of a configuration to a struct conf.
  */
-#ifndef COMMON_CONF_PARSE_H
-#define COMMON_CONF_PARSE_H
+#ifndef CONF_CONF_PARSE_H
+#define CONF_CONF_PARSE_H
 
 struct conf;
 struct conf_report;

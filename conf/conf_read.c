@@ -5,7 +5,7 @@
  * Runs in the reader.  A setting that does not fit its row is told, and the
  * reading goes on, so that one run tells all.
  */
-#include "common/conf_read.h"
+#include "conf/conf_read.h"
 
 #include <inttypes.h>
 #include <math.h>
@@ -14,13 +14,13 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "common/conf.h"
-#include "common/conf_addr.h"
-#include "common/conf_alloc.h"
-#include "common/conf_handlers.h"
-#include "common/conf_keys.h"
-#include "common/conf_print.h"
 #include "common/http_head.h"
+#include "conf/conf.h"
+#include "conf/conf_addr.h"
+#include "conf/conf_alloc.h"
+#include "conf/conf_handlers.h"
+#include "conf/conf_keys.h"
+#include "conf/conf_print.h"
 
 /* An address that was read, and where. */
 struct conf_seen {

@@ -2,8 +2,8 @@
 /*
  * The text of a configuration: a file with all that it includes.
  */
-#ifndef COMMON_CONF_SOURCE_H
-#define COMMON_CONF_SOURCE_H
+#ifndef CONF_CONF_SOURCE_H
+#define CONF_CONF_SOURCE_H
 
 struct conf_report;
 struct conf_source;

@@ -5,8 +5,8 @@
  *
  * Complaints come in any order and are reported in that of the files.
  */
-#ifndef COMMON_CONF_COMPLAIN_H
-#define COMMON_CONF_COMPLAIN_H
+#ifndef CONF_CONF_COMPLAIN_H
+#define CONF_CONF_COMPLAIN_H
 
 #include <libconfig.h>
 

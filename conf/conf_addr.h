@@ -2,13 +2,13 @@
 /*
  * One address of a listener, from the words of the configuration.
  */
-#ifndef COMMON_CONF_ADDR_H
-#define COMMON_CONF_ADDR_H
+#ifndef CONF_CONF_ADDR_H
+#define CONF_CONF_ADDR_H
 
 #include <stdbool.h>
 #include <stddef.h>
 
-#include "common/conf.h"
+#include "conf/conf.h"
 
 /* What an address may be, for the end of a sentence. */
 #define CONF_ADDR_EXAMPLES						\
