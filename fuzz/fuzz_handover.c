@@ -22,7 +22,7 @@
 #include <unistd.h>
 
 #include "common/log.h"
-#include "tests/lone_worker.h"
+#include "tests/lib/lone_worker.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *, size_t);
 

@@ -3,14 +3,14 @@
  * Requests out of anything: fuzz/pieces.h tells what an input is.
  *
  * However a stream is cut, the same requests come out of it.  And llhttp, left
- * to itself, finds the same bodies in what was taken: tests/http_judge.h.
+ * to itself, finds the same bodies in what was taken: tests/lib/http_judge.h.
  */
 #include "fuzz/pieces.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "tests/http_judge.h"
+#include "tests/lib/http_judge.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *, size_t);
 

@@ -12,7 +12,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "tests/stream.h"
+#include "tests/lib/stream.h"
 #include "worker/proto.h"
 
 /* What a protocol finds in a whole stream, found in the simplest way. */

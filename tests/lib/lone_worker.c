@@ -1,0 +1,197 @@
+/* SPDX-License-Identifier: ISC */
+#include "tests/lib/lone_worker.h"
+
+#include <sys/socket.h>
+
+#include <netinet/in.h>
+
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "common/log.h"
+#include "common/loop.h"
+
+enum { RECORDS = 1024 };
+
+static const char conf_text[] =
+    "workers = 1;\n"
+    "handlers = ( { name = \"cat\"; type = \"command\"; "
+    "command = [ \"/bin/cat\" ]; } );\n"
+    "listeners = (\n"
+    "{ name = \"frames\"; address = \"127.0.0.1:9000\"; "
+    "protocol = \"frame\"; handler = \"echo\"; },\n"
+    "{ name = \"lines\"; address = \"127.0.0.1:9001\"; "
+    "protocol = \"line\"; handler = \"cat\"; pipeline = 64; } );\n";
+
+static void
+must(bool done, const char *what)
+{
+	if (done)
+		return;
+	perror(what);
+	abort();
+}
+
+static struct conf *
+load_conf(const char *text)
+{
+	const struct conf_request request = { .path = "conf", .text = text };
+	struct conf_report report = { .errors = NULL };
+	struct conf *conf;
+
+	conf = conf_read(&request, &report);
+	if (conf == NULL && report.nerrors > 0)
+		fprintf(stderr, "%s\n", report.errors[0].text);
+	must(conf != NULL, "configuration");
+	conf_report_free(&report);
+	return (conf);
+}
+
+static void
+on_message(struct ctl *msg, void *arg)
+{
+	worker_dispatch(arg, msg);
+}
+
+static void
+on_end(const char *why, void *arg)
+{
+	(void)why;
+	(void)arg;
+}
+
+static void
+open_channel(struct lone_worker *lone)
+{
+	static const struct channel_callbacks callbacks = {
+		.on_message = on_message,
+		.on_end = on_end,
+	};
+	struct worker *worker = &lone->worker;
+	int fds[2];
+
+	must(channel_pair(fds) == 0, "channel");
+	lone->master = fds[0];
+	worker->channel = channel_new(worker->base, fds[1], CTL_FROM_MASTER,
+	    CTL_VERSION, &callbacks, worker);
+	must(worker->channel != NULL, "channel");
+}
+
+void
+lone_worker_init(struct lone_worker *lone)
+{
+	lone_worker_init_with(lone, conf_text);
+}
+
+void
+lone_worker_init_with(struct lone_worker *lone, const char *text)
+{
+	struct worker *worker = &lone->worker;
+
+	memset(lone, 0, sizeof(*lone));
+	lone->conf = load_conf(text);
+	must(counters_new(&lone->counters, 0, RECORDS) == 0, "counters");
+	lone->heritage = (struct heritage){
+		.generation = 1,
+		.conf = lone->conf,
+		.slots = 1,
+		.counters = &lone->counters,
+		.ncounters = 1,
+	};
+	for (unsigned i = 0; i < lone->conf->nlisteners; i++)
+		lone->heritage.listener_number[i] = i;
+	for (unsigned i = 0; i < lone->conf->nhandlers; i++)
+		lone->heritage.handler_number[i] = i;
+	worker->heritage = &lone->heritage;
+	worker->counters = &lone->counters.map->block[0].worker;
+	must((worker->base = loop_new()) != NULL, "loop");
+	worker_init_turn(worker);
+	open_channel(lone);
+	buffer_pool_init(&worker->buffers, lone->conf->max_buffered,
+	    worker->counters);
+	worker->scratch = malloc(WORKER_SCRATCH);
+	worker->exec_scratch = malloc(WORKER_SCRATCH);
+	must(worker->scratch != NULL && worker->exec_scratch != NULL &&
+	    output_init(&worker->output) == 0 &&
+	    conn_table_init(&worker->conns, &lone->counters, 0) == 0 &&
+	    giver_init(worker) == 0 && handlers_init(worker) == 0 &&
+	    listeners_init(worker) == 0, "worker");
+	worker_turn(worker);
+	/* What it has to say of its clients is of no interest. */
+	log_configure(LOG_LEVEL_ERROR, LOG_FORMAT_TEXT);
+}
+
+static void
+clear_queue(struct deadline_queue *queue)
+{
+	struct conn *conn;
+
+	while ((conn = TAILQ_FIRST(&queue->waiting)) != NULL) {
+		if (conn->state == CONN_CLOSING)
+			conn_free(conn);
+		else
+			conn_cut(conn, CLOSE_CUT);
+	}
+}
+
+void
+lone_worker_clear(struct lone_worker *lone)
+{
+	struct worker *worker = &lone->worker;
+
+	for (size_t i = 0; i < worker->nlisteners; i++)
+		for (int kind = 0; kind < DEADLINE_KINDS; kind++)
+			clear_queue(&worker->listeners[i].deadlines[kind]);
+	worker_end_turn(worker);
+}
+
+void
+lone_worker_free(struct lone_worker *lone)
+{
+	struct worker *worker = &lone->worker;
+
+	takers_free(worker);
+	giver_free(worker);
+	lone_worker_clear(lone);
+	listeners_free(worker);
+	handlers_free(worker);
+	conn_table_free(&worker->conns);
+	buffer_pool_free(&worker->buffers);
+	output_free(&worker->output);
+	free(worker->scratch);
+	free(worker->exec_scratch);
+	channel_free(worker->channel);
+	close(lone->master);
+	event_base_free(worker->base);
+	counters_free(&lone->counters);
+	conf_free(lone->conf);
+}
+
+struct conn *
+lone_worker_connect(struct lone_worker *lone, unsigned listener, int *peer)
+{
+	struct sockaddr_in from = {
+		.sin_family = AF_INET,
+		.sin_port = htons(1234),
+		.sin_addr.s_addr = htonl(INADDR_LOOPBACK),
+	};
+	struct conn *conn;
+	int fds[2];
+
+	must(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0,
+	    fds) == 0, "socketpair");
+	*peer = fds[1];
+	conn = conn_new(&lone->worker.listeners[listener], fds[0],
+	    (struct sockaddr *)&from);
+	must(conn != NULL, "connection");
+	return (conn);
+}
+
+void
+lone_worker_turn(struct lone_worker *lone)
+{
+	event_base_loop(lone->worker.base, EVLOOP_NONBLOCK);
+}
