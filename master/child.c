@@ -567,5 +567,5 @@ on_death(void *owner, int status)
 	channel_free(process->channel);
 	generation_release(child->generation);
 	free(child);
-	master_on_departure(master);
+	master_changed(master);
 }

@@ -989,7 +989,7 @@ bury(struct executor *executor, int status)
 		    &master->leaving, executor, link);
 		see_off(executor);
 	}
-	master_on_departure(master);
+	master_changed(master);
 }
 
 static struct executor *

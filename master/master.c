@@ -84,7 +84,7 @@ master_stop(struct master *master)
 	begin_stop(master, "drain");
 	TAILQ_FOREACH(child, &master->children, link)
 		child_drain(child, CTL_DRAIN_STOP);
-	master_on_departure(master);
+	master_changed(master);
 }
 
 void
@@ -95,7 +95,7 @@ master_stop_now(struct master *master)
 	begin_stop(master, "now");
 	TAILQ_FOREACH(child, &master->children, link)
 		child_stop(child);
-	master_on_departure(master);
+	master_changed(master);
 }
 
 void
@@ -148,7 +148,7 @@ master_on_failure(struct master *master, const char *why)
 		crew_dismiss(child);
 	}
 	crews_hurry(master, MASTER_FAIL_MS);
-	master_on_departure(master);
+	master_changed(master);
 }
 
 bool
@@ -159,16 +159,28 @@ master_is_over(const struct master *master)
 	    TAILQ_EMPTY(&master->kept));
 }
 
-/* The monitor tells of the others to the end. */
-void
-master_on_departure(struct master *master)
+/* Do what the changes of this turn have made possible. */
+static void
+advance(struct master *master)
 {
 	if (!master_is_over(master))
 		return;
+	/* The monitor tells of the others to the end. */
 	if (master->watcher.process.pid != 0)
 		monitor_child_stop(master);
 	else
 		event_base_loopbreak(master->base);
+}
+
+static void
+on_turn_end(evutil_socket_t fd, short what, void *arg)
+{
+	struct master *master = arg;
+
+	(void)fd;
+	(void)what;
+	master->is_changed = false;
+	advance(master);
 }
 
 /* Nobody has had an answer from us for that long, and perhaps the others did
@@ -226,6 +238,8 @@ start_loop(struct master *master)
 	master->base = loop_new();
 	if (master->base == NULL || signals_start(master) == -1)
 		return (-1);
+	event_assign(&master->turn_end, master->base, -1, 0, on_turn_end,
+	    master);
 	master->tick_ms = clock_ms();
 	master->tick = event_new(master->base, -1, EV_PERSIST, on_tick, master);
 	if (master->tick == NULL)

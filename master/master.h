@@ -7,6 +7,7 @@
 #define MASTER_MASTER_H
 
 #include <event2/event.h>
+#include <event2/event_struct.h>
 
 #include "common/heritage.h"
 #include "common/status.h"
@@ -49,6 +50,8 @@ struct master {
 	struct event_base *base;
 	struct event *signals;
 	struct event *tick;
+	struct event turn_end;		/* active while is_changed */
+	bool is_changed;
 	const struct role *worker;		/* the roles; borrowed */
 	const struct role *executor;
 	const struct role *monitor;
@@ -114,11 +117,23 @@ void master_reopen(struct master *);
 void master_on_ready(struct master *);
 /* The first start has failed: all processes are to end. */
 void master_on_failure(struct master *, const char *why);
-/* A child is gone; perhaps it was the last one. */
-void master_on_departure(struct master *);
-
 /* Read the configuration, or tell on standard error what is wrong with it. */
 struct conf *master_load_or_tell(const char *path, bool with_warnings);
+
+/*
+ * Something has changed: a process is ready or gone, an order has come.  Files
+ * below reload.c change their own state, and say so here.  What follows is
+ * decided in one place, when all that was ready in this turn of the loop has
+ * been looked at.
+ */
+static inline void
+master_changed(struct master *master)
+{
+	if (master->is_changed)
+		return;
+	master->is_changed = true;
+	event_active(&master->turn_end, EV_TIMEOUT, 0);
+}
 
 /* Whether all is over: a stop, and no child left but the monitor. */
 bool master_is_over(const struct master *);

@@ -386,7 +386,7 @@ on_death(void *owner, int status)
 		mourn(monitor, master, status);
 	monitor->process = (struct process){ .pid = 0 };
 	monitor_child_watch(master);
-	master_on_departure(master);
+	master_changed(master);
 }
 
 static bool

@@ -104,7 +104,7 @@ reload_fail(struct master *master, struct child *dead, const char *why)
 		master->resuming = false;
 		master->state = MASTER_STOPPING;
 		notify_stopping();
-		master_on_departure(master);
+		master_changed(master);
 	}
 	master_show(master);
 }
