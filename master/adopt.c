@@ -167,33 +167,34 @@ save_executor(struct state *state, const struct executor *executor,
 }
 
 static unsigned
-count_for_nobody(const struct child *child, unsigned handler, unsigned version)
+count_for_nobody(const struct worker_proc *worker, unsigned handler,
+    unsigned version)
 {
 	const struct executor *executor;
 	unsigned n = 0;
 
-	TAILQ_FOREACH(executor, &child->crew.members, link)
+	TAILQ_FOREACH(executor, &worker->crew.members, link)
 		n += executor->handler == handler &&
 		    is_for_nobody(executor, version);
 	return (n);
 }
 
 static int
-save_shortages(struct state *state, const struct child *child,
+save_shortages(struct state *state, const struct worker_proc *worker,
     unsigned version)
 {
-	const struct shortage *shortage = child->crew.shortage;
+	const struct shortage *shortage = worker->crew.shortage;
 	struct state_shortage *saved;
 	unsigned missing;
 
 	for (unsigned i = 0; i < CONF_HANDLERS_MAX; i++) {
-		missing = crew_missing(child, i) +
-		    count_for_nobody(child, i, version);
+		missing = crew_missing(worker, i) +
+		    count_for_nobody(worker, i, version);
 		if (missing == 0 && shortage[i].young_deaths == 0)
 			continue;
 		if ((saved = state_add_shortage(state)) == NULL)
 			return (-1);
-		saved->worker = (unsigned)child->process.pid;
+		saved->worker = (unsigned)worker->process.pid;
 		saved->handler = i;
 		saved->missing = missing;
 		saved->young_deaths = shortage[i].young_deaths;
@@ -203,31 +204,32 @@ save_shortages(struct state *state, const struct child *child,
 }
 
 static int
-save_child(struct state *state, const struct child *child, unsigned version)
+save_worker(struct state *state, const struct worker_proc *worker,
+    unsigned version)
 {
 	const struct executor *executor;
 	struct state_child *saved;
 
-	if (save_generation(state, child->generation, version) == -1 ||
+	if (save_generation(state, worker->generation, version) == -1 ||
 	    (saved = state_add_child(state)) == NULL)
 		return (-1);
-	saved->pid = (unsigned)child->process.pid;
-	saved->slot = child->slot->number;
-	saved->block = child->block;
-	saved->generation = child->generation->number;
-	saved->state = child->state;
-	saved->serving = child == child->slot->serving;
-	if (child->process.channel != NULL) {
-		saved->channel = channel_fd(child->process.channel);
-		saved->speaks = channel_speaks(child->process.channel);
+	saved->pid = (unsigned)worker->process.pid;
+	saved->slot = worker->slot->number;
+	saved->block = worker->block;
+	saved->generation = worker->generation->number;
+	saved->state = worker->state;
+	saved->serving = worker == worker->slot->serving;
+	if (worker->process.channel != NULL) {
+		saved->channel = channel_fd(worker->process.channel);
+		saved->speaks = channel_speaks(worker->process.channel);
 	}
-	saved->awaited = child->crew.awaited;
-	saved->born_ms = child->process.born_ms;
-	saved->patience_ms = child->process.patience_ms;
-	if ((saved->why = strdup(child->why)) == NULL ||
-	    save_shortages(state, child, version) == -1)
+	saved->awaited = worker->crew.awaited;
+	saved->born_ms = worker->process.born_ms;
+	saved->patience_ms = worker->process.patience_ms;
+	if ((saved->why = strdup(worker->why)) == NULL ||
+	    save_shortages(state, worker, version) == -1)
 		return (-1);
-	TAILQ_FOREACH(executor, &child->crew.members, link)
+	TAILQ_FOREACH(executor, &worker->crew.members, link)
 		if (save_executor(state, executor, version) == -1)
 			return (-1);
 	return (0);
@@ -238,10 +240,10 @@ save_processes(struct state *state, const struct master *master,
     unsigned version)
 {
 	const struct executor *executor;
-	const struct child *child;
+	const struct worker_proc *worker;
 
-	TAILQ_FOREACH(child, &master->children, link)
-		if (save_child(state, child, version) == -1)
+	TAILQ_FOREACH(worker, &master->workers, link)
+		if (save_worker(state, worker, version) == -1)
 			return (-1);
 	TAILQ_FOREACH(executor, &master->leaving, link)
 		if (save_executor(state, executor, version) == -1)
@@ -287,7 +289,7 @@ adopt_save(const struct master *master, unsigned version,
 	    sockets_save(&master->sockets, state, false) == -1 ||
 	    save_processes(state, master, version) == -1 ||
 	    succession_save(master, state) == -1 ||
-	    monitor_child_save(&master->watcher, state) == -1)
+	    monitor_proc_save(&master->monitor, state) == -1)
 		return (-1);
 	return (0);
 }
@@ -470,15 +472,15 @@ adopt_end(struct adoption *adoption)
 	*adoption = (struct adoption){ .n = 0 };
 }
 
-static struct child *
-find_child(const struct master *master, unsigned pid)
+static struct worker_proc *
+find_worker(const struct master *master, unsigned pid)
 {
-	struct child *child;
+	struct worker_proc *worker;
 
-	TAILQ_FOREACH(child, &master->children, link)
-		if (child->process.pid == (pid_t)pid)
+	TAILQ_FOREACH(worker, &master->workers, link)
+		if (worker->process.pid == (pid_t)pid)
 			break;
-	return (child);
+	return (worker);
 }
 
 static int
@@ -486,13 +488,13 @@ finish_processes(const struct adoption *adoption, struct master *master,
     const struct state *state)
 {
 	for (size_t i = 0; i < state->nchildren; i++)
-		if (child_adopt(master, &state->children[i],
+		if (worker_proc_adopt(master, &state->children[i],
 		    adopt_find(adoption, state->children[i].generation)) ==
 		    NULL)
 			return (-1);
 	for (size_t i = 0; i < state->nshortages; i++) {
 		const struct state_shortage *saved = &state->shortages[i];
-		struct shortage *shortage = &find_child(master,
+		struct shortage *shortage = &find_worker(master,
 		    saved->worker)->crew.shortage[saved->handler];
 
 		shortage->missing = saved->missing;
@@ -502,7 +504,8 @@ finish_processes(const struct adoption *adoption, struct master *master,
 	for (size_t i = 0; i < state->nexecutors; i++) {
 		const struct state_executor *saved = &state->executors[i];
 
-		if (crew_adopt(master, find_child(master, saved->worker), saved,
+		if (crew_adopt(master, find_worker(master, saved->worker),
+		    saved,
 		    adopt_find(adoption, saved->generation)) == -1)
 			return (-1);
 	}
@@ -551,7 +554,7 @@ adopt_finish(const struct adoption *adoption, struct master *master,
 		return (fail(why, "sockets"));
 	if (finish_processes(adoption, master, state) == -1)
 		return (fail(why, "processes"));
-	if (monitor_child_adopt(master, state) == -1)
+	if (monitor_proc_adopt(master, state) == -1)
 		return (fail(why, "monitor"));
 	if (finish_fosters(master, state) == -1)
 		return (fail(why, "processes"));

@@ -60,19 +60,19 @@ end(struct master *master)
 }
 
 struct loads {
-	struct child *most, *fewest;
+	struct worker_proc *most, *fewest;
 	uint64_t max, min, mean;
 	bool complete;			/* each slot serves and gives none */
 };
 
 static uint64_t
-load_of(const struct master *master, const struct child *child)
+load_of(const struct master *master, const struct worker_proc *worker)
 {
 	const struct counters *counters =
-	    &master->counters[child->slot->number];
+	    &master->counters[worker->slot->number];
 
 	return (counter_get(
-	    &counters->map->block[child->block].worker.active));
+	    &counters->map->block[worker->block].worker.active));
 }
 
 static void
@@ -82,21 +82,21 @@ measure(const struct master *master, struct loads *loads)
 
 	*loads = (struct loads){ .complete = true };
 	for (unsigned i = 0; i < master->running->slots; i++) {
-		struct child *child = master->slots[i].serving;
+		struct worker_proc *worker = master->slots[i].serving;
 
-		if (child == NULL || child->state != CHILD_SERVING ||
-		    child->passing > 0) {
+		if (worker == NULL || worker->state != WORKER_SERVING ||
+		    worker->passing > 0) {
 			loads->complete = false;
 			return;
 		}
-		load = load_of(master, child);
+		load = load_of(master, worker);
 		sum += load;
 		if (loads->most == NULL || load > loads->max) {
-			loads->most = child;
+			loads->most = worker;
 			loads->max = load;
 		}
 		if (loads->fewest == NULL || load < loads->min) {
-			loads->fewest = child;
+			loads->fewest = worker;
 			loads->min = load;
 		}
 	}

@@ -10,7 +10,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-struct child;
+struct worker_proc;
 struct master;
 
 struct balance {

@@ -16,12 +16,13 @@ enum {
 };
 
 /* A worker that serves the running generation. */
-static struct child *
+static struct worker_proc *
 serving_in(const struct master *master, unsigned slot)
 {
-	struct child *child = master->slots[slot].serving;
+	struct worker_proc *worker = master->slots[slot].serving;
 
-	return (child != NULL && child->state == CHILD_SERVING ? child : NULL);
+	return (worker != NULL && worker->state == WORKER_SERVING ?
+	    worker : NULL);
 }
 
 bool
@@ -67,47 +68,47 @@ enter(struct master *master, enum canary_phase phase)
 }
 
 static uint64_t
-beat_of(const struct master *master, const struct child *child)
+beat_of(const struct master *master, const struct worker_proc *worker)
 {
-	return (counter_get(&master->counters[child->slot->number]
-	    .map->block[child->block].worker.beat_ms));
+	return (counter_get(&master->counters[worker->slot->number]
+	    .map->block[worker->block].worker.beat_ms));
 }
 
 /* The first new worker from a slot on whose loop has not turned since the step
  * began; NULL if there is none. */
-static struct child *
+static struct worker_proc *
 find_silent(const struct master *master, size_t slot)
 {
 	uint64_t since_ms = master->reload.canary.step_ms + CANARY_STEP_MS;
-	struct child *child;
+	struct worker_proc *worker;
 
 	for (size_t i = slot; i < master->nslots; i++) {
-		child = master->slots[i].next;
-		if (child != NULL && beat_of(master, child) < since_ms)
-			return (child);
+		worker = master->slots[i].next;
+		if (worker != NULL && beat_of(master, worker) < since_ms)
+			return (worker);
 	}
 	return (NULL);
 }
 
 static uint64_t
-load_of(const struct master *master, const struct child *child)
+load_of(const struct master *master, const struct worker_proc *worker)
 {
-	return (counter_get(&master->counters[child->slot->number]
-	    .map->block[child->block].worker.active));
+	return (counter_get(&master->counters[worker->slot->number]
+	    .map->block[worker->block].worker.active));
 }
 
 /* The old worker that has most, of those whose slot has a new one. */
-static struct child *
+static struct worker_proc *
 pick_giver(const struct master *master)
 {
-	struct child *child, *giver = NULL;
+	struct worker_proc *worker, *giver = NULL;
 
 	for (unsigned i = 0; i < master->running->slots; i++) {
-		child = serving_in(master, i);
-		if (child != NULL && master->slots[i].next != NULL &&
+		worker = serving_in(master, i);
+		if (worker != NULL && master->slots[i].next != NULL &&
 		    (giver == NULL ||
-		    load_of(master, child) > load_of(master, giver)))
-			giver = child;
+		    load_of(master, worker) > load_of(master, giver)))
+			giver = worker;
 	}
 	return (giver);
 }
@@ -115,7 +116,7 @@ pick_giver(const struct master *master)
 static void
 give_share(struct master *master)
 {
-	struct child *giver = pick_giver(master);
+	struct worker_proc *giver = pick_giver(master);
 	uint64_t share;
 
 	if (giver == NULL)
@@ -143,7 +144,7 @@ count_wait(struct canary *canary)
 static bool
 is_proven(struct master *master)
 {
-	struct child *silent = find_silent(master, 0);
+	struct worker_proc *silent = find_silent(master, 0);
 	char why[80];
 
 	if (silent == NULL)
@@ -154,9 +155,10 @@ is_proven(struct master *master)
 	    "not turn for %d s", silent->slot->number, CANARY_HUNG_MS / 1000);
 	for (; silent != NULL;
 	    silent = find_silent(master, silent->slot->number + 1)) {
-		child_log(LOG_LEVEL_ERROR, EVENT_WORKER_HUNG, silent, "signal",
+		worker_proc_log(LOG_LEVEL_ERROR, EVENT_WORKER_HUNG, silent,
+		    "signal",
 		    "SIGABRT");
-		child_kill(silent, SIGABRT, STATUS_HUNG);
+		worker_proc_kill(silent, SIGABRT, STATUS_HUNG);
 	}
 	reload_fail(master, NULL, why);
 	return (false);
@@ -165,13 +167,13 @@ is_proven(struct master *master)
 static bool
 has_given(const struct master *master)
 {
-	const struct child *child;
+	const struct worker_proc *worker;
 
 	if (master->reload.canary.waited_ms >= GIVE_MS)
 		return (true);
 	for (unsigned i = 0; i < master->running->slots; i++)
-		if ((child = serving_in(master, i)) != NULL &&
-		    child->passing > 0)
+		if ((worker = serving_in(master, i)) != NULL &&
+		    worker->passing > 0)
 			return (false);
 	return (true);
 }
@@ -208,10 +210,10 @@ on_timer(evutil_socket_t fd, short what, void *arg)
 }
 
 static void
-mark(struct child *child, bool is_marked)
+mark(struct worker_proc *worker, bool is_marked)
 {
-	if (child != NULL)
-		succession_mark(child, is_marked);
+	if (worker != NULL)
+		succession_mark(worker, is_marked);
 }
 
 void
@@ -223,7 +225,7 @@ canary_begin(struct master *master)
 	for (size_t i = 0; i < master->nslots; i++) {
 		mark(master->slots[i].serving, true);
 		if (master->slots[i].next != NULL)
-			child_start(master->slots[i].next);
+			worker_proc_start(master->slots[i].next);
 	}
 	LOG(INFO, CANARY, F_STR("kind", status_kind_name(master->reload.kind)),
 	    F_U64("generation", master->reload.fresh->number));
@@ -239,22 +241,23 @@ canary_begin(struct master *master)
  */
 
 static void
-send_back(struct master *master, struct child *child)
+send_back(struct master *master, struct worker_proc *worker)
 {
-	struct child *taker;
+	struct worker_proc *taker;
 
-	child_drain(child, CTL_DRAIN_REPLACED);
+	worker_proc_drain(worker, CTL_DRAIN_REPLACED);
 	/* Unless it has been killed. */
-	if (child->state == CHILD_DRAINING &&
-	    (taker = succession_of(master, child)) != NULL)
-		succession_connect(child, taker, CTL_GIVE_ALL);
+	if (worker->state == WORKER_DRAINING &&
+	    (taker = succession_of(master, worker)) != NULL)
+		succession_connect(worker, taker, CTL_GIVE_ALL);
 }
 
 void
-canary_take_back(struct master *master, struct child *dead, const char *why)
+canary_take_back(struct master *master, struct worker_proc *dead,
+    const char *why)
 {
 	struct succession_report *report = NULL;
-	struct child *child;
+	struct worker_proc *worker;
 
 	canary_end(master);
 	if (dead != NULL)
@@ -262,11 +265,11 @@ canary_take_back(struct master *master, struct child *dead, const char *why)
 	for (size_t i = 0; i < master->nslots; i++) {
 		/* They have what they had before. */
 		mark(master->slots[i].serving, false);
-		if ((child = master->slots[i].next) == NULL)
+		if ((worker = master->slots[i].next) == NULL)
 			continue;
 		master->slots[i].next = NULL;
-		succession_report_join(&report, child, master->reload.kind);
-		send_back(master, child);
+		succession_report_join(&report, worker, master->reload.kind);
+		send_back(master, worker);
 	}
 	succession_report_refuse(report, why);
 }

@@ -18,7 +18,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-struct child;
+struct worker_proc;
 struct event;
 struct master;
 
@@ -63,6 +63,7 @@ void canary_end(struct master *);
 /* Let the new workers hand back what they have to the old ones, and exit.  dead
  * is one that has died, or NULL.  The report of the refusal says why, and what
  * became of the connections; it is complete when the last new worker is gone. */
-void canary_take_back(struct master *, struct child *dead, const char *why);
+void canary_take_back(struct master *, struct worker_proc *dead,
+    const char *why);
 
 #endif

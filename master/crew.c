@@ -48,7 +48,7 @@ enum {
 static void executor_free(struct executor *);
 static void pass_on(struct executor *);
 static void see_off(struct executor *);
-static void hire_again(struct child *, unsigned, uint64_t);
+static void hire_again(struct worker_proc *, unsigned, uint64_t);
 
 static bool
 is_module(const struct executor *executor)
@@ -138,7 +138,7 @@ leave(struct executor *executor)
 static bool
 may_be_kept(const struct executor *executor)
 {
-	const struct child *worker = executor->worker;
+	const struct worker_proc *worker = executor->worker;
 	const struct master *master = executor->master;
 	const struct probation *probation = &master->probation;
 	const struct counters_map *map =
@@ -203,7 +203,7 @@ is_silent(const struct executor *executor)
 /* One that runs the same handler of the same configuration; NULL if there is
  * none. */
 static struct executor *
-find_kept(const struct child *worker, unsigned handler)
+find_kept(const struct worker_proc *worker, unsigned handler)
 {
 	const struct generation *generation = worker->generation;
 	struct executor *executor;
@@ -217,7 +217,7 @@ find_kept(const struct child *worker, unsigned handler)
 
 /* The share of a worker, as those of the slots behind its own come later. */
 static unsigned
-share_of_kept(const struct child *worker, unsigned handler)
+share_of_kept(const struct worker_proc *worker, unsigned handler)
 {
 	unsigned slots = worker->generation->slots - worker->slot->number;
 	const struct executor *executor;
@@ -230,7 +230,7 @@ share_of_kept(const struct child *worker, unsigned handler)
 }
 
 static void
-take_kept(struct child *worker, struct executor *executor)
+take_kept(struct worker_proc *worker, struct executor *executor)
 {
 	TAILQ_REMOVE(&worker->master->kept, executor, link);
 	generation_release(executor->generation);
@@ -245,7 +245,7 @@ take_kept(struct child *worker, struct executor *executor)
 /* Give a worker that a roll-back starts up to n executors that were kept.
  * Returns how many. */
 static unsigned
-take_share(struct child *worker, unsigned handler, unsigned n)
+take_share(struct worker_proc *worker, unsigned handler, unsigned n)
 {
 	unsigned share = share_of_kept(worker, handler), taken = 0;
 	struct executor *executor;
@@ -259,7 +259,7 @@ take_share(struct child *worker, unsigned handler, unsigned n)
 }
 
 void
-crew_dismiss(struct child *worker)
+crew_dismiss(struct worker_proc *worker)
 {
 	struct executor *executor;
 
@@ -281,7 +281,7 @@ crew_dismiss(struct child *worker)
 static void
 pass_on(struct executor *executor)
 {
-	struct child *worker = executor->worker;
+	struct worker_proc *worker = executor->worker;
 	struct ctl_executor order = {
 		.id = executor->id,
 		.handler = executor->handler,
@@ -294,13 +294,13 @@ pass_on(struct executor *executor)
 	executor->word = NULL;
 	executor->is_ready = true;
 	/* If its worker cannot get it now, watch_starting() tries again. */
-	if (child_pass_fds(worker, CTL_EXECUTOR, &order, fds) == -1)
+	if (worker_proc_pass_fds(worker, CTL_EXECUTOR, &order, fds) == -1)
 		return;
 	executor->state = EXECUTOR_SERVING;
 	executor->patience_ms = 0;
 	log_executor(LOG_LEVEL_INFO, EVENT_EXECUTOR_READY, executor, "", NULL);
 	if (worker->crew.awaited > 0 && --worker->crew.awaited == 0)
-		child_on_complete(worker);
+		worker_proc_on_complete(worker);
 }
 
 /* The length of its first frame.  Returns 0 at the end of its output, or -1 with
@@ -539,7 +539,7 @@ become(const struct executor *executor, const struct pairs *pairs)
 	status_free(&executor->master->status);
 	spans_free(&executor->master->spans);
 	heritage.threads = heritage_share(&heritage, executor->conf->threads);
-	program_host(executor->master->executor, &heritage,
+	program_host(executor->master->roles->executor, &heritage,
 	    &generation->identity, &fds);
 }
 
@@ -587,7 +587,7 @@ spawn(struct executor *executor)
 }
 
 static int
-hire(struct child *worker, unsigned handler)
+hire(struct worker_proc *worker, unsigned handler)
 {
 	struct generation *generation = worker->generation;
 	struct executor *executor;
@@ -602,7 +602,7 @@ hire(struct child *worker, unsigned handler)
 	executor->handler = handler;
 	executor->id = ++worker->master->executors;
 	/* What the worker understands. */
-	executor->work_speaks = child_speaks(worker);
+	executor->work_speaks = worker_proc_speaks(worker);
 	executor->work = executor->requests = -1;
 	executor->born_ms = clock_ms();
 	TAILQ_INSERT_TAIL(&worker->crew.members, executor, link);
@@ -671,7 +671,7 @@ crews_check(const struct generation *generation)
 }
 
 static const struct counters_handler *
-counters_of(const struct child *worker, unsigned handler)
+counters_of(const struct worker_proc *worker, unsigned handler)
 {
 	const struct counters *counters =
 	    &worker->master->counters[worker->slot->number];
@@ -681,7 +681,7 @@ counters_of(const struct child *worker, unsigned handler)
 }
 
 void
-crew_init(struct child *worker)
+crew_init(struct worker_proc *worker)
 {
 	struct shortage *shortage;
 
@@ -697,7 +697,7 @@ crew_init(struct child *worker)
 }
 
 int
-crew_start(struct child *worker)
+crew_start(struct worker_proc *worker)
 {
 	const struct generation *generation = worker->generation;
 	const struct conf *conf = generation->conf;
@@ -744,7 +744,7 @@ resume(struct executor *executor, const struct state_executor *saved)
 }
 
 int
-crew_adopt(struct master *master, struct child *worker,
+crew_adopt(struct master *master, struct worker_proc *worker,
     const struct state_executor *saved, struct generation *generation)
 {
 	struct executor *executor;
@@ -772,7 +772,7 @@ crew_adopt(struct master *master, struct child *worker,
 }
 
 unsigned
-crew_missing(const struct child *worker, unsigned handler)
+crew_missing(const struct worker_proc *worker, unsigned handler)
 {
 	unsigned missing = worker->crew.shortage[handler].missing;
 	const struct executor *executor;
@@ -857,7 +857,7 @@ pause_for(struct shortage *shortage, const struct executor *executor,
 static void
 note_shortage(const struct executor *executor, enum log_event event)
 {
-	struct child *worker = executor->worker;
+	struct worker_proc *worker = executor->worker;
 	struct master *master = executor->master;
 	struct shortage *shortage = &worker->crew.shortage[executor->handler];
 	const struct counters_handler *counters =
@@ -871,7 +871,8 @@ note_shortage(const struct executor *executor, enum log_event event)
 	    executor->generation->handler_number[executor->handler]], 1);
 	shortage->again_ms = clock_ms() + pause;
 	LOG_WITH(log_write, LOG_LEVEL_ERROR, event,
-	    F_STR("handler", executor->conf->name), F_I64("child", executor->pid), F_U64("executor", executor->id),
+	    F_STR("handler", executor->conf->name), F_I64("child",
+	    executor->pid), F_U64("executor", executor->id),
 	    F_STR("how", executor->why), F_U64("with_message", crashed),
 	    F_U64("alive_ms", executor->lived_ms), F_U64("retry_ms", pause));
 	if (worker != worker->slot->serving)
@@ -895,22 +896,23 @@ see_off(struct executor *executor)
 }
 
 static bool
-can_hire(const struct child *worker)
+can_hire(const struct worker_proc *worker)
 {
 	/* A worker without a channel cannot be told of an executor. */
-	return (worker->state != CHILD_ENDING && worker->process.channel != NULL);
+	return (worker->state != WORKER_ENDING &&
+	    worker->process.channel != NULL);
 }
 
 /* The worker of a dead one has said what there is to say, or will not. */
 static void
 settle(struct executor *executor)
 {
-	struct child *worker = executor->worker;
+	struct worker_proc *worker = executor->worker;
 	unsigned handler = executor->handler;
 	char why[360];
 
 	TAILQ_REMOVE(&worker->crew.dead, executor, link);
-	if (worker->state == CHILD_ENDING || executor->retired) {
+	if (worker->state == WORKER_ENDING || executor->retired) {
 		see_off(executor);
 		return;
 	}
@@ -919,7 +921,7 @@ settle(struct executor *executor)
 	    executor->why);
 	executor_free(executor);
 	/* A generation whose handlers cannot be started never begins. */
-	if (worker == worker->slot->next && worker->state < CHILD_SERVING)
+	if (worker == worker->slot->next && worker->state < WORKER_SERVING)
 		reload_on_death(worker, why);
 	else if (can_hire(worker))
 		hire_again(worker, handler, clock_ms());
@@ -943,9 +945,9 @@ tell_of_death(struct executor *executor)
 {
 	const struct ctl_died order = { .id = executor->id };
 
-	if (!child_has_room(executor->worker))
+	if (!worker_proc_has_room(executor->worker))
 		return;
-	child_tell(executor->worker, CTL_DIED, &order);
+	worker_proc_tell(executor->worker, CTL_DIED, &order);
 	executor->is_told = true;
 	executor->patience_ms = clock_ms() + WORD_MS;
 }
@@ -955,7 +957,7 @@ tell_of_death(struct executor *executor)
 static void
 await_word(struct executor *executor)
 {
-	struct child *worker = executor->worker;
+	struct worker_proc *worker = executor->worker;
 	bool said = executor->state != EXECUTOR_SERVING ||
 	    executor->disowned || crew_has_hung_up(executor);
 	uint64_t id = executor->id;
@@ -1007,11 +1009,11 @@ static struct executor *
 find_pid(const struct master *master, pid_t pid)
 {
 	struct executor *executor = find_in(&master->leaving, pid);
-	struct child *worker;
+	struct worker_proc *worker;
 
 	if (executor == NULL)
 		executor = find_in(&master->kept, pid);
-	TAILQ_FOREACH(worker, &master->children, link) {
+	TAILQ_FOREACH(worker, &master->workers, link) {
 		if (executor != NULL)
 			break;
 		executor = find_in(&worker->crew.members, pid);
@@ -1041,7 +1043,7 @@ crew_reap(struct master *master, pid_t pid, int status)
 }
 
 bool
-crew_is_waiting(const struct child *worker)
+crew_is_waiting(const struct worker_proc *worker)
 {
 	const struct executor *executor;
 
@@ -1068,7 +1070,7 @@ add_word(struct executor *executor, const struct ctl_disown *order)
 }
 
 void
-crew_disown(struct child *worker, const struct ctl_disown *order)
+crew_disown(struct worker_proc *worker, const struct ctl_disown *order)
 {
 	struct executor *executor = find_id(&worker->crew.members, order->id);
 
@@ -1092,7 +1094,7 @@ crew_disown(struct child *worker, const struct ctl_disown *order)
 }
 
 void
-crew_retire(struct child *worker, const struct ctl_disown *order)
+crew_retire(struct worker_proc *worker, const struct ctl_disown *order)
 {
 	struct executor *executor = find_id(&worker->crew.members, order->id);
 
@@ -1120,7 +1122,7 @@ is_late(const struct executor *executor, uint64_t now_ms)
 }
 
 bool
-crew_is_late(const struct child *worker)
+crew_is_late(const struct worker_proc *worker)
 {
 	const struct executor *executor;
 
@@ -1231,7 +1233,7 @@ crews_hurry(struct master *master, uint64_t ms)
 }
 
 static void
-hire_again(struct child *worker, unsigned handler, uint64_t now_ms)
+hire_again(struct worker_proc *worker, unsigned handler, uint64_t now_ms)
 {
 	struct shortage *shortage = &worker->crew.shortage[handler];
 
@@ -1249,7 +1251,7 @@ hire_again(struct child *worker, unsigned handler, uint64_t now_ms)
 
 /* A dead executor about which its worker has said nothing in time. */
 static struct executor *
-find_due(const struct child *worker, uint64_t now_ms)
+find_due(const struct worker_proc *worker, uint64_t now_ms)
 {
 	struct executor *executor;
 
@@ -1263,7 +1265,7 @@ find_due(const struct child *worker, uint64_t now_ms)
 }
 
 static void
-watch_crew(struct child *worker, uint64_t now_ms)
+watch_crew(struct worker_proc *worker, uint64_t now_ms)
 {
 	struct executor *executor, *next;
 
@@ -1295,9 +1297,9 @@ forgive(struct executor_list *list, uint64_t stall_ms)
 void
 crews_forgive(struct master *master, uint64_t stall_ms)
 {
-	struct child *worker;
+	struct worker_proc *worker;
 
-	TAILQ_FOREACH(worker, &master->children, link) {
+	TAILQ_FOREACH(worker, &master->workers, link) {
 		forgive(&worker->crew.members, stall_ms);
 		forgive(&worker->crew.dead, stall_ms);
 	}
@@ -1309,9 +1311,9 @@ crews_watch(struct master *master)
 {
 	uint64_t now_ms = clock_ms();
 	struct executor *executor;
-	struct child *worker, *next;
+	struct worker_proc *worker, *next;
 
-	for (worker = TAILQ_FIRST(&master->children); worker != NULL;
+	for (worker = TAILQ_FIRST(&master->workers); worker != NULL;
 	    worker = next) {
 		next = TAILQ_NEXT(worker, link);
 		watch_crew(worker, now_ms);

@@ -25,7 +25,7 @@
 #include "master/pause.h"
 #include "master/stderr_line.h"
 
-struct child;
+struct worker_proc;
 struct generation;
 struct master;
 struct state_executor;
@@ -42,7 +42,7 @@ struct executor {
 	TAILQ_ENTRY(executor) link;	/* in a crew, or master->leaving or
 					   master->kept */
 	struct master *master;
-	struct child *worker;		/* NULL when leaving or kept */
+	struct worker_proc *worker;		/* NULL when leaving or kept */
 	const struct conf_handler *conf;	/* of generation */
 	struct generation *generation;	/* a reference */
 	unsigned handler;
@@ -96,15 +96,15 @@ struct crew {
 void crews_check(const struct generation *);
 
 /* The crew of a worker that is born or adopted, and whose block is known. */
-void crew_init(struct child *);
+void crew_init(struct worker_proc *);
 
 /* Start the crew of a worker that was just forked.  Returns -1 with errno
  * set. */
-int crew_start(struct child *);
+int crew_start(struct worker_proc *);
 
 /* Take over an executor that another program has started: of a worker, or of
  * none if that is NULL.  Returns -1 with errno set. */
-int crew_adopt(struct master *, struct child *worker,
+int crew_adopt(struct master *, struct worker_proc *worker,
     const struct state_executor *, struct generation *);
 
 /* Whether the channel of one that serves has ended, so that it is about to end
@@ -113,26 +113,26 @@ bool crew_has_hung_up(const struct executor *);
 
 /* Whether an executor is ready that its worker could not be passed yet, or dead
  * and its worker not told. */
-bool crew_is_waiting(const struct child *);
+bool crew_is_waiting(const struct worker_proc *);
 
 /* Whether one has not said for seconds that it is ready. */
-bool crew_is_late(const struct child *);
+bool crew_is_late(const struct worker_proc *);
 
 /* Executors of a handler that are dead and not replaced yet. */
-unsigned crew_missing(const struct child *, unsigned handler);
+unsigned crew_missing(const struct worker_proc *, unsigned handler);
 
 /* The worker is gone.  Executors of a generation that may be gone back to are
  * kept, if they are at rest. */
-void crew_dismiss(struct child *);
+void crew_dismiss(struct worker_proc *);
 
 /* No roll-back will use those that are kept: let them leave. */
 void crews_release(struct master *);
 
 /* The worker wants that one no more. */
-void crew_disown(struct child *, const struct ctl_disown *);
+void crew_disown(struct worker_proc *, const struct ctl_disown *);
 
 /* The worker gives that one no more requests: start another one beside it. */
-void crew_retire(struct child *, const struct ctl_disown *);
+void crew_retire(struct worker_proc *, const struct ctl_disown *);
 
 /* The process has ended; its number is still its own.  If it is an executor, end
  * what it has started. */

@@ -35,20 +35,20 @@ read_counters(const struct counters_handler *from, struct evidence *to)
 }
 
 static const struct counters_handler *
-counters_of(const struct child *child, unsigned handler)
+counters_of(const struct worker_proc *worker, unsigned handler)
 {
 	const struct counters *counters =
-	    &child->master->counters[child->slot->number];
+	    &worker->master->counters[worker->slot->number];
 
-	return (&counters->map->block[child->block].handler[
-	    child->generation->handler_number[handler]]);
+	return (&counters->map->block[worker->block].handler[
+	    worker->generation->handler_number[handler]]);
 }
 
 void
-evidence_note(const struct child *child, unsigned handler,
+evidence_note(const struct worker_proc *worker, unsigned handler,
     struct evidence *evidence)
 {
-	read_counters(counters_of(child, handler), evidence);
+	read_counters(counters_of(worker, handler), evidence);
 }
 
 /* All that was ever counted for a handler. */
@@ -72,13 +72,13 @@ static struct evidence
 sum_running(const struct master *master, unsigned handler)
 {
 	struct evidence sum = { .messages = 0 }, one;
-	const struct child *child;
+	const struct worker_proc *worker;
 
-	TAILQ_FOREACH(child, &master->children, link) {
-		if (child->generation != master->running)
+	TAILQ_FOREACH(worker, &master->workers, link) {
+		if (worker->generation != master->running)
 			continue;
-		evidence_note(child, handler, &one);
-		add(&sum, &one, &child->crew.shortage[handler].noted);
+		evidence_note(worker, handler, &one);
+		add(&sum, &one, &worker->crew.shortage[handler].noted);
 	}
 	return (sum);
 }

@@ -16,7 +16,7 @@
 #include "common/counters.h"
 #include "common/status.h"
 
-struct child;
+struct worker_proc;
 struct master;
 
 enum {
@@ -45,7 +45,8 @@ struct evidence_before {
 };
 
 /* What the block of a worker that is about to begin says by now. */
-void evidence_note(const struct child *, unsigned handler, struct evidence *);
+void evidence_note(const struct worker_proc *, unsigned handler,
+    struct evidence *);
 
 /* The running generation holds from now on, and came by a reload, upgrade or
  * roll-back: what was counted since the last call is that of the generation

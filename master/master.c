@@ -75,26 +75,26 @@ begin_stop(struct master *master, const char *mode)
 void
 master_stop(struct master *master)
 {
-	struct child *child;
+	struct worker_proc *worker;
 
 	if (master->state != MASTER_RUNNING) {
 		master_stop_now(master);
 		return;
 	}
 	begin_stop(master, "drain");
-	TAILQ_FOREACH(child, &master->children, link)
-		child_drain(child, CTL_DRAIN_STOP);
+	TAILQ_FOREACH(worker, &master->workers, link)
+		worker_proc_drain(worker, CTL_DRAIN_STOP);
 	master_changed(master);
 }
 
 void
 master_stop_now(struct master *master)
 {
-	struct child *child;
+	struct worker_proc *worker;
 
 	begin_stop(master, "now");
-	TAILQ_FOREACH(child, &master->children, link)
-		child_stop(child);
+	TAILQ_FOREACH(worker, &master->workers, link)
+		worker_proc_stop(worker);
 	master_changed(master);
 }
 
@@ -134,7 +134,7 @@ master_on_ready(struct master *master)
 void
 master_on_failure(struct master *master, const char *why)
 {
-	struct child *child;
+	struct worker_proc *worker;
 
 	LOG(ERROR, START_FAILED, F_STR("error", why));
 	if (!log_is_stderr())
@@ -142,10 +142,10 @@ master_on_failure(struct master *master, const char *why)
 	master->exit_status = EXIT_FAILED;
 	close_for_good(master);
 	/* The caller waits for our end, and no client for a reply. */
-	TAILQ_FOREACH(child, &master->children, link) {
-		child_stop(child);
-		child->process.patience_ms = clock_ms() + MASTER_FAIL_MS;
-		crew_dismiss(child);
+	TAILQ_FOREACH(worker, &master->workers, link) {
+		worker_proc_stop(worker);
+		worker->process.patience_ms = clock_ms() + MASTER_FAIL_MS;
+		crew_dismiss(worker);
 	}
 	crews_hurry(master, MASTER_FAIL_MS);
 	master_changed(master);
@@ -155,7 +155,7 @@ bool
 master_is_over(const struct master *master)
 {
 	return (master->state == MASTER_STOPPING &&
-	    TAILQ_EMPTY(&master->children) && TAILQ_EMPTY(&master->leaving) &&
+	    TAILQ_EMPTY(&master->workers) && TAILQ_EMPTY(&master->leaving) &&
 	    TAILQ_EMPTY(&master->kept));
 }
 
@@ -166,8 +166,8 @@ advance(struct master *master)
 	if (!master_is_over(master))
 		return;
 	/* The monitor tells of the others to the end. */
-	if (master->watcher.process.pid != 0)
-		monitor_child_stop(master);
+	if (master->monitor.process.pid != 0)
+		monitor_proc_stop(master);
 	else
 		event_base_loopbreak(master->base);
 }
@@ -190,7 +190,7 @@ forgive(struct master *master, uint64_t stall_ms)
 {
 	processes_forgive(master, stall_ms);
 	crews_forgive(master, stall_ms);
-	monitor_child_forgive(master, stall_ms);
+	monitor_proc_forgive(master, stall_ms);
 	reload_forgive(&master->reload, stall_ms);
 	upgrade_forgive(&master->upgrade, stall_ms);
 }
@@ -208,14 +208,14 @@ on_tick(evutil_socket_t fd, short what, void *arg)
 	if (stall_ms > 0)
 		forgive(master, stall_ms);
 	watchdog_run(master);
-	children_tick(master);
+	workers_tick(master);
 	crews_watch(master);
 	slots_revive(master);
 	probation_run(master);
-	monitor_child_watch(master);
+	monitor_proc_watch(master);
 	loggers_watch(master);
 	sockets_watch(&master->sockets);
-	sockets_watch(&master->watcher.sockets);
+	sockets_watch(&master->monitor.sockets);
 	reload_try(master);
 	succession_tick(master);
 	balance_tick(master);
@@ -253,7 +253,7 @@ master_free(struct master *master)
 	loggers_end(master);
 	pidfile_remove(&master->pidfile);
 	sockets_close(&master->sockets);
-	monitor_child_free(master);
+	monitor_proc_free(master);
 	fosters_free(master);
 	keeper_end(&master->keeper);
 	signals_stop(master);
@@ -518,10 +518,7 @@ master_main(int argc, char *argv[], const struct roles *roles)
 		return (status);
 	if (upgrade_init(&master.upgrade, argc, argv) == -1)
 		return (fail("the command line", strerror(errno)));
-	master.worker = roles->worker;
-	master.executor = roles->executor;
-	master.monitor = roles->monitor;
-	master.logger = roles->logger;
+	master.roles = roles;
 	master.conf_path = options.conf_path;
 	master.daemon_fd = -1;
 	master.probation.program = -1;
@@ -529,7 +526,7 @@ master_main(int argc, char *argv[], const struct roles *roles)
 	master.spans.fd = -1;
 	master.pidfile.fd = -1;
 	master.next_pidfile.fd = -1;
-	TAILQ_INIT(&master.children);
+	TAILQ_INIT(&master.workers);
 	TAILQ_INIT(&master.leaving);
 	TAILQ_INIT(&master.kept);
 	TAILQ_INIT(&master.loggers);

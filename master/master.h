@@ -13,12 +13,11 @@
 #include "common/status.h"
 #include "conf/conf.h"
 #include "master/balance.h"
-#include "master/child.h"
 #include "master/evidence.h"
 #include "master/foster.h"
 #include "master/keeper.h"
-#include "master/logger_child.h"
-#include "master/monitor_child.h"
+#include "master/logger_proc.h"
+#include "master/monitor_proc.h"
 #include "master/pidfile.h"
 #include "master/probation.h"
 #include "master/reload.h"
@@ -26,6 +25,7 @@
 #include "master/socket.h"
 #include "master/succession.h"
 #include "master/upgrade.h"
+#include "master/worker_proc.h"
 
 enum {
 	/* How often deadlines and pauses of children are looked at. */
@@ -45,6 +45,14 @@ enum master_state {
 	MASTER_STOPPING,	/* all children drain */
 };
 
+/* What the master may fork. */
+struct roles {
+	const struct role *worker;
+	const struct role *executor;
+	const struct role *monitor;
+	const struct role *logger;
+};
+
 struct master {
 	enum master_state state;
 	struct event_base *base;
@@ -52,10 +60,7 @@ struct master {
 	struct event *tick;
 	struct event turn_end;		/* active while is_changed */
 	bool is_changed;
-	const struct role *worker;		/* the roles; borrowed */
-	const struct role *executor;
-	const struct role *monitor;
-	const struct role *logger;
+	const struct roles *roles;		/* borrowed */
 	const char *conf_path;			/* borrowed */
 	struct generation *running;		/* owned; NULL at the start */
 	struct reload reload;
@@ -65,7 +70,7 @@ struct master {
 	struct keeper keeper;			/* during an upgrade */
 	struct foster_list fosters;
 	struct process_list processes;
-	struct child_list children;
+	struct worker_list workers;
 	struct executor_list leaving;		/* without a worker */
 	struct executor_list kept;		/* for a roll-back */
 	uint64_t executors;			/* that ever were */
@@ -77,9 +82,9 @@ struct master {
 	struct settling settling;
 	struct spans_taken spans;		/* of those whom it concerns */
 	int64_t started;			/* seconds since 1970 */
-	struct monitor_child watcher;		/* the monitor's process */
+	struct monitor_proc monitor;
 	struct logger_list loggers;
-	struct logger_child *logging;		/* has our lines; NULL: none */
+	struct logger_proc *logging;		/* has our lines; NULL: none */
 	bool is_reopened;			/* the log, as far as is known */
 	struct sockets sockets;
 	struct registry listener_names;
@@ -95,14 +100,6 @@ struct master {
 	bool resuming;				/* a reload during a stop */
 	int daemon_fd;				/* see daemon_ready(); -1 */
 	int exit_status;
-};
-
-/* What the master may fork. */
-struct roles {
-	const struct role *worker;
-	const struct role *executor;
-	const struct role *monitor;
-	const struct role *logger;
 };
 
 /* The program: returns its exit status. */
@@ -142,6 +139,6 @@ bool master_is_over(const struct master *);
 void master_show(struct master *);
 
 /* Act on one message from a child, whose sender and length already hold. */
-void master_dispatch(struct child *, const struct ctl *);
+void master_dispatch(struct worker_proc *, const struct ctl *);
 
 #endif

@@ -9,67 +9,67 @@
 #include "master/master.h"
 
 static void
-on_ready(struct child *child)
+on_ready(struct worker_proc *worker)
 {
-	if (child->state != CHILD_STARTING) {
-		child_disown(child, "it was READY before");
+	if (worker->state != WORKER_STARTING) {
+		worker_proc_disown(worker, "it was READY before");
 		return;
 	}
-	child->state = CHILD_READY;
-	child->process.patience_ms = 0;
-	LOG(INFO, WORKER_READY, F_I64("child", child->process.pid),
-	    F_U64("child_slot", child->slot->number),
-	    F_U64("child_gen", child->generation->number));
-	child_on_complete(child);
+	worker->state = WORKER_READY;
+	worker->process.patience_ms = 0;
+	LOG(INFO, WORKER_READY, F_I64("child", worker->process.pid),
+	    F_U64("child_slot", worker->slot->number),
+	    F_U64("child_gen", worker->generation->number));
+	worker_proc_on_complete(worker);
 }
 
 static void
-on_failed(struct child *child, const struct ctl_failed *failed)
+on_failed(struct worker_proc *worker, const struct ctl_failed *failed)
 {
-	memcpy(child->why, failed->why, sizeof(child->why));
-	child->why[sizeof(child->why) - 1] = '\0';
-	LOG(ERROR, WORKER_FAILED, F_I64("child", child->process.pid),
-	    F_U64("child_slot", child->slot->number),
-	    F_U64("child_gen", child->generation->number),
-	    F_STR("error", child->why));
+	memcpy(worker->why, failed->why, sizeof(worker->why));
+	worker->why[sizeof(worker->why) - 1] = '\0';
+	LOG(ERROR, WORKER_FAILED, F_I64("child", worker->process.pid),
+	    F_U64("child_slot", worker->slot->number),
+	    F_U64("child_gen", worker->generation->number),
+	    F_STR("error", worker->why));
 }
 
 static void
-on_drained(struct child *child, const struct ctl_drained *drained)
+on_drained(struct worker_proc *worker, const struct ctl_drained *drained)
 {
-	if (child->state < CHILD_DRAINING) {
-		child_disown(child, "it was not to drain");
+	if (worker->state < WORKER_DRAINING) {
+		worker_proc_disown(worker, "it was not to drain");
 		return;
 	}
 	/* Also of one that is dead by now, or that we have killed. */
-	child->drained = *drained;
-	if (child->state == CHILD_ENDING)
+	worker->drained = *drained;
+	if (worker->state == WORKER_ENDING)
 		return;
-	child->state = CHILD_ENDING;
-	process_await(&child->process, MASTER_EXIT_MS, "exit after DRAINED");
+	worker->state = WORKER_ENDING;
+	process_await(&worker->process, MASTER_EXIT_MS, "exit after DRAINED");
 }
 
 void
-master_dispatch(struct child *child, const struct ctl *msg)
+master_dispatch(struct worker_proc *worker, const struct ctl *msg)
 {
 	switch ((enum ctl_type)msg->header.type) {
 	case CTL_READY:
-		on_ready(child);
+		on_ready(worker);
 		return;
 	case CTL_FAILED:
-		on_failed(child, &msg->failed);
+		on_failed(worker, &msg->failed);
 		return;
 	case CTL_DRAINED:
-		on_drained(child, &msg->drained);
+		on_drained(worker, &msg->drained);
 		return;
 	case CTL_DISOWN:
-		crew_disown(child, &msg->disown);
+		crew_disown(worker, &msg->disown);
 		return;
 	case CTL_RETIRE:
-		crew_retire(child, &msg->disown);
+		crew_retire(worker, &msg->disown);
 		return;
 	case CTL_GIVEN:
-		succession_on_given(child, &msg->given);
+		succession_on_given(worker, &msg->given);
 		return;
 	case CTL_EXECUTOR:
 	case CTL_DIED:
@@ -92,5 +92,5 @@ master_dispatch(struct child *child, const struct ctl *msg)
 	}
 	/* A child that talks nonsense is replaced; it must never be able to
 	 * take the master, and with it every other child, down. */
-	child_disown(child, ctl_name(msg->header.type));
+	worker_proc_disown(worker, ctl_name(msg->header.type));
 }

@@ -29,14 +29,14 @@ add(struct status_now *now, pid_t pid, enum status_role role,
 }
 
 static enum status_life
-life_of_worker(const struct child *child)
+life_of_worker(const struct worker_proc *worker)
 {
-	switch (child->state) {
-	case CHILD_STARTING:	return (STATUS_BORN);
-	case CHILD_READY:	return (STATUS_READY);
-	case CHILD_SERVING:	return (STATUS_SERVING);
-	case CHILD_DRAINING:	return (STATUS_DRAINING);
-	case CHILD_ENDING:	break;
+	switch (worker->state) {
+	case WORKER_STARTING:	return (STATUS_BORN);
+	case WORKER_READY:	return (STATUS_READY);
+	case WORKER_SERVING:	return (STATUS_SERVING);
+	case WORKER_DRAINING:	return (STATUS_DRAINING);
+	case WORKER_ENDING:	break;
 	}
 	return (STATUS_ENDING);
 }
@@ -71,33 +71,33 @@ add_executors(struct status_now *now, const struct executor_list *list)
 }
 
 static void
-add_worker(struct status_now *now, const struct child *child)
+add_worker(struct status_now *now, const struct worker_proc *worker)
 {
 	struct status_process *process;
 
-	process = add(now, child->process.pid, STATUS_WORKER,
-	    life_of_worker(child));
-	process->slot = child->slot->number;
-	process->block = child->block;
-	process->generation = child->generation->number;
-	process->born_ms = child->process.born_ms;
+	process = add(now, worker->process.pid, STATUS_WORKER,
+	    life_of_worker(worker));
+	process->slot = worker->slot->number;
+	process->block = worker->block;
+	process->generation = worker->generation->number;
+	process->born_ms = worker->process.born_ms;
 }
 
 static void
 add_processes(struct status_now *now, const struct master *master)
 {
-	const struct child *child;
+	const struct worker_proc *worker;
 
 	add(now, getpid(), STATUS_MASTER, STATUS_SERVING);
-	if (master->watcher.process.pid != 0)
-		add(now, master->watcher.process.pid, STATUS_MONITOR,
-		    STATUS_SERVING)->born_ms = master->watcher.process.born_ms;
+	if (master->monitor.process.pid != 0)
+		add(now, master->monitor.process.pid, STATUS_MONITOR,
+		    STATUS_SERVING)->born_ms = master->monitor.process.born_ms;
 	/* All workers before any executor, should there be no place for
 	 * all. */
-	TAILQ_FOREACH(child, &master->children, link)
-		add_worker(now, child);
-	TAILQ_FOREACH(child, &master->children, link)
-		add_executors(now, &child->crew.members);
+	TAILQ_FOREACH(worker, &master->workers, link)
+		add_worker(now, worker);
+	TAILQ_FOREACH(worker, &master->workers, link)
+		add_executors(now, &worker->crew.members);
 	add_executors(now, &master->kept);
 	add_executors(now, &master->leaving);
 }

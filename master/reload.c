@@ -32,14 +32,14 @@ discard(struct master *master)
 	struct reload *reload = &master->reload;
 
 	for (size_t i = 0; i < master->nslots; i++) {
-		struct child *child = master->slots[i].next;
+		struct worker_proc *worker = master->slots[i].next;
 
 		master->slots[i].next = NULL;
-		if (child != NULL)
-			child_stop(child);
+		if (worker != NULL)
+			worker_proc_stop(worker);
 	}
 	sockets_undo(&master->sockets);
-	monitor_child_undo(master);
+	monitor_proc_undo(master);
 	pidfile_remove(&master->next_pidfile);
 	master->pidfile_changes = false;
 	generation_release(reload->fresh);
@@ -71,7 +71,7 @@ report_refusal(struct master *master, const char *why)
 }
 
 void
-reload_fail(struct master *master, struct child *dead, const char *why)
+reload_fail(struct master *master, struct worker_proc *dead, const char *why)
 {
 	enum status_kind kind = master->reload.kind;
 	bool was_canary = canary_is_on(master);
@@ -232,7 +232,7 @@ fork_workers(struct master *master, char why[WHY_MAX])
 	for (unsigned i = 0; i < reload->fresh->slots; i++) {
 		struct slot *slot = &master->slots[i];
 
-		slot->next = child_new(master, slot, reload->fresh, true);
+		slot->next = worker_proc_new(master, slot, reload->fresh, true);
 		if (slot->next == NULL) {
 			snprintf(why, WHY_MAX, "a worker for slot %u: %s", i,
 			    strerror(errno));
@@ -285,7 +285,7 @@ prepare(struct master *master, struct conf *conf, char why[WHY_MAX])
 	}
 	if (sockets_prepare(&master->sockets, fresh, reload->fresh->slots,
 	    why) == -1 ||
-	    monitor_child_prepare(master, fresh, why) == -1 ||
+	    monitor_proc_prepare(master, fresh, why) == -1 ||
 	    prepare_pidfile(master, fresh->pid_file, why) == -1 ||
 	    prepare_logs(master, why) == -1)
 		return (-1);
@@ -299,14 +299,14 @@ static bool
 may_retry(struct master *master)
 {
 	struct reload *reload = &master->reload;
-	const struct child *child;
+	const struct worker_proc *worker;
 
 	if (reload->retry_until_ms == 0)
 		reload->retry_until_ms = clock_ms() + MASTER_EXIT_MS;
 	if (clock_ms() >= reload->retry_until_ms)
 		return (false);
-	TAILQ_FOREACH(child, &master->children, link)
-		if (child->state == CHILD_DRAINING)
+	TAILQ_FOREACH(worker, &master->workers, link)
+		if (worker->state == WORKER_DRAINING)
 			return (true);
 	return (false);
 }
@@ -508,15 +508,15 @@ static void
 change_log(struct master *master)
 {
 	const struct conf_log *conf = &master->running->conf->log;
-	struct child *child;
+	struct worker_proc *worker;
 
 	log_configure(conf->level, conf->format);
 	log_identify("master", -1, (int64_t)master->running->number);
 	loggers_commit(master);
 	/* The new ones were born with the old one's settings; those of before
 	 * go on in the new log, as theirs may be removed. */
-	TAILQ_FOREACH(child, &master->children, link)
-		child_use_log(child);
+	TAILQ_FOREACH(worker, &master->workers, link)
+		worker_proc_use_log(worker);
 }
 
 static void
@@ -539,19 +539,19 @@ change_workers(struct master *master, bool first)
 
 	for (size_t i = 0; i < master->nslots; i++) {
 		struct slot *slot = &master->slots[i];
-		struct child *old = slot->serving;
+		struct worker_proc *old = slot->serving;
 
 		slot->serving = slot->next;
 		slot->next = NULL;
 		slot->again_ms = 0;
 		slot->young_deaths = 0;
 		if (slot->serving != NULL &&
-		    slot->serving->state == CHILD_READY)
-			child_start(slot->serving);
+		    slot->serving->state == WORKER_READY)
+			worker_proc_start(slot->serving);
 		if (old == NULL)
 			continue;
 		succession_report_join(&report, old, master->reload.kind);
-		child_drain(old, CTL_DRAIN_REPLACED);
+		worker_proc_drain(old, CTL_DRAIN_REPLACED);
 	}
 	if (!first)
 		succession_report_close(&report, master, master->reload.kind);
@@ -600,7 +600,7 @@ reload_on_proof(struct master *master)
 	    master->running->slots);
 	reload->passing = old != NULL;
 	change_workers(master, old == NULL);
-	monitor_child_commit(master);
+	monitor_proc_commit(master);
 	probation_begin(master, reload->kind, old);
 	generation_release(old);
 	upgrade_advance(master);
@@ -624,7 +624,7 @@ prove(struct master *master)
 	if (master->running != NULL)
 		slots_steer(master);
 	if (sockets_listen(&master->sockets, fresh, why) == -1 ||
-	    monitor_child_listen(master, fresh, why) == -1)
+	    monitor_proc_listen(master, fresh, why) == -1)
 		refuse(master, why);
 	else if (pidfile_publish(&master->next_pidfile) == -1) {
 		snprintf(why, sizeof(why), "pid file %.200s: %s",
@@ -639,9 +639,9 @@ prove(struct master *master)
 }
 
 void
-reload_on_ready(struct child *child)
+reload_on_ready(struct worker_proc *worker)
 {
-	struct master *master = child->master;
+	struct master *master = worker->master;
 
 	if (--master->reload.awaited == 0)
 		prove(master);
@@ -657,15 +657,15 @@ reload_on_logger(struct master *master, const char *why)
 }
 
 void
-reload_on_death(struct child *child, const char *how)
+reload_on_death(struct worker_proc *worker, const char *how)
 {
 	char why[WHY_MAX];
 
-	if (canary_is_on(child->master))
+	if (canary_is_on(worker->master))
 		snprintf(why, sizeof(why), "the new worker of slot %u died "
-		    "during the canary: %s", child->slot->number, how);
+		    "during the canary: %s", worker->slot->number, how);
 	else
 		snprintf(why, sizeof(why), "the worker of slot %u did not get "
-		    "ready: %s", child->slot->number, how);
-	reload_fail(child->master, child, why);
+		    "ready: %s", worker->slot->number, how);
+	reload_fail(worker->master, worker, why);
 }

@@ -20,7 +20,7 @@
 #include "master/canary.h"
 #include "master/probation.h"
 
-struct child;
+struct worker_proc;
 struct conf;
 struct generation;
 struct master;
@@ -67,18 +67,18 @@ void reload_forgive(struct reload *, uint64_t stall_ms);
  * Returns -1 when that failed, as the log then says. */
 int reload_first(struct master *, struct conf *);
 
-void reload_on_ready(struct child *);
+void reload_on_ready(struct worker_proc *);
 /* The new workers have proved that they can serve. */
 void reload_on_proof(struct master *);
 /* Something went wrong that the new generation does not survive; dead is a
  * worker of it that is gone, or NULL. */
-void reload_fail(struct master *, struct child *dead, const char *why);
+void reload_fail(struct master *, struct worker_proc *dead, const char *why);
 /* A log of the fresh generation is open, or why not. */
 void reload_on_logger(struct master *, const char *why);
 /* A worker has given what it had, or is gone. */
 void reload_on_given(struct master *);
 /* A child of the fresh generation is gone. */
-void reload_on_death(struct child *, const char *how);
+void reload_on_death(struct worker_proc *, const char *how);
 
 /* Give up a reload that is under way, if one is. */
 void reload_abort(struct master *, const char *why);

@@ -8,9 +8,9 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "master/child.h"
 #include "master/master.h"
 #include "master/reload.h"
+#include "master/worker_proc.h"
 
 static const struct {
 	int number;

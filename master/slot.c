@@ -43,7 +43,7 @@ slots_steer(struct master *master)
 
 	for (unsigned i = 0; i < master->running->slots; i++)
 		live[i] = master->slots[i].serving != NULL &&
-		    master->slots[i].serving->state == CHILD_SERVING;
+		    master->slots[i].serving->state == WORKER_SERVING;
 	sockets_steer(&master->sockets, live, master->running->slots);
 }
 
@@ -51,7 +51,7 @@ static void
 revive(struct master *master, struct slot *slot)
 {
 	slot->again_ms = 0;
-	slot->serving = child_new(master, slot, master->running, false);
+	slot->serving = worker_proc_new(master, slot, master->running, false);
 	if (slot->serving == NULL) {
 		LOG(ERROR, WORKER_FAILED, F_U64("child_slot", slot->number),
 		    F_ERRNO(errno));
@@ -60,22 +60,22 @@ revive(struct master *master, struct slot *slot)
 }
 
 static void
-log_death(const struct child *child, int status, uint64_t lost,
+log_death(const struct worker_proc *worker, int status, uint64_t lost,
     uint64_t retry_ms)
 {
-	uint64_t alive_ms = clock_ms() - child->process.born_ms;
+	uint64_t alive_ms = clock_ms() - worker->process.born_ms;
 	char how[PAUSE_HOW_MAX];
 
 	if (WIFEXITED(status) && WEXITSTATUS(status) == 0 && lost == 0) {
-		LOG(INFO, WORKER_EXIT, F_I64("child", child->process.pid),
-		    F_U64("child_slot", child->slot->number),
-		    F_U64("child_gen", child->generation->number),
+		LOG(INFO, WORKER_EXIT, F_I64("child", worker->process.pid),
+		    F_U64("child_slot", worker->slot->number),
+		    F_U64("child_gen", worker->generation->number),
 		    F_U64("alive_ms", alive_ms));
 		return;
 	}
-	LOG(ERROR, WORKER_DIED, F_I64("child", child->process.pid),
-	    F_U64("child_slot", child->slot->number),
-	    F_U64("child_gen", child->generation->number),
+	LOG(ERROR, WORKER_DIED, F_I64("child", worker->process.pid),
+	    F_U64("child_slot", worker->slot->number),
+	    F_U64("child_gen", worker->generation->number),
 	    F_STR("how", describe_death(status, how)),
 	    F_I64("signal", WIFSIGNALED(status) ? WTERMSIG(status) : 0),
 	    F_I64("status", WIFEXITED(status) ? WEXITSTATUS(status) : 0),
@@ -84,28 +84,28 @@ log_death(const struct child *child, int status, uint64_t lost,
 }
 
 static enum status_cause
-cause_of(const struct child *child, int status)
+cause_of(const struct worker_proc *worker, int status)
 {
-	if (child->was_killed)
-		return (child->cause);
+	if (worker->was_killed)
+		return (worker->cause);
 	return (WIFSIGNALED(status) ? STATUS_SIGNAL : STATUS_EXIT);
 }
 
 static void
-replace(struct slot *slot, const struct child *child, int status,
+replace(struct slot *slot, const struct worker_proc *worker, int status,
     uint64_t lost)
 {
-	struct master *master = child->master;
+	struct master *master = worker->master;
 	char how[PAUSE_HOW_MAX];
 	uint64_t pause;
 
 	pause = pause_after(&slot->young_deaths,
-	    clock_ms() - child->process.born_ms);
-	log_death(child, status, lost, pause);
-	probation_on_death(master, child->generation, slot->young_deaths,
+	    clock_ms() - worker->process.born_ms);
+	log_death(worker, status, lost, pause);
+	probation_on_death(master, worker->generation, slot->young_deaths,
 	    "workers", describe_death(status, how));
 	status_count_death(&master->status, slot->number,
-	    cause_of(child, status));
+	    cause_of(worker, status));
 	slots_steer(master);
 	if (pause == 0)
 		revive(master, slot);
@@ -114,20 +114,20 @@ replace(struct slot *slot, const struct child *child, int status,
 }
 
 void
-slot_on_death(struct slot *slot, struct child *child, int status,
+slot_on_death(struct slot *slot, struct worker_proc *worker, int status,
     uint64_t lost)
 {
 	char how[PAUSE_HOW_MAX];
 
-	if (child == slot->serving) {
+	if (worker == slot->serving) {
 		slot->serving = NULL;
-		replace(slot, child, status, lost);
+		replace(slot, worker, status, lost);
 		return;
 	}
-	log_death(child, status, lost, 0);
-	if (child == slot->next) {
+	log_death(worker, status, lost, 0);
+	if (worker == slot->next) {
 		slot->next = NULL;
-		reload_on_death(child, *child->why != '\0' ? child->why :
+		reload_on_death(worker, *worker->why != '\0' ? worker->why :
 		    describe_death(status, how));
 	}
 }

@@ -13,13 +13,15 @@
 
 #include "common/counters.h"
 
-struct child;
+struct worker_proc;
 struct master;
 
 struct slot {
 	unsigned number;
-	struct child *serving;	/* of the running generation; NULL while dead */
-	struct child *next;	/* of the generation that a reload brings */
+	struct worker_proc *serving;	/* of the running generation; NULL
+					   while dead */
+	struct worker_proc *next;	/* of the generation that a reload
+					   brings */
 	bool lent[COUNTERS_BLOCKS];
 	unsigned young_deaths;	/* in a row */
 	uint64_t again_ms;	/* when to try again; 0: nothing to try */
@@ -33,7 +35,8 @@ int slots_prepare(struct master *, unsigned slots);
 bool slot_has_room(const struct slot *);
 
 /* A child is gone; lost is the number of connections that went with it. */
-void slot_on_death(struct slot *, struct child *, int status, uint64_t lost);
+void slot_on_death(struct slot *, struct worker_proc *, int status,
+    uint64_t lost);
 
 /* Start again what is due. */
 void slots_revive(struct master *);

@@ -16,8 +16,8 @@
 #include "common/ctl.h"
 #include "common/status.h"
 #include "conf/conf.h"
-#include "master/child.h"
 #include "master/registry.h"
+#include "master/worker_proc.h"
 
 /*
  * The rows.
@@ -130,7 +130,7 @@ static const struct field child_fields[] = {
 	UINT(state_child, slot, CONF_WORKERS_MAX - 1),
 	UINT(state_child, block, COUNTERS_BLOCKS - 1),
 	U64(state_child, generation),
-	UINT(state_child, state, CHILD_ENDING),
+	UINT(state_child, state, WORKER_ENDING),
 	FLAG(state_child, serving),
 	FD(state_child, channel),
 	UINT(state_child, awaited, UINT_MAX),

@@ -101,7 +101,7 @@ struct state_child {
 	unsigned slot;
 	unsigned block;
 	uint64_t generation;
-	unsigned state;			/* enum child_state */
+	unsigned state;			/* enum worker_state */
 	bool serving;			/* in its slot */
 	int channel;
 	unsigned awaited;		/* of its crew */

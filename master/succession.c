@@ -44,38 +44,39 @@ report_new(const struct master *master, enum status_kind kind)
 }
 
 static void
-tally(const struct child *child, struct counters_tally *tally)
+tally(const struct worker_proc *worker, struct counters_tally *tally)
 {
-	const struct generation *generation = child->generation;
+	const struct generation *generation = worker->generation;
 
-	counters_tally(&child->master->counters[child->slot->number],
-	    child->block, generation->listener_number,
+	counters_tally(&worker->master->counters[worker->slot->number],
+	    worker->block, generation->listener_number,
 	    generation->conf->nlisteners, tally);
 }
 
 void
-succession_mark(struct child *child, bool is_marked)
+succession_mark(struct worker_proc *worker, bool is_marked)
 {
-	child->is_marked = is_marked;
-	child->shared_us = 0;
-	tally(child, &child->before);
+	worker->is_marked = is_marked;
+	worker->shared_us = 0;
+	tally(worker, &worker->before);
 }
 
 void
-succession_report_join(struct succession_report **report, struct child *child,
+succession_report_join(struct succession_report **report,
+    struct worker_proc *worker,
     enum status_kind kind)
 {
 	if (*report == NULL)
-		*report = report_new(child->master, kind);
+		*report = report_new(worker->master, kind);
 	/* Without memory there is none. */
-	child->report = *report;
+	worker->report = *report;
 	if (*report == NULL)
 		return;
 	(*report)->workers++;
 	/* What a canary has moved counts too, and all that a new worker had. */
-	if (!child->is_marked && !child->is_dead)
-		tally(child, &child->before);
-	child->is_marked = false;
+	if (!worker->is_marked && !worker->is_dead)
+		tally(worker, &worker->before);
+	worker->is_marked = false;
 }
 
 static void
@@ -97,14 +98,14 @@ tell(struct master *master, struct succession_report *report)
 }
 
 static uint64_t
-longest_of(const struct child *child)
+longest_of(const struct worker_proc *worker)
 {
-	uint64_t longest_us = child->given.longest_us;
+	uint64_t longest_us = worker->given.longest_us;
 
-	if (child->drained.longest_us > longest_us)
-		longest_us = child->drained.longest_us;
-	if (child->shared_us > longest_us)
-		longest_us = child->shared_us;
+	if (worker->drained.longest_us > longest_us)
+		longest_us = worker->drained.longest_us;
+	if (worker->shared_us > longest_us)
+		longest_us = worker->shared_us;
 	return (longest_us);
 }
 
@@ -112,11 +113,11 @@ void
 succession_report_close(struct succession_report **report,
     struct master *master, enum status_kind kind)
 {
-	struct child *child;
+	struct worker_proc *worker;
 
-	TAILQ_FOREACH(child, &master->children, link)
-		if (child->report == NULL && child->state == CHILD_DRAINING)
-			succession_report_join(report, child, kind);
+	TAILQ_FOREACH(worker, &master->workers, link)
+		if (worker->report == NULL && worker->state == WORKER_DRAINING)
+			succession_report_join(report, worker, kind);
 	if (*report == NULL && (*report = report_new(master, kind)) != NULL)
 		tell(master, *report);
 }
@@ -133,15 +134,15 @@ succession_report_refuse(struct succession_report *report, const char *why)
 /* What its worker has counted, not what it has said: one can die before it could
  * say anything, and both ends of a link count what passed. */
 static void
-account(struct succession_report *report, const struct child *child)
+account(struct succession_report *report, const struct worker_proc *worker)
 {
 	struct status_report *told = &report->told;
-	unsigned slot = child->slot->number;
+	unsigned slot = worker->slot->number;
 	struct counters_tally now;
 	struct counters_fates fates;
 
-	tally(child, &now);
-	counters_compare(&child->before, &now, &fates);
+	tally(worker, &now);
+	counters_compare(&worker->before, &now, &fates);
 	/* Of a worker that is no longer waited for, those that it has go on. */
 	told->held += fates.held - fates.left;
 	told->carried += fates.carried;
@@ -149,8 +150,8 @@ account(struct succession_report *report, const struct child *child)
 	report->closed += fates.closed;
 	told->cut += fates.cut;
 	told->lost += fates.lost;
-	if (longest_of(child) > told->longest_us)
-		told->longest_us = longest_of(child);
+	if (longest_of(worker) > told->longest_us)
+		told->longest_us = longest_of(worker);
 	told->slot_ms[slot] = (uint32_t)(clock_ms() - report->begun_ms);
 	if (slot >= told->slots)
 		told->slots = slot + 1;
@@ -158,27 +159,27 @@ account(struct succession_report *report, const struct child *child)
 
 /* A worker is gone, or no longer waited for. */
 static void
-leave(struct child *child)
+leave(struct worker_proc *worker)
 {
-	struct succession_report *report = child->report;
+	struct succession_report *report = worker->report;
 
-	child->report = NULL;
+	worker->report = NULL;
 	if (report == NULL)
 		return;
-	account(report, child);
+	account(report, worker);
 	if (--report->workers == 0)
-		tell(child->master, report);
+		tell(worker->master, report);
 }
 
 void
 succession_report_end(struct master *master)
 {
-	struct child *child;
+	struct worker_proc *worker;
 
-	TAILQ_FOREACH(child, &master->children, link)
-		if (child->report != NULL &&
-		    child->report->told.result == STATUS_REFUSED)
-			leave(child);
+	TAILQ_FOREACH(worker, &master->workers, link)
+		if (worker->report != NULL &&
+		    worker->report->told.result == STATUS_REFUSED)
+			leave(worker);
 }
 
 /*
@@ -187,30 +188,32 @@ succession_report_end(struct master *master)
 
 /* Without a channel it hears no orders: it is about to die. */
 static bool
-can_give(const struct child *child)
+can_give(const struct worker_proc *worker)
 {
-	return (child->state == CHILD_DRAINING && child->process.channel != NULL);
+	return (worker->state == WORKER_DRAINING &&
+	    worker->process.channel != NULL);
 }
 
 /* Both get the link, or the giver none: without a giver the taker sees the end of
  * the link.  Returns -1 with errno set. */
 static int
-link_workers(struct child *giver, struct child *taker, uint64_t quota)
+link_workers(struct worker_proc *giver, struct worker_proc *taker,
+    uint64_t quota)
 {
 	const struct ctl_give order = { .quota = quota };
 	const struct ctl_take take = {
-		.giver = child_speaks(giver),
+		.giver = worker_proc_speaks(giver),
 		.generation = giver->generation->number,
 	};
 	int fds[2], linked = -1;
 
 	errno = EAGAIN;
-	if (!child_has_room(taker) || !child_has_room(giver))
+	if (!worker_proc_has_room(taker) || !worker_proc_has_room(giver))
 		return (-1);
 	if (channel_pair(fds) == -1)
 		return (-1);
-	if (child_pass(taker, CTL_TAKE, &take, fds[0]) == 0 &&
-	    child_pass(giver, CTL_GIVE, &order, fds[1]) == 0)
+	if (worker_proc_pass(taker, CTL_TAKE, &take, fds[0]) == 0 &&
+	    worker_proc_pass(giver, CTL_GIVE, &order, fds[1]) == 0)
 		linked = 0;
 	close(fds[0]);
 	close(fds[1]);
@@ -218,7 +221,8 @@ link_workers(struct child *giver, struct child *taker, uint64_t quota)
 }
 
 void
-succession_connect(struct child *giver, struct child *taker, uint64_t quota)
+succession_connect(struct worker_proc *giver, struct worker_proc *taker,
+    uint64_t quota)
 {
 	giver->again_ms = 0;
 	giver->unlinked = false;
@@ -227,7 +231,7 @@ succession_connect(struct child *giver, struct child *taker, uint64_t quota)
 		return;
 	}
 	if (errno != EAGAIN)
-		child_log(LOG_LEVEL_WARN, EVENT_HANDOVER_BROKEN, giver,
+		worker_proc_log(LOG_LEVEL_WARN, EVENT_HANDOVER_BROKEN, giver,
 		    "error", strerror(errno));
 	/* A reload is not done before its workers could begin to give. */
 	giver->unlinked = can_give(giver);
@@ -235,45 +239,45 @@ succession_connect(struct child *giver, struct child *taker, uint64_t quota)
 	    SUCCESSION_RETRY_MS);
 }
 
-struct child *
-succession_of(const struct master *master, const struct child *child)
+struct worker_proc *
+succession_of(const struct master *master, const struct worker_proc *worker)
 {
-	unsigned slot = child->slot->number % master->running->slots;
-	struct child *serving = master->slots[slot].serving;
+	unsigned slot = worker->slot->number % master->running->slots;
+	struct worker_proc *serving = master->slots[slot].serving;
 
-	return (serving != NULL && serving->state == CHILD_SERVING ?
+	return (serving != NULL && serving->state == WORKER_SERVING ?
 	    serving : NULL);
 }
 
 void
 succession_begin(struct master *master)
 {
-	struct child *child, *taker;
+	struct worker_proc *worker, *taker;
 
-	TAILQ_FOREACH(child, &master->children, link)
-		if (can_give(child) &&
-		    (taker = succession_of(master, child)) != NULL)
-			succession_connect(child, taker, CTL_GIVE_ALL);
+	TAILQ_FOREACH(worker, &master->workers, link)
+		if (can_give(worker) &&
+		    (taker = succession_of(master, worker)) != NULL)
+			succession_connect(worker, taker, CTL_GIVE_ALL);
 }
 
 void
-succession_resume(struct master *master, struct child *taker)
+succession_resume(struct master *master, struct worker_proc *taker)
 {
-	struct child *child;
+	struct worker_proc *worker;
 
-	TAILQ_FOREACH(child, &master->children, link)
-		if (can_give(child) && succession_of(master, child) == taker)
-			succession_connect(child, taker, CTL_GIVE_ALL);
+	TAILQ_FOREACH(worker, &master->workers, link)
+		if (can_give(worker) && succession_of(master, worker) == taker)
+			succession_connect(worker, taker, CTL_GIVE_ALL);
 }
 
 /* Whether a connection may be on its way. */
 static bool
 is_any_moving(const struct master *master)
 {
-	const struct child *child;
+	const struct worker_proc *worker;
 
-	TAILQ_FOREACH(child, &master->children, link)
-		if (child->state != CHILD_SERVING || child->passing > 0)
+	TAILQ_FOREACH(worker, &master->workers, link)
+		if (worker->state != WORKER_SERVING || worker->passing > 0)
 			return (true);
 	return (false);
 }
@@ -282,11 +286,11 @@ is_any_moving(const struct master *master)
 static bool
 have_read_links(const struct master *master)
 {
-	const struct child *child;
+	const struct worker_proc *worker;
 
-	TAILQ_FOREACH(child, &master->children, link)
-		if (counter_get(&master->counters[child->slot->number]
-		    .map->block[child->block].worker.beat_ms) <
+	TAILQ_FOREACH(worker, &master->workers, link)
+		if (counter_get(&master->counters[worker->slot->number]
+		    .map->block[worker->block].worker.beat_ms) <
 		    master->settling.quiet_ms + SETTLE_MS)
 			return (false);
 	return (true);
@@ -334,39 +338,40 @@ void
 succession_tick(struct master *master)
 {
 	uint64_t now_ms = clock_ms();
-	struct child *child, *taker;
+	struct worker_proc *worker, *taker;
 
-	TAILQ_FOREACH(child, &master->children, link)
-		if (child->again_ms != 0 && now_ms >= child->again_ms &&
-		    can_give(child) &&
-		    (taker = succession_of(master, child)) != NULL)
-			succession_connect(child, taker, CTL_GIVE_ALL);
+	TAILQ_FOREACH(worker, &master->workers, link)
+		if (worker->again_ms != 0 && now_ms >= worker->again_ms &&
+		    can_give(worker) &&
+		    (taker = succession_of(master, worker)) != NULL)
+			succession_connect(worker, taker, CTL_GIVE_ALL);
 	settle(master);
 }
 
 void
 succession_return(struct master *master)
 {
-	struct child *child, *taker;
+	struct worker_proc *worker, *taker;
 
-	TAILQ_FOREACH(child, &master->children, link) {
-		if (child == child->slot->serving ||
-		    child->state > CHILD_SERVING)
+	TAILQ_FOREACH(worker, &master->workers, link) {
+		if (worker == worker->slot->serving ||
+		    worker->state > WORKER_SERVING)
 			continue;
-		child_drain(child, CTL_DRAIN_REPLACED);
-		if (can_give(child) &&
-		    (taker = succession_of(master, child)) != NULL)
-			succession_connect(child, taker, CTL_GIVE_ALL);
+		worker_proc_drain(worker, CTL_DRAIN_REPLACED);
+		if (can_give(worker) &&
+		    (taker = succession_of(master, worker)) != NULL)
+			succession_connect(worker, taker, CTL_GIVE_ALL);
 	}
 }
 
 bool
 succession_is_passing(const struct master *master)
 {
-	const struct child *child;
+	const struct worker_proc *worker;
 
-	TAILQ_FOREACH(child, &master->children, link)
-		if (child->passing > 0 || (child->unlinked && can_give(child)))
+	TAILQ_FOREACH(worker, &master->workers, link)
+		if (worker->passing > 0 || (worker->unlinked &&
+		    can_give(worker)))
 			return (true);
 	return (false);
 }
@@ -374,14 +379,14 @@ succession_is_passing(const struct master *master)
 bool
 succession_is_leaving(const struct master *master)
 {
-	const struct child *child;
+	const struct worker_proc *worker;
 
-	TAILQ_FOREACH(child, &master->children, link)
-		if (child->generation != master->running &&
-		    (child->passing > 0 ||
-		    (child->unlinked && can_give(child)) ||
-		    child->given.left == 0 ||
-		    child->state == CHILD_ENDING))
+	TAILQ_FOREACH(worker, &master->workers, link)
+		if (worker->generation != master->running &&
+		    (worker->passing > 0 ||
+		    (worker->unlinked && can_give(worker)) ||
+		    worker->given.left == 0 ||
+		    worker->state == WORKER_ENDING))
 			return (true);
 	return (false);
 }
@@ -391,34 +396,34 @@ succession_is_leaving(const struct master *master)
  */
 
 void
-succession_on_given(struct child *child, const struct ctl_given *given)
+succession_on_given(struct worker_proc *worker, const struct ctl_given *given)
 {
-	uint64_t longest_us = child->given.longest_us;
+	uint64_t longest_us = worker->given.longest_us;
 
-	child->given.left = given->left;
-	child->given.longest_us = given->longest_us > longest_us ?
+	worker->given.left = given->left;
+	worker->given.longest_us = given->longest_us > longest_us ?
 	    given->longest_us : longest_us;
-	if (child->passing > 0)
-		child->passing--;
+	if (worker->passing > 0)
+		worker->passing--;
 	/* A shortage has ended it, perhaps. */
-	if (given->ended && given->left > 0 && child->passing == 0)
-		child->again_ms = clock_ms() + SUCCESSION_RETRY_MS;
-	if (child->state == CHILD_SERVING && canary_is_on(child->master)) {
-		child->shared_us = given->longest_us;
-	} else if (child->state == CHILD_SERVING)
-		balance_on_given(child->master, given->carried);
-	reload_on_given(child->master);
+	if (given->ended && given->left > 0 && worker->passing == 0)
+		worker->again_ms = clock_ms() + SUCCESSION_RETRY_MS;
+	if (worker->state == WORKER_SERVING && canary_is_on(worker->master)) {
+		worker->shared_us = given->longest_us;
+	} else if (worker->state == WORKER_SERVING)
+		balance_on_given(worker->master, given->carried);
+	reload_on_given(worker->master);
 }
 
 void
-succession_on_death(struct child *child)
+succession_on_death(struct worker_proc *worker)
 {
-	child->master->settling = (struct settling){ .is_due = true };
-	if (child->passing > 0) {
-		child->passing = 0;
-		reload_on_given(child->master);
+	worker->master->settling = (struct settling){ .is_due = true };
+	if (worker->passing > 0) {
+		worker->passing = 0;
+		reload_on_given(worker->master);
 	}
-	leave(child);
+	leave(worker);
 }
 
 /*
@@ -461,14 +466,14 @@ save_report(struct state *state, struct succession_report *report)
 
 /* Whether a child before this one is part of the same report. */
 static bool
-is_saved(const struct master *master, const struct child *child)
+is_saved(const struct master *master, const struct worker_proc *worker)
 {
-	const struct child *other;
+	const struct worker_proc *other;
 
-	TAILQ_FOREACH(other, &master->children, link)
-		if (other == child || other->report == child->report)
+	TAILQ_FOREACH(other, &master->workers, link)
+		if (other == worker || other->report == worker->report)
 			break;
-	return (other != child);
+	return (other != worker);
 }
 
 int
@@ -477,25 +482,25 @@ succession_save(const struct master *master, struct state *state)
 	struct state_awaited *awaited;
 	struct counters_tally now;
 	struct counters_fates fates;
-	const struct child *child;
+	const struct worker_proc *worker;
 
-	TAILQ_FOREACH(child, &master->children, link) {
-		if (child->report == NULL)
+	TAILQ_FOREACH(worker, &master->workers, link) {
+		if (worker->report == NULL)
 			continue;
-		if (!is_saved(master, child) &&
-		    save_report(state, child->report) == -1)
+		if (!is_saved(master, worker) &&
+		    save_report(state, worker->report) == -1)
 			return (-1);
 		if ((awaited = state_add_awaited(state)) == NULL)
 			return (-1);
-		awaited->worker = (unsigned)child->process.pid;
-		awaited->report = child->report->number;
-		tally(child, &now);
-		counters_compare(&child->before, &now, &fates);
+		awaited->worker = (unsigned)worker->process.pid;
+		awaited->report = worker->report->number;
+		tally(worker, &now);
+		counters_compare(&worker->before, &now, &fates);
 		awaited->carried = fates.carried;
 		awaited->finished = fates.finished;
 		awaited->closed = fates.closed;
 		awaited->cut = fates.cut;
-		awaited->longest_us = longest_of(child);
+		awaited->longest_us = longest_of(worker);
 	}
 	return (0);
 }
@@ -540,28 +545,28 @@ static void
 join_adopted(struct master *master, const struct state *state,
     struct succession_report *report, size_t number)
 {
-	struct child *child;
+	struct worker_proc *worker;
 
 	for (size_t i = 0; i < state->nawaited; i++) {
 		const struct state_awaited *awaited = &state->awaited[i];
 
 		if (awaited->report != number)
 			continue;
-		TAILQ_FOREACH(child, &master->children, link)
-			if (child->process.pid == (pid_t)awaited->worker)
+		TAILQ_FOREACH(worker, &master->workers, link)
+			if (worker->process.pid == (pid_t)awaited->worker)
 				break;
 		/* The state has been checked: it is there, and once. */
-		if (child == NULL || child->report != NULL)
+		if (worker == NULL || worker->report != NULL)
 			continue;
-		child->report = report;
+		worker->report = report;
 		/* As if it had been replaced now, but for what became of its
 		 * connections before. */
-		tally(child, &child->before);
-		child->before.carried_out -= awaited->carried;
-		child->before.finished -= awaited->finished;
-		child->before.closed -= awaited->closed;
-		child->before.cut -= awaited->cut;
-		child->given.longest_us = awaited->longest_us;
+		tally(worker, &worker->before);
+		worker->before.carried_out -= awaited->carried;
+		worker->before.finished -= awaited->finished;
+		worker->before.closed -= awaited->closed;
+		worker->before.cut -= awaited->cut;
+		worker->given.longest_us = awaited->longest_us;
 		report->workers++;
 	}
 }
@@ -570,7 +575,7 @@ int
 succession_adopt(struct master *master, const struct state *state)
 {
 	struct succession_report *report;
-	struct child *child;
+	struct worker_proc *worker;
 
 	for (size_t i = 0; i < state->nreports; i++) {
 		if ((report = adopt_report(state, i)) == NULL)
@@ -581,8 +586,8 @@ succession_adopt(struct master *master, const struct state *state)
 	}
 	master->settling.is_due = true;
 	/* A link that was to be made anew, perhaps. */
-	TAILQ_FOREACH(child, &master->children, link)
-		if (can_give(child))
-			child->again_ms = clock_ms() + SUCCESSION_RETRY_MS;
+	TAILQ_FOREACH(worker, &master->workers, link)
+		if (can_give(worker))
+			worker->again_ms = clock_ms() + SUCCESSION_RETRY_MS;
 	return (0);
 }

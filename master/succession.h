@@ -24,7 +24,7 @@ struct settling {
 				   known */
 };
 
-struct child;
+struct worker_proc;
 struct master;
 struct state;
 
@@ -39,11 +39,11 @@ struct succession_report {
 /* From here on, what becomes of a worker's connections is part of the report that
  * it joins later: a canary begins, or the worker is born.  Or that is forgotten,
  * if is_marked is false. */
-void succession_mark(struct child *, bool is_marked);
+void succession_mark(struct worker_proc *, bool is_marked);
 
 /* A worker is replaced: it is part of the report, which is made if there is
  * none. */
-void succession_report_join(struct succession_report **, struct child *,
+void succession_report_join(struct succession_report **, struct worker_proc *,
     enum status_kind);
 
 /* So are those who were released, and drain by themselves.  Where nobody is left
@@ -64,16 +64,17 @@ void succession_report_end(struct master *);
 void succession_return(struct master *);
 
 /* The worker that has the place of another one now; NULL if there is none. */
-struct child *succession_of(const struct master *, const struct child *);
+struct worker_proc *succession_of(const struct master *,
+    const struct worker_proc *);
 
 /* Let all who drain give to those who serve. */
 void succession_begin(struct master *);
 /* A worker has begun to serve, in the place of one that died perhaps. */
-void succession_resume(struct master *, struct child *taker);
+void succession_resume(struct master *, struct worker_proc *taker);
 /* Called with the master's tick: another link for who has lost the last. */
 void succession_tick(struct master *);
 /* Let a worker give so many connections to another. */
-void succession_connect(struct child *giver, struct child *taker,
+void succession_connect(struct worker_proc *giver, struct worker_proc *taker,
     uint64_t quota);
 
 /* Whether somebody has not given all that was at rest. */
@@ -81,9 +82,9 @@ bool succession_is_passing(const struct master *);
 /* Whether that is so, or a worker that has nothing left is still there. */
 bool succession_is_leaving(const struct master *);
 
-void succession_on_given(struct child *, const struct ctl_given *);
+void succession_on_given(struct worker_proc *, const struct ctl_given *);
 /* It is gone, and its counters are final. */
-void succession_on_death(struct child *);
+void succession_on_death(struct worker_proc *);
 
 /* The reports that are not complete, to a state and from it, with the children
  * that are there.  Returns -1 with errno set. */

@@ -600,19 +600,19 @@ is_understood(struct channel *channel, uint64_t generation)
 static bool
 are_understood(struct master *master)
 {
-	struct monitor_child *monitor = &master->watcher;
+	struct monitor_proc *monitor = &master->monitor;
 	struct executor *executor;
-	struct child *child;
+	struct worker_proc *worker;
 	bool all;
 
 	all = is_understood(monitor->process.channel,
 	    monitor->process.generation);
-	TAILQ_FOREACH(child, &master->children, link) {
-		if (child->state == CHILD_ENDING)
+	TAILQ_FOREACH(worker, &master->workers, link) {
+		if (worker->state == WORKER_ENDING)
 			continue;
-		all &= is_understood(child->process.channel,
-		    child->generation->number);
-		TAILQ_FOREACH(executor, &child->crew.members, link)
+		all &= is_understood(worker->process.channel,
+		    worker->generation->number);
+		TAILQ_FOREACH(executor, &worker->crew.members, link)
 			all &= is_understood(executor->channel,
 			    executor->generation->number);
 	}
@@ -768,7 +768,7 @@ upgrade_run(struct master *master)
 			refuse(master, "a process does not go back to the "
 			    "previous version of the control protocol");
 	} else if (upgrade->ordered && reload_may_begin(master) &&
-	    !children_have_unsent(master))
+	    !workers_have_unsent(master))
 		begin(master);
 }
 

@@ -9,31 +9,31 @@
 
 /* The time since a child's loop has turned. */
 static uint64_t
-silence_ms(const struct master *master, const struct child *child)
+silence_ms(const struct master *master, const struct worker_proc *worker)
 {
 	/* Read before the clock, which would else seem to lag behind it. */
-	uint64_t beat_ms = counter_get(&master->counters[child->slot->number]
-	    .map->block[child->block].worker.beat_ms);
+	uint64_t beat_ms = counter_get(&master->counters[worker->slot->number]
+	    .map->block[worker->block].worker.beat_ms);
 
 	uint64_t now_ms = clock_ms();
 
 	/* The child wrote this: a time to come is no excuse for ever. */
 	if (beat_ms > now_ms)
-		return (now_ms - child->process.born_ms);
+		return (now_ms - worker->process.born_ms);
 	return (now_ms - beat_ms);
 }
 
 static bool
-is_hung(const struct master *master, const struct child *child)
+is_hung(const struct master *master, const struct worker_proc *worker)
 {
 	uint64_t timeout_ms;
 
-	if (master->running == NULL || child->state == CHILD_STARTING ||
-	    child->state == CHILD_ENDING)
+	if (master->running == NULL || worker->state == WORKER_STARTING ||
+	    worker->state == WORKER_ENDING)
 		return (false);
 	timeout_ms = master->running->conf->watchdog_timeout_ms;
 	return (timeout_ms > 0 &&
-	    silence_ms(master, child) > timeout_ms);
+	    silence_ms(master, worker) > timeout_ms);
 }
 
 /* If we did not run ourselves, neither did perhaps the children: a suspended
@@ -53,17 +53,18 @@ allow_for_our_own_absence(struct master *master, uint64_t now_ms)
 /* Nothing is done between the second look and the signal; the log is told
  * afterwards. */
 static void
-watch(struct master *master, struct child *child, uint64_t now_ms)
+watch(struct master *master, struct worker_proc *worker, uint64_t now_ms)
 {
-	const char *awaited = child->process.patience_for;
+	const char *awaited = worker->process.patience_for;
 
-	if (process_is_hung(&child->process, is_hung(master, child))) {
-		child_kill(child, SIGABRT, STATUS_HUNG);
-		child_log(LOG_LEVEL_ERROR, EVENT_WORKER_HUNG, child, "signal",
+	if (process_is_hung(&worker->process, is_hung(master, worker))) {
+		worker_proc_kill(worker, SIGABRT, STATUS_HUNG);
+		worker_proc_log(LOG_LEVEL_ERROR, EVENT_WORKER_HUNG, worker,
+		    "signal",
 		    "SIGABRT");
-	} else if (process_is_late(&child->process, now_ms)) {
-		child_kill(child, SIGKILL, STATUS_LATE);
-		child_log(LOG_LEVEL_WARN, EVENT_WORKER_KILLED, child,
+	} else if (process_is_late(&worker->process, now_ms)) {
+		worker_proc_kill(worker, SIGKILL, STATUS_LATE);
+		worker_proc_log(LOG_LEVEL_WARN, EVENT_WORKER_KILLED, worker,
 		    "waited_for", awaited);
 	}
 }
@@ -72,11 +73,11 @@ void
 watchdog_run(struct master *master)
 {
 	uint64_t now_ms = clock_ms();
-	struct child *child;
+	struct worker_proc *worker;
 
 	allow_for_our_own_absence(master, now_ms);
 	if (now_ms < master->lenient_until_ms)
 		return;
-	TAILQ_FOREACH(child, &master->children, link)
-		watch(master, child, now_ms);
+	TAILQ_FOREACH(worker, &master->workers, link)
+		watch(master, worker, now_ms);
 }

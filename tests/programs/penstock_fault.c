@@ -28,8 +28,8 @@ int __wrap_adopt_finish(const struct adoption *, struct master *,
     const struct state *, char why[STATE_WHY_MAX]);
 void __real_reload_after_upgrade(struct master *);
 void __wrap_reload_after_upgrade(struct master *);
-void __real_reload_on_ready(struct child *);
-void __wrap_reload_on_ready(struct child *);
+void __real_reload_on_ready(struct worker_proc *);
+void __wrap_reload_on_ready(struct worker_proc *);
 void __real_reload_on_proof(struct master *);
 void __wrap_reload_on_proof(struct master *);
 void __real_upgrade_advance(struct master *);
@@ -119,10 +119,10 @@ __wrap_reload_after_upgrade(struct master *master)
 }
 
 void
-__wrap_reload_on_ready(struct child *child)
+__wrap_reload_on_ready(struct worker_proc *worker)
 {
 	meet("ready");
-	__real_reload_on_ready(child);
+	__real_reload_on_ready(worker);
 }
 
 void

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: ISC */
-#include "master/monitor_child.h"
+#include "master/monitor_proc.h"
 
 #include <errno.h>
 #include <signal.h>
@@ -62,10 +62,10 @@ is_default(const struct conf *conf)
 }
 
 int
-monitor_child_prepare(struct master *master, const struct conf *conf,
+monitor_proc_prepare(struct master *master, const struct conf *conf,
     char why[SOCKETS_WHY_MAX])
 {
-	struct monitor_child *monitor = &master->watcher;
+	struct monitor_proc *monitor = &master->monitor;
 	struct view view;
 
 	monitor->muted = false;
@@ -82,19 +82,19 @@ monitor_child_prepare(struct master *master, const struct conf *conf,
 }
 
 void
-monitor_child_undo(struct master *master)
+monitor_proc_undo(struct master *master)
 {
-	sockets_undo(&master->watcher.sockets);
+	sockets_undo(&master->monitor.sockets);
 }
 
 int
-monitor_child_listen(struct master *master, const struct conf *conf,
+monitor_proc_listen(struct master *master, const struct conf *conf,
     char why[SOCKETS_WHY_MAX])
 {
 	struct view view;
 
-	return (sockets_listen(&master->watcher.sockets,
-	    look(&view, conf, master->watcher.muted), why));
+	return (sockets_listen(&master->monitor.sockets,
+	    look(&view, conf, master->monitor.muted), why));
 }
 
 /*
@@ -112,7 +112,7 @@ static void
 disown(void *owner, const char *why)
 {
 	struct master *master = owner;
-	struct monitor_child *monitor = &master->watcher;
+	struct monitor_proc *monitor = &master->monitor;
 
 	LOG(ERROR, MONITOR_FAILED, F_I64("child", monitor->process.pid),
 	    F_STR("error", why));
@@ -125,20 +125,20 @@ disown(void *owner, const char *why)
 static void
 ask_workers(struct master *master, const struct ctl_conn *order)
 {
-	struct child *child;
+	struct worker_proc *worker;
 
 	LOG_CLIENT(INFO, CLOSE_ORDERED, F_U64("conn", order->id));
-	TAILQ_FOREACH(child, &master->children, link)
-		if (child->state == CHILD_SERVING ||
-		    child->state == CHILD_DRAINING)
-			child_hint(child, CTL_CLOSE, order);
+	TAILQ_FOREACH(worker, &master->workers, link)
+		if (worker->state == WORKER_SERVING ||
+		    worker->state == WORKER_DRAINING)
+			worker_proc_hint(worker, CTL_CLOSE, order);
 }
 
 static void
 on_message(void *owner, struct ctl *msg)
 {
 	struct master *master = owner;
-	struct monitor_child *monitor = &master->watcher;
+	struct monitor_proc *monitor = &master->monitor;
 
 	if (msg->header.type == CTL_BEAT)
 		monitor->beat_ms = clock_ms();
@@ -157,14 +157,14 @@ static void
 on_hangup(void *owner)
 {
 	struct master *master = owner;
-	struct process *process = &master->watcher.process;
+	struct process *process = &master->monitor.process;
 
 	if (process->patience_ms == 0)
 		process_await(process, MASTER_EXIT_MS, "exit");
 }
 
 void
-monitor_child_use_log(struct master *master)
+monitor_proc_use_log(struct master *master)
 {
 	const struct conf_log *conf = &master->running->conf->log;
 	struct ctl_log order = {
@@ -174,7 +174,7 @@ monitor_child_use_log(struct master *master)
 
 	const int fds[CTL_FDS_MAX] = { log_fd(), -1 };
 
-	master->watcher.log_due = process_tell(&master->watcher.process,
+	master->monitor.log_due = process_tell(&master->monitor.process,
 	    CTL_LOG, &order, fds) == -1;
 }
 
@@ -243,7 +243,7 @@ become(struct master *master, struct heritage *heritage)
 		fd_redirect_to_null(STDERR_FILENO);
 	if (seal(heritage) == 0 && close_the_rest(heritage) == 0 &&
 	    privileges_drop(&master->running->identity) == 0)
-		status = master->monitor->main(heritage);
+		status = master->roles->monitor->main(heritage);
 	else
 		LOG(ERROR, MONITOR_FAILED, F_ERRNO(errno));
 	free(heritage->sockets);
@@ -272,7 +272,7 @@ fill_heritage(struct heritage *heritage, struct master *master)
 		.handler_lives = master->handler_names.lives,
 		.nhandler_names = master->handler_names.n,
 	};
-	heritage->sockets = sockets_for(&master->watcher.sockets,
+	heritage->sockets = sockets_for(&master->monitor.sockets,
 	    look(&view, running->conf, false), 0, 1, false,
 	    &heritage->nsockets);
 	return (heritage->sockets == NULL ? -1 : 0);
@@ -281,7 +281,7 @@ fill_heritage(struct heritage *heritage, struct master *master)
 static int
 spawn(struct master *master)
 {
-	struct monitor_child *monitor = &master->watcher;
+	struct monitor_proc *monitor = &master->monitor;
 	struct heritage heritage;
 	pid_t pid;
 	int saved;
@@ -304,13 +304,13 @@ is_wanted(const struct master *master)
 {
 	return (master->running != NULL &&
 	    master->running->conf->monitor.enabled &&
-	    master->watcher.sockets.n > 0);
+	    master->monitor.sockets.n > 0);
 }
 
 static void
 start(struct master *master)
 {
-	struct monitor_child *monitor = &master->watcher;
+	struct monitor_proc *monitor = &master->monitor;
 
 	monitor->beat_ms = clock_ms();
 	monitor->again_ms = 0;
@@ -327,9 +327,9 @@ start(struct master *master)
 }
 
 void
-monitor_child_commit(struct master *master)
+monitor_proc_commit(struct master *master)
 {
-	struct monitor_child *monitor = &master->watcher;
+	struct monitor_proc *monitor = &master->monitor;
 	struct view view;
 
 	sockets_commit(&monitor->sockets,
@@ -338,8 +338,8 @@ monitor_child_commit(struct master *master)
 	monitor->again_ms = 0;
 	monitor->young_deaths = 0;
 	if (monitor->process.pid != 0)
-		monitor_child_stop(master);
-	monitor_child_watch(master);
+		monitor_proc_stop(master);
+	monitor_proc_watch(master);
 }
 
 /*
@@ -347,9 +347,9 @@ monitor_child_commit(struct master *master)
  */
 
 void
-monitor_child_stop(struct master *master)
+monitor_proc_stop(struct master *master)
 {
-	struct monitor_child *monitor = &master->watcher;
+	struct monitor_proc *monitor = &master->monitor;
 
 	if (monitor->leaving)
 		return;
@@ -359,7 +359,7 @@ monitor_child_stop(struct master *master)
 }
 
 static void
-mourn(struct monitor_child *monitor, const struct master *master, int status)
+mourn(struct monitor_proc *monitor, const struct master *master, int status)
 {
 	uint64_t alive_ms = clock_ms() - monitor->process.born_ms, pause;
 	char how[PAUSE_HOW_MAX];
@@ -377,7 +377,7 @@ static void
 on_death(void *owner, int status)
 {
 	struct master *master = owner;
-	struct monitor_child *monitor = &master->watcher;
+	struct monitor_proc *monitor = &master->monitor;
 
 	channel_free(monitor->process.channel);
 	if (monitor->leaving)
@@ -385,14 +385,14 @@ on_death(void *owner, int status)
 	else
 		mourn(monitor, master, status);
 	monitor->process = (struct process){ .pid = 0 };
-	monitor_child_watch(master);
+	monitor_proc_watch(master);
 	master_changed(master);
 }
 
 static bool
 is_hung(const struct master *master, uint64_t now_ms)
 {
-	const struct monitor_child *monitor = &master->watcher;
+	const struct monitor_proc *monitor = &master->monitor;
 	uint64_t timeout_ms;
 
 	if (monitor->process.pid == 0 || monitor->process.patience_ms != 0 ||
@@ -403,23 +403,23 @@ is_hung(const struct master *master, uint64_t now_ms)
 }
 
 void
-monitor_child_forgive(struct master *master, uint64_t stall_ms)
+monitor_proc_forgive(struct master *master, uint64_t stall_ms)
 {
-	struct monitor_child *monitor = &master->watcher;
+	struct monitor_proc *monitor = &master->monitor;
 
 	monitor->beat_ms = clock_later(monitor->beat_ms, stall_ms, clock_ms());
 }
 
 void
-monitor_child_watch(struct master *master)
+monitor_proc_watch(struct master *master)
 {
-	struct monitor_child *monitor = &master->watcher;
+	struct monitor_proc *monitor = &master->monitor;
 	uint64_t now_ms = clock_ms();
 
 	if (monitor->process.channel != NULL) {
 		(void)channel_flush(monitor->process.channel);
 		if (monitor->log_due)
-			monitor_child_use_log(master);
+			monitor_proc_use_log(master);
 	}
 	if (process_is_hung(&monitor->process, is_hung(master, now_ms))) {
 		(void)foster_kill(master, monitor->process.pid, SIGABRT);
@@ -432,7 +432,8 @@ monitor_child_watch(struct master *master)
 	    process_is_late(&monitor->process, now_ms))
 		kill_it(&monitor->process);
 	if (monitor->process.pid == 0 && monitor->due &&
-	    now_ms >= monitor->again_ms && is_wanted(master) && !master_is_over(master))
+	    now_ms >= monitor->again_ms && is_wanted(master) &&
+	    !master_is_over(master))
 		start(master);
 }
 
@@ -441,7 +442,7 @@ monitor_child_watch(struct master *master)
  */
 
 int
-monitor_child_save(const struct monitor_child *monitor, struct state *state)
+monitor_proc_save(const struct monitor_proc *monitor, struct state *state)
 {
 	struct state_monitor *saved;
 
@@ -467,10 +468,10 @@ monitor_child_save(const struct monitor_child *monitor, struct state *state)
 }
 
 int
-monitor_child_adopt(struct master *master, const struct state *state)
+monitor_proc_adopt(struct master *master, const struct state *state)
 {
 	const struct state_monitor *saved = state->monitor;
-	struct monitor_child *monitor = &master->watcher;
+	struct monitor_proc *monitor = &master->monitor;
 
 	if (sockets_adopt(&monitor->sockets, state, true) == -1)
 		return (-1);
@@ -491,9 +492,9 @@ monitor_child_adopt(struct master *master, const struct state *state)
 }
 
 void
-monitor_child_free(struct master *master)
+monitor_proc_free(struct master *master)
 {
-	struct monitor_child *monitor = &master->watcher;
+	struct monitor_proc *monitor = &master->monitor;
 
 	channel_free(monitor->process.channel);
 	sockets_close(&monitor->sockets);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: ISC */
-#include "master/logger_child.h"
+#include "master/logger_proc.h"
 
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -38,15 +38,15 @@ static const char *const names[] = {
 };
 
 static bool
-is_leaving(const struct logger_child *logger)
+is_leaving(const struct logger_proc *logger)
 {
 	return (logger->pipe[1] == -1);
 }
 
-static struct logger_child *
+static struct logger_proc *
 find(const struct master *master, enum logger_kind kind, const char *path)
 {
-	struct logger_child *logger;
+	struct logger_proc *logger;
 
 	TAILQ_FOREACH(logger, &master->loggers, link)
 		if (!is_leaving(logger) && logger->kind == kind &&
@@ -72,7 +72,7 @@ path_in(const struct conf *conf, enum logger_kind kind)
 }
 
 static void
-forget(struct logger_child *logger)
+forget(struct logger_proc *logger)
 {
 	TAILQ_REMOVE(&logger->process.master->loggers, logger, link);
 	if (logger->word != NULL) {
@@ -88,7 +88,7 @@ forget(struct logger_child *logger)
 
 /* Nobody shall begin to write to it: it ends with those that can. */
 static void
-retire(struct logger_child *logger)
+retire(struct logger_proc *logger)
 {
 	close(logger->pipe[1]);
 	logger->pipe[1] = -1;
@@ -108,7 +108,7 @@ retire(struct logger_child *logger)
 
 /* Write our own lines to its pipe. */
 static void
-use_log(struct logger_child *logger)
+use_log(struct logger_proc *logger)
 {
 	int fd;
 
@@ -122,10 +122,10 @@ use_log(struct logger_child *logger)
 
 /* What another program has left is written to no longer. */
 static void
-announce(struct logger_child *logger)
+announce(struct logger_proc *logger)
 {
 	struct master *master = logger->process.master;
-	struct child *child;
+	struct worker_proc *worker;
 
 	logger->is_announced = true;
 	if (strcmp(path_in(master->running->conf, logger->kind),
@@ -133,13 +133,13 @@ announce(struct logger_child *logger)
 		return;
 	if (logger->kind == LOGGER_LOG) {
 		use_log(logger);
-		monitor_child_use_log(master);
+		monitor_proc_use_log(master);
 	}
-	TAILQ_FOREACH(child, &master->children, link)
+	TAILQ_FOREACH(worker, &master->workers, link)
 		if (logger->kind == LOGGER_LOG)
-			child_use_log(child);
+			worker_proc_use_log(worker);
 		else
-			child_use_access_log(child);
+			worker_proc_use_access_log(worker);
 }
 
 /*
@@ -149,7 +149,7 @@ announce(struct logger_child *logger)
 static bool
 is_any_reopening(const struct master *master)
 {
-	const struct logger_child *logger;
+	const struct logger_proc *logger;
 
 	TAILQ_FOREACH(logger, &master->loggers, link)
 		if (logger->is_reopening)
@@ -158,7 +158,7 @@ is_any_reopening(const struct master *master)
 }
 
 static void
-on_reopened(struct logger_child *logger, const char *why)
+on_reopened(struct logger_proc *logger, const char *why)
 {
 	struct master *master = logger->process.master;
 
@@ -177,7 +177,7 @@ on_reopened(struct logger_child *logger, const char *why)
 }
 
 static void
-on_opened(struct logger_child *logger, const char *why)
+on_opened(struct logger_proc *logger, const char *why)
 {
 	char text[LOGGER_WHY_MAX];
 
@@ -200,7 +200,7 @@ on_opened(struct logger_child *logger, const char *why)
 }
 
 static ssize_t
-hear(const struct logger_child *logger, char text[LOG_ANSWER_MAX])
+hear(const struct logger_proc *logger, char text[LOG_ANSWER_MAX])
 {
 	ssize_t n = recv(event_get_fd(logger->word), text, LOG_ANSWER_MAX - 1,
 	    MSG_DONTWAIT);
@@ -212,7 +212,7 @@ hear(const struct logger_child *logger, char text[LOG_ANSWER_MAX])
 static void
 on_word(evutil_socket_t fd, short what, void *arg)
 {
-	struct logger_child *logger = arg;
+	struct logger_proc *logger = arg;
 	char text[LOG_ANSWER_MAX];
 	const char *why;
 	ssize_t n;
@@ -241,7 +241,7 @@ on_word(evutil_socket_t fd, short what, void *arg)
 static void on_death(void *, int);
 
 static void __attribute__((noreturn))
-become(struct logger_child *logger, int orders, int file)
+become(struct logger_proc *logger, int orders, int file)
 {
 	struct master *master = logger->process.master;
 	struct heritage heritage = {
@@ -263,13 +263,13 @@ become(struct logger_child *logger, int orders, int file)
 	if (master->daemon_fd != -1 && *logger->path != '\0')
 		fd_redirect_to_null(STDERR_FILENO);
 	fd_close_all_but(keep, sizeof(keep) / sizeof(*keep));
-	exit(master->logger->main(&heritage));
+	exit(master->roles->logger->main(&heritage));
 }
 
 /* With its file, or -1: then it opens that itself.  Returns -1 with errno
  * set. */
 static int
-spawn(struct logger_child *logger, int file)
+spawn(struct logger_proc *logger, int file)
 {
 	int fds[2];
 
@@ -302,11 +302,11 @@ fail:
 }
 
 /* Returns NULL with errno set. */
-static struct logger_child *
+static struct logger_proc *
 start(struct master *master, enum logger_kind kind, const char *path, int file)
 {
 	static const struct process_kind process = { .on_death = on_death };
-	struct logger_child *logger;
+	struct logger_proc *logger;
 	int saved;
 
 	if ((logger = calloc(1, sizeof(*logger))) == NULL)
@@ -337,7 +337,7 @@ int
 loggers_start(struct master *master, const struct conf *conf)
 {
 	const char *path = conf->log.file;
-	struct logger_child *logger;
+	struct logger_proc *logger;
 	int file, saved;
 
 	if (!is_needed(LOGGER_LOG, path))
@@ -363,7 +363,7 @@ int
 loggers_prepare(struct master *master, const struct conf *conf,
     char why[LOGGER_WHY_MAX])
 {
-	struct logger_child *logger;
+	struct logger_proc *logger;
 	const char *path;
 	int n = 0;
 
@@ -394,7 +394,7 @@ loggers_prepare(struct master *master, const struct conf *conf,
 static void
 trim(struct master *master)
 {
-	struct logger_child *logger, *next;
+	struct logger_proc *logger, *next;
 
 	for (logger = TAILQ_FIRST(&master->loggers); logger != NULL;
 	    logger = next) {
@@ -417,7 +417,7 @@ void
 loggers_commit(struct master *master)
 {
 	const char *path = master->running->conf->log.file;
-	struct logger_child *logger = find(master, LOGGER_LOG, path);
+	struct logger_proc *logger = find(master, LOGGER_LOG, path);
 
 	if (logger != NULL)
 		use_log(logger);
@@ -431,7 +431,7 @@ loggers_commit(struct master *master)
 void
 loggers_adopt(struct master *master)
 {
-	struct logger_child *logger;
+	struct logger_proc *logger;
 	const char *path;
 
 	for (int kind = LOGGER_LOG; kind <= LOGGER_ACCESS_LOG; kind++) {
@@ -449,7 +449,7 @@ loggers_adopt(struct master *master)
 int
 loggers_access_log(const struct master *master, const struct conf *conf)
 {
-	const struct logger_child *logger;
+	const struct logger_proc *logger;
 
 	if (*conf->access_log.file == '\0')
 		return (-1);
@@ -465,7 +465,7 @@ void
 loggers_reopen(struct master *master)
 {
 	const char order = LOG_ORDER_REOPEN;
-	struct logger_child *logger;
+	struct logger_proc *logger;
 
 	master->is_reopened = true;
 	TAILQ_FOREACH(logger, &master->loggers, link) {
@@ -489,7 +489,7 @@ loggers_reopen(struct master *master)
 static void
 on_death(void *owner, int status)
 {
-	struct logger_child *logger = owner;
+	struct logger_proc *logger = owner;
 	struct master *master = logger->process.master;
 	pid_t pid = logger->process.pid;
 	char why[LOG_ANSWER_MAX];
@@ -529,7 +529,7 @@ void
 loggers_watch(struct master *master)
 {
 	static const char late[] = "the disk does not answer";
-	struct logger_child *logger, *next;
+	struct logger_proc *logger, *next;
 	uint64_t now_ms = clock_ms();
 
 	for (logger = TAILQ_FIRST(&master->loggers); logger != NULL;
@@ -559,7 +559,7 @@ loggers_watch(struct master *master)
 static bool
 are_gone(struct master *master)
 {
-	struct logger_child *logger;
+	struct logger_proc *logger;
 	bool gone = true;
 
 	TAILQ_FOREACH(logger, &master->loggers, link)
@@ -576,7 +576,7 @@ loggers_end(struct master *master)
 {
 	const char order = LOG_ORDER_END;
 	uint64_t until_ms = clock_ms() + END_MS;
-	struct logger_child *logger;
+	struct logger_proc *logger;
 
 	/* Our own last lines, if its pipe is full. */
 	while (master->logging != NULL && !log_catch_up() &&

@@ -9,8 +9,8 @@
  * one.  The server does not depend on it: that it cannot be started, or keeps
  * dying, costs nobody else anything.
  */
-#ifndef MASTER_MONITOR_CHILD_H
-#define MASTER_MONITOR_CHILD_H
+#ifndef MASTER_MONITOR_PROC_H
+#define MASTER_MONITOR_PROC_H
 
 #include <sys/types.h>
 
@@ -24,7 +24,7 @@
 struct master;
 struct state;
 
-struct monitor_child {
+struct monitor_proc {
 	struct process process;
 	struct sockets sockets;		/* owned */
 	bool muted;			/* of the generation that is prepared:
@@ -39,31 +39,31 @@ struct monitor_child {
 
 /* Bind what the configuration wants of it, in the two steps of a reload: as
  * sockets_prepare(), sockets_undo(), sockets_listen(). */
-int monitor_child_prepare(struct master *, const struct conf *,
+int monitor_proc_prepare(struct master *, const struct conf *,
     char why[SOCKETS_WHY_MAX]);
-void monitor_child_undo(struct master *);
-int monitor_child_listen(struct master *, const struct conf *,
+void monitor_proc_undo(struct master *);
+int monitor_proc_listen(struct master *, const struct conf *,
     char why[SOCKETS_WHY_MAX]);
 /* The running generation is another one now. */
-void monitor_child_commit(struct master *);
+void monitor_proc_commit(struct master *);
 
 /* No more than it is needed: the last worker has gone. */
-void monitor_child_stop(struct master *);
+void monitor_proc_stop(struct master *);
 
 /* Called with the master's tick. */
-void monitor_child_watch(struct master *);
+void monitor_proc_watch(struct master *);
 
 /* The master did not run for that long: the monitor has not used its time. */
-void monitor_child_forgive(struct master *, uint64_t stall_ms);
+void monitor_proc_forgive(struct master *, uint64_t stall_ms);
 
 /* Let it write to the log as it is now. */
-void monitor_child_use_log(struct master *);
+void monitor_proc_use_log(struct master *);
 
 /* Tell of it and its sockets; take over what another program has told of.
  * Return -1 with errno set. */
-int monitor_child_save(const struct monitor_child *, struct state *);
-int monitor_child_adopt(struct master *, const struct state *);
+int monitor_proc_save(const struct monitor_proc *, struct state *);
+int monitor_proc_adopt(struct master *, const struct state *);
 
-void monitor_child_free(struct master *);
+void monitor_proc_free(struct master *);
 
 #endif

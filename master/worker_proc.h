@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * Birth and death of the processes below the master.
+ * The workers as the master sees them: birth, orders and death.
  *
- * Owns every struct child and the master's end of its channel.  Knows how to
- * start and reap a child, not when one should be replaced: slot.c and reload.c
- * decide.
+ * Owns every struct worker_proc and the master's end of its channel.  Knows how
+ * to start and reap a worker, not when one should be replaced: slot.c and
+ * reload.c decide.
  */
-#ifndef MASTER_CHILD_H
-#define MASTER_CHILD_H
+#ifndef MASTER_WORKER_PROC_H
+#define MASTER_WORKER_PROC_H
 
 #include <sys/queue.h>
 #include <sys/types.h>
@@ -25,23 +25,23 @@ struct slot;
 struct state_child;
 
 /* In the order of life. */
-enum child_state {
-	CHILD_STARTING,		/* not READY yet */
-	CHILD_READY,		/* waits for START */
-	CHILD_SERVING,
-	CHILD_DRAINING,
-	CHILD_ENDING		/* told to stop, or killed: about to exit */
+enum worker_state {
+	WORKER_STARTING,		/* not READY yet */
+	WORKER_READY,		/* waits for START */
+	WORKER_SERVING,
+	WORKER_DRAINING,
+	WORKER_ENDING		/* told to stop, or killed: about to exit */
 };
 
-struct child {
-	TAILQ_ENTRY(child) link;
+struct worker_proc {
+	TAILQ_ENTRY(worker_proc) link;
 	struct process process;
 	struct master *master;
 	struct slot *slot;
 	struct generation *generation;	/* a reference */
 	struct crew crew;		/* who runs the user's code for it */
 	unsigned block;			/* of the slot's counters; lent */
-	enum child_state state;
+	enum worker_state state;
 	char why[240];			/* what it said went wrong */
 	struct succession_report *report; /* that it is part of, or NULL */
 	unsigned passing;		/* GIVEs that it has not answered */
@@ -60,70 +60,74 @@ struct child {
 	enum status_cause cause;
 };
 
-TAILQ_HEAD(child_list, child);
+TAILQ_HEAD(worker_list, worker_proc);
 
 /* Fork a worker for a slot.  prepared says whether it gets sockets that are not
  * yet committed.  Returns NULL with errno set. */
-struct child *child_new(struct master *, struct slot *,
+struct worker_proc *worker_proc_new(struct master *, struct slot *,
     struct generation *, bool prepared);
 
 /* Take over a child that another program has forked.  Returns NULL with errno
  * set. */
-struct child *child_adopt(struct master *, const struct state_child *,
+struct worker_proc *worker_proc_adopt(struct master *,
+    const struct state_child *,
     struct generation *);
 
 /* The CTL_VERSION that a child understands. */
-unsigned child_speaks(const struct child *);
+unsigned worker_proc_speaks(const struct worker_proc *);
 
 /* It and its crew are ready. */
-void child_on_complete(struct child *);
+void worker_proc_on_complete(struct worker_proc *);
 
-void child_start(struct child *);
-void child_drain(struct child *, enum ctl_drain_mode);
+void worker_proc_start(struct worker_proc *);
+void worker_proc_drain(struct worker_proc *, enum ctl_drain_mode);
 /* To exit at once. */
-void child_stop(struct child *);
+void worker_proc_stop(struct worker_proc *);
 /* It talks nonsense or does not listen: no more is expected of it. */
-void child_disown(struct child *, const char *why);
+void worker_proc_disown(struct worker_proc *, const char *why);
 /* The signal, and some time later SIGKILL; cause is what the death will be put
  * down to. */
-void child_kill(struct child *, int signal, enum status_cause cause);
+void worker_proc_kill(struct worker_proc *, int signal,
+    enum status_cause cause);
 
 /*
  * Send it a message.  While the child does not read or the kernel is short of
  * something, a few messages are kept and sent later; a child that has not read
  * even those is disowned.
  */
-void child_tell(struct child *, enum ctl_type, const void *payload);
+void worker_proc_tell(struct worker_proc *, enum ctl_type, const void *payload);
 
 /* Send it a message with a copy of a descriptor, or of several.  Returns -1 if
  * that cannot be done now: the caller tries again later. */
-int child_pass(struct child *, enum ctl_type, const void *payload, int fd);
-int child_pass_fds(struct child *, enum ctl_type, const void *payload,
+int worker_proc_pass(struct worker_proc *, enum ctl_type, const void *payload,
+    int fd);
+int worker_proc_pass_fds(struct worker_proc *, enum ctl_type,
+    const void *payload,
     const int fds[CTL_FDS_MAX]);
 
 /* Whether a child that reads its orders could be passed a descriptor. */
-bool child_has_room(const struct child *);
+bool worker_proc_has_room(const struct worker_proc *);
 
 /* Send what could not be sent before; called with the master's tick. */
-void children_tick(struct master *);
+void workers_tick(struct master *);
 
 /* Whether there is an order, START, DRAIN or an executor for example, that could
  * not be sent yet. */
-bool children_have_unsent(const struct master *);
+bool workers_have_unsent(const struct master *);
 
 /* Send it what may get lost: that is left out while the child does not read,
  * and never takes the room of what may not. */
-void child_hint(struct child *, enum ctl_type, const void *payload);
+void worker_proc_hint(struct worker_proc *, enum ctl_type, const void *payload);
 
 /* Give a child the log as it is now.  A child that has not read its orders gets
  * one LOG later, however many were due meanwhile. */
-void child_use_log(struct child *);
+void worker_proc_use_log(struct worker_proc *);
 
 /* Give it the pipe to the access log of its configuration. */
-void child_use_access_log(struct child *);
+void worker_proc_use_access_log(struct worker_proc *);
 
 /* A line of the log about a child, with one more field if value is not NULL. */
-void child_log(enum log_level, enum log_event, const struct child *,
+void worker_proc_log(enum log_level, enum log_event, const struct worker_proc *,
     const char *key, const char *value);
 
 #endif

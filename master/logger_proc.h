@@ -12,8 +12,8 @@
  * Standard error needs a logger only where it is a file; a pipe or a terminal
  * can be written to without waiting (common/log.h).
  */
-#ifndef MASTER_LOGGER_CHILD_H
-#define MASTER_LOGGER_CHILD_H
+#ifndef MASTER_LOGGER_PROC_H
+#define MASTER_LOGGER_PROC_H
 
 #include <sys/queue.h>
 #include <sys/types.h>
@@ -32,8 +32,8 @@ enum logger_kind {
 	LOGGER_ACCESS_LOG,
 };
 
-struct logger_child {
-	TAILQ_ENTRY(logger_child) link;
+struct logger_proc {
+	TAILQ_ENTRY(logger_proc) link;
 	enum logger_kind kind;
 	char *path;			/* owned; "": standard error */
 	struct process process;
@@ -49,7 +49,7 @@ struct logger_child {
 	uint64_t again_ms;		/* when to try again */
 };
 
-TAILQ_HEAD(logger_list, logger_child);
+TAILQ_HEAD(logger_list, logger_proc);
 
 enum { LOGGER_WHY_MAX = 300 };
 
