@@ -29,7 +29,7 @@ slow(struct conn *conn)
 	TAILQ_INSERT_TAIL(&conn->listener->worker->slowed, pending, slowed);
 	TAILQ_FOREACH(request, &pending->requests, of_conn)
 		if (request->state == REQUEST_WAITING)
-			queue_withdraw(request);
+			lane_withdraw(request);
 }
 
 void
@@ -106,7 +106,8 @@ strike(const struct exec_link *link, struct conn *conn)
 	unsigned strikes = strikes_now(blame, worker->now_ms), delay_ms;
 	char peer[CONN_PEER_MAX];
 
-	queue_count_offence(link->queue, strikes == 0);
+	counter_add(&link->queue->counters->slowed, 1);
+	counter_add(&link->queue->counters->offenders, strikes == 0);
 	strikes += strikes < UINT8_MAX;
 	delay_ms = delay_after(strikes);
 	*blame = (struct blame){
@@ -119,7 +120,7 @@ strike(const struct exec_link *link, struct conn *conn)
 	LOG_CLIENT(WARN, CONN_SLOWED, F_U64("conn", conn_record(conn)->id),
 	    F_STR("listener", conn->listener->conf->name),
 	    F_STR("peer", conn_peer(conn, peer)),
-	    F_STR("handler", queue_handler_name(link->queue)),
+	    F_STR("handler", link->queue->conf->name),
 	    F_U64("strikes", strikes), F_U64("delay_ms", delay_ms));
 }
 

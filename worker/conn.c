@@ -217,9 +217,7 @@ conn_stop_waiting(struct conn *conn)
 	if (pending == NULL)
 		return;
 	if (pending->feeds != NULL)
-		queue_forget_feeder(pending->feeds, conn);
-	if (pending->called != NULL)
-		queue_forget_called(pending->called, conn);
+		lane_forget_feeder(pending);
 	if (pending->starved)
 		end_starving(conn);
 	blame_suspend(conn);
@@ -605,9 +603,8 @@ go_on(struct conn *conn)
 	return (conn_settle(conn));
 }
 
-/* Let a connection go on as far as it can; no other one is run meanwhile.
- * Returns whether it is still there. */
-static bool
+/* Let a connection go on as far as it can; no other one is run meanwhile. */
+static void
 conn_run(struct conn *conn, enum conn_next (*begin)(struct conn *))
 {
 	struct worker *worker = conn_worker(conn);
@@ -623,7 +620,6 @@ conn_run(struct conn *conn, enum conn_next (*begin)(struct conn *))
 	/* Who waits for memory may have some now. */
 	if (!TAILQ_EMPTY(&worker->starved))
 		worker_end_later(worker);
-	return (next != CONN_DONE);
 }
 
 static void
@@ -639,7 +635,7 @@ conn_on_event(evutil_socket_t fd, short what, void *arg)
 		/* It is not its turn yet: begin_waiting(). */
 		event_del(&conn->event);
 	else
-		(void)conn_run(conn, run_state);
+		conn_run(conn, run_state);
 }
 
 /*
@@ -662,19 +658,9 @@ conn_add_request(struct conn *conn, struct request *request)
 void
 conn_run_ready(struct conn *conn)
 {
-	end_ready(conn);
-	/* Whatever it has brought to the queue that called it, that is all for
-	 * now. */
-	if (conn_run(conn, go_on) && conn->pending != NULL)
-		conn->pending->called = NULL;
-}
-
-void
-conn_on_call(struct conn *conn, struct queue *queue, unsigned messages)
-{
-	conn->pending->called = queue;
-	conn->pending->call_rest = messages;
-	conn_make_ready(conn);
+	if (conn->pending->is_ready)
+		end_ready(conn);
+	conn_run(conn, go_on);
 }
 
 void
@@ -727,7 +713,7 @@ conn_park(struct conn *conn)
 		end_ready(conn);
 	TAILQ_FOREACH(request, &conn->pending->requests, of_conn)
 		if (request->state == REQUEST_WAITING)
-			queue_withdraw(request);
+			lane_withdraw(request);
 }
 
 bool

@@ -58,9 +58,6 @@ struct conn_pending {
 	struct queue *feeds;	/* NULL, or the queue that has no room for the
 				   next message in "in" */
 	size_t feed_len;	/* the length of that message */
-	struct queue *called;	/* NULL, or the queue that has room again: it
-				   is our turn */
-	unsigned call_rest;	/* messages that we may bring it yet */
 	bool starved;		/* "in" waits for memory to grow */
 	/* With those who feed the lane, or with those who are starved. */
 	TAILQ_ENTRY(conn_pending) held;
@@ -141,10 +138,9 @@ void conn_on_reply(struct request *, enum request_result,
 /* Have a connection run that has a pending part and something to do: at the end
  * of this turn, or with the next worker_run_ready(). */
 void conn_make_ready(struct conn *);
-/* Run one that is ready: send the replies that are there, and go on. */
+/* Run one that is ready, or called: send the replies that are there, and go
+ * on. */
 void conn_run_ready(struct conn *);
-/* The queue that has turned it away has room for its messages now. */
-void conn_on_call(struct conn *, struct queue *, unsigned messages);
 /* It was starved, and there is memory; its delay is over. */
 void conn_on_memory(struct conn *);
 void conn_on_patience(struct conn *);

@@ -294,7 +294,7 @@ leave(struct worker *worker)
 	LOG(INFO, WORKER_DRAINED, F_U64("carried", fates.carried),
 	    F_U64("finished", fates.finished), F_U64("closed", fates.closed),
 	    F_U64("cut", fates.cut), F_U64("duration_ms", elapsed(worker)));
-	worker_leave(worker, &report);
+	notice_drained(worker, &report);
 }
 
 /* At a stop closing begins at once; else so late that the spread ends with the

@@ -22,7 +22,7 @@ add_executor(struct worker *worker, struct ctl *msg)
 	/* A pipe leads in one direction. */
 	if (queue == NULL || msg->fd[0] == -1 ||
 	    (msg->fd[1] == -1 && !fd_is_local(msg->fd[0]))) {
-		worker_disown_executor(worker, executor->id,
+		notice_disown(worker, executor->id,
 		    "its descriptor did not arrive", false);
 		return;
 	}

@@ -239,6 +239,18 @@ add_partial_reply(struct exec_link *link, const char *why)
 	return (link->fault);
 }
 
+/* Count that an executor has ended that ever had a message, perhaps with one. */
+static void
+count_end(const struct exec_link *link, bool with_message)
+{
+	struct counters_handler *counters = link->queue->counters;
+
+	if (with_message)
+		counter_add(&counters->crashes, 1);
+	/* The last: the master looks for it. */
+	counter_add(&counters->used, 1);
+}
+
 void
 exec_link_free(struct exec_link *link, enum request_result result,
     const char *why)
@@ -260,11 +272,12 @@ exec_link_free(struct exec_link *link, enum request_result result,
 		TAILQ_REMOVE(&worker->unsent, link, unsent);
 	buffer_release(&worker->buffers, &link->in);
 	buffer_release(&worker->buffers, &link->out);
-	queue_remove_executor(link->queue, link);
+	TAILQ_REMOVE(&link->queue->links, link, of_queue);
+	counter_sub(&link->queue->counters->executors, 1);
 	if (why != NULL) {
 		if (link->serial > 0 && !link->is_retired)
-			queue_count_end(link->queue, link->nrunning > 0);
-		worker_disown_executor(worker, link->id, why, ended);
+			count_end(link, link->nrunning > 0);
+		notice_disown(worker, link->id, why, ended);
 	}
 	while ((request = TAILQ_FIRST(&link->running)) != NULL)
 		queue_on_done(take_out(link, request), result, NULL);
@@ -397,6 +410,16 @@ most_of_reply(const struct exec_link *link)
 	return (link->worker->buffers.limit / REPLY_SHARE);
 }
 
+/* When the client is told that its request took too long; 0: never. */
+static uint64_t
+deadline_us(const struct request *request)
+{
+	unsigned timeout_ms = request->handler->conf->request_timeout_ms;
+
+	return (timeout_ms == 0 ? 0 :
+	    request->begun_us + (uint64_t)timeout_ms * 1000);
+}
+
 static void
 fill_facts(const struct exec_link *link, const struct request *request,
     size_t len, struct exec_request *facts)
@@ -408,8 +431,7 @@ fill_facts(const struct exec_link *link, const struct request *request,
 		.tag = request->tag,
 		.conn = record->id,
 		.arrived_us = request->arrived_us,
-		.deadline_us = queue_deadline_us(request->queue,
-		    request->begun_us),
+		.deadline_us = deadline_us(request),
 		.peer_port = record->peer_port,
 		.family = record->family,
 		.listener = listener_index(request->conn->listener),
@@ -660,7 +682,7 @@ log_refused(const struct exec_link *link, const struct request *request)
 	LOG_CLIENT(WARN, REPLY_REFUSED,
 	    F_STR("request", trace_request_id(request, id)),
 	    F_U64("conn", conn_record(request->conn)->id),
-	    F_STR("handler", queue_handler_name(link->queue)),
+	    F_STR("handler", link->queue->conf->name),
 	    F_STR("error", link->fault));
 }
 
@@ -1090,9 +1112,9 @@ exec_link_tick(struct exec_link *link, unsigned timeout_ms)
 	if (!link->is_retired)
 		return;
 	if (!was_retired)
-		queue_count_end(link->queue, true);
+		count_end(link, true);
 	if (link->nrunning == 0 || link->nthreads == 0)
 		exec_link_free(link, REQUEST_FAILED, WHY_LATE);
 	else if (!was_retired)
-		worker_retire_executor(link->worker, link->id, WHY_LATE);
+		notice_retire(link->worker, link->id, WHY_LATE);
 }

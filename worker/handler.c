@@ -86,7 +86,7 @@ void
 handler_readmit(struct request *request)
 {
 	if (request->handler->queue != NULL)
-		queue_readmit(request->handler->queue, request);
+		lane_readmit(request->handler->queue, request);
 	else
 		handle_now(request);
 }

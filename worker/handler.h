@@ -29,7 +29,7 @@ enum handler_verdict {
 	HANDLER_SILENT,		/* handled; nothing is answered */
 	HANDLER_LATER,		/* conn_on_reply() will be called once */
 	HANDLER_FULL,		/* not taken: to be offered again when the
-				   handler says so, conn_on_call() */
+				   handler says so: queue_call_next() */
 	HANDLER_BUSY,		/* not taken: the client is to be told */
 };
 

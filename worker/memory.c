@@ -12,6 +12,8 @@
 
 #include "common/log.h"
 #include "worker/conn_record.h"
+#include "worker/lane.h"
+#include "worker/queue.h"
 #include "worker/worker.h"
 
 enum {
@@ -99,4 +101,15 @@ worker_reserve(struct worker *worker, const struct conn *conn,
 		}
 	}
 	return (0);
+}
+
+int
+queue_reserve(struct queue *queue, struct conn *conn, struct buffer **buffer,
+    size_t room)
+{
+	struct worker *worker = queue->worker;
+
+	if (!worker_is_loaded(worker) || !queue_is_busy(queue))
+		return (conn_reserve(conn, buffer, room));
+	return (buffer_reserve(&worker->buffers, buffer, room));
 }

@@ -15,30 +15,6 @@
 #include "worker/trace.h"
 #include "worker/worker.h"
 
-enum { LANE_HIGH, LANE_NORMAL, LANES };
-
-struct lane {
-	struct request_list requests;
-	unsigned waiting;
-	struct conn_pending_list feeders;	/* told HANDLER_FULL */
-	unsigned nfeeders;
-	unsigned ncalls;	/* of these, how many may be called yet */
-};
-
-struct queue {
-	struct worker *worker;		/* borrowed */
-	struct handler *handler;	/* borrowed; owns us */
-	const struct conf_handler *conf;
-	struct counters_handler *counters;	/* in our block */
-	struct lane lanes[LANES];
-	unsigned waiting;		/* in both lanes */
-	unsigned limit;			/* of each: our share of conf->queue */
-	unsigned high_run;		/* high ones since a normal one */
-	bool is_roomy;			/* there may be room: to be pumped */
-	TAILQ_ENTRY(queue) roomy;	/* in worker->roomy */
-	struct exec_link_list links;
-};
-
 struct queue *
 queue_new(struct worker *worker, struct handler *handler, size_t index)
 {
@@ -100,120 +76,6 @@ request_new(struct queue *queue, struct conn *conn,
 	return (request);
 }
 
-void
-request_free(struct worker *worker, struct request *request)
-{
-	buffer_release(&worker->buffers, &request->payload);
-	buffer_release(&worker->buffers, &request->facts);
-	buffer_release(&worker->buffers, &request->fields);
-	free(request->trace);
-	free(request);
-}
-
-static struct lane *
-lane_of(struct queue *queue, const struct conn *conn)
-{
-	return (&queue->lanes[conn->listener->conf->priority ==
-	    CONF_PRIORITY_HIGH ? LANE_HIGH : LANE_NORMAL]);
-}
-
-static void
-count_waiting(struct queue *queue, struct lane *lane, int change)
-{
-	lane->waiting = (unsigned)((int)lane->waiting + change);
-	queue->waiting = (unsigned)((int)queue->waiting + change);
-	counter_set(&queue->counters->waiting, queue->waiting);
-	if (queue->waiting > counter_get(&queue->counters->waiting_peak))
-		counter_set(&queue->counters->waiting_peak, queue->waiting);
-}
-
-static void
-leave_lane(struct request *request)
-{
-	struct queue *queue = request->queue;
-	struct lane *lane = lane_of(queue, request->conn);
-
-	TAILQ_REMOVE(&lane->requests, request, of_work);
-	count_waiting(queue, lane, -1);
-	/* It is in no lane any more, whatever becomes of it. */
-	request->state = REQUEST_RUNNING;
-}
-
-static void
-list_roomy(struct queue *queue)
-{
-	if (queue->is_roomy)
-		return;
-	queue->is_roomy = true;
-	TAILQ_INSERT_TAIL(&queue->worker->roomy, queue, roomy);
-	worker_end_later(queue->worker);
-}
-
-void
-queue_make_roomy(struct queue *queue)
-{
-	bool has_feeders = false;
-
-	/* Each one is called once, as it may be turned away again. */
-	for (int i = 0; i < LANES; i++) {
-		queue->lanes[i].ncalls = queue->lanes[i].nfeeders;
-		has_feeders |= queue->lanes[i].nfeeders > 0;
-	}
-	if (queue->waiting > 0 || has_feeders)
-		list_roomy(queue);
-}
-
-void
-request_abandon(struct request *request)
-{
-	struct worker *worker = request->conn->listener->worker;
-
-	switch ((enum request_state)request->state) {
-	case REQUEST_WAITING:
-		trace_end_later(worker, request, SPAN_ABANDONED);
-		leave_lane(request);
-		queue_make_roomy(request->queue);
-		break;
-	case REQUEST_RUNNING:
-		/* Its executor has it; its reply will go nowhere. */
-		request->conn = NULL;
-		return;
-	case REQUEST_DONE:
-	case REQUEST_PARKED:
-		break;
-	}
-	request_free(worker, request);
-}
-
-void
-queue_withdraw(struct request *request)
-{
-	leave_lane(request);
-	request->state = REQUEST_PARKED;
-}
-
-void
-queue_readmit(struct queue *queue, struct request *request)
-{
-	struct lane *lane = lane_of(queue, request->conn);
-	struct request *before;
-
-	TAILQ_FOREACH_REVERSE(before, &lane->requests, request_list, of_work)
-		if (before->arrived_us <= request->arrived_us)
-			break;
-	if (before != NULL)
-		TAILQ_INSERT_AFTER(&lane->requests, before, request, of_work);
-	else
-		TAILQ_INSERT_HEAD(&lane->requests, request, of_work);
-	request->queue = queue;
-	request->state = REQUEST_WAITING;
-	if (request->since_us == 0)
-		request->since_us = request->arrived_us;
-	buffer_use(&queue->worker->buffers, request->payload, BUFFER_WORK);
-	buffer_use(&queue->worker->buffers, request->facts, BUFFER_WORK);
-	count_waiting(queue, lane, 1);
-}
-
 /*
  * Coming in.
  */
@@ -228,35 +90,6 @@ find_room(const struct queue *queue)
 		    link->nrunning < best->nrunning))
 			best = link;
 	return (best);
-}
-
-static bool
-is_running(const struct queue *queue)
-{
-	const struct exec_link *link;
-
-	TAILQ_FOREACH(link, &queue->links, of_queue)
-		if (link->nrunning > 0)
-			return (true);
-	return (false);
-}
-
-/* Whether something will be done that calls those who are turned away. */
-static bool
-is_busy(const struct queue *queue)
-{
-	return (queue->waiting > 0 || is_running(queue));
-}
-
-int
-queue_reserve(struct queue *queue, struct conn *conn, struct buffer **buffer,
-    size_t room)
-{
-	struct worker *worker = queue->worker;
-
-	if (!worker_is_loaded(worker) || !is_busy(queue))
-		return (conn_reserve(conn, buffer, room));
-	return (buffer_reserve(&worker->buffers, buffer, room));
 }
 
 /* The bytes that are kept of a message beside its payload. */
@@ -288,17 +121,12 @@ static int
 enqueue(struct queue *queue, struct request *request,
     const struct payload *message)
 {
-	struct lane *lane = lane_of(queue, request->conn);
-
 	if (queue_reserve(queue, request->conn, &request->payload,
 	    message->len) == -1)
 		return (-1);
 	buffer_use(&queue->worker->buffers, request->payload, BUFFER_WORK);
 	buffer_append(request->payload, message->bytes, message->len);
-	request->state = REQUEST_WAITING;
-	TAILQ_INSERT_TAIL(&lane->requests, request, of_work);
-	count_waiting(queue, lane, 1);
-	counter_add(&queue->counters->waits, 1);
+	lane_append(queue, request);
 	return (0);
 }
 
@@ -327,17 +155,12 @@ shed(struct queue *queue)
 static enum handler_verdict
 turn_away(struct queue *queue, struct conn *conn, size_t len)
 {
-	struct lane *lane = lane_of(queue, conn);
 	struct conn_pending *pending;
 
-	if (queue->conf->overload != CONF_OVERLOAD_WAIT || !is_busy(queue) ||
+	if (queue->conf->overload != CONF_OVERLOAD_WAIT || !queue_is_busy(queue) ||
 	    (pending = conn_pending(conn)) == NULL)
 		return (shed(queue));
-	pending->feeds = queue;
-	pending->feed_len = len;
-	TAILQ_INSERT_TAIL(&lane->feeders, pending, held);
-	lane->nfeeders++;
-	counter_add(&queue->counters->held_back, 1);
+	lane_add_feeder(queue, pending, len);
 	return (HANDLER_FULL);
 }
 
@@ -351,7 +174,7 @@ has_room(const struct queue *queue, const struct lane *lane,
 
 	if (link == NULL && lane->waiting >= queue->limit)
 		return (false);
-	return (worker_has_share(worker, len) || !is_busy(queue) ||
+	return (worker_has_share(worker, len) || !queue_is_busy(queue) ||
 	    (link != NULL && link->nrunning == 0 &&
 	    !worker_is_crowded(worker)));
 }
@@ -361,12 +184,11 @@ has_room(const struct queue *queue, const struct lane *lane,
 static bool
 take_call(const struct queue *queue, const struct conn *conn)
 {
-	struct conn_pending *pending = conn->pending;
+	struct queue_call *call = &queue->worker->call;
 
-	if (pending == NULL || pending->called != queue ||
-	    pending->call_rest == 0)
+	if (call->conn != conn || call->queue != queue || call->rest == 0)
 		return (false);
-	pending->call_rest--;
+	call->rest--;
 	return (true);
 }
 
@@ -400,30 +222,6 @@ queue_submit(struct queue *queue, struct conn *conn,
 		return (shed(queue));
 	}
 	return (HANDLER_LATER);
-}
-
-static void
-remove_feeder(struct queue *queue, struct conn *conn)
-{
-	struct lane *lane = lane_of(queue, conn);
-
-	TAILQ_REMOVE(&lane->feeders, conn->pending, held);
-	lane->nfeeders--;
-	conn->pending->feeds = NULL;
-}
-
-void
-queue_forget_feeder(struct queue *queue, struct conn *conn)
-{
-	remove_feeder(queue, conn);
-	queue_make_roomy(queue);
-}
-
-void
-queue_forget_called(struct queue *queue, struct conn *conn)
-{
-	conn->pending->called = NULL;
-	queue_make_roomy(queue);
 }
 
 /*
@@ -466,7 +264,7 @@ take_next(struct queue *queue, struct request *request)
 		queue->high_run++;
 	else
 		queue->high_run = 0;
-	leave_lane(request);
+	lane_leave(request);
 }
 
 static void
@@ -500,7 +298,7 @@ begin_next(struct queue *queue, struct exec_link *link)
 	if ((message = request->payload) != NULL)
 		payload = (struct payload){ message->bytes, message->len };
 	reserved = exec_link_reserve(link, request, payload.len) == 0;
-	if (!reserved && (errno == EAGAIN || is_running(queue)))
+	if (!reserved && (errno == EAGAIN || queue_is_running(queue)))
 		return (false);
 	take_next(queue, request);
 	if (!reserved) {
@@ -516,9 +314,9 @@ begin_next(struct queue *queue, struct exec_link *link)
 	return (true);
 }
 
-/* Let the first of those who were held back offer its message again, if there
- * is room for it. */
-static bool
+/* Call the first feeder of a lane, if there is room for its message.  Returns
+ * NULL if none is called. */
+static struct conn *
 call_feeder(struct queue *queue, struct lane *lane)
 {
 	struct conn_pending *first = TAILQ_FIRST(&lane->feeders);
@@ -526,11 +324,15 @@ call_feeder(struct queue *queue, struct lane *lane)
 	if (lane->ncalls == 0 || first == NULL ||
 	    !has_room(queue, lane, queue->waiting == 0 ? find_room(queue) :
 	    NULL, first->feed_len))
-		return (false);
+		return (NULL);
 	lane->ncalls--;
-	remove_feeder(queue, first->conn);
-	conn_on_call(first->conn, queue, QUEUE_CALL_RUN);
-	return (true);
+	lane_remove_feeder(first);
+	queue->worker->call = (struct queue_call){
+		.conn = first->conn,
+		.queue = queue,
+		.rest = QUEUE_CALL_RUN,
+	};
+	return (first->conn);
 }
 
 static void
@@ -543,28 +345,23 @@ give_out(struct queue *queue)
 		;
 }
 
-static void
-pump(struct queue *queue)
-{
-	give_out(queue);
-	/* The next one is called when this one has been run. */
-	for (int i = 0; i < LANES; i++)
-		if (call_feeder(queue, &queue->lanes[i])) {
-			list_roomy(queue);
-			return;
-		}
-}
-
-void
-queue_pump_next(struct worker *worker)
+struct conn *
+queue_call_next(struct worker *worker)
 {
 	struct queue *queue = TAILQ_FIRST(&worker->roomy);
+	struct conn *called = NULL;
 
 	if (queue == NULL)
-		return;
+		return (NULL);
 	TAILQ_REMOVE(&worker->roomy, queue, roomy);
 	queue->is_roomy = false;
-	pump(queue);
+	give_out(queue);
+	for (int i = 0; i < LANES && called == NULL; i++)
+		called = call_feeder(queue, &queue->lanes[i]);
+	/* The next one is called when this one has been run. */
+	if (called != NULL)
+		queue_list_roomy(queue);
+	return (called);
 }
 
 static void
@@ -611,19 +408,11 @@ queue_on_return(struct request *request, const struct payload *message)
 	if (request->conn->pending->blame.is_slowed)
 		request->state = REQUEST_PARKED;
 	else
-		queue_readmit(queue, request);
+		lane_readmit(queue, request);
 	/* Nobody works on it any more. */
 	if (giver_wants(&worker->giver, request->conn) &&
 	    conn_at_rest(request->conn))
 		giver_on_rest(worker);
-}
-
-uint64_t
-queue_deadline_us(const struct queue *queue, uint64_t begun_us)
-{
-	if (queue->conf->request_timeout_ms == 0)
-		return (0);
-	return (begun_us + (uint64_t)queue->conf->request_timeout_ms * 1000);
 }
 
 /*
@@ -638,7 +427,7 @@ queue_add_executor(struct queue *queue, uint64_t id, int fds[CTL_FDS_MAX],
 
 	link = exec_link_new(queue->worker, queue, id, fds, queue->conf);
 	if (link == NULL) {
-		worker_disown_executor(queue->worker, id, "out of memory",
+		notice_disown(queue->worker, id, "out of memory",
 		    false);
 		return;
 	}
@@ -647,13 +436,6 @@ queue_add_executor(struct queue *queue, uint64_t id, int fds[CTL_FDS_MAX],
 	TAILQ_INSERT_TAIL(&queue->links, link, of_queue);
 	counter_add(&queue->counters->executors, 1);
 	queue_make_roomy(queue);
-}
-
-void
-queue_remove_executor(struct queue *queue, struct exec_link *link)
-{
-	TAILQ_REMOVE(&queue->links, link, of_queue);
-	counter_sub(&queue->counters->executors, 1);
 }
 
 void
@@ -670,23 +452,6 @@ queue_on_death(struct queue *queue, uint64_t id)
 	queue_make_roomy(queue);
 }
 
-void
-queue_count_end(struct queue *queue, bool with_message)
-{
-	if (with_message)
-		counter_add(&queue->counters->crashes, 1);
-	/* The last: the master looks for it. */
-	counter_add(&queue->counters->used, 1);
-}
-
-void
-queue_count_offence(struct queue *queue, bool is_first)
-{
-	counter_add(&queue->counters->slowed, 1);
-	if (is_first)
-		counter_add(&queue->counters->offenders, 1);
-}
-
 bool
 queue_is_at_rest(const struct queue *queue)
 {
@@ -697,12 +462,6 @@ queue_is_at_rest(const struct queue *queue)
 		    link->in != NULL || link->out != NULL || link->is_noted)
 			return (false);
 	return (true);
-}
-
-const char *
-queue_handler_name(const struct queue *queue)
-{
-	return (queue->conf->name);
 }
 
 /*
@@ -740,7 +499,7 @@ expire_lane(struct queue *queue, struct lane *lane, uint64_t now_us)
 	if (find_late(queue, lane, now_us) != NULL)
 		catch_up(queue);
 	while ((request = find_late(queue, lane, now_us)) != NULL) {
-		leave_lane(request);
+		lane_leave(request);
 		counter_add(&queue->counters->expired, 1);
 		finish(request, REQUEST_BUSY, NULL);
 	}

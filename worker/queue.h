@@ -17,11 +17,11 @@
 
 #include "common/ctl.h"
 #include "worker/handler.h"
+#include "worker/exec_link.h"
+#include "worker/lane.h"
 #include "worker/request.h"
 
-struct exec_link;
 struct proto_message;
-struct queue;
 struct worker;
 
 enum {
@@ -29,7 +29,28 @@ enum {
 	QUEUE_CALL_RUN = 16,
 };
 
+struct queue {
+	struct worker *worker;		/* borrowed */
+	struct handler *handler;	/* borrowed; owns us */
+	const struct conf_handler *conf;
+	struct counters_handler *counters;	/* in our block */
+	struct lane lanes[LANES];
+	unsigned waiting;		/* in both lanes */
+	unsigned limit;			/* of each: our share of conf->queue */
+	unsigned high_run;		/* high ones since a normal one */
+	bool is_roomy;			/* there may be room: to be pumped */
+	TAILQ_ENTRY(queue) roomy;	/* in worker->roomy */
+	struct exec_link_list links;
+};
+
 TAILQ_HEAD(queue_list, queue);
+
+/* The feeder that is run now, as there is room for its messages. */
+struct queue_call {
+	const struct conn *conn;	/* NULL: none */
+	const struct queue *queue;
+	unsigned rest;		/* messages that it may bring yet */
+};
 
 /* index is that of the handler in the configuration.  NULL with errno set. */
 struct queue *queue_new(struct worker *, struct handler *, size_t index);
@@ -38,22 +59,6 @@ void queue_free(struct queue *);
 
 enum handler_verdict queue_submit(struct queue *, struct conn *,
     const struct proto_message *);
-
-/* A connection that was told HANDLER_FULL ends, or need not be told any
- * more; and one that was called, and brings nothing. */
-void queue_forget_feeder(struct queue *, struct conn *);
-void queue_forget_called(struct queue *, struct conn *);
-
-/* A request's connection has ended. */
-void request_abandon(struct request *);
-/* The last that happens to a request. */
-void request_free(struct worker *, struct request *);
-
-/* Take a request that waits out of its lane; and put it into that of a queue,
- * in the order of arrival, whatever the limit: it was let in once.  It does not
- * begin before the end of this turn, after queue_make_roomy(). */
-void queue_withdraw(struct request *);
-void queue_readmit(struct queue *, struct request *);
 
 /* An executor of the handler is there: serve through the descriptors of a CTL
  * message, which are taken out of it; on failure they stay. */
@@ -67,12 +72,10 @@ void queue_on_done(struct request *, enum request_result,
 /* A request has been returned with its message, and waits again: called by its
  * link. */
 void queue_on_return(struct request *, const struct payload *message);
-/* There may be room: what waits is given out, and those who were held back are
- * called, at the end of this turn. */
-void queue_make_roomy(struct queue *);
-/* Do so for the first queue of which that was said.  One client at a time is
- * called, which has to be run before the next. */
-void queue_pump_next(struct worker *);
+/* Give out what waits in the first queue that has become roomy.  Returns its
+ * next feeder, if there is room for one: the caller runs it before it asks
+ * again, and clears worker->call. */
+struct conn *queue_call_next(struct worker *);
 
 /*
  * buffer_reserve() for a message of the connection's on its way.  No client has
@@ -81,25 +84,11 @@ void queue_pump_next(struct worker *);
 int queue_reserve(struct queue *, struct conn *, struct buffer **,
     size_t room);
 
-void queue_remove_executor(struct queue *, struct exec_link *);
-
 /* An executor, perhaps one of these, has died. */
 void queue_on_death(struct queue *, uint64_t id);
 
-/* Count that an executor has ended that ever had a message, perhaps with one;
- * and that a connection was slowed down for that, perhaps for the first
- * time. */
-void queue_count_end(struct queue *, bool with_message);
-void queue_count_offence(struct queue *, bool is_first);
-
 /* Whether its executors have nothing of ours, and we have nothing of theirs. */
 bool queue_is_at_rest(const struct queue *);
-
-const char *queue_handler_name(const struct queue *);
-
-/* When the client of a request that began then is told that it took too long:
- * clock_us(); 0 if never. */
-uint64_t queue_deadline_us(const struct queue *, uint64_t begun_us);
 
 /* Time goes by. */
 void queue_tick(struct queue *);

@@ -77,4 +77,9 @@ struct request {
 
 TAILQ_HEAD(request_list, request);
 
+/* A request's connection has ended. */
+void request_abandon(struct request *);
+/* The last that happens to a request. */
+void request_free(struct worker *, struct request *);
+
 #endif

@@ -23,21 +23,6 @@ enum {
 	WORKER_LINGER_MS = 1000,
 };
 
-void
-worker_turn(struct worker *worker)
-{
-	worker->now_ms = clock_coarse_ms();
-	worker->now_us = 0;
-}
-
-uint64_t
-worker_now_us(struct worker *worker)
-{
-	if (worker->now_us == 0)
-		worker->now_us = clock_us();
-	return (worker->now_us);
-}
-
 static void
 on_message(struct ctl *msg, void *arg)
 {
@@ -84,16 +69,6 @@ beat(struct worker *worker)
 	counter_set(&counters->beat_ms, now_us / 1000);
 }
 
-/* A master that does not read just now is to hear it all the same; one that never
- * does ends us. */
-static void
-leave_if_said(struct worker *worker)
-{
-	if (worker->is_leaving && (channel_flush(worker->channel) == 0 ||
-	    errno != EAGAIN))
-		event_base_loopbreak(worker->base);
-}
-
 /* The clients, the handlers and the other processes have had no answer from us
  * for that long, and perhaps did not run themselves. */
 static void
@@ -133,8 +108,7 @@ on_tick(evutil_socket_t fd, short what, void *arg)
 	worker_end_later(worker);
 	access_log_tick(worker->access_log, worker->now_ms);
 	log_flush_suppressed();
-	worker_tell_rest(worker);
-	leave_if_said(worker);
+	notices_flush(worker);
 }
 
 void
@@ -146,6 +120,16 @@ worker_run_ready(struct worker *worker)
 	for (unsigned n = worker->nready; n > 0 &&
 	    (first = TAILQ_FIRST(&worker->ready)) != NULL; n--)
 		conn_run_ready(first->conn);
+}
+
+static void
+call_feeder(struct worker *worker)
+{
+	struct conn *conn = queue_call_next(worker);
+
+	if (conn != NULL)
+		conn_run_ready(conn);
+	worker->call.conn = NULL;
 }
 
 static bool
@@ -163,7 +147,7 @@ worker_end_turn(struct worker *worker)
 		/* Who is at rest goes before it begins something new. */
 		giver_settle(worker);
 		worker_run_ready(worker);
-		queue_pump_next(worker);
+		call_feeder(worker);
 		worker_feed_starved(worker);
 		if (worker->nready == 0 && TAILQ_EMPTY(&worker->roomy))
 			exec_links_flush(worker);
@@ -191,97 +175,9 @@ worker_init_turn(struct worker *worker)
 	TAILQ_INIT(&worker->roomy);
 	TAILQ_INIT(&worker->starved);
 	TAILQ_INIT(&worker->slowed);
-	STAILQ_INIT(&worker->words);
+	STAILQ_INIT(&worker->notices);
 	event_assign(&worker->turn_end, worker->base, -1, 0, on_turn_end,
 	    worker);
-}
-
-/* A message about an executor that did not fit into the channel. */
-struct word {
-	STAILQ_ENTRY(word) link;
-	enum ctl_type type;
-	struct ctl_disown order;
-};
-
-static int
-say_word(struct worker *worker, enum ctl_type type,
-    const struct ctl_disown *order)
-{
-	return (channel_send(worker->channel, type,
-	    worker->heritage->generation, order, -1));
-}
-
-/* There can be as many of these at once as there are executors.  What the channel
- * itself keeps, while the master does not read, is for messages that are sent only
- * once. */
-static void
-say_of_executor(struct worker *worker, enum ctl_type type, uint64_t id,
-    const char *why, bool ended)
-{
-	struct ctl_disown order = { .id = id, .ended = ended };
-	struct word *word;
-
-	snprintf(order.why, sizeof(order.why), "%s", why);
-	if (STAILQ_EMPTY(&worker->words) &&
-	    !channel_has_unsent(worker->channel) &&
-	    say_word(worker, type, &order) == 0)
-		return;
-	if ((word = malloc(sizeof(*word))) == NULL) {
-		/* Perhaps the channel has room for it. */
-		(void)say_word(worker, type, &order);
-		return;
-	}
-	*word = (struct word){ .type = type, .order = order };
-	STAILQ_INSERT_TAIL(&worker->words, word, link);
-}
-
-void
-worker_tell_rest(struct worker *worker)
-{
-	struct word *word;
-
-	if (channel_flush(worker->channel) == -1)
-		return;
-	while ((word = STAILQ_FIRST(&worker->words)) != NULL &&
-	    !channel_has_unsent(worker->channel) &&
-	    say_word(worker, word->type, &word->order) == 0) {
-		STAILQ_REMOVE_HEAD(&worker->words, link);
-		free(word);
-	}
-}
-
-static void
-forget_words(struct worker *worker)
-{
-	struct word *word;
-
-	while ((word = STAILQ_FIRST(&worker->words)) != NULL) {
-		STAILQ_REMOVE_HEAD(&worker->words, link);
-		free(word);
-	}
-}
-
-void
-worker_disown_executor(struct worker *worker, uint64_t id, const char *why,
-    bool ended)
-{
-	say_of_executor(worker, CTL_DISOWN, id, why, ended);
-}
-
-void
-worker_retire_executor(struct worker *worker, uint64_t id, const char *why)
-{
-	say_of_executor(worker, CTL_RETIRE, id, why, false);
-}
-
-void
-worker_leave(struct worker *worker, const struct ctl_drained *report)
-{
-	/* If the master is gone, so is who would read it. */
-	(void)channel_send(worker->channel, CTL_DRAINED,
-	    worker->heritage->generation, report, -1);
-	worker->is_leaving = true;
-	leave_if_said(worker);
 }
 
 static int
@@ -378,7 +274,7 @@ worker_free(struct worker *worker)
 	free(worker->scratch);
 	free(worker->exec_scratch);
 	event_del(&worker->turn_end);
-	forget_words(worker);
+	notices_free(worker);
 	if (worker->tick != NULL)
 		event_free(worker->tick);
 	channel_free(worker->channel);

@@ -15,6 +15,7 @@
 #include <event2/event_struct.h>
 
 #include "common/channel.h"
+#include "common/clock.h"
 #include "common/heritage.h"
 #include "worker/acceptor.h"
 #include "worker/buffer.h"
@@ -24,6 +25,7 @@
 #include "worker/exec_link.h"
 #include "worker/giver.h"
 #include "worker/listener.h"
+#include "worker/notice.h"
 #include "worker/output.h"
 #include "worker/taker.h"
 #include "worker/trace.h"
@@ -55,9 +57,10 @@ struct worker {
 	unsigned nready;
 	struct exec_link_list unsent;	/* links with requests of this turn */
 	struct queue_list roomy;	/* queues that may have room */
+	struct queue_call call;
 	struct conn_pending_list starved;	/* who waits for memory */
 	bool is_leaving;		/* the last message may be unsent */
-	STAILQ_HEAD(, word) words;	/* owned; see worker_tell_rest() */
+	struct notice_list notices;	/* owned */
 	struct conn_pending_list slowed;	/* see blame.h */
 	struct drain drain;
 	struct giver giver;
@@ -76,11 +79,22 @@ struct worker {
 int worker_main(struct heritage *);
 
 /* Read the clock: called first by every callback of the loop. */
-void worker_turn(struct worker *);
+static inline void
+worker_turn(struct worker *worker)
+{
+	worker->now_ms = clock_coarse_ms();
+	worker->now_us = 0;
+}
 
 /* Exact, as of when this was first asked in this event: for requests, of which
  * many come and go at once. */
-uint64_t worker_now_us(struct worker *);
+static inline uint64_t
+worker_now_us(struct worker *worker)
+{
+	if (worker->now_us == 0)
+		worker->now_us = clock_us();
+	return (worker->now_us);
+}
 
 /* Run each connection that is ready, once.  The bytes of their replies are not
  * needed after this. */
@@ -125,18 +139,6 @@ bool worker_is_short(const struct worker *);
 
 /* Let the one that has waited the longest go on, if there is memory. */
 void worker_feed_starved(struct worker *);
-
-/* Have the master replace an executor: end it, or only start another one while
- * it is needed. */
-void worker_disown_executor(struct worker *, uint64_t id, const char *why,
-    bool ended);
-void worker_retire_executor(struct worker *, uint64_t id, const char *why);
-/* Send the master those of these messages that did not fit into the channel:
- * called once per tick. */
-void worker_tell_rest(struct worker *);
-
-/* Tell the master how the drain went, and end the loop. */
-void worker_leave(struct worker *, const struct ctl_drained *);
 
 /* Act on one message of the master's, whose sender and length already hold. */
 void worker_dispatch(struct worker *, struct ctl *);

@@ -280,7 +280,7 @@ START_TEST(what_does_not_fit_into_the_channel_is_told_later)
 	while (hear(&msg)) {
 		if (msg.header.type == CTL_DISOWN)
 			told++;
-		worker_tell_rest(&lone.worker);
+		notices_flush(&lone.worker);
 	}
 	ck_assert_uint_eq(told, N);
 	finish();
