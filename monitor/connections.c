@@ -16,13 +16,14 @@
 struct found {
 	struct conn_record record;
 	unsigned slot;
-	uint64_t key;			/* the higher, the earlier it is told */
+	uint64_t key;			/* the higher, the earlier in the list */
 };
 
-/* The ones with the highest keys so far: a heap with the lowest on top. */
-struct best {
-	struct found *heap;
-	size_t n, most, room;
+/* The connections with the highest keys so far, and some that came after. */
+struct search {
+	const struct connections_query *query;
+	struct found *found;
+	size_t n, room;
 	uint64_t all;			/* that were met */
 };
 
@@ -32,26 +33,23 @@ struct best {
 
 enum sort { BY_ID, BY_AGE, BY_IDLE, BY_MESSAGES, BY_IN, BY_OUT, BY_REQUESTS };
 
-const char *const connections_sorts[] = {
-	[BY_ID] = "id",
-	[BY_AGE] = "age",
-	[BY_IDLE] = "idle",
-	[BY_MESSAGES] = "messages",
-	[BY_IN] = "bytes_in",
-	[BY_OUT] = "bytes_out",
-	[BY_REQUESTS] = "requests",
-	NULL
-};
-
-static enum sort
-find_sort(const char *name)
+int
+connections_find_sort(const char *name)
 {
-	unsigned i;
+	static const char *const names[] = {
+		[BY_ID] = "id",
+		[BY_AGE] = "age",
+		[BY_IDLE] = "idle",
+		[BY_MESSAGES] = "messages",
+		[BY_IN] = "bytes_in",
+		[BY_OUT] = "bytes_out",
+		[BY_REQUESTS] = "requests",
+	};
 
-	for (i = 0; connections_sorts[i] != NULL; i++)
-		if (strcmp(connections_sorts[i], name) == 0)
-			break;
-	return ((enum sort)i);
+	for (size_t i = 0; i < sizeof(names) / sizeof(*names); i++)
+		if (strcmp(names[i], name) == 0)
+			return ((int)i);
+	return (-1);
 }
 
 static uint64_t
@@ -69,84 +67,48 @@ key_of(const struct conn_record *record, enum sort sort)
 	return (0);
 }
 
-/* Whether a comes after b; of equals the one with the lower id is first, so
- * that who asks twice sees the same order. */
-static bool
-is_after(const struct found *a, const struct found *b)
-{
-	if (a->key != b->key)
-		return (a->key < b->key);
-	return (a->record.id > b->record.id);
-}
-
-static void
-swap(struct found *a, struct found *b)
-{
-	struct found kept = *a;
-
-	*a = *b;
-	*b = kept;
-}
-
-static void
-sift_up(struct found *heap, size_t i)
-{
-	for (; i > 0 && is_after(&heap[i], &heap[(i - 1) / 2]); i = (i - 1) / 2)
-		swap(&heap[i], &heap[(i - 1) / 2]);
-}
-
-static void
-sift_down(struct found *heap, size_t n)
-{
-	size_t i = 0, child;
-
-	while ((child = 2 * i + 1) < n) {
-		if (child + 1 < n && is_after(&heap[child + 1], &heap[child]))
-			child++;
-		if (!is_after(&heap[child], &heap[i]))
-			return;
-		swap(&heap[child], &heap[i]);
-		i = child;
-	}
-}
-
+/* Of equals the one with the lower id is first, so that two requests see the
+ * same order. */
 static int
-grow(struct best *best)
+compare_found(const void *a, const void *b)
 {
-	size_t room = best->room == 0 ? 64 : 2 * best->room;
-	struct found *heap;
+	const struct found *x = a, *y = b;
 
-	if (room > best->most)
-		room = best->most;
-	if ((heap = reallocarray(best->heap, room, sizeof(*heap))) == NULL)
-		return (-1);
-	best->heap = heap;
-	best->room = room;
-	return (0);
+	if (x->key != y->key)
+		return (x->key < y->key ? 1 : -1);
+	return (x->record.id > y->record.id ? 1 : -1);
 }
 
-static int
-offer(struct best *best, const struct found *found)
+/* Keep no more than the best: those that are to be listed. */
+static void
+search_trim(struct search *search)
 {
-	best->all++;
-	if (best->n == best->most) {
-		if (is_after(found, &best->heap[0]))
-			return (0);
-		best->heap[0] = *found;
-		sift_down(best->heap, best->n);
+	if (search->n == 0)
+		return;
+	qsort(search->found, search->n, sizeof(*search->found), compare_found);
+	if (search->n > search->query->limit)
+		search->n = search->query->limit;
+}
+
+/* There is room for twice the limit, so that few connections cause a sort. */
+static int
+search_make_room(struct search *search)
+{
+	size_t room = search->room == 0 ? 64 : 2 * search->room;
+	struct found *found;
+
+	if (search->n < search->room)
+		return (0);
+	if (search->n >= 2 * search->query->limit) {
+		search_trim(search);
 		return (0);
 	}
-	if (best->n == best->room && grow(best) == -1)
+	found = reallocarray(search->found, room, sizeof(*found));
+	if (found == NULL)
 		return (-1);
-	best->heap[best->n] = *found;
-	sift_up(best->heap, best->n++);
+	search->found = found;
+	search->room = room;
 	return (0);
-}
-
-static int
-compare(const void *a, const void *b)
-{
-	return (is_after(a, b) ? 1 : -1);
 }
 
 /*
@@ -190,23 +152,22 @@ visit_all(const struct heritage *heritage, visit_fn visit, void *arg)
 	return (0);
 }
 
-struct search {
-	const struct connections_query *query;
-	enum sort sort;
-	struct best best;
-};
-
 static int
 consider(const struct conn_record *record, unsigned slot, void *arg)
 {
 	struct search *search = arg;
-	struct found found = { .record = *record, .slot = slot };
 
 	if (search->query->listener != -1 &&
 	    record->listener != search->query->listener)
 		return (0);
-	found.key = key_of(record, search->sort);
-	return (offer(&search->best, &found));
+	search->all++;
+	if (search_make_room(search) == -1)
+		return (-1);
+	search->found[search->n++] = (struct found){
+		.record = *record, .slot = slot,
+		.key = key_of(record, (enum sort)search->query->sort),
+	};
+	return (0);
 }
 
 static int
@@ -285,28 +246,23 @@ int
 connections_print(FILE *out, const struct heritage *heritage,
     const struct connections_query *query, uint64_t now_ms)
 {
-	struct search search = {
-		.query = query, .sort = find_sort(query->sort),
-		.best.most = query->limit,
-	};
+	struct search search = { .query = query };
 	struct json json = { .out = out };
 
 	if (visit_all(heritage, consider, &search) != 0) {
-		free(search.best.heap);
+		free(search.found);
 		return (-1);
 	}
-	if (search.best.n > 0)
-		qsort(search.best.heap, search.best.n,
-		    sizeof(*search.best.heap), compare);
+	search_trim(&search);
 	json_open(&json, NULL, '{');
 	json_number(&json, "schema", CONNECTIONS_SCHEMA);
-	json_number(&json, "total", search.best.all);
+	json_number(&json, "total", search.all);
 	json_open(&json, "connections", '[');
-	for (size_t i = 0; i < search.best.n; i++)
-		put_conn(&json, heritage, &search.best.heap[i], now_ms);
+	for (size_t i = 0; i < search.n; i++)
+		put_conn(&json, heritage, &search.found[i], now_ms);
 	json_close(&json, ']');
 	json_close(&json, '}');
 	putc('\n', out);
-	free(search.best.heap);
+	free(search.found);
 	return (0);
 }

@@ -20,14 +20,14 @@ enum {
 
 /* What is asked for. */
 struct connections_query {
-	const char *sort;		/* a name of connections_sorts */
+	int sort;			/* see connections_find_sort() */
 	size_t limit;
 	int listener;			/* its number; -1: all */
 };
 
-/* The names by which they can be sorted: "id" from the lowest, all others from
- * the highest; end with NULL. */
-extern const char *const connections_sorts[];
+/* The order of that name: by "id" from the lowest, by all others from the
+ * highest; or -1. */
+int connections_find_sort(const char *name);
 
 /* Print them.  Returns -1 with errno set. */
 int connections_print(FILE *, const struct heritage *,

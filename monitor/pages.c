@@ -28,13 +28,7 @@ enum {
 struct exchange {
 	const struct pages *pages;
 	struct front_request *request;
-};
-
-/* What a page is made from. */
-struct job {
-	const struct heritage *heritage;
-	bool open;			/* as OpenMetrics */
-	struct connections_query query;
+	struct connections_query query;	/* of /connections */
 };
 
 /*
@@ -78,13 +72,13 @@ free_text(const void *text, size_t len, void *arg)
 /* A page whose text is made by print, which returns -1 if it cannot be. */
 static void
 send_page(const struct exchange *exchange, const char *type,
-    int (*print)(FILE *, const struct job *), const struct job *job)
+    int (*print)(FILE *, const struct exchange *))
 {
 	struct evbuffer *body = evbuffer_new();
 	char *text = NULL;
 	size_t len = 0;
 	FILE *out = open_memstream(&text, &len);
-	int made = out != NULL ? print(out, job) : -1;
+	int made = out != NULL ? print(out, exchange) : -1;
 
 	if (out != NULL && fclose(out) == EOF)
 		made = -1;
@@ -103,42 +97,43 @@ send_page(const struct exchange *exchange, const char *type,
  */
 
 static void
-show_index(const struct exchange *exchange)
+show_index(struct exchange *exchange)
 {
 	say(exchange, HTTP_OK, "penstock: /metrics /status /connections "
 	    "/healthz /readyz\nsee penstock-metrics(7)");
 }
 
+static bool
+wants_open(const struct exchange *exchange)
+{
+	return (metrics_wants_open(exchange->request->accept));
+}
+
 static int
-print_metrics(FILE *out, const struct job *job)
+print_metrics(FILE *out, const struct exchange *exchange)
 {
 	struct view *view;
 
-	if ((view = view_new(job->heritage)) == NULL)
+	if ((view = view_new(exchange->pages->heritage)) == NULL)
 		return (-1);
-	metrics_print(out, view, job->open);
+	metrics_print(out, view, wants_open(exchange));
 	free(view);
 	return (0);
 }
 
 static void
-show_metrics(const struct exchange *exchange)
+show_metrics(struct exchange *exchange)
 {
-	struct job job = {
-		.heritage = exchange->pages->heritage,
-		.open = metrics_wants_open(exchange->request->accept),
-	};
-
-	send_page(exchange, job.open ? METRICS_OPEN : METRICS_TEXT,
-	    print_metrics, &job);
+	send_page(exchange, wants_open(exchange) ? METRICS_OPEN : METRICS_TEXT,
+	    print_metrics);
 }
 
 static int
-print_status(FILE *out, const struct job *job)
+print_status(FILE *out, const struct exchange *exchange)
 {
 	struct view *view;
 
-	if ((view = view_new(job->heritage)) == NULL)
+	if ((view = view_new(exchange->pages->heritage)) == NULL)
 		return (-1);
 	status_page_print(out, view);
 	free(view);
@@ -146,21 +141,19 @@ print_status(FILE *out, const struct job *job)
 }
 
 static void
-show_status(const struct exchange *exchange)
+show_status(struct exchange *exchange)
 {
-	const struct job job = { .heritage = exchange->pages->heritage };
-
-	send_page(exchange, JSON, print_status, &job);
+	send_page(exchange, JSON, print_status);
 }
 
 static void
-show_health(const struct exchange *exchange)
+show_health(struct exchange *exchange)
 {
 	say(exchange, HTTP_OK, "ok");
 }
 
 static void
-show_readiness(const struct exchange *exchange)
+show_readiness(struct exchange *exchange)
 {
 	struct view *view = view_new(exchange->pages->heritage);
 	char why[64] = "out of memory", words[96];
@@ -190,15 +183,6 @@ parse_number(const char *text, uint64_t *number)
 	return (errno == 0 && *end == '\0');
 }
 
-static bool
-is_sort(const char *name)
-{
-	for (size_t i = 0; connections_sorts[i] != NULL; i++)
-		if (strcmp(connections_sorts[i], name) == 0)
-			return (true);
-	return (false);
-}
-
 static int
 find_listener(const struct heritage *heritage, const char *name)
 {
@@ -219,8 +203,8 @@ read_parameter(const struct heritage *heritage, const char *key,
 	uint64_t limit;
 
 	if (strcmp(key, "sort") == 0) {
-		query->sort = value;
-		return (is_sort(value) ? NULL : "sort is id, age, idle, "
+		query->sort = connections_find_sort(value);
+		return (query->sort != -1 ? NULL : "sort is id, age, idle, "
 		    "messages, bytes_in, bytes_out or requests");
 	}
 	if (strcmp(key, "limit") == 0) {
@@ -239,24 +223,24 @@ read_parameter(const struct heritage *heritage, const char *key,
 }
 
 static int
-print_connections(FILE *out, const struct job *job)
+print_connections(FILE *out, const struct exchange *exchange)
 {
-	return (connections_print(out, job->heritage, &job->query,
-	    clock_coarse_ms()));
+	return (connections_print(out, exchange->pages->heritage,
+	    &exchange->query, clock_coarse_ms()));
 }
 
 static void
-show_connections(const struct exchange *exchange)
+show_connections(struct exchange *exchange)
 {
-	struct job job = {
-		.heritage = exchange->pages->heritage,
-		.query = { .sort = "id", .limit = CONNECTIONS_LIMIT,
-		    .listener = -1 },
-	};
 	const struct evkeyval *parameter;
 	struct evkeyvalq parameters;
 	const char *wrong = NULL;
 
+	exchange->query = (struct connections_query){
+		.sort = connections_find_sort("id"),
+		.limit = CONNECTIONS_LIMIT,
+		.listener = -1,
+	};
 	if (evhttp_parse_query_str(exchange->request->query, &parameters) ==
 	    -1) {
 		say(exchange, HTTP_400, "the query cannot be read");
@@ -264,12 +248,12 @@ show_connections(const struct exchange *exchange)
 	}
 	for (parameter = parameters.tqh_first; parameter != NULL &&
 	    wrong == NULL; parameter = parameter->next.tqe_next)
-		wrong = read_parameter(job.heritage, parameter->key,
-		    parameter->value, &job.query);
+		wrong = read_parameter(exchange->pages->heritage,
+		    parameter->key, parameter->value, &exchange->query);
 	if (wrong != NULL)
 		say(exchange, HTTP_400, wrong);
 	else
-		send_page(exchange, JSON, print_connections, &job);
+		send_page(exchange, JSON, print_connections);
 	evhttp_clear_headers(&parameters);
 }
 
@@ -333,7 +317,7 @@ take_order(const struct exchange *exchange, const char *path)
 
 static const struct {
 	const char *path;
-	void (*show)(const struct exchange *);
+	void (*show)(struct exchange *);
 	bool is_large;
 } table[] = {
 	{ "/", show_index, false },
@@ -345,7 +329,7 @@ static const struct {
 };
 
 static void
-show(const struct exchange *exchange, const char *path, size_t pending)
+show(struct exchange *exchange, const char *path, size_t pending)
 {
 	char id[24];
 
@@ -369,9 +353,7 @@ void
 pages_answer(const struct pages *pages, struct front_request *request,
     size_t pending)
 {
-	const struct exchange exchange = {
-		.pages = pages, .request = request,
-	};
+	struct exchange exchange = { .pages = pages, .request = request };
 
 	if (http_slice_is(request->head->method, "POST"))
 		take_order(&exchange, request->path);

@@ -611,7 +611,8 @@ list(const char *sort, size_t limit, int number)
 {
 	static char ids[65536];
 	struct connections_query query = {
-		.sort = sort, .limit = limit, .listener = number,
+		.sort = connections_find_sort(sort), .limit = limit,
+		.listener = number,
 	};
 	struct json_value *whole;
 	char *text;
