@@ -3,6 +3,7 @@
 
 #include <sys/socket.h>
 #include <sys/time.h>
+#include <sys/uio.h>
 #include <sys/un.h>
 
 #include <linux/inet_diag.h>
@@ -28,12 +29,30 @@ struct reading {
 	struct accept_queue *queues;
 };
 
+/* A listening socket, as the kernel describes it. */
+struct sock {
+	bool (*is_at)(const struct conf_address *, const struct sock *);
+	const struct inet_diag_msg *inet;
+	const char *path;		/* of a unix socket */
+	size_t path_len;
+	uint64_t waiting, limit;
+};
+
+/* Count a socket for the listeners that have its address. */
 static void
-add(const struct reading *reading, size_t listener, uint64_t waiting,
-    uint64_t limit)
+add(const struct reading *reading, const struct sock *sock)
 {
-	reading->queues[listener].waiting += waiting;
-	reading->queues[listener].limit += limit;
+	const struct conf_listener *listener;
+
+	for (size_t i = 0; i < reading->conf->nlisteners; i++) {
+		listener = &reading->conf->listeners[i];
+		for (size_t k = 0; k < listener->naddresses; k++) {
+			if (!sock->is_at(&listener->addresses[k], sock))
+				continue;
+			reading->queues[i].waiting += sock->waiting;
+			reading->queues[i].limit += sock->limit;
+		}
+	}
 }
 
 /*
@@ -41,10 +60,11 @@ add(const struct reading *reading, size_t listener, uint64_t waiting,
  */
 
 static bool
-is_address(const struct conf_address *address, const struct inet_diag_msg *msg)
+is_at_inet(const struct conf_address *address, const struct sock *sock)
 {
 	const struct sockaddr_in *in = (const void *)&address->addr;
 	const struct sockaddr_in6 *in6 = (const void *)&address->addr;
+	const struct inet_diag_msg *msg = sock->inet;
 
 	if (address->addr.ss_family != msg->idiag_family)
 		return (false);
@@ -61,17 +81,10 @@ static void
 take_inet(const struct reading *reading, const struct nlmsghdr *head)
 {
 	const struct inet_diag_msg *msg = NLMSG_DATA(head);
-	const struct conf_listener *listener;
 
-	if (head->nlmsg_len < NLMSG_LENGTH(sizeof(*msg)))
-		return;
-	for (size_t i = 0; i < reading->conf->nlisteners; i++) {
-		listener = &reading->conf->listeners[i];
-		for (size_t k = 0; k < listener->naddresses; k++)
-			if (is_address(&listener->addresses[k], msg))
-				add(reading, i, msg->idiag_rqueue,
-				    msg->idiag_wqueue);
-	}
+	if (head->nlmsg_len >= NLMSG_LENGTH(sizeof(*msg)))
+		add(reading, &(struct sock){ .is_at = is_at_inet, .inet = msg,
+		    .waiting = msg->idiag_rqueue, .limit = msg->idiag_wqueue });
 }
 
 /*
@@ -79,28 +92,13 @@ take_inet(const struct reading *reading, const struct nlmsghdr *head)
  */
 
 static bool
-is_path(const struct conf_address *address, const char *name, size_t len)
+is_at_path(const struct conf_address *address, const struct sock *sock)
 {
 	const struct sockaddr_un *un = (const void *)&address->addr;
 
 	return (un->sun_family == AF_UNIX &&
-	    strlen(un->sun_path) == strnlen(name, len) &&
-	    strncmp(un->sun_path, name, len) == 0);
-}
-
-static void
-add_path(const struct reading *reading, const char *name, size_t len,
-    const struct unix_diag_rqlen *rqlen)
-{
-	const struct conf_listener *listener;
-
-	for (size_t i = 0; i < reading->conf->nlisteners; i++) {
-		listener = &reading->conf->listeners[i];
-		for (size_t k = 0; k < listener->naddresses; k++)
-			if (is_path(&listener->addresses[k], name, len))
-				add(reading, i, rqlen->udiag_rqueue,
-				    rqlen->udiag_wqueue);
-	}
+	    strlen(un->sun_path) == strnlen(sock->path, sock->path_len) &&
+	    strncmp(un->sun_path, sock->path, sock->path_len) == 0);
 }
 
 static void
@@ -109,8 +107,7 @@ take_unix(const struct reading *reading, const struct nlmsghdr *head)
 	const struct unix_diag_msg *msg = NLMSG_DATA(head);
 	const struct unix_diag_rqlen *rqlen = NULL;
 	const struct rtattr *attr = (const void *)(msg + 1);
-	const char *name = NULL;
-	size_t len = 0;
+	struct sock sock = { .is_at = is_at_path };
 	int left;
 
 	if (head->nlmsg_len < NLMSG_LENGTH(sizeof(*msg)))
@@ -118,14 +115,17 @@ take_unix(const struct reading *reading, const struct nlmsghdr *head)
 	left = (int)(head->nlmsg_len - NLMSG_LENGTH(sizeof(*msg)));
 	for (; RTA_OK(attr, left); attr = RTA_NEXT(attr, left)) {
 		if (attr->rta_type == UNIX_DIAG_NAME) {
-			name = RTA_DATA(attr);
-			len = RTA_PAYLOAD(attr);
+			sock.path = RTA_DATA(attr);
+			sock.path_len = RTA_PAYLOAD(attr);
 		} else if (attr->rta_type == UNIX_DIAG_RQLEN &&
 		    RTA_PAYLOAD(attr) >= sizeof(*rqlen))
 			rqlen = RTA_DATA(attr);
 	}
-	if (name != NULL && rqlen != NULL)
-		add_path(reading, name, len, rqlen);
+	if (sock.path == NULL || rqlen == NULL)
+		return;
+	sock.waiting = rqlen->udiag_rqueue;
+	sock.limit = rqlen->udiag_wqueue;
+	add(reading, &sock);
 }
 
 /*
@@ -156,14 +156,23 @@ take(const struct reading *reading, int family, const char *bytes, ssize_t n)
 }
 
 static bool
-dump(const struct reading *reading, int fd, int family, const void *request,
+dump(const struct reading *reading, int fd, int family, const void *query,
     size_t len)
 {
 	static char bytes[ROOM] __attribute__((aligned(NLMSG_ALIGNTO)));
+	struct nlmsghdr head = {
+		.nlmsg_len = (uint32_t)NLMSG_LENGTH(len),
+		.nlmsg_type = SOCK_DIAG_BY_FAMILY,
+		.nlmsg_flags = NLM_F_REQUEST | NLM_F_DUMP,
+	};
+	const struct iovec iov[] = {
+		{ .iov_base = &head, .iov_len = sizeof(head) },
+		{ .iov_base = (void *)(uintptr_t)query, .iov_len = len },
+	};
 	ssize_t n;
 	int more;
 
-	if (send(fd, request, len, 0) != (ssize_t)len)
+	if (writev(fd, iov, 2) != (ssize_t)head.nlmsg_len)
 		return (false);
 	do {
 		do {
@@ -179,45 +188,25 @@ dump(const struct reading *reading, int fd, int family, const void *request,
 static bool
 dump_inet(const struct reading *reading, int fd, int family)
 {
-	const struct {
-		struct nlmsghdr head;
-		struct inet_diag_req_v2 body;
-	} request = {
-		.head = {
-			.nlmsg_len = sizeof(request),
-			.nlmsg_type = SOCK_DIAG_BY_FAMILY,
-			.nlmsg_flags = NLM_F_REQUEST | NLM_F_DUMP,
-		},
-		.body = {
-			.sdiag_family = (uint8_t)family,
-			.sdiag_protocol = IPPROTO_TCP,
-			.idiag_states = 1 << LISTENING,
-		},
+	const struct inet_diag_req_v2 query = {
+		.sdiag_family = (uint8_t)family,
+		.sdiag_protocol = IPPROTO_TCP,
+		.idiag_states = 1 << LISTENING,
 	};
 
-	return (dump(reading, fd, family, &request, sizeof(request)));
+	return (dump(reading, fd, family, &query, sizeof(query)));
 }
 
 static bool
 dump_unix(const struct reading *reading, int fd)
 {
-	const struct {
-		struct nlmsghdr head;
-		struct unix_diag_req body;
-	} request = {
-		.head = {
-			.nlmsg_len = sizeof(request),
-			.nlmsg_type = SOCK_DIAG_BY_FAMILY,
-			.nlmsg_flags = NLM_F_REQUEST | NLM_F_DUMP,
-		},
-		.body = {
-			.sdiag_family = AF_UNIX,
-			.udiag_states = 1 << LISTENING,
-			.udiag_show = UDIAG_SHOW_NAME | UDIAG_SHOW_RQLEN,
-		},
+	const struct unix_diag_req query = {
+		.sdiag_family = AF_UNIX,
+		.udiag_states = 1 << LISTENING,
+		.udiag_show = UDIAG_SHOW_NAME | UDIAG_SHOW_RQLEN,
 	};
 
-	return (dump(reading, fd, AF_UNIX, &request, sizeof(request)));
+	return (dump(reading, fd, AF_UNIX, &query, sizeof(query)));
 }
 
 static bool
