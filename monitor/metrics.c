@@ -2,6 +2,7 @@
 #include "monitor/metrics.h"
 
 #include <inttypes.h>
+#include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -16,6 +17,8 @@ struct text {
 	FILE *out;
 	const struct view *view;
 	bool open;			/* OpenMetrics */
+	const char *name;		/* of the metric, without "_total" */
+	enum family_kind kind;
 };
 
 enum {
@@ -30,18 +33,30 @@ enum {
  * Lines.
  */
 
-/* Of a counter, Prometheus calls the metric "X_total" where OpenMetrics calls
- * it "X", with a sample "X_total". */
+static const char *
+type_of(enum family_kind kind)
+{
+	switch (kind) {
+	case FAMILY_COUNTER:	return ("counter");
+	case FAMILY_HISTOGRAM:	return ("histogram");
+	case FAMILY_GAUGE:
+	case FAMILY_PEAK:	break;
+	}
+	return ("gauge");
+}
+
+/* Begin with a metric.  Of a counter, Prometheus calls it "X_total" where
+ * OpenMetrics calls it "X", with samples "X_total". */
 static void
-head(const struct text *text, const char *name, const char *type,
+head(struct text *text, const char *name, enum family_kind kind,
     const char *help)
 {
-	const char *end = "";
+	const char *end = !text->open && kind == FAMILY_COUNTER ? "_total" : "";
 
-	if (!text->open && strcmp(type, "counter") == 0)
-		end = "_total";
+	text->name = name;
+	text->kind = kind;
 	fprintf(text->out, "# HELP %s%s %s\n# TYPE %s%s %s\n", name, end, help,
-	    name, end, type);
+	    name, end, type_of(kind));
 }
 
 static void
@@ -51,27 +66,41 @@ put_seconds(FILE *out, uint64_t us)
 	    (unsigned)(us % SECOND_US));
 }
 
-static void
-put_value(FILE *out, uint64_t value, unsigned per)
+/* A sample of the metric; per is SECOND_US for microseconds.  The labels are
+ * a format, or NULL. */
+static void __attribute__((format(printf, 4, 5)))
+sample(const struct text *text, uint64_t value, unsigned per,
+    const char *labels, ...)
 {
+	va_list args;
+
+	fprintf(text->out, "%s%s", text->name,
+	    text->kind == FAMILY_COUNTER ? "_total" : "");
+	if (labels != NULL) {
+		putc('{', text->out);
+		va_start(args, labels);
+		vfprintf(text->out, labels, args);
+		va_end(args);
+		putc('}', text->out);
+	}
+	putc(' ', text->out);
 	if (per == SECOND_US)
-		put_seconds(out, value);
+		put_seconds(text->out, value);
 	else
-		fprintf(out, "%" PRIu64 "\n", value);
+		fprintf(text->out, "%" PRIu64 "\n", value);
 }
 
 /* A metric of one sample, without labels. */
 static void
-one(const struct text *text, const char *name, const char *type,
-    const char *help, int64_t value)
+one(struct text *text, const char *name, enum family_kind kind,
+    const char *help, uint64_t value)
 {
-	head(text, name, type, help);
-	fprintf(text->out, "%s%s %" PRId64 "\n", name,
-	    strcmp(type, "counter") == 0 ? "_total" : "", value);
+	head(text, name, kind, help);
+	sample(text, value, 1, NULL);
 }
 
 static void
-put_histogram(const struct text *text, const char *name, const char *labels,
+put_histogram(const struct text *text, const char *labels,
     const struct histogram *histogram)
 {
 	uint64_t count = 0, all = 0;
@@ -84,51 +113,33 @@ put_histogram(const struct text *text, const char *name, const char *labels,
 		count = all;
 		next += BUCKET_STEP;
 		fprintf(text->out, "%s_bucket{%s,le=\"%.6f\"} %" PRIu64 "\n",
-		    name, labels, (double)(1ULL << i) / SECOND_US, count);
+		    text->name, labels, (double)(1ULL << i) / SECOND_US, count);
 	}
-	fprintf(text->out, "%s_bucket{%s,le=\"+Inf\"} %" PRIu64 "\n", name,
-	    labels, all);
-	fprintf(text->out, "%s_sum{%s} ", name, labels);
+	fprintf(text->out, "%s_bucket{%s,le=\"+Inf\"} %" PRIu64 "\n",
+	    text->name, labels, all);
+	fprintf(text->out, "%s_sum{%s} ", text->name, labels);
 	put_seconds(text->out, histogram->sum_us);
-	fprintf(text->out, "%s_count{%s} %" PRIu64 "\n", name, labels, all);
+	fprintf(text->out, "%s_count{%s} %" PRIu64 "\n", text->name, labels,
+	    all);
 }
 
 /*
  * Families.
  */
 
-static const char *
-type_of(const struct family *family)
-{
-	switch (family->kind) {
-	case FAMILY_COUNTER:	return ("counter");
-	case FAMILY_HISTOGRAM:	return ("histogram");
-	case FAMILY_GAUGE:
-	case FAMILY_PEAK:	break;
-	}
-	return ("gauge");
-}
-
 static void
 put_family(const struct text *text, const struct family *family,
     const char *labels, const void *base)
 {
 	const uint64_t *value = family_value(family, base);
-	const char *end = family->kind == FAMILY_COUNTER ? "_total" : "";
 
-	if (family->kind == FAMILY_HISTOGRAM) {
-		put_histogram(text, family->metric, labels,
-		    (const void *)value);
-		return;
-	}
-	if (family->count == 0) {
-		fprintf(text->out, "%s%s{%s} ", family->metric, end, labels);
-		put_value(text->out, *value, family->per);
-		return;
-	}
+	if (family->kind == FAMILY_HISTOGRAM)
+		put_histogram(text, labels, (const void *)value);
+	else if (family->count == 0)
+		sample(text, *value, family->per, "%s", labels);
 	for (unsigned i = 0; i < family->count; i++)
-		fprintf(text->out, "%s%s{%s,reason=\"%s\"} %" PRIu64 "\n",
-		    family->metric, end, labels, family->name(i), value[i]);
+		sample(text, value[i], 1, "%s,reason=\"%s\"", labels,
+		    family->name(i));
 }
 
 /* Something that the families tell of: n structs, size bytes apart. */
@@ -153,7 +164,7 @@ name_subject(const struct subjects *subjects, size_t i, char labels[128])
 }
 
 static void
-put_families(const struct text *text, const struct family *family,
+put_families(struct text *text, const struct family *family,
     const struct subjects *subjects)
 {
 	char labels[128];
@@ -161,7 +172,7 @@ put_families(const struct text *text, const struct family *family,
 	for (; family->member != NULL; family++) {
 		if (family->metric == NULL)
 			continue;
-		head(text, family->metric, type_of(family), family->help);
+		head(text, family->metric, family->kind, family->help);
 		for (size_t i = 0; i < subjects->n; i++) {
 			if (subjects->tells != NULL &&
 			    !subjects->tells(text->view, i))
@@ -174,7 +185,7 @@ put_families(const struct text *text, const struct family *family,
 }
 
 static void
-put_counters(const struct text *text)
+put_counters(struct text *text)
 {
 	const struct view *view = text->view;
 	const struct heritage *heritage = view->heritage;
@@ -195,83 +206,75 @@ put_counters(const struct text *text)
  */
 
 static void
-put_server(const struct text *text)
+put_server(struct text *text)
 {
 	const struct status_now *now = &text->view->now;
+	const char *build = text->open ? "penstock_build" :
+	    "penstock_build_info";
 	char why[64];
 
-	head(text, text->open ? "penstock_build" : "penstock_build_info",
-	    text->open ? "info" : "gauge", "The version that runs.");
-	fprintf(text->out, "penstock_build_info{version=\"%s\"} 1\n",
-	    now->build);
-	one(text, "penstock_ready", "gauge",
+	fprintf(text->out, "# HELP %s The version that runs.\n# TYPE %s %s\n"
+	    "penstock_build_info{version=\"%s\"} 1\n", build, build,
+	    text->open ? "info" : "gauge", now->build);
+	one(text, "penstock_ready", FAMILY_GAUGE,
 	    "1 if every slot has a worker and the server does not stop.",
 	    view_is_ready(text->view, why, sizeof(why)));
-	one(text, "penstock_start_time_seconds", "gauge",
-	    "When the master was started, since 1970.", now->started);
-	one(text, "penstock_generation", "gauge",
-	    "Counts starts and reloads.", (int64_t)now->generation);
-	one(text, "penstock_configuration_load_time_seconds", "gauge",
+	one(text, "penstock_start_time_seconds", FAMILY_GAUGE,
+	    "When the master was started, since 1970.",
+	    (uint64_t)now->started);
+	one(text, "penstock_generation", FAMILY_GAUGE,
+	    "Counts starts and reloads.", now->generation);
+	one(text, "penstock_configuration_load_time_seconds", FAMILY_GAUGE,
 	    "When the running configuration was read, since 1970.",
-	    now->conf_loaded);
-	one(text, "penstock_slots", "gauge", "Workers that there are to be.",
-	    now->slots);
+	    (uint64_t)now->conf_loaded);
+	one(text, "penstock_slots", FAMILY_GAUGE,
+	    "Workers that there are to be.", now->slots);
 }
 
 static void
-put_orders(const struct text *text)
+put_orders(struct text *text)
 {
 	const struct status_map *map = text->view->heritage->status.map;
 
-	head(text, "penstock_orders", "counter",
+	head(text, "penstock_orders", FAMILY_COUNTER,
 	    "Reloads, upgrades and rollbacks, by how they went.");
 	for (uint32_t i = 0; i < STATUS_KINDS; i++)
 		for (uint32_t k = 0; k < STATUS_RESULTS; k++)
-			fprintf(text->out, "penstock_orders_total{order=\"%s\""
-			    ",result=\"%s\"} %" PRIu64 "\n",
-			    status_kind_name(i), status_result_name(k),
-			    counter_get(&map->results[i][k]));
-	head(text, "penstock_order_last_success_time_seconds", "gauge",
+			sample(text, counter_get(&map->results[i][k]), 1,
+			    "order=\"%s\",result=\"%s\"",
+			    status_kind_name(i), status_result_name(k));
+	head(text, "penstock_order_last_success_time_seconds", FAMILY_GAUGE,
 	    "When the last one was done, since 1970; 0 if none was.");
 	for (uint32_t i = 0; i < STATUS_KINDS; i++)
-		fprintf(text->out, "penstock_order_last_success_time_seconds"
-		    "{order=\"%s\"} %" PRId64 "\n", status_kind_name(i),
-		    __atomic_load_n(&map->last_done[i], __ATOMIC_RELAXED));
+		sample(text, (uint64_t)__atomic_load_n(&map->last_done[i],
+		    __ATOMIC_RELAXED), 1, "order=\"%s\"", status_kind_name(i));
 }
 
 static void
-put_handovers(const struct text *text)
+put_handovers(struct text *text)
 {
 	const struct status_map *map = text->view->heritage->status.map;
-	const struct {
-		const char *name;
-		uint64_t value;
-	} fates[] = {
-		{ "carried", counter_get(&map->carried) },
-		{ "finished", counter_get(&map->finished) },
-		{ "closed", status_closed_of_all(map) },
-		{ "cut", counter_get(&map->cut) },
-		{ "lost", counter_get(&map->lost) },
-	};
 
-	head(text, "penstock_handovers", "counter", "What became of "
+	head(text, "penstock_handovers", FAMILY_COUNTER, "What became of "
 	    "connections that were there when a generation took over.");
-	for (size_t i = 0; i < sizeof(fates) / sizeof(*fates); i++)
-		fprintf(text->out, "penstock_handovers_total{result=\"%s\"} %"
-		    PRIu64 "\n", fates[i].name, fates[i].value);
+	sample(text, counter_get(&map->carried), 1, "result=\"carried\"");
+	sample(text, counter_get(&map->finished), 1, "result=\"finished\"");
+	sample(text, status_closed_of_all(map), 1, "result=\"closed\"");
+	sample(text, counter_get(&map->cut), 1, "result=\"cut\"");
+	sample(text, counter_get(&map->lost), 1, "result=\"lost\"");
 }
 
 static void
-put_spans(const struct text *text)
+put_spans(struct text *text)
 {
 	const struct spans_map *spans = text->view->heritage->spans.map;
 
-	one(text, "penstock_spans_exported", "counter",
+	one(text, "penstock_spans_exported", FAMILY_COUNTER,
 	    "Spans that the collector has taken.",
-	    (int64_t)counter_get(&spans->exported));
-	one(text, "penstock_spans_lost", "counter",
+	    counter_get(&spans->exported));
+	one(text, "penstock_spans_lost", FAMILY_COUNTER,
 	    "Spans that the collector refused, or did not answer for.",
-	    (int64_t)counter_get(&spans->lost));
+	    counter_get(&spans->lost));
 }
 
 /*
@@ -290,55 +293,47 @@ count_workers(const struct view *view, enum status_life life)
 }
 
 static void
-put_workers(const struct text *text)
+put_workers(struct text *text)
 {
 	const struct view *view = text->view;
 	const struct status_counts *counts =
 	    &view->heritage->status.map->counts;
 	const struct status_process *worker;
 
-	head(text, "penstock_workers", "gauge", "Workers, by what they do.");
+	head(text, "penstock_workers", FAMILY_GAUGE,
+	    "Workers, by what they do.");
 	for (uint32_t i = 0; i < STATUS_LIVES; i++)
-		fprintf(text->out, "penstock_workers{state=\"%s\"} %u\n",
-		    status_life_name(i),
-		    count_workers(view, (enum status_life)i));
-	head(text, "penstock_worker_restarts", "counter",
+		sample(text, count_workers(view, (enum status_life)i), 1,
+		    "state=\"%s\"", status_life_name(i));
+	head(text, "penstock_worker_restarts", FAMILY_COUNTER,
 	    "Workers that died while they served, by cause.");
 	for (size_t i = 0; i < view->heritage->ncounters; i++)
 		for (uint32_t k = 0; k < STATUS_CAUSES; k++)
-			fprintf(text->out, "penstock_worker_restarts_total"
-			    "{slot=\"%zu\",cause=\"%s\"} %" PRIu64 "\n", i,
-			    status_cause_name(k),
-			    counter_get(&counts->deaths[i][k]));
-	head(text, "penstock_worker_age_seconds", "gauge",
+			sample(text, counter_get(&counts->deaths[i][k]), 1,
+			    "slot=\"%zu\",cause=\"%s\"", i,
+			    status_cause_name(k));
+	head(text, "penstock_worker_age_seconds", FAMILY_GAUGE,
 	    "Since the worker that serves in the slot was started.");
-	for (unsigned i = 0; i < view->now.slots; i++) {
-		if ((worker = view_worker(view, i)) == NULL)
-			continue;
-		fprintf(text->out, "penstock_worker_age_seconds"
-		    "{slot=\"%u\"} ", i);
-		put_seconds(text->out,
-		    clock_us_between(worker->born_ms, view->now_ms));
-	}
+	for (unsigned i = 0; i < view->now.slots; i++)
+		if ((worker = view_worker(view, i)) != NULL)
+			sample(text, clock_us_between(worker->born_ms,
+			    view->now_ms), SECOND_US, "slot=\"%u\"", i);
 }
 
 static void
-put_other_deaths(const struct text *text)
+put_other_deaths(struct text *text)
 {
 	const struct heritage *heritage = text->view->heritage;
 	const struct status_counts *counts = &heritage->status.map->counts;
 
-	head(text, "penstock_executor_restarts", "counter",
+	head(text, "penstock_executor_restarts", FAMILY_COUNTER,
 	    "Executors that died while they were needed.");
 	for (size_t i = 0; i < heritage->nhandler_names; i++)
 		if (view_tells_handler(text->view, i))
-			fprintf(text->out, "penstock_executor_restarts_total"
-			    "{handler=\"%s\"} %" PRIu64 "\n",
-			    heritage->handler_names[i],
-			    counter_get(&counts->executor_deaths[i]));
-	one(text, "penstock_monitor_restarts", "counter",
-	    "Monitors that died.",
-	    (int64_t)counter_get(&counts->monitor_deaths));
+			sample(text, counter_get(&counts->executor_deaths[i]),
+			    1, "handler=\"%s\"", heritage->handler_names[i]);
+	one(text, "penstock_monitor_restarts", FAMILY_COUNTER,
+	    "Monitors that died.", counter_get(&counts->monitor_deaths));
 }
 
 /* A process that is there. */
@@ -381,44 +376,44 @@ read_processes(struct reading *readings, const struct view *view)
 	return (n);
 }
 
-static void
-put_name(FILE *out, const char *name, const struct reading *reading)
-{
-	fprintf(out, "%s{%s,pid=\"%" PRId32 "\"} ", name, reading->group,
-	    reading->pid);
-}
-
 /* Each process is a series of its own: a counter of several would go back when
  * one of them ends. */
 static void
-put_process_numbers(const struct text *text, const struct reading *readings,
+put_process_numbers(struct text *text, const struct reading *readings,
     size_t n)
 {
-	FILE *out = text->out;
+	static const struct {
+		const char *name, *help;
+		enum family_kind kind;
+		unsigned per;
+		size_t offset;
+	} numbers[] = {
+		{ "process_cpu_seconds", "Processor time.", FAMILY_COUNTER,
+		  SECOND_US, offsetof(struct process_stat, cpu_us) },
+		{ "process_resident_memory_bytes",
+		  "Memory that is in use, shared pages included.",
+		  FAMILY_GAUGE, 1,
+		  offsetof(struct process_stat, resident_bytes) },
+		{ "process_threads", "Threads.", FAMILY_GAUGE, 1,
+		  offsetof(struct process_stat, threads) },
+		{ "process_open_fds",
+		  "Open descriptors, where the monitor may look.",
+		  FAMILY_GAUGE, 1, offsetof(struct process_stat, fds) },
+	};
+	uint64_t value;
 
-	head(text, "process_cpu_seconds", "counter", "Processor time.");
-	for (size_t i = 0; i < n; i++) {
-		put_name(out, "process_cpu_seconds_total", &readings[i]);
-		put_seconds(out, readings[i].stat.cpu_us);
-	}
-	head(text, "process_resident_memory_bytes", "gauge",
-	    "Memory that is in use, shared pages included.");
-	for (size_t i = 0; i < n; i++) {
-		put_name(out, "process_resident_memory_bytes", &readings[i]);
-		put_value(out, readings[i].stat.resident_bytes, 1);
-	}
-	head(text, "process_threads", "gauge", "Threads.");
-	for (size_t i = 0; i < n; i++) {
-		put_name(out, "process_threads", &readings[i]);
-		put_value(out, readings[i].stat.threads, 1);
-	}
-	head(text, "process_open_fds", "gauge",
-	    "Open descriptors, where the monitor may look.");
-	for (size_t i = 0; i < n; i++) {
-		if (!readings[i].stat.fds_known)
-			continue;
-		put_name(out, "process_open_fds", &readings[i]);
-		put_value(out, readings[i].stat.fds, 1);
+	for (size_t i = 0; i < sizeof(numbers) / sizeof(*numbers); i++) {
+		head(text, numbers[i].name, numbers[i].kind, numbers[i].help);
+		for (size_t k = 0; k < n; k++) {
+			if (numbers[i].offset ==
+			    offsetof(struct process_stat, fds) &&
+			    !readings[k].stat.fds_known)
+				continue;
+			memcpy(&value, (const char *)&readings[k].stat +
+			    numbers[i].offset, sizeof(value));
+			sample(text, value, numbers[i].per, "%s,pid=\"%" PRId32
+			    "\"", readings[k].group, readings[k].pid);
+		}
 	}
 }
 
@@ -430,12 +425,11 @@ are_alike(const struct reading *a, const struct reading *b)
 
 /* Of each group, how many there are. */
 static void
-count_processes(const struct text *text, const struct reading *readings,
-    size_t n)
+count_processes(struct text *text, const struct reading *readings, size_t n)
 {
 	size_t first, count;
 
-	head(text, "penstock_processes", "gauge",
+	head(text, "penstock_processes", FAMILY_GAUGE,
 	    "Processes of the server, by role.");
 	for (size_t i = 0; i < n; i++) {
 		first = 0;
@@ -446,13 +440,12 @@ count_processes(const struct text *text, const struct reading *readings,
 		count = 0;
 		for (size_t k = i; k < n; k++)
 			count += are_alike(&readings[k], &readings[i]);
-		fprintf(text->out, "penstock_processes{%s} %zu\n",
-		    readings[i].group, count);
+		sample(text, count, 1, "%s", readings[i].group);
 	}
 }
 
 static void
-put_processes(const struct text *text)
+put_processes(struct text *text)
 {
 	struct reading *readings;
 	size_t n;
@@ -471,46 +464,41 @@ put_processes(const struct text *text)
  */
 
 static void
-put_accept_queues(const struct text *text)
+put_accept_queues(struct text *text)
 {
 	const struct conf *conf = text->view->heritage->conf;
 	struct accept_queue queues[CONF_LISTENERS_MAX];
 
 	if (!accept_queues_read(conf, queues))
 		return;
-	head(text, "penstock_accept_queue_connections", "gauge",
+	head(text, "penstock_accept_queue_connections", FAMILY_GAUGE,
 	    "Clients that wait in the kernel to be accepted.");
 	for (size_t i = 0; i < conf->nlisteners; i++)
-		fprintf(text->out, "penstock_accept_queue_connections"
-		    "{listener=\"%s\"} %" PRIu64 "\n",
-		    conf->listeners[i].name, queues[i].waiting);
-	head(text, "penstock_accept_queue_limit_connections", "gauge",
+		sample(text, queues[i].waiting, 1, "listener=\"%s\"",
+		    conf->listeners[i].name);
+	head(text, "penstock_accept_queue_limit_connections", FAMILY_GAUGE,
 	    "How many may wait there, over all sockets.");
 	for (size_t i = 0; i < conf->nlisteners; i++)
-		fprintf(text->out, "penstock_accept_queue_limit_connections"
-		    "{listener=\"%s\"} %" PRIu64 "\n",
-		    conf->listeners[i].name, queues[i].limit);
+		sample(text, queues[i].limit, 1, "listener=\"%s\"",
+		    conf->listeners[i].name);
 }
 
 static void
-put_silence(const struct text *text)
+put_silence(struct text *text)
 {
 	const struct view *view = text->view;
 
-	head(text, "penstock_worker_silence_seconds", "gauge",
+	head(text, "penstock_worker_silence_seconds", FAMILY_GAUGE,
 	    "Since the event loop of the slot has turned.");
-	for (unsigned i = 0; i < view->now.slots; i++) {
-		fprintf(text->out, "penstock_worker_silence_seconds"
-		    "{slot=\"%u\"} ", i);
-		put_seconds(text->out,
-		    clock_us_between(view->worker[i].beat_ms, view->now_ms));
-	}
+	for (unsigned i = 0; i < view->now.slots; i++)
+		sample(text, clock_us_between(view->worker[i].beat_ms,
+		    view->now_ms), SECOND_US, "slot=\"%u\"", i);
 }
 
 void
 metrics_print(FILE *out, const struct view *view, bool open)
 {
-	const struct text text = { .out = out, .view = view, .open = open };
+	struct text text = { .out = out, .view = view, .open = open };
 
 	put_server(&text);
 	put_orders(&text);
