@@ -9,6 +9,7 @@
 #include <inttypes.h>
 #include <limits.h>
 #include <poll.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 #include <time.h>
@@ -237,22 +238,17 @@ put(struct line *line, const char *text)
 	put_bytes(line, text, strlen(text));
 }
 
-static void
-put_u64(struct line *line, uint64_t value)
+/* At most 31 characters. */
+static void __attribute__((format(printf, 2, 3)))
+put_short(struct line *line, const char *format, ...)
 {
-	char digits[24];
+	char text[32];
+	va_list args;
 
-	snprintf(digits, sizeof(digits), "%" PRIu64, value);
-	put(line, digits);
-}
-
-static void
-put_i64(struct line *line, int64_t value)
-{
-	char digits[24];
-
-	snprintf(digits, sizeof(digits), "%" PRId64, value);
-	put(line, digits);
+	va_start(args, format);
+	vsnprintf(text, sizeof(text), format, args);
+	va_end(args);
+	put(line, text);
 }
 
 /*
@@ -291,15 +287,11 @@ is_plain(const char *value)
 static void
 put_key(struct line *line, enum log_format format, const char *key)
 {
-	if (format == LOG_FORMAT_JSON) {
-		put(line, ",\"");
-		put(line, key);
-		put(line, "\":");
-	} else {
-		put(line, " ");
-		put(line, key);
-		put(line, "=");
-	}
+	bool is_json = format == LOG_FORMAT_JSON;
+
+	put(line, is_json ? ",\"" : " ");
+	put(line, key);
+	put(line, is_json ? "\":" : "=");
 }
 
 static void
@@ -326,11 +318,11 @@ put_field(struct line *line, enum log_format format,
 		break;
 	case LOG_FIELD_U64:
 		put_key(line, format, field->key);
-		put_u64(line, field->u64);
+		put_short(line, "%" PRIu64, field->u64);
 		break;
 	case LOG_FIELD_I64:
 		put_key(line, format, field->key);
-		put_i64(line, field->i64);
+		put_short(line, "%" PRId64, field->i64);
 		break;
 	}
 	/* A field stands there whole or not at all. */
@@ -343,13 +335,13 @@ put_time(struct line *line)
 {
 	struct timespec now;
 	struct tm tm;
-	char text[32], whole[64];
+	char text[32];
 
 	clock_gettime(CLOCK_REALTIME, &now);
 	gmtime_r(&now.tv_sec, &tm);
 	strftime(text, sizeof(text), "%Y-%m-%dT%H:%M:%S", &tm);
-	snprintf(whole, sizeof(whole), "%s.%06ldZ", text, now.tv_nsec / 1000);
-	put(line, whole);
+	put(line, text);
+	put_short(line, ".%06ldZ", now.tv_nsec / 1000);
 }
 
 static void
@@ -367,15 +359,15 @@ put_head(struct line *line, enum log_format format, enum log_level level,
 		put(line, level_names[level]);
 	}
 	put_key(line, format, "pid");
-	put_i64(line, getpid());
+	put_short(line, "%d", (int)getpid());
 	put_str_field(line, format, "role", out.role);
 	if (out.slot >= 0) {
 		put_key(line, format, "slot");
-		put_i64(line, out.slot);
+		put_short(line, "%d", out.slot);
 	}
 	if (out.generation >= 0) {
 		put_key(line, format, "gen");
-		put_i64(line, out.generation);
+		put_short(line, "%" PRId64, out.generation);
 	}
 	put_str_field(line, format, "event", event_names[event]);
 }

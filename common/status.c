@@ -169,79 +169,34 @@ status_count_death(struct status *status, unsigned slot,
 	counter_add(&status->map->counts.deaths[slot][cause], 1);
 }
 
-const char *
-status_state_name(uint32_t state)
-{
-	static const char *const names[STATUS_STATES] = {
-		[STATUS_STARTING] = "starting",
-		[STATUS_RUNNING] = "running",
-		[STATUS_RELOADING] = "reloading",
-		[STATUS_STOPPING] = "stopping",
-	};
+/*
+ * Names.  A value may come from another program: see struct status_map.
+ */
 
-	return (state < STATUS_STATES ? names[state] : "unknown");
-}
+#define NAMES(function, count, ...)					\
+	const char *							\
+	function(uint32_t value)					\
+	{								\
+		static const char *const names[count] = { __VA_ARGS__ };	\
+									\
+		return (value < (count) ? names[value] : "unknown");	\
+	}
 
-const char *
-status_role_name(uint32_t role)
-{
-	static const char *const names[STATUS_ROLES] = {
-		[STATUS_MASTER] = "master",
-		[STATUS_WORKER] = "worker",
-		[STATUS_EXECUTOR] = "executor",
-		[STATUS_MONITOR] = "monitor",
-	};
-
-	return (role < STATUS_ROLES ? names[role] : "unknown");
-}
-
-const char *
-status_life_name(uint32_t life)
-{
-	static const char *const names[STATUS_LIVES] = {
-		[STATUS_BORN] = "starting",
-		[STATUS_READY] = "ready",
-		[STATUS_SERVING] = "serving",
-		[STATUS_DRAINING] = "draining",
-		[STATUS_ENDING] = "ending",
-	};
-
-	return (life < STATUS_LIVES ? names[life] : "unknown");
-}
-
-const char *
-status_cause_name(uint32_t cause)
-{
-	static const char *const names[STATUS_CAUSES] = {
-		[STATUS_EXIT] = "exit",
-		[STATUS_SIGNAL] = "signal",
-		[STATUS_HUNG] = "hung",
-		[STATUS_LATE] = "late",
-		[STATUS_DISOWNED] = "disowned",
-	};
-
-	return (cause < STATUS_CAUSES ? names[cause] : "unknown");
-}
-
-const char *
-status_kind_name(uint32_t kind)
-{
-	static const char *const names[STATUS_KINDS] = {
-		[STATUS_RELOAD] = "reload",
-		[STATUS_UPGRADE] = "upgrade",
-		[STATUS_ROLLBACK] = "rollback",
-	};
-
-	return (kind < STATUS_KINDS ? names[kind] : "unknown");
-}
-
-const char *
-status_result_name(uint32_t result)
-{
-	static const char *const names[STATUS_RESULTS] = {
-		[STATUS_DONE] = "done",
-		[STATUS_REFUSED] = "refused",
-	};
-
-	return (result < STATUS_RESULTS ? names[result] : "unknown");
-}
+NAMES(status_state_name, STATUS_STATES,
+    [STATUS_STARTING] = "starting", [STATUS_RUNNING] = "running",
+    [STATUS_RELOADING] = "reloading", [STATUS_STOPPING] = "stopping")
+NAMES(status_role_name, STATUS_ROLES,
+    [STATUS_MASTER] = "master", [STATUS_WORKER] = "worker",
+    [STATUS_EXECUTOR] = "executor", [STATUS_MONITOR] = "monitor")
+NAMES(status_life_name, STATUS_LIVES,
+    [STATUS_BORN] = "starting", [STATUS_READY] = "ready",
+    [STATUS_SERVING] = "serving", [STATUS_DRAINING] = "draining",
+    [STATUS_ENDING] = "ending")
+NAMES(status_cause_name, STATUS_CAUSES,
+    [STATUS_EXIT] = "exit", [STATUS_SIGNAL] = "signal", [STATUS_HUNG] = "hung",
+    [STATUS_LATE] = "late", [STATUS_DISOWNED] = "disowned")
+NAMES(status_kind_name, STATUS_KINDS,
+    [STATUS_RELOAD] = "reload", [STATUS_UPGRADE] = "upgrade",
+    [STATUS_ROLLBACK] = "rollback")
+NAMES(status_result_name, STATUS_RESULTS,
+    [STATUS_DONE] = "done", [STATUS_REFUSED] = "refused")
