@@ -52,18 +52,25 @@ use_draft(struct call *call, struct chunk *draft)
 	call->reply.capacity = draft->capacity - REPLY_HEAD;
 }
 
+/* Make room for more bytes after the first len. */
+static int
+make_room(struct call *call, size_t len, size_t more)
+{
+	struct chunk *grown = draft_grow(call->draft, len, more);
+
+	if (grown == NULL)
+		return (-1);
+	use_draft(call, grown);
+	return (0);
+}
+
 static int
 grow(struct penstock_reply *reply, size_t more)
 {
-	struct call *call = CALL_OF(reply, reply);
-	struct chunk *grown = draft_grow(call->draft, reply->length, more);
-
-	if (grown == NULL) {
-		reply->failed = 1;
-		return (-1);
-	}
-	use_draft(call, grown);
-	return (0);
+	if (make_room(CALL_OF(reply, reply), reply->length, more) == 0)
+		return (0);
+	reply->failed = 1;
+	return (-1);
 }
 
 /* What a module writes to standard error stands in the log with the name of its
@@ -260,18 +267,12 @@ judge(int returned, const struct penstock_reply *reply)
 static int
 put_behind(struct call *call, const char *bytes, size_t len)
 {
-	struct penstock_reply *reply = &call->reply;
-	struct chunk *grown;
-
 	if (len == 0)
 		return (0);
-	if (len > reply->capacity - call->len) {
-		grown = draft_grow(call->draft, call->len, len);
-		if (grown == NULL)
-			return (-1);
-		use_draft(call, grown);
-	}
-	memcpy(reply->data + call->len, bytes, len);
+	if (len > call->reply.capacity - call->len &&
+	    make_room(call, call->len, len) == -1)
+		return (-1);
+	memcpy(call->reply.data + call->len, bytes, len);
 	call->len += len;
 	return (0);
 }

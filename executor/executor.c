@@ -42,41 +42,16 @@ struct executor {
  * The master.
  */
 
+/* We serve from READY on, and until the worker hangs up. */
 static void
 on_message(struct ctl *msg, void *arg)
 {
 	(void)arg;
-	switch ((enum ctl_type)msg->header.type) {
-	case CTL_STOP:
+	if (msg->header.type == CTL_STOP)
 		/* Nothing can be released that threads are using. */
 		_exit(EXIT_SUCCESS);
-	case CTL_LOG:
+	if (msg->header.type == CTL_LOG)
 		(void)ctl_use_log(msg);
-		return;
-	case CTL_START:		/* we serve from READY on */
-	case CTL_DRAIN:		/* our worker drains, and then hangs up */
-	case CTL_EXECUTOR:	/* and the rest are a worker's orders */
-	case CTL_GIVE:
-	case CTL_TAKE:
-	case CTL_ACCESS_LOG:
-	case CTL_DIED:
-		return;
-	case CTL_READY:
-	case CTL_FAILED:
-	case CTL_DRAINED:
-	case CTL_GIVEN:
-	case CTL_DISOWN:
-	case CTL_RETIRE:
-	case CTL_ASK_CLOSE:
-	case CTL_ASK_REBALANCE:
-	case CTL_BEAT:
-	case CTL_SPEAK:		/* the channel obeys */
-	case CTL_SPEAKING:
-	case CTL_CLOSE:
-	case CTL_NONE:
-	case CTL_TYPE_COUNT:
-		break;		/* ours to say, or nobody's */
-	}
 }
 
 /* The master is gone; the worker still finishes what it has. */

@@ -253,6 +253,7 @@ int
 logger_main(struct heritage *heritage)
 {
 	struct logger *logger;
+	int status;
 
 	title_set("logger %s", heritage->log_name);
 	if ((logger = calloc(1, sizeof(*logger))) == NULL)
@@ -271,10 +272,7 @@ logger_main(struct heritage *heritage)
 	answer(logger, "");
 	while (!logger->is_over)
 		turn(logger);
-	if (is_stuck(logger)) {
-		free(logger);
-		return (EXIT_FAILURE);
-	}
+	status = is_stuck(logger) ? EXIT_FAILURE : EXIT_SUCCESS;
 	free(logger);
-	return (EXIT_SUCCESS);
+	return (status);
 }
