@@ -41,9 +41,9 @@ struct exec_request {
 	uint8_t traced;		/* enum exec_traced */
 	uint8_t may_return;	/* 1: EXEC_RETURNED is understood, and the
 				   payload fits into a reply */
-	uint32_t http_len;	/* of the struct exec_http with its strings that
+	uint32_t told_len;	/* of the struct exec_http with its strings that
 				   the payload begins with; 0: there is none */
-	/* HTTP: the offset, within http_len, of the string that is the
+	/* HTTP: the offset, within told_len, of the string that is the
 	 * request's id.  Other protocols: the number of the request on its
 	 * connection, from 1; id_high has its bits 32 to 39.  0: not known. */
 	uint32_t id;
@@ -70,7 +70,7 @@ struct exec_http {
 };
 
 enum {
-	EXEC_HTTP_ALIGN = 16,
+	EXEC_TOLD_ALIGN = 16,
 	/* The most bytes of the id of a request of HTTP, with its NUL. */
 	EXEC_ID_MAX = 64,
 	/* The bits of the number of a request.  The requests after the first

@@ -12,13 +12,12 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "common/exchange.h"
 #include "conf/conf.h"
 
 enum {
 	/* A content type, or the methods of an Allow field, with the NUL. */
 	HTTP_NOTE_MAX = 256,
-	/* The id of a request; a longer one of a client's is not used. */
-	HTTP_REQUEST_ID_MAX = 63,
 	/* Occurrences, in one header, of fields that handlers see. */
 	HTTP_FIELDS_MAX = 64,
 };
@@ -53,18 +52,17 @@ enum http_status {
 };
 
 /* What the reply to a request has to know.  Zeroed, it is that to a request
- * whose header nobody could read.  It can go to another worker as it is. */
+ * whose header nobody could read. */
 struct http_exchange {
+	struct exchange base;
 	uint16_t status;	/* of the reply; 0: not known yet */
 	bool is_10 : 1;		/* the request is of HTTP/1.0 */
 	bool is_head : 1;	/* the reply is sent without its payload */
 	bool wants_json : 1;	/* rather than text, of trouble */
 	bool is_trouble : 1;	/* the reply is Penstock's own, not a
 				   handler's */
-	bool close : 1;		/* the connection ends with it */
-	/* A string: the request's id, a word of HTTP, which its client may have
-	 * chosen; "" until it has one. */
-	char id[HTTP_REQUEST_ID_MAX + 1];
+	bool is_kept : 1;	/* it stands in facts that are kept, else in a
+				   struct http_head */
 	/* A string: the methods that are allowed, in Penstock's own reply of
 	 * 405 or to OPTIONS, or else the content type of
 	 * the reply; "" for the usual. */

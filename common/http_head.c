@@ -348,9 +348,9 @@ read_traceparent(struct reading *reading, struct http_slice value)
 static void
 read_request_id(struct reading *reading, struct http_slice value)
 {
-	char *id = reading->head->exchange.id;
+	char *id = reading->head->exchange.base.id;
 
-	if (value.len > HTTP_REQUEST_ID_MAX ||
+	if (value.len > EXCHANGE_ID_MAX ||
 	    !http_is_token(value.bytes, value.len))
 		return;
 	memcpy(id, value.bytes, value.len);
@@ -679,7 +679,7 @@ http_head_parse(struct http_head *head, const uint8_t *bytes, size_t len,
 
 	clear(head);
 	status = read_all(&reading, (const char *)bytes, len);
-	head->exchange.close = status != 0 || reading.says_close ||
+	head->exchange.base.close = status != 0 || reading.says_close ||
 	    (head->exchange.is_10 && !reading.says_keep_alive);
 	head->exchange.status = (uint16_t)status;
 	return (status);
@@ -693,8 +693,10 @@ http_head_glimpse(struct http_head *head, const uint8_t *bytes, size_t len)
 
 	clear(head);
 	if ((space = memchr(line, ' ', len)) == NULL ||
-	    !http_is_token(line, (size_t)(space - line)))
+	    !http_is_token(line, (size_t)(space - line))) {
+		head->exchange.base.is_unread = true;
 		return;
+	}
 	head->method = (struct http_slice){ line, (size_t)(space - line) };
 	head->exchange.is_head = is_head(head->method);
 	target = space + 1;

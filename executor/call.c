@@ -166,13 +166,13 @@ describe_id(struct call *call, const struct job *job)
 {
 	const struct exec_request *facts = &job->facts;
 
-	call->is_http = facts->http_len > 0;
+	call->is_http = facts->told_len > 0;
 	call->id = NULL;
 	call->number = 0;
 	if (!call->is_http)
 		call->number = (uint64_t)facts->id_high << 32 | facts->id;
-	else if (facts->id > 0 && facts->id < facts->http_len &&
-	    job->payload[facts->http_len - 1] == '\0')
+	else if (facts->id > 0 && facts->id < facts->told_len &&
+	    job->payload[facts->told_len - 1] == '\0')
 		call->id = (const char *)job->payload + facts->id;
 }
 
@@ -183,14 +183,14 @@ describe_http(struct call *call, const struct job *job)
 {
 	struct penstock_request *request = &call->request;
 	const char *at = (const char *)job->payload + sizeof(struct exec_http);
-	const char *end = (const char *)job->payload + job->facts.http_len;
+	const char *end = (const char *)job->payload + job->facts.told_len;
 	const struct exec_http *http = (const void *)job->payload;
 
 	request->method = NULL;
 	request->target = request->path = request->query = NULL;
 	request->fields = call->fields;
 	request->nfields = 0;
-	if (job->facts.http_len == 0 || end[-1] != '\0')
+	if (job->facts.told_len == 0 || end[-1] != '\0')
 		return;
 	request->method = next_string(&at, end);
 	request->target = next_string(&at, end);
@@ -214,8 +214,8 @@ describe(struct call *call, const struct job *job)
 	const struct exec_request *facts = &job->facts;
 	struct penstock_request *request = &call->request;
 
-	request->payload = job->payload + facts->http_len;
-	request->length = job->len - facts->http_len;
+	request->payload = job->payload + facts->told_len;
+	request->length = job->len - facts->told_len;
 	request->conn_id = facts->conn;
 	request->request_id = facts->tag;
 	request->listener = call->conf->listeners[facts->listener].name;

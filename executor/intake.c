@@ -78,11 +78,11 @@ check_length(size_t len)
 static const char *
 check_facts(const struct intake *intake, const struct job *job)
 {
-	uint32_t http_len = job->facts.http_len;
+	uint32_t http_len = job->facts.told_len;
 
 	if (job->facts.listener >= intake->nlisteners)
 		return ("a request from no listener");
-	if (http_len > job->len || http_len % EXEC_HTTP_ALIGN != 0)
+	if (http_len > job->len || http_len % EXEC_TOLD_ALIGN != 0)
 		return ("a request of HTTP that is none");
 	return (NULL);
 }

@@ -317,7 +317,7 @@ add_returned(struct pool *pool, const struct job *job)
 		.tag = job->facts.tag,
 		.result = EXEC_RETURNED,
 	};
-	size_t len = job->len - job->facts.http_len;
+	size_t len = job->len - job->facts.told_len;
 	struct chunk *draft, *grown;
 	int status;
 
@@ -328,7 +328,7 @@ add_returned(struct pool *pool, const struct job *job)
 		return (-1);
 	}
 	draft = grown;
-	memcpy(draft->bytes + REPLY_HEAD, job->payload + job->facts.http_len,
+	memcpy(draft->bytes + REPLY_HEAD, job->payload + job->facts.told_len,
 	    len);
 	status = replies_add(&pool->replies, &draft, &head, len, clock_us());
 	free(draft);

@@ -149,14 +149,14 @@ send_reply(struct front_conn *conn, const struct http_exchange *exchange,
 	size_t len = reply->body == NULL ? 0 :
 	    evbuffer_get_length(reply->body);
 
-	conn->last |= exchange->close;
+	conn->last |= exchange->base.close;
 	evbuffer_add_printf(out, "HTTP/1.1 %u %s\r\nDate: %.*s\r\n"
 	    "Content-Type: %s\r\nCache-Control: no-store\r\n"
 	    "Content-Length: %zu\r\n", reply->status, reason_of(reply->status),
 	    HTTP_DATE_LEN, http_date(), reply->type, len);
 	if (reply->allow != NULL)
 		evbuffer_add_printf(out, "Allow: %s\r\n", reply->allow);
-	if (exchange->close)
+	if (exchange->base.close)
 		evbuffer_add_printf(out, "Connection: close\r\n");
 	else if (exchange->is_10)
 		evbuffer_add_printf(out, "Connection: keep-alive\r\n");
@@ -183,7 +183,7 @@ refuse(struct front_conn *conn, struct http_head *head, unsigned status)
 	if (reply.body != NULL)
 		evbuffer_add_printf(reply.body, "%u %s\n", status,
 		    reason_of(status));
-	head->exchange.close = true;
+	head->exchange.base.close = true;
 	send_reply(conn, &head->exchange, &reply);
 	if (reply.body != NULL)
 		evbuffer_free(reply.body);

@@ -25,7 +25,7 @@ enum {
 };
 
 /* A request on its way to its answer. */
-struct exchange {
+struct visit {
 	const struct pages *pages;
 	struct front_request *request;
 	struct connections_query query;	/* of /connections */
@@ -36,7 +36,7 @@ struct exchange {
  */
 
 static void
-send_bytes(const struct exchange *exchange, unsigned status, const char *type,
+send_bytes(const struct visit *visit, unsigned status, const char *type,
     struct evbuffer *body)
 {
 	const struct front_reply reply = {
@@ -46,17 +46,17 @@ send_bytes(const struct exchange *exchange, unsigned status, const char *type,
 		.body = body,
 	};
 
-	front_reply(exchange->request, &reply);
+	front_reply(visit->request, &reply);
 }
 
 static void
-say(const struct exchange *exchange, unsigned status, const char *words)
+say(const struct visit *visit, unsigned status, const char *words)
 {
 	struct evbuffer *body = evbuffer_new();
 
 	if (body != NULL)
 		evbuffer_add_printf(body, "%s\n", words);
-	send_bytes(exchange, status, TEXT, body);
+	send_bytes(visit, status, TEXT, body);
 	if (body != NULL)
 		evbuffer_free(body);
 }
@@ -71,23 +71,23 @@ free_text(const void *text, size_t len, void *arg)
 
 /* A page whose text is made by print, which returns -1 if it cannot be. */
 static void
-send_page(const struct exchange *exchange, const char *type,
-    int (*print)(FILE *, const struct exchange *))
+send_page(const struct visit *visit, const char *type,
+    int (*print)(FILE *, const struct visit *))
 {
 	struct evbuffer *body = evbuffer_new();
 	char *text = NULL;
 	size_t len = 0;
 	FILE *out = open_memstream(&text, &len);
-	int made = out != NULL ? print(out, exchange) : -1;
+	int made = out != NULL ? print(out, visit) : -1;
 
 	if (out != NULL && fclose(out) == EOF)
 		made = -1;
 	if (made == -1 || body == NULL || evbuffer_add_reference(body, text,
 	    len, free_text, NULL) == -1) {
 		free(text);
-		say(exchange, HTTP_500, "out of memory");
+		say(visit, HTTP_500, "out of memory");
 	} else
-		send_bytes(exchange, HTTP_OK, type, body);
+		send_bytes(visit, HTTP_OK, type, body);
 	if (body != NULL)
 		evbuffer_free(body);
 }
@@ -97,43 +97,43 @@ send_page(const struct exchange *exchange, const char *type,
  */
 
 static void
-show_index(struct exchange *exchange)
+show_index(struct visit *visit)
 {
-	say(exchange, HTTP_OK, "penstock: /metrics /status /connections "
+	say(visit, HTTP_OK, "penstock: /metrics /status /connections "
 	    "/healthz /readyz\nsee penstock-metrics(7)");
 }
 
 static bool
-wants_open(const struct exchange *exchange)
+wants_open(const struct visit *visit)
 {
-	return (metrics_wants_open(exchange->request->accept));
+	return (metrics_wants_open(visit->request->accept));
 }
 
 static int
-print_metrics(FILE *out, const struct exchange *exchange)
+print_metrics(FILE *out, const struct visit *visit)
 {
 	struct view *view;
 
-	if ((view = view_new(exchange->pages->heritage)) == NULL)
+	if ((view = view_new(visit->pages->heritage)) == NULL)
 		return (-1);
-	metrics_print(out, view, wants_open(exchange));
+	metrics_print(out, view, wants_open(visit));
 	free(view);
 	return (0);
 }
 
 static void
-show_metrics(struct exchange *exchange)
+show_metrics(struct visit *visit)
 {
-	send_page(exchange, wants_open(exchange) ? METRICS_OPEN : METRICS_TEXT,
+	send_page(visit, wants_open(visit) ? METRICS_OPEN : METRICS_TEXT,
 	    print_metrics);
 }
 
 static int
-print_status(FILE *out, const struct exchange *exchange)
+print_status(FILE *out, const struct visit *visit)
 {
 	struct view *view;
 
-	if ((view = view_new(exchange->pages->heritage)) == NULL)
+	if ((view = view_new(visit->pages->heritage)) == NULL)
 		return (-1);
 	status_page_print(out, view);
 	free(view);
@@ -141,28 +141,28 @@ print_status(FILE *out, const struct exchange *exchange)
 }
 
 static void
-show_status(struct exchange *exchange)
+show_status(struct visit *visit)
 {
-	send_page(exchange, JSON, print_status);
+	send_page(visit, JSON, print_status);
 }
 
 static void
-show_health(struct exchange *exchange)
+show_health(struct visit *visit)
 {
-	say(exchange, HTTP_OK, "ok");
+	say(visit, HTTP_OK, "ok");
 }
 
 static void
-show_readiness(struct exchange *exchange)
+show_readiness(struct visit *visit)
 {
-	struct view *view = view_new(exchange->pages->heritage);
+	struct view *view = view_new(visit->pages->heritage);
 	char why[64] = "out of memory", words[96];
 
 	if (view != NULL && view_is_ready(view, why, sizeof(why)))
-		say(exchange, HTTP_OK, "ready");
+		say(visit, HTTP_OK, "ready");
 	else {
 		snprintf(words, sizeof(words), "not ready: %s", why);
-		say(exchange, HTTP_503, words);
+		say(visit, HTTP_503, words);
 	}
 	free(view);
 }
@@ -223,37 +223,37 @@ read_parameter(const struct heritage *heritage, const char *key,
 }
 
 static int
-print_connections(FILE *out, const struct exchange *exchange)
+print_connections(FILE *out, const struct visit *visit)
 {
-	return (connections_print(out, exchange->pages->heritage,
-	    &exchange->query, clock_coarse_ms()));
+	return (connections_print(out, visit->pages->heritage,
+	    &visit->query, clock_coarse_ms()));
 }
 
 static void
-show_connections(struct exchange *exchange)
+show_connections(struct visit *visit)
 {
 	const struct evkeyval *parameter;
 	struct evkeyvalq parameters;
 	const char *wrong = NULL;
 
-	exchange->query = (struct connections_query){
+	visit->query = (struct connections_query){
 		.sort = connections_find_sort("id"),
 		.limit = CONNECTIONS_LIMIT,
 		.listener = -1,
 	};
-	if (evhttp_parse_query_str(exchange->request->query, &parameters) ==
+	if (evhttp_parse_query_str(visit->request->query, &parameters) ==
 	    -1) {
-		say(exchange, HTTP_400, "the query cannot be read");
+		say(visit, HTTP_400, "the query cannot be read");
 		return;
 	}
 	for (parameter = parameters.tqh_first; parameter != NULL &&
 	    wrong == NULL; parameter = parameter->next.tqe_next)
-		wrong = read_parameter(exchange->pages->heritage,
-		    parameter->key, parameter->value, &exchange->query);
+		wrong = read_parameter(visit->pages->heritage,
+		    parameter->key, parameter->value, &visit->query);
 	if (wrong != NULL)
-		say(exchange, HTTP_400, wrong);
+		say(visit, HTTP_400, wrong);
 	else
-		send_page(exchange, JSON, print_connections);
+		send_page(visit, JSON, print_connections);
 	evhttp_clear_headers(&parameters);
 }
 
@@ -262,27 +262,27 @@ show_connections(struct exchange *exchange)
  */
 
 static void
-pass_on(const struct exchange *exchange, enum ctl_type type, uint64_t id)
+pass_on(const struct visit *visit, enum ctl_type type, uint64_t id)
 {
-	const struct pages *pages = exchange->pages;
+	const struct pages *pages = visit->pages;
 
 	if (pages->order(type, id, pages->arg))
-		say(exchange, STATUS_ACCEPTED, "ordered");
+		say(visit, STATUS_ACCEPTED, "ordered");
 	else
-		say(exchange, HTTP_503, "the master does not listen");
+		say(visit, HTTP_503, "the master does not listen");
 }
 
 static void
-order_close(const struct exchange *exchange, const char *text)
+order_close(const struct visit *visit, const char *text)
 {
 	uint64_t id;
 
 	if (!parse_number(text, &id))
-		say(exchange, HTTP_400, "the id is a number");
-	else if (!connections_have(exchange->pages->heritage, id))
-		say(exchange, HTTP_404, "there is no such connection");
+		say(visit, HTTP_400, "the id is a number");
+	else if (!connections_have(visit->pages->heritage, id))
+		say(visit, HTTP_404, "there is no such connection");
 	else
-		pass_on(exchange, CTL_ASK_CLOSE, id);
+		pass_on(visit, CTL_ASK_CLOSE, id);
 }
 
 /* The id in "/connections/ID/close", or false. */
@@ -296,19 +296,19 @@ is_close(const char *path, char id[24])
 }
 
 static void
-take_order(const struct exchange *exchange, const char *path)
+take_order(const struct visit *visit, const char *path)
 {
 	char id[24];
 
 	if (!is_close(path, id) && strcmp(path, "/rebalance") != 0)
-		say(exchange, HTTP_404, "there is no such order");
-	else if (!exchange->request->trusted)
-		say(exchange, STATUS_FORBIDDEN,
+		say(visit, HTTP_404, "there is no such order");
+	else if (!visit->request->trusted)
+		say(visit, STATUS_FORBIDDEN,
 		    "orders are taken on a unix socket alone");
 	else if (is_close(path, id))
-		order_close(exchange, id);
+		order_close(visit, id);
 	else
-		pass_on(exchange, CTL_ASK_REBALANCE, 0);
+		pass_on(visit, CTL_ASK_REBALANCE, 0);
 }
 
 /*
@@ -317,7 +317,7 @@ take_order(const struct exchange *exchange, const char *path)
 
 static const struct {
 	const char *path;
-	void (*show)(struct exchange *);
+	void (*show)(struct visit *);
 	bool is_large;
 } table[] = {
 	{ "/", show_index, false },
@@ -329,7 +329,7 @@ static const struct {
 };
 
 static void
-show(struct exchange *exchange, const char *path, size_t pending)
+show(struct visit *visit, const char *path, size_t pending)
 {
 	char id[24];
 
@@ -337,26 +337,26 @@ show(struct exchange *exchange, const char *path, size_t pending)
 		if (strcmp(table[i].path, path) != 0)
 			continue;
 		if (table[i].is_large && pending > PAGES_PENDING_MAX)
-			say(exchange, HTTP_503,
+			say(visit, HTTP_503,
 			    "too many replies are not taken");
 		else
-			table[i].show(exchange);
+			table[i].show(visit);
 		return;
 	}
 	if (is_close(path, id) || strcmp(path, "/rebalance") == 0)
-		say(exchange, HTTP_405, "this is ordered by POST");
+		say(visit, HTTP_405, "this is ordered by POST");
 	else
-		say(exchange, HTTP_404, "there is no such page");
+		say(visit, HTTP_404, "there is no such page");
 }
 
 void
 pages_answer(const struct pages *pages, struct front_request *request,
     size_t pending)
 {
-	struct exchange exchange = { .pages = pages, .request = request };
+	struct visit visit = { .pages = pages, .request = request };
 
 	if (http_slice_is(request->head->method, "POST"))
-		take_order(&exchange, request->path);
+		take_order(&visit, request->path);
 	else
-		show(&exchange, request->path, pending);
+		show(&visit, request->path, pending);
 }

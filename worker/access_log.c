@@ -150,13 +150,13 @@ put_number(struct access_log *log, uint64_t number)
 /* What a client said, with all escaped that could end it or do something to a
  * terminal; what is too long ends with "...". */
 static void
-put_value(struct access_log *log, struct http_slice value, size_t max)
+put_value(struct access_log *log, struct payload value, size_t max)
 {
 	size_t end = log->len + max, taken = 1;
 	char escape[ESCAPE_JSON_MAX];
 
 	for (size_t i = 0; i < value.len; i += taken) {
-		unsigned char c = (unsigned char)value.bytes[i];
+		uint8_t c = value.bytes[i];
 
 		if (log->len + sizeof(escape) > end) {
 			put(log, "...");
@@ -169,8 +169,8 @@ put_value(struct access_log *log, struct http_slice value, size_t max)
 			snprintf(escape, sizeof(escape), "\\x%02x", c);
 			put(log, escape);
 		} else
-			put_bytes(log, escape, escape_json(value.bytes + i,
-			    value.len - i, escape, &taken));
+			put_bytes(log, escape, escape_json((const char *)
+			    value.bytes + i, value.len - i, escape, &taken));
 	}
 }
 
@@ -216,16 +216,14 @@ put_address(struct access_log *log, const struct conn_record *record)
 /* What one line tells. */
 struct entry {
 	const struct conn *conn;
-	const struct http_exchange *exchange;
 	const struct access_facts *facts;
-	unsigned status;
 	size_t body_len;
 	uint64_t duration_us;
 };
 
 /* A value in quotes, "-" if there is none. */
 static void
-put_quoted(struct access_log *log, struct http_slice value)
+put_quoted(struct access_log *log, struct payload value)
 {
 	put(log, " \"");
 	if (value.len == 0)
@@ -250,10 +248,10 @@ put_text(struct access_log *log, const struct entry *entry)
 		put_value(log, facts->method, ACCESS_LOG_VALUE_MAX);
 		put(log, facts->target.len == 0 ? " -" : " ");
 		put_value(log, facts->target, ACCESS_LOG_TARGET_MAX);
-		put(log, entry->exchange->is_10 ? " HTTP/1.0" : " HTTP/1.1");
+		put(log, facts->is_10 ? " HTTP/1.0" : " HTTP/1.1");
 	}
 	put(log, "\" ");
-	put_number(log, entry->status);
+	put_number(log, facts->status);
 	put(log, " ");
 	put_number(log, entry->body_len);
 	put_quoted(log, facts->referer);
@@ -269,7 +267,7 @@ put_text(struct access_log *log, const struct entry *entry)
 
 /* A member, unless the value has no bytes. */
 static void
-put_member(struct access_log *log, const char *name, struct http_slice value,
+put_member(struct access_log *log, const char *name, struct payload value,
     size_t max)
 {
 	if (value.len == 0)
@@ -286,17 +284,6 @@ put_count(struct access_log *log, const char *name, uint64_t number)
 	put_number(log, number);
 }
 
-/* A word of HTTP, in which nothing is to be escaped or cut. */
-static void
-put_id(struct access_log *log, const struct http_exchange *exchange)
-{
-	if (*exchange->id == '\0')
-		return;
-	put(log, ",\"request\":\"");
-	put(log, exchange->id);
-	put(log, "\"");
-}
-
 static void
 put_json(struct access_log *log, const struct entry *entry)
 {
@@ -311,13 +298,18 @@ put_json(struct access_log *log, const struct entry *entry)
 	put(log, ",\"peer\":\"");
 	put_address(log, record);
 	put_count(log, "\",\"port\":", record->peer_port);
-	put_id(log, entry->exchange);
+	/* A word in which nothing is to be escaped or cut. */
+	if (*facts->id != '\0') {
+		put(log, ",\"request\":\"");
+		put(log, facts->id);
+		put(log, "\"");
+	}
 	if (facts->method.len > 0)
-		put(log, entry->exchange->is_10 ? ",\"version\":\"1.0\"" :
+		put(log, facts->is_10 ? ",\"version\":\"1.0\"" :
 		    ",\"version\":\"1.1\"");
 	put_member(log, ",\"method\":\"", facts->method, ACCESS_LOG_VALUE_MAX);
 	put_member(log, ",\"target\":\"", facts->target, ACCESS_LOG_TARGET_MAX);
-	put_count(log, ",\"status\":", entry->status);
+	put_count(log, ",\"status\":", facts->status);
 	put_count(log, ",\"bytes\":", entry->body_len);
 	put_count(log, ",\"duration_us\":", entry->duration_us);
 	put_member(log, ",\"referer\":\"", facts->referer,
@@ -326,24 +318,14 @@ put_json(struct access_log *log, const struct entry *entry)
 	put(log, "}\n");
 }
 
-static bool
-has_body(const struct http_exchange *exchange)
-{
-	return (!exchange->is_head && exchange->status != HTTP_NO_CONTENT &&
-	    exchange->status != HTTP_NOT_MODIFIED);
-}
-
 void
 access_log_add(struct access_log *log, const struct conn *conn,
-    const struct http_exchange *exchange, const struct access_facts *facts,
-    size_t payload_len)
+    const struct access_facts *facts, size_t payload_len)
 {
 	struct entry entry = {
 		.conn = conn,
-		.exchange = exchange,
 		.facts = facts,
-		.status = exchange->status != 0 ? exchange->status : HTTP_OK,
-		.body_len = has_body(exchange) ? payload_len : 0,
+		.body_len = facts->has_body ? payload_len : 0,
 		.duration_us = clock_us() - facts->arrived_us,
 	};
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * The access log: a line for each reply to a request of HTTP.
+ * The access log: a line for each reply of a protocol that has exchanges.
  *
  * Lines are gathered in memory, and written as many at a time as there are: when
  * there is much, else with the worker's tick.  Nothing here waits: what the file
@@ -10,10 +10,11 @@
 #ifndef WORKER_ACCESS_LOG_H
 #define WORKER_ACCESS_LOG_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
-#include "common/http.h"
+#include "worker/buffer.h"
 
 struct access_log;
 struct conn;
@@ -29,12 +30,16 @@ enum {
 	ACCESS_LOG_VALUE_MAX = 512,
 };
 
-/* What a line tells of a request that its reply need not know. */
+/* What a line shows of a request and its reply. */
 struct access_facts {
-	struct http_slice method;	/* of no bytes: nobody could read it */
-	struct http_slice target;
-	struct http_slice referer;
-	struct http_slice agent;
+	const char *id;			/* "": it has none */
+	struct payload method;		/* of no bytes: it could not be read */
+	struct payload target;
+	struct payload referer;
+	struct payload agent;
+	unsigned status;
+	bool is_10;			/* version 1.0, else 1.1 */
+	bool has_body;			/* the payload of the reply is sent */
 	uint64_t arrived_us;		/* clock_us() when it was whole */
 };
 
@@ -46,8 +51,7 @@ void access_log_free(struct worker *);
 
 /* A reply with a payload of so many bytes goes out. */
 void access_log_add(struct access_log *, const struct conn *,
-    const struct http_exchange *, const struct access_facts *,
-    size_t payload_len);
+    const struct access_facts *, size_t payload_len);
 
 /* Time goes by: write, and tell of what was lost. */
 void access_log_tick(struct access_log *, uint64_t now_ms);

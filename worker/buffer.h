@@ -31,6 +31,13 @@ enum buffer_use {
 	BUFFER_USES
 };
 
+/* Bytes of another owner.  They stay until the function that got them returns,
+ * or until its caller has used them. */
+struct payload {
+	const uint8_t *bytes;
+	size_t len;
+};
+
 struct buffer {
 	struct buffer *next;		/* while it lies in the pool */
 	size_t cap;

@@ -11,7 +11,6 @@
 
 #include "common/fd.h"
 #include "worker/conn_record.h"
-#include "worker/http_facts.h"
 #include "worker/keepalive.h"
 #include "worker/queue.h"
 
@@ -415,13 +414,12 @@ begin_waiting(struct conn *conn)
 static bool
 owes_continue(const struct conn *conn)
 {
-	const struct http_exchange *exchange;
+	const struct request *last;
 
 	if (!conn_in_mid_message(conn) || !conn_awaits(conn))
 		return (false);
-	exchange = http_exchange_of(TAILQ_LAST(&conn->pending->requests,
-	    request_list));
-	return (exchange != NULL && exchange->status == HTTP_CONTINUE);
+	last = TAILQ_LAST(&conn->pending->requests, request_list);
+	return (last->exchange != NULL && last->exchange->is_interim);
 }
 
 /* What the connection waits for, when it is not to be written to. */

@@ -161,27 +161,28 @@ static void
 tell_late(struct conn *conn)
 {
 	const struct conn_pending *pending = conn->pending;
-	struct http_head http = { .nfields = 0 };
+	const struct listener *listener = conn->listener;
+	const struct proto_progress none = { .scanned = 0 };
+	bool has_begun = conn_in_mid_message(conn);
+	struct proto_room room;
+	struct exchange *exchange = (struct exchange *)room.bytes;
 	struct payload payload;
 
-	if (conn_in_mid_message(conn))
-		conn->listener->proto->glimpse(pending->in->bytes,
-		    pending->in->len, conn->listener->conf, &pending->progress,
-		    &http);
-	http.exchange.close = true;
-	conn_name_request(conn, &http);
-	payload = proto_explain(conn->listener->proto, TROUBLE_LATE, NULL,
-	    &http.exchange);
-	conn_log_head(conn, &http, payload.len);
-	output_tell(conn, &http.exchange, TROUBLE_LATE, NULL);
+	listener->proto->glimpse(has_begun ? pending->in->bytes :
+	    conn_no_payload.bytes, has_begun ? pending->in->len : 0,
+	    listener->conf, has_begun ? &pending->progress : &none, exchange);
+	conn_name_request(conn, exchange);
+	payload = listener->proto->explain(TROUBLE_LATE, exchange);
+	conn_log_access(conn, exchange, 0, payload.len);
+	output_tell(conn, exchange, TROUBLE_LATE, NULL);
 }
 
-/* A message has taken too long to come: where the protocol has words for that,
+/* A message has taken too long to come: if the protocol has words for that,
  * the peer is told, unless it waits for other replies. */
 static void
 end_late(struct conn *conn)
 {
-	if (conn->listener->proto->explain == NULL || conn_awaits(conn) ||
+	if (!conn->listener->proto->has_exchange || conn_awaits(conn) ||
 	    conn_owes(conn)) {
 		conn_cut(conn, CLOSE_READ_TIMEOUT);
 		return;

@@ -60,13 +60,6 @@ conn_end_after_replies(struct conn *conn, enum close_reason reason)
 	conn->reason = (uint8_t)reason;
 }
 
-/* NULL unless the protocol is HTTP. */
-static inline struct http_exchange *
-conn_exchange(struct http_head *http)
-{
-	return (http != NULL ? &http->exchange : NULL);
-}
-
 /*
  * conn.c
  */
@@ -127,21 +120,19 @@ enum conn_next conn_read_messages(struct conn *);
  * conn_reply.c; those that return an int return -1 with errno set.
  */
 
-/* Send a reply that is there at once, behind those that are still awaited. */
 /* Read as recv(2) with MSG_DONTWAIT; EBADMSG: there are descriptors that nobody
  * wants. */
 ssize_t conn_receive(const struct conn *, void *bytes, size_t len);
 
-int conn_reply(struct conn *, struct http_head *, const struct payload *);
+/* Send a reply that is there at once, after those that are still awaited; the
+ * exchange is NULL if the protocol has none, and not kept. */
+extern const struct payload conn_no_payload;
+int conn_reply(struct conn *, struct exchange *, const struct payload *);
 /* The same about trouble; text is as for proto_explain(). */
 int conn_explain(struct conn *, enum proto_trouble, const char *text,
-    struct http_head *);
+    struct exchange *);
 /* What a handler's client is told of trouble; an empty text closes instead. */
-int conn_reply_text(struct conn *, const char *text, struct http_head *);
-/* A request of HTTP has a reply, though its handler has none. */
-int conn_reply_silence(struct conn *, struct http_head *);
-/* The word that a peer waits for before it sends the body of its request. */
-int conn_say_continue(struct conn *);
+int conn_reply_text(struct conn *, const char *text, struct exchange *);
 
 /* Send the replies of the first requests that are done. */
 int conn_finish_done(struct conn *);
@@ -150,10 +141,11 @@ int conn_finish_done(struct conn *);
  * the peer has not said more. */
 bool conn_is_last_of_drain(const struct conn *);
 
-/* Tell the access log of a request as it has just been read, and of the length
- * of its reply. */
-void conn_log_head(const struct conn *, const struct http_head *, size_t len);
+/* Tell the access log of a reply with so many bytes; the exchange may be NULL.
+ * arrived_us is when the message was whole; 0: now. */
+void conn_log_access(const struct conn *, const struct exchange *,
+    uint64_t arrived_us, size_t len);
 /* Give a request its id, unless its client has. */
-void conn_name_request(const struct conn *, struct http_head *);
+void conn_name_request(const struct conn *, struct exchange *);
 
 #endif

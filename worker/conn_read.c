@@ -25,39 +25,38 @@ struct input {
  * -1 with errno set. */
 static int
 refuse(struct conn *conn, enum close_reason reason, enum proto_trouble trouble,
-    const char *text, struct http_head *http)
+    const char *text, struct exchange *exchange)
 {
 	conn_end_after_replies(conn, reason);
 	conn_log_error(conn, reason);
-	return (conn_explain(conn, trouble, text, http));
+	return (conn_explain(conn, trouble, text, exchange));
 }
 
 /* What its client calls the request stands there already; else it is that
  * message of its connection. */
 void
-conn_name_request(const struct conn *conn, struct http_head *http)
+conn_name_request(const struct conn *conn, struct exchange *exchange)
 {
 	const struct conn_record *record = conn_record(conn);
 
-	if (*http->exchange.id == '\0')
-		trace_print_id(http->exchange.id, record->id,
+	if (*exchange->id == '\0' && !exchange->is_unread)
+		trace_print_id(exchange->id, record->id,
 		    counter_get(&record->messages) + 1);
 }
 
 static int
 refuse_unparsed(struct conn *conn, enum proto_verdict verdict,
-    struct http_head *http)
+    struct exchange *exchange)
 {
 	const struct proto *proto = conn->listener->proto;
 
-	/* Where the header is not one, there is nothing to name. */
-	if (http != NULL && http->method.bytes != NULL)
-		conn_name_request(conn, http);
+	if (exchange != NULL)
+		conn_name_request(conn, exchange);
 	if (verdict == PROTO_TOO_LARGE)
 		return (refuse(conn, CLOSE_TOO_LARGE, TROUBLE_REFUSED,
-		    proto->too_large, http));
+		    proto->too_large, exchange));
 	return (refuse(conn, CLOSE_MALFORMED, TROUBLE_REFUSED,
-	    proto->malformed, http));
+	    proto->malformed, exchange));
 }
 
 /* There is no room for a message that begins in the input, of which so much has
@@ -67,22 +66,24 @@ refuse_for_memory(struct conn *conn, const uint8_t *bytes, size_t len,
     const struct proto_progress *progress)
 {
 	const struct proto *proto = conn->listener->proto;
-	struct http_head http;
+	struct exchange *exchange = NULL;
+	struct proto_room room;
 
-	if (!proto->has_exchange)
-		return (refuse(conn, CLOSE_MEMORY, TROUBLE_BUSY, proto->busy,
-		    NULL));
-	proto->glimpse(bytes, len, conn->listener->conf, progress, &http);
-	conn_name_request(conn, &http);
-	return (refuse(conn, CLOSE_MEMORY, TROUBLE_BUSY, proto->busy, &http));
+	if (proto->has_exchange) {
+		exchange = (struct exchange *)room.bytes;
+		proto->glimpse(bytes, len, conn->listener->conf, progress,
+		    exchange);
+		conn_name_request(conn, exchange);
+	}
+	return (refuse(conn, CLOSE_MEMORY, TROUBLE_BUSY, proto->busy,
+	    exchange));
 }
 
 /* Whether a request is the last that its connection may bring; more bytes of
  * the peer's may be there. */
 static bool
-is_last_request(const struct conn *conn, bool more)
+is_last_request(const struct conn *conn, unsigned max, bool more)
 {
-	unsigned max = conn->listener->conf->http.max_requests;
 
 	if (max > 0 && counter_get(&conn_record(conn)->messages) + 1 >= max)
 		return (true);
@@ -98,24 +99,21 @@ enum answered {
 static struct handler *
 handler_of(const struct conn *conn, const struct proto_message *message)
 {
-	if (message->http == NULL || message->http->route == NULL)
+	if (message->exchange == NULL || message->handler == PROTO_NO_ROUTE)
 		return (conn->listener->handler);
-	return (&conn_worker(conn)->handlers[
-	    message->http->route->handler_index]);
+	return (&conn_worker(conn)->handlers[message->handler]);
 }
 
-/* head is NULL unless the protocol is HTTP, which carries what its client says
- * of it. */
 static void
 begin_trace(struct conn *conn, const struct handler *handler,
-    const struct http_head *head)
+    const struct proto_message *message)
 {
 	struct trace_context parent;
-	bool has_parent = false;
+	bool has_parent = message->exchange != NULL &&
+	    trace_context_parse(&parent,
+	    (const char *)message->traceparent.bytes,
+	    message->traceparent.len);
 
-	if (head != NULL && head->traceparent.bytes != NULL)
-		has_parent = trace_context_parse(&parent,
-		    head->traceparent.bytes, head->traceparent.len);
 	trace_begin(conn, handler, has_parent ? &parent : NULL);
 }
 
@@ -130,22 +128,24 @@ answer(struct conn *conn, const struct proto_message *message)
 	int sent = 0;
 
 	if (conn_worker(conn)->tracing.on)
-		begin_trace(conn, handler, message->http);
+		begin_trace(conn, handler, message);
 	switch (handler->kind->handle(handler, conn, message, &reply)) {
 	case HANDLER_REPLY:
 		counter_add(&counters->messages_out, 1);
 		result = SPAN_REPLIED;
-		sent = conn_reply(conn, message->http, &reply);
+		sent = conn_reply(conn, message->exchange, &reply);
 		break;
 	case HANDLER_BUSY:
 		result = SPAN_BUSY;
-		sent = conn_reply_text(conn, handler->conf->busy, message->http);
+		sent = conn_reply_text(conn, handler->conf->busy,
+		    message->exchange);
 		break;
 	case HANDLER_FULL:
 		return (ANSWER_LATER);
 	case HANDLER_SILENT:
-		if (message->http != NULL)
-			sent = conn_reply_silence(conn, message->http);
+		if (message->exchange != NULL)
+			sent = conn_explain(conn, TROUBLE_SILENT, NULL,
+			    message->exchange);
 		break;
 	case HANDLER_LATER:
 		later = true;
@@ -154,15 +154,15 @@ answer(struct conn *conn, const struct proto_message *message)
 	counter_add(&counters->messages_in, 1);
 	counter_add(&conn_record(conn)->messages, 1);
 	if (!later && trace_is_told(conn_worker(conn)))
-		trace_end(conn, conn_exchange(message->http), result);
+		trace_end(conn, message->exchange, result);
 	return (sent == -1 ? ANSWER_FAILED : ANSWERED);
 }
 
-/* A request that no route fits. */
+/* A message that no handler gets. */
 static enum answered
-answer_unhandled(struct conn *conn, struct http_head *http)
+answer_unhandled(struct conn *conn, struct exchange *exchange)
 {
-	if (conn_explain(conn, TROUBLE_REFUSED, NULL, http) == -1)
+	if (conn_explain(conn, TROUBLE_REFUSED, NULL, exchange) == -1)
 		return (ANSWER_FAILED);
 	/* The next one has another number. */
 	counter_add(&conn_record(conn)->messages, 1);
@@ -174,16 +174,15 @@ static enum answered
 take_message(struct conn *conn, const struct proto_message *message,
     enum proto_verdict verdict, bool more)
 {
-	struct http_exchange *exchange;
+	struct exchange *exchange = message->exchange;
 	enum answered answered;
 
-	if (message->http == NULL)
+	if (exchange == NULL)
 		return (answer(conn, message));
-	exchange = &message->http->exchange;
-	exchange->close |= is_last_request(conn, more);
-	conn_name_request(conn, message->http);
+	exchange->close |= is_last_request(conn, message->max_messages, more);
+	conn_name_request(conn, exchange);
 	answered = verdict == PROTO_MESSAGE ? answer(conn, message) :
-	    answer_unhandled(conn, message->http);
+	    answer_unhandled(conn, exchange);
 	if (answered == ANSWERED && exchange->close && !conn->finishing)
 		conn_end_after_replies(conn, conn_worker(conn)->drain.closing ?
 		    CLOSE_DRAIN : CLOSE_DONE);
@@ -209,11 +208,12 @@ static ssize_t
 handle_messages(struct conn *conn, struct input *input)
 {
 	const struct listener *listener = conn->listener;
-	struct http_head http;
+	struct proto_room room;
 	struct proto_message found = {
 		/* For parse() to fill. */
 		/* cppcheck-suppress uninitvar */
-		.http = listener->proto->has_exchange ? &http : NULL,
+		.exchange = listener->proto->has_exchange ?
+		    (struct exchange *)room.bytes : NULL,
 	};
 	enum proto_verdict verdict;
 	struct proto_progress next;
@@ -227,12 +227,14 @@ handle_messages(struct conn *conn, struct input *input)
 		if (verdict == PROTO_MORE)
 			break;
 		if (verdict == PROTO_INTERIM) {
-			if (conn_say_continue(conn) == -1)
+			if (conn_reply(conn, found.exchange,
+			    &conn_no_payload) == -1)
 				return (-1);
 			continue;
 		}
 		if (verdict != PROTO_MESSAGE && verdict != PROTO_ANSWERED) {
-			if (refuse_unparsed(conn, verdict, found.http) == -1)
+			if (refuse_unparsed(conn, verdict,
+			    found.exchange) == -1)
 				return (-1);
 			break;
 		}

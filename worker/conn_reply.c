@@ -9,56 +9,46 @@
 
 #include "common/clock.h"
 #include "worker/access_log.h"
-#include "worker/http_facts.h"
 
-static const struct payload no_payload = { .bytes = (const uint8_t *)"" };
+const struct payload conn_no_payload = { .bytes = (const uint8_t *)"" };
 
 /*
  * Replies that are there at once.
  */
 
-/* Tell the access log of a reply that goes out. */
 static void
-log_access(const struct conn *conn, const struct http_exchange *exchange,
-    const struct access_facts *facts, size_t len)
+log_access(const struct conn *conn, const struct exchange *exchange,
+    uint64_t arrived_us, size_t len)
 {
-	if (exchange->status != HTTP_CONTINUE)
-		access_log_add(conn_worker(conn)->access_log, conn, exchange,
-		    facts, len);
-}
-
-static void
-log_head(const struct conn *conn, const struct http_head *http, size_t len)
-{
-	const struct access_facts facts = {
-		.method = http->method,
-		.target = http->target,
-		.referer = http->referer,
-		.agent = http->agent,
-		.arrived_us = clock_us(),
+	struct access_facts facts = {
+		.arrived_us = arrived_us != 0 ? arrived_us : clock_us(),
 	};
 
-	log_access(conn, &http->exchange, &facts, len);
+	conn->listener->proto->log(exchange, &facts);
+	access_log_add(conn_worker(conn)->access_log, conn, &facts, len);
 }
 
 void
-conn_log_head(const struct conn *conn, const struct http_head *http, size_t len)
+conn_log_access(const struct conn *conn, const struct exchange *exchange,
+    uint64_t arrived_us, size_t len)
 {
-	if (conn_worker(conn)->access_log != NULL && http != NULL)
-		log_head(conn, http, len);
+	if (conn_worker(conn)->access_log != NULL && exchange != NULL &&
+	    !exchange->is_interim)
+		log_access(conn, exchange, arrived_us, len);
 }
 
 /* Keep what is needed yet of a request that has its reply. */
 static int
 keep_facts(struct conn *conn, struct request *request,
-    const struct http_head *http)
+    const struct exchange *exchange)
 {
+	const struct proto *proto = request->proto;
 	bool is_logged = conn_worker(conn)->access_log != NULL;
 
 	if (conn_reserve(conn, &request->facts,
-	    http_facts_size(http, NULL, is_logged)) == -1)
+	    proto->keep_size(exchange, NULL, is_logged)) == -1)
 		return (-1);
-	request->http = http_facts_fill(request->facts->bytes, http, NULL,
+	request->exchange = proto->keep(request->facts->bytes, exchange, NULL,
 	    is_logged);
 	return (0);
 }
@@ -66,36 +56,37 @@ keep_facts(struct conn *conn, struct request *request,
 /* A request of which nothing is left to do but to reply.  NULL with errno
  * set. */
 static struct request *
-make_done(struct conn *conn, const struct http_head *http)
+make_done(struct conn *conn, const struct exchange *exchange)
 {
 	struct request *request;
 
 	if ((request = calloc(1, sizeof(*request))) == NULL)
 		return (NULL);
 	request->conn = conn;
+	request->proto = conn->listener->proto;
 	request->state = REQUEST_DONE;
-	if (http == NULL)
+	if (exchange == NULL)
 		return (request);
 	request->arrived_us = clock_us();
-	if (keep_facts(conn, request, http) == 0)
+	if (keep_facts(conn, request, exchange) == 0)
 		return (request);
 	free(request);
 	return (NULL);
 }
 
 int
-conn_reply(struct conn *conn, struct http_head *http,
+conn_reply(struct conn *conn, struct exchange *exchange,
     const struct payload *reply)
 {
 	struct worker *worker = conn_worker(conn);
 	struct request *request;
 
 	if (!conn_awaits(conn)) {
-		conn_log_head(conn, http, reply->len);
-		return (output_reply(&worker->output, conn, conn_exchange(http),
-		    NULL, reply));
+		conn_log_access(conn, exchange, 0, reply->len);
+		return (output_reply(&worker->output, conn, exchange, NULL,
+		    reply));
 	}
-	if ((request = make_done(conn, http)) == NULL)
+	if ((request = make_done(conn, exchange)) == NULL)
 		return (-1);
 	if (conn_reserve(conn, &request->payload, reply->len) == -1) {
 		request_free(worker, request);
@@ -107,37 +98,21 @@ conn_reply(struct conn *conn, struct http_head *http,
 
 int
 conn_explain(struct conn *conn, enum proto_trouble trouble,
-    const char *text, struct http_head *http)
+    const char *text, struct exchange *exchange)
 {
-	struct payload payload;
+	struct payload payload = proto_explain(conn->listener->proto, trouble,
+	    text, exchange);
 
-	payload = proto_explain(conn->listener->proto, trouble, text,
-	    conn_exchange(http));
-	return (conn_reply(conn, http, &payload));
+	return (conn_reply(conn, exchange, &payload));
 }
 
 int
-conn_reply_text(struct conn *conn, const char *text, struct http_head *http)
+conn_reply_text(struct conn *conn, const char *text, struct exchange *exchange)
 {
 	if (*text != '\0')
-		return (conn_explain(conn, TROUBLE_BUSY, text, http));
+		return (conn_explain(conn, TROUBLE_BUSY, text, exchange));
 	conn_end_after_replies(conn, CLOSE_HANDLER);
 	return (0);
-}
-
-int
-conn_reply_silence(struct conn *conn, struct http_head *http)
-{
-	http->exchange.status = HTTP_NO_CONTENT;
-	return (conn_reply(conn, http, &no_payload));
-}
-
-int
-conn_say_continue(struct conn *conn)
-{
-	struct http_head http = { .exchange = { .status = HTTP_CONTINUE } };
-
-	return (conn_reply(conn, &http, &no_payload));
 }
 
 bool
@@ -156,14 +131,10 @@ static int
 send_now(struct conn *conn, const struct request *request,
     const struct buffer *fields, const struct payload *reply)
 {
-	struct access_facts facts = { .arrived_us = request->arrived_us };
-
-	if (conn_worker(conn)->access_log != NULL && request->http != NULL) {
-		http_facts_for_log(request->http, &facts);
-		log_access(conn, &request->http->exchange, &facts, reply->len);
-	}
+	conn_log_access(conn, request->exchange, request->arrived_us,
+	    reply->len);
 	return (output_reply(&conn_worker(conn)->output, conn,
-	    http_exchange_of(request), fields, reply));
+	    request->exchange, fields, reply));
 }
 
 /* As conn_reply_text(), but for one whose turn it is. */
@@ -174,8 +145,8 @@ send_text(struct conn *conn, enum proto_trouble trouble, const char *text,
 	struct payload payload;
 
 	if (*text != '\0') {
-		payload = proto_explain(conn->listener->proto, trouble, text,
-		    http_exchange_of(request));
+		payload = proto_explain(request->proto, trouble, text,
+		    request->exchange);
 		return (send_now(conn, request, NULL, &payload));
 	}
 	conn_end_after_replies(conn, CLOSE_HANDLER);
@@ -185,10 +156,12 @@ send_text(struct conn *conn, enum proto_trouble trouble, const char *text,
 static int
 send_silence(struct conn *conn, const struct request *request)
 {
-	if (request->http == NULL)
+	struct payload payload;
+
+	if (request->exchange == NULL)
 		return (0);
-	request->http->exchange.status = HTTP_NO_CONTENT;
-	return (send_now(conn, request, NULL, &no_payload));
+	payload = request->proto->explain(TROUBLE_SILENT, request->exchange);
+	return (send_now(conn, request, NULL, &payload));
 }
 
 /* Send the reply of the first request, which is done. */
@@ -221,15 +194,14 @@ send_reply(struct conn *conn, const struct request *request,
 	return (0);
 }
 
-/* Before the reply of a request that is no longer in the list: HTTP tells in it
- * that nothing will follow. */
+/* Before the reply of a request that is no longer in the list: it can say that
+ * nothing will follow. */
 static void
 announce_end(struct conn *conn, const struct request *request)
 {
-	struct http_exchange *exchange = http_exchange_of(request);
+	struct exchange *exchange = request->exchange;
 
-	if (exchange == NULL || exchange->status == HTTP_CONTINUE ||
-	    exchange->close || conn->finishing || conn_awaits(conn) ||
+	if (exchange == NULL || exchange->is_interim || exchange->close || conn->finishing || conn_awaits(conn) ||
 	    conn_in_mid_message(conn) || !conn_is_last_of_drain(conn))
 		return;
 	exchange->close = true;
@@ -261,7 +233,7 @@ finish_first(struct conn *conn, bool is_broken)
 {
 	struct request *request = conn_take_request(conn);
 	const struct buffer *kept = request->payload;
-	struct payload reply = no_payload;
+	struct payload reply = conn_no_payload;
 	int sent = 0;
 
 	if (kept != NULL)

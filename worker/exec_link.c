@@ -14,10 +14,8 @@
 #include "common/escape.h"
 #include "common/exec.h"
 #include "common/fd.h"
-#include "common/http_fields.h"
 #include "common/log.h"
 #include "worker/conn_record.h"
-#include "worker/http_facts.h"
 #include "worker/queue.h"
 #include "worker/worker.h"
 
@@ -342,11 +340,13 @@ write_metadata(const struct exec_link *link, const struct request *request,
 	return (n > 0 && n < METADATA_MAX ? (size_t)n : 0);
 }
 
-/* The bytes that tell of a request of HTTP. */
-static size_t
-http_len(const struct request *request)
+/* What is told of a request beside its payload, in the form of common/exec.h. */
+static struct payload
+told_of(const struct request *request)
 {
-	return (request->http != NULL ? request->http->len : 0);
+	return (request->exchange != NULL ?
+	    request->proto->tell(request->exchange) :
+	    (struct payload){ .len = 0 });
 }
 
 /* Append the metadata in a frame of its own; there is room. */
@@ -359,33 +359,31 @@ put_metadata(struct exec_link *link, const struct request *request,
 
 	put_length(link->out, 0);
 	buffer_append(link->out, text, len);
-	if (http_len(request) > 0) {
-		buffer_append(link->out, ",\"http\":", 8);
-		http_facts_json(request->http, link->out);
-	}
+	if (request->exchange != NULL)
+		request->proto->tell_json(request->exchange, link->out);
 	buffer_append(link->out, "}", 1);
 	length = htonl((uint32_t)(link->out->len - at - EXEC_LENGTH_LEN));
 	memcpy(link->out->bytes + at, &length, sizeof(length));
 }
 
-/* Bytes of a request's id of HTTP, with zeroes behind it. */
+/* Bytes of the id in an exchange, with zeroes after it. */
 static size_t
 id_len(const struct request *request)
 {
-	size_t len = strlen(request->http->exchange.id) + 1;
+	size_t len = strlen(request->exchange->id) + 1;
 
-	return ((len + EXEC_HTTP_ALIGN - 1) &
-	    ~(size_t)(EXEC_HTTP_ALIGN - 1));
+	return ((len + EXEC_TOLD_ALIGN - 1) &
+	    ~(size_t)(EXEC_TOLD_ALIGN - 1));
 }
 
 static void
 fill_id(const struct request *request, struct exec_request *facts)
 {
-	size_t len = http_len(request);
+	size_t len = told_of(request).len;
 
 	if (len > 0) {
 		facts->id = (uint32_t)len;
-		facts->http_len = (uint32_t)(len + id_len(request));
+		facts->told_len = (uint32_t)(len + id_len(request));
 	} else if (request->number >> EXEC_NUMBER_BITS == 0) {
 		facts->id = (uint32_t)request->number;
 		facts->id_high = (uint8_t)(request->number >> 32);
@@ -397,8 +395,8 @@ put_id(struct exec_link *link, const struct request *request)
 {
 	char id[EXEC_ID_MAX] = "";
 
-	_Static_assert(sizeof(request->http->exchange.id) == EXEC_ID_MAX, "");
-	strcpy(id, request->http->exchange.id);
+	_Static_assert(sizeof(request->exchange->id) == EXEC_ID_MAX, "");
+	strcpy(id, request->exchange->id);
 	buffer_append(link->out, id, id_len(request));
 }
 
@@ -472,10 +470,10 @@ put_request(struct exec_link *link, const struct request *request,
 	char metadata[METADATA_MAX];
 	struct exec_request head;
 	size_t head_len = head_of(link, request, message->len, &head);
-	size_t told_len = 0, facts_len;
+	size_t told_len = link->wire == EXEC_WIRE_MODULE ? head.told_len : 0;
+	struct payload told;
+	size_t facts_len;
 
-	if (link->wire == EXEC_WIRE_MODULE && http_len(request) > 0)
-		told_len = head.http_len;
 	if (link->metadata) {
 		facts_len = write_metadata(link, request, metadata);
 		put_metadata(link, request, metadata, facts_len);
@@ -483,8 +481,8 @@ put_request(struct exec_link *link, const struct request *request,
 	put_length(link->out, head_len + told_len + message->len);
 	buffer_append(link->out, &head, head_len);
 	if (told_len > 0) {
-		buffer_append(link->out, &request->http->told,
-		    http_len(request));
+		told = told_of(request);
+		buffer_append(link->out, told.bytes, told.len);
 		put_id(link, request);
 	}
 	buffer_append(link->out, message->bytes, message->len);
@@ -530,10 +528,10 @@ room_for(const struct exec_link *link, const struct request *request,
 	size_t room = EXEC_LENGTH_LEN + sizeof(struct exec_request) + len;
 
 	if (link->wire == EXEC_WIRE_MODULE)
-		room += http_len(request) + EXEC_ID_MAX;
+		room += told_of(request).len + EXEC_ID_MAX;
 	if (link->metadata)
-		room += EXEC_LENGTH_LEN + METADATA_MAX + HTTP_JSON_MAX +
-		    HTTP_JSON_PER_BYTE * http_len(request);
+		room += EXEC_LENGTH_LEN + METADATA_MAX + PROTO_JSON_MAX +
+		    PROTO_JSON_PER_BYTE * told_of(request).len;
 	return (room);
 }
 
@@ -644,32 +642,31 @@ find_tagged(const struct exec_link *link, uint64_t tag)
 	return (request != NULL && request->tag == tag ? request : NULL);
 }
 
-/* What was said of a reply is of use where HTTP has asked for it. */
+/* Keep what a handler says of its reply, if the protocol can say it.  Without
+ * memory for the fields, the reply fails: it is not sent without them.  Returns -1
+ * if this may not stand in a reply. */
 static int
-note_reply(const struct request *request, unsigned status, const char *type,
-    size_t type_len)
-{
-	if (request->http == NULL)
-		return (0);
-	return (http_note_reply(&request->http->exchange, status, type,
-	    type_len));
-}
-
-/* Keep the response fields of a reply.  If there is no memory for them, the reply
- * fails: it is not sent without them. */
-static enum request_result
-keep_fields(struct request *request, const char *bytes, size_t len)
+note_reply(struct request *request, unsigned status,
+    const struct payload *type, const struct payload *fields,
+    enum request_result *result)
 {
 	struct conn *conn = request->conn;
 
-	if (len == 0 || request->http == NULL || conn == NULL)
-		return (REQUEST_REPLIED);
-	if (conn_reserve(conn, &request->fields, len) == -1)
-		return (REQUEST_FAILED);
+	if (request->exchange == NULL)
+		return (0);
+	if (request->proto->note(request->exchange, status, type, fields) ==
+	    -1)
+		return (-1);
+	if (fields->len == 0 || conn == NULL || *result != REQUEST_REPLIED)
+		return (0);
+	if (conn_reserve(conn, &request->fields, fields->len) == -1) {
+		*result = REQUEST_FAILED;
+		return (0);
+	}
 	buffer_use(&conn->listener->worker->buffers, request->fields,
 	    BUFFER_WORK);
-	buffer_append(request->fields, bytes, len);
-	return (REQUEST_REPLIED);
+	buffer_append(request->fields, fields->bytes, fields->len);
+	return (0);
 }
 
 static void
@@ -691,14 +688,20 @@ static enum request_result
 use_facts(struct exec_link *link, struct request *request)
 {
 	const struct reply_facts *facts = &link->noted;
+	struct payload type = {
+		(const uint8_t *)facts->type, strlen(facts->type),
+	};
+	struct payload fields = {
+		(const uint8_t *)facts->fields.bytes, facts->fields.len,
+	};
+	enum request_result result = REQUEST_REPLIED;
 
 	if (facts->is_refused) {
 		log_refused(link, request);
 		return (REQUEST_FAILED);
 	}
-	(void)note_reply(request, facts->status, facts->type,
-	    strlen(facts->type));
-	return (keep_fields(request, facts->fields.bytes, facts->fields.len));
+	(void)note_reply(request, facts->status, &type, &fields, &result);
+	return (result);
 }
 
 /* What a module's reply has behind its payload.  Returns -1 if that is
@@ -707,21 +710,15 @@ static int
 take_behind(struct request *request, const struct exec_reply *head,
     struct payload *frame, enum request_result *result)
 {
-	size_t fields_len = head->result >> EXEC_FIELDS_SHIFT;
-	const char *type, *fields;
+	struct payload type = { .len = head->type_len };
+	struct payload fields = { .len = head->result >> EXEC_FIELDS_SHIFT };
 
-	if (head->type_len > frame->len ||
-	    fields_len > frame->len - head->type_len)
+	if (type.len > frame->len || fields.len > frame->len - type.len)
 		return (-1);
-	frame->len -= head->type_len + fields_len;
-	type = (const char *)frame->bytes + frame->len;
-	fields = type + head->type_len;
-	if (note_reply(request, head->status, type, head->type_len) == -1 ||
-	    (fields_len > 0 && !http_fields_are_sound(fields, fields_len)))
-		return (-1);
-	if (fields_len > 0 && *result == REQUEST_REPLIED)
-		*result = keep_fields(request, fields, fields_len);
-	return (0);
+	frame->len -= type.len + fields.len;
+	type.bytes = frame->bytes + frame->len;
+	fields.bytes = type.bytes + type.len;
+	return (note_reply(request, head->status, &type, &fields, result));
 }
 
 static enum request_result
@@ -795,7 +792,7 @@ most_of_frame(const struct exec_link *link)
 	if (link->reply_metadata && !link->is_noted)
 		return (REPLY_METADATA_MAX);
 	return (most_of_reply(link) + sizeof(struct exec_reply) +
-	    HTTP_NOTE_MAX + HTTP_FIELDS_LEN_MAX);
+	    PROTO_TYPE_MAX + 1 + PROTO_FIELDS_MAX);
 }
 
 static void

@@ -10,19 +10,13 @@
 #include <stdint.h>
 
 #include "conf/conf.h"
+#include "worker/buffer.h"
 
 struct conn;
 struct handler;
 struct proto_message;
 struct request;
 struct worker;
-
-/* Bytes that belong to somebody else, and stay until the function that got them
- * returns, or until its caller has used them. */
-struct payload {
-	const uint8_t *bytes;
-	size_t len;
-};
 
 enum handler_verdict {
 	HANDLER_REPLY,		/* *reply is the answer */

@@ -9,7 +9,6 @@
 
 #include "common/ctl.h"
 #include "common/fd.h"
-#include "common/http.h"
 
 union control {
 	struct cmsghdr align;
@@ -28,7 +27,7 @@ static const struct {
 	[HANDOVER_LENGTH_ADOPTED] = { 16, sizeof(struct handover_adopted) },
 	[HANDOVER_LENGTH_CONN] = { 184, sizeof(struct handover_conn) },
 	[HANDOVER_LENGTH_REQUEST] = { 48, sizeof(struct handover_request) },
-	[HANDOVER_LENGTH_EXCHANGE] = { 324, sizeof(struct http_exchange) },
+	[HANDOVER_LENGTH_EXCHANGE] = { 324, PROTO_PACKED_LEN },
 	[HANDOVER_LENGTH_TRACE] = { 64, sizeof(struct handover_trace) },
 };
 

@@ -104,7 +104,7 @@ struct handover_conn {
 enum {
 	HANDOVER_AT_ONCE = 1 << 0,	/* a reply that no handler was asked for,
 					   or that one gave at once */
-	HANDOVER_HTTP = 1 << 1,		/* it has a struct http_exchange */
+	HANDOVER_EXCHANGE = 1 << 1,	/* it has an exchange: proto->pack() */
 	HANDOVER_TRACED = 1 << 2,	/* it has a struct handover_trace */
 	HANDOVER_REQUEST_FLAGS = (1 << 3) - 1
 };
@@ -119,14 +119,13 @@ struct handover_request {
 	uint64_t len;			/* of the payload */
 	uint32_t told_len;
 	uint32_t logged_len;
-	uint16_t route;			/* HTTP: number + 1 of its handler; 0: it
+	uint16_t route;			/* number + 1 of its handler; 0: it
 					   is for the listener's */
 	uint8_t state;			/* enum request_state */
 	uint8_t result;			/* enum request_result */
 	uint8_t flags;
 	uint8_t pad;
-	uint16_t fields_len;		/* HTTP: of the response fields of a
-					   reply */
+	uint16_t fields_len;		/* of the response fields of a reply */
 };
 
 /* As in struct span.  What else stands there can be told from the rest. */
@@ -160,7 +159,7 @@ enum handover_part {
 	HANDOVER_LENGTH_ADOPTED,
 	HANDOVER_LENGTH_CONN,
 	HANDOVER_LENGTH_REQUEST,
-	HANDOVER_LENGTH_EXCHANGE,	/* struct http_exchange */
+	HANDOVER_LENGTH_EXCHANGE,
 	HANDOVER_LENGTH_TRACE,
 	HANDOVER_LENGTHS
 };

@@ -6,6 +6,7 @@
 #include <strings.h>
 
 #include "common/escape.h"
+#include "common/http_fields.h"
 #include "common/http_head.h"
 
 static bool
@@ -118,7 +119,7 @@ put_logged(char *to, const struct http_head *head)
 static size_t
 align(size_t len)
 {
-	return ((len + EXEC_HTTP_ALIGN - 1) & ~(size_t)(EXEC_HTTP_ALIGN - 1));
+	return ((len + EXEC_TOLD_ALIGN - 1) & ~(size_t)(EXEC_TOLD_ALIGN - 1));
 }
 
 /* The bytes of what is told, and logged. */
@@ -137,44 +138,29 @@ measure(const struct http_head *head, const struct conf_http *conf,
 }
 
 size_t
-http_facts_size_of(size_t len, size_t logged_len)
-{
-	return (sizeof(struct http_facts) + len + logged_len);
-}
-
-size_t
 http_facts_size(const struct http_head *head, const struct conf_http *conf,
     bool is_logged)
 {
 	size_t len, logged_len;
 
 	measure(head, conf, is_logged, &len, &logged_len);
-	return (http_facts_size_of(len, logged_len));
-}
-
-struct http_facts *
-http_facts_lay(void *room, const struct http_exchange *exchange, size_t len,
-    size_t logged_len)
-{
-	struct http_facts *facts = room;
-
-	facts->exchange = *exchange;
-	facts->len = len;
-	facts->logged_len = logged_len;
-	return (facts);
+	return (sizeof(struct http_facts) + len + logged_len);
 }
 
 struct http_facts *
 http_facts_fill(void *room, const struct http_head *head,
     const struct conf_http *conf, bool is_logged)
 {
-	struct http_facts *facts;
+	struct http_facts *facts = room;
 	unsigned nfields;
 	size_t len, logged_len;
 	char *strings;
 
 	measure(head, conf, is_logged, &len, &logged_len);
-	facts = http_facts_lay(room, &head->exchange, len, logged_len);
+	facts->exchange = head->exchange;
+	facts->exchange.is_kept = true;
+	facts->len = len;
+	facts->logged_len = logged_len;
 	if (len == 0)
 		return (facts);
 	strings = (char *)(&facts->told + 1);
@@ -191,9 +177,9 @@ http_facts_fill(void *room, const struct http_head *head,
 }
 
 static bool
-is_sound_id(const char id[HTTP_REQUEST_ID_MAX + 1])
+is_sound_id(const char id[EXCHANGE_ID_MAX + 1])
 {
-	const char *end = memchr(id, '\0', HTTP_REQUEST_ID_MAX + 1);
+	const char *end = memchr(id, '\0', EXCHANGE_ID_MAX + 1);
 
 	return (end != NULL && (end == id ||
 	    http_is_token(id, (size_t)(end - id))));
@@ -212,7 +198,7 @@ are_strings(const char *strings, size_t len, unsigned count)
 		len -= (size_t)(nul + 1 - strings);
 		strings = nul + 1;
 	}
-	return (len < EXEC_HTTP_ALIGN);
+	return (len < EXEC_TOLD_ALIGN);
 }
 
 bool
@@ -223,7 +209,7 @@ http_facts_are_sound(const struct http_facts *facts)
 	if (exchange->status > HTTP_STATUS_MAX ||
 	    memchr(exchange->note, '\0', sizeof(exchange->note)) == NULL ||
 	    !is_printable(exchange->note, strlen(exchange->note)) ||
-	    !is_sound_id(exchange->id))
+	    !is_sound_id(exchange->base.id))
 		return (false);
 	if (facts->logged_len > 0 && !are_strings((const char *)&facts->told +
 	    facts->len, facts->logged_len, 2))
@@ -231,34 +217,95 @@ http_facts_are_sound(const struct http_facts *facts)
 	if (facts->len == 0)
 		return (true);
 	return (facts->len > sizeof(facts->told) &&
-	    facts->len % EXEC_HTTP_ALIGN == 0 &&
+	    facts->len % EXEC_TOLD_ALIGN == 0 &&
 	    facts->told.nfields <= CONF_FIELDS_MAX &&
 	    are_strings((const char *)(&facts->told + 1),
 	    facts->len - sizeof(facts->told), 4 + 2U * facts->told.nfields));
 }
 
-void
-http_facts_for_log(const struct http_facts *facts, struct access_facts *to)
+/*
+ * What others are told.
+ */
+
+static const struct http_exchange *
+exchange_of(const struct exchange *exchange)
+{
+	return ((const struct http_exchange *)exchange);
+}
+
+static const struct http_facts *
+facts_of(const struct exchange *exchange)
+{
+	return ((const struct http_facts *)exchange);
+}
+
+static struct payload
+payload_of(struct http_slice slice)
+{
+	return ((struct payload){ (const uint8_t *)slice.bytes, slice.len });
+}
+
+struct payload
+http_facts_tell(const struct exchange *exchange)
+{
+	const struct http_facts *facts = facts_of(exchange);
+
+	return ((struct payload){ (const uint8_t *)&facts->told, facts->len });
+}
+
+/* The string at a place, and what stands behind it. */
+static struct payload
+take_string(const char **at)
+{
+	struct payload string = payload_of(slice_of(*at));
+
+	*at += string.len + 1;
+	return (string);
+}
+
+static void
+log_kept(const struct http_facts *facts, struct access_facts *to)
 {
 	const char *at = (const char *)(&facts->told + 1);
 
-	to->method = to->target = slice_of("");
-	to->referer = to->agent = slice_of("");
 	if (facts->len > 0) {
-		to->method = slice_of(at);
-		to->target = slice_of(at + to->method.len + 1);
+		to->method = take_string(&at);
+		to->target = take_string(&at);
 	}
+	at = (const char *)&facts->told + facts->len;
 	if (facts->logged_len > 0) {
-		at = (const char *)&facts->told + facts->len;
-		to->referer = slice_of(at);
-		to->agent = slice_of(at + to->referer.len + 1);
+		to->referer = take_string(&at);
+		to->agent = take_string(&at);
 	}
 }
 
-struct http_exchange *
-http_exchange_of(const struct request *request)
+static void
+log_head(const struct http_head *head, struct access_facts *to)
 {
-	return (request->http != NULL ? &request->http->exchange : NULL);
+	to->method = payload_of(head->method);
+	to->target = payload_of(head->target);
+	to->referer = payload_of(head->referer);
+	to->agent = payload_of(head->agent);
+}
+
+void
+http_facts_log(const struct exchange *from, struct access_facts *to)
+{
+	const struct http_exchange *exchange = exchange_of(from);
+
+	*to = (struct access_facts){
+		.id = from->id,
+		.status = exchange->status != 0 ? exchange->status : HTTP_OK,
+		.is_10 = exchange->is_10,
+		.has_body = !exchange->is_head &&
+		    exchange->status != HTTP_NO_CONTENT &&
+		    exchange->status != HTTP_NOT_MODIFIED,
+		.arrived_us = to->arrived_us,
+	};
+	if (exchange->is_kept)
+		log_kept(facts_of(from), to);
+	else
+		log_head((const struct http_head *)from, to);
 }
 
 /*
@@ -290,12 +337,15 @@ add_member(struct buffer *out, const char *name, const char *value)
 }
 
 void
-http_facts_json(const struct http_facts *facts, struct buffer *out)
+http_facts_tell_json(const struct exchange *exchange, struct buffer *out)
 {
+	const struct http_facts *facts = facts_of(exchange);
 	const char *at = (const char *)(&facts->told + 1);
 
-	add(out, facts->told.is_10 ? "{\"version\":\"1.0\"" :
-	    "{\"version\":\"1.1\"");
+	if (facts->len == 0)
+		return;
+	add(out, facts->told.is_10 ? ",\"http\":{\"version\":\"1.0\"" :
+	    ",\"http\":{\"version\":\"1.1\"");
 	at = add_member(out, ",\"method\":", at);
 	at = add_member(out, ",\"target\":", at);
 	at = add_member(out, ",\"path\":", at);
@@ -315,17 +365,97 @@ http_facts_json(const struct http_facts *facts, struct buffer *out)
  */
 
 int
-http_note_reply(struct http_exchange *exchange, unsigned status,
-    const char *type, size_t type_len)
+http_facts_note(struct exchange *to, unsigned status,
+    const struct payload *type, const struct payload *fields)
 {
+	struct http_exchange *exchange = (struct http_exchange *)to;
+
 	if (status != 0 && (status < HTTP_OK || status > HTTP_STATUS_MAX))
 		return (-1);
-	if (type_len >= sizeof(exchange->note) ||
-	    !is_printable(type, type_len))
+	if (type->len >= sizeof(exchange->note) ||
+	    !is_printable((const char *)type->bytes, type->len) ||
+	    (fields->len > 0 && !http_fields_are_sound(
+	    (const char *)fields->bytes, fields->len)))
 		return (-1);
 	exchange->status = (uint16_t)status;
-	if (type_len > 0)
-		memcpy(exchange->note, type, type_len);
-	exchange->note[type_len] = '\0';
+	if (type->len > 0)
+		memcpy(exchange->note, type->bytes, type->len);
+	exchange->note[type->len] = '\0';
 	return (0);
+}
+
+/*
+ * To another worker, and from there.
+ */
+
+/* An exchange on its way. */
+struct packed {
+	uint16_t status;
+	uint8_t flags;		/* PACKED_* */
+	char id[EXCHANGE_ID_MAX + 1];
+	char note[HTTP_NOTE_MAX];
+	uint8_t pad;
+};
+
+enum {
+	PACKED_10 = 1 << 0,
+	PACKED_HEAD = 1 << 1,
+	PACKED_JSON = 1 << 2,
+	PACKED_TROUBLE = 1 << 3,
+	PACKED_CLOSE = 1 << 4,
+};
+
+_Static_assert(sizeof(struct packed) == PROTO_PACKED_LEN,
+    "as the previous release has it");
+
+void
+http_facts_pack(const struct exchange *from, struct proto_packed *to)
+{
+	const struct http_facts *facts = facts_of(from);
+	const struct http_exchange *exchange = &facts->exchange;
+	struct packed packed = {
+		.status = exchange->status,
+		.flags = (exchange->is_10 ? PACKED_10 : 0) |
+		    (exchange->is_head ? PACKED_HEAD : 0) |
+		    (exchange->wants_json ? PACKED_JSON : 0) |
+		    (exchange->is_trouble ? PACKED_TROUBLE : 0) |
+		    (from->close ? PACKED_CLOSE : 0),
+	};
+
+	memcpy(packed.id, from->id, sizeof(packed.id));
+	memcpy(packed.note, exchange->note, sizeof(packed.note));
+	memcpy(to->bytes, &packed, sizeof(packed));
+	to->told = http_facts_tell(from);
+	to->logged = (struct payload){
+		to->told.bytes + facts->len, facts->logged_len,
+	};
+}
+
+struct exchange *
+http_facts_unpack(void *room, const struct proto_packed *from,
+    const struct buffer *fields)
+{
+	struct http_facts *facts = room;
+	struct packed packed;
+
+	memcpy(&packed, from->bytes, sizeof(packed));
+	facts->exchange = (struct http_exchange){
+		.base.close = (packed.flags & PACKED_CLOSE) != 0,
+		.base.is_interim = packed.status == HTTP_CONTINUE,
+		.status = packed.status,
+		.is_10 = (packed.flags & PACKED_10) != 0,
+		.is_head = (packed.flags & PACKED_HEAD) != 0,
+		.wants_json = (packed.flags & PACKED_JSON) != 0,
+		.is_trouble = (packed.flags & PACKED_TROUBLE) != 0,
+		.is_kept = true,
+	};
+	memcpy(facts->exchange.base.id, packed.id, sizeof(packed.id));
+	memcpy(facts->exchange.note, packed.note, sizeof(packed.note));
+	facts->len = from->told.len;
+	facts->logged_len = from->logged.len;
+	if (!http_facts_are_sound(facts) ||
+	    (fields != NULL && !http_fields_are_sound(
+	    (const char *)fields->bytes, fields->len)))
+		return (NULL);
+	return (&facts->exchange.base);
 }

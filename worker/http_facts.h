@@ -1,26 +1,17 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * What is kept of a request of HTTP while a handler works on it, and what the
- * handler is told.
+ * The exchange of HTTP: what is kept of a request while a handler works on it,
+ * and what the handler and the access log are told.
  */
 #ifndef WORKER_HTTP_FACTS_H
 #define WORKER_HTTP_FACTS_H
 
-#include "common/escape.h"
 #include "common/exec.h"
 #include "common/http.h"
-#include "worker/access_log.h"
-#include "worker/buffer.h"
-#include "worker/request.h"
+#include "worker/proto.h"
 
-enum {
-	/* The most bytes of JSON beside six for each of the strings. */
-	HTTP_JSON_MAX = 256,
-	HTTP_JSON_PER_BYTE = ESCAPE_JSON_PER_BYTE,
-};
-
-/* In one piece of memory, which its owner has reserved: what clients make us
- * keep counts against max_buffered. */
+/* An exchange that is kept.  It is one piece of memory, which its owner has
+ * reserved: what clients make us keep counts against max_buffered. */
 struct http_facts {
 	struct http_exchange exchange;
 	size_t len;		/* of what is told; 0: nothing */
@@ -40,29 +31,17 @@ size_t http_facts_size(const struct http_head *, const struct conf_http *,
 struct http_facts *http_facts_fill(void *room, const struct http_head *,
     const struct conf_http *, bool is_logged);
 
-/* The same for so many bytes that are told, and logged, which are still to be
- * put there. */
-size_t http_facts_size_of(size_t len, size_t logged_len);
-struct http_facts *http_facts_lay(void *room, const struct http_exchange *,
-    size_t len, size_t logged_len);
-
-/* What the access log tells of the request; arrived_us is left alone. */
-void http_facts_for_log(const struct http_facts *, struct access_facts *);
-/* Whether those that come from elsewhere can be used. */
+/* Whether facts that come from elsewhere can be used. */
 bool http_facts_are_sound(const struct http_facts *);
 
-/* Append a JSON object that tells the same; there is room for it. */
-void http_facts_json(const struct http_facts *, struct buffer *);
-
-/* NULL if the request is of another protocol. */
-struct http_exchange *http_exchange_of(const struct request *);
-
-/*
- * Note what a handler has said of its reply: a status, 0 for the usual one, and
- * a content type, of no bytes for the usual one.  Returns -1 if that may not
- * stand in a reply.
- */
-int http_note_reply(struct http_exchange *, unsigned status, const char *type,
-    size_t type_len);
+/* Functions of struct proto. */
+struct payload http_facts_tell(const struct exchange *);
+void http_facts_tell_json(const struct exchange *, struct buffer *);
+int http_facts_note(struct exchange *, unsigned status,
+    const struct payload *type, const struct payload *fields);
+void http_facts_log(const struct exchange *, struct access_facts *);
+void http_facts_pack(const struct exchange *, struct proto_packed *);
+struct exchange *http_facts_unpack(void *room, const struct proto_packed *,
+    const struct buffer *fields);
 
 #endif

@@ -9,7 +9,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "common/http_fields.h"
 #include "worker/conn_record.h"
 #include "worker/worker.h"
 
@@ -132,11 +131,11 @@ output_flush(struct output *output, struct conn *conn)
 /* Send a reply that is not copied, behind what is gathered. */
 static int
 write_reply(struct output *output, struct conn *conn,
-    const struct http_exchange *exchange, const struct buffer *fields,
+    const struct exchange *exchange, const struct buffer *fields,
     const struct payload *payload)
 {
 	const struct listener *listener = conn->listener;
-	uint8_t head[PROTO_HEAD_MAX + HTTP_FIELDS_LEN_MAX];
+	uint8_t head[PROTO_HEAD_MAX + PROTO_FIELDS_MAX];
 	struct proto_framing framing = { .head = head, .fields = fields };
 	struct iovec parts[PARTS_MAX];
 	size_t nparts = 0;
@@ -155,7 +154,7 @@ write_reply(struct output *output, struct conn *conn,
 
 int
 output_reply(struct output *output, struct conn *conn,
-    const struct http_exchange *exchange, const struct buffer *fields,
+    const struct exchange *exchange, const struct buffer *fields,
     const struct payload *payload)
 {
 	const struct listener *listener = conn->listener;
@@ -200,17 +199,22 @@ output_resume(struct conn *conn)
 }
 
 void
-output_tell(struct conn *conn, struct http_exchange *given,
+output_tell(struct conn *conn, struct exchange *exchange,
     enum proto_trouble trouble, const char *text)
 {
 	const struct listener *listener = conn->listener;
-	struct http_exchange none = { .close = true };
-	struct http_exchange *exchange = given != NULL ? given : &none;
+	const struct proto_progress none = { .scanned = 0 };
+	struct proto_room room;
 	uint8_t head[PROTO_HEAD_MAX];
 	struct proto_framing framing = { .head = head };
 	struct payload payload;
 	struct iovec parts[3];
 
+	if (exchange == NULL && listener->proto->has_exchange) {
+		exchange = (struct exchange *)room.bytes;
+		listener->proto->glimpse((const uint8_t *)"", 0,
+		    listener->conf, &none, exchange);
+	}
 	payload = proto_explain(listener->proto, trouble, text, exchange);
 	listener->proto->frame(&framing, payload.len, listener->conf,
 	    exchange);

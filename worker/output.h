@@ -39,14 +39,13 @@ void output_begin(struct output *, const struct conn *);
 void output_end(struct output *);
 
 /*
- * Send a reply of the owner's; the exchange is of HTTP alone, else NULL, and so
- * are the response fields of a handler, which may be NULL there too.  After this
- * the payload is no longer needed.  Returns -1 with errno set when the connection
+ * Send a reply of the owner's; the exchange is NULL if there is none, and so are
+ * the response fields of a handler.  After this the payload is no longer needed.  Returns -1 with errno set when the connection
  * cannot go on: ENOBUFS or ENOMEM when there is no room to keep what its peer
  * does not take, else the error of its socket.
  */
 int output_reply(struct output *, struct conn *,
-    const struct http_exchange *, const struct buffer *fields,
+    const struct exchange *, const struct buffer *fields,
     const struct payload *);
 
 /* Write what is gathered.  Returns as output_reply(). */
@@ -61,7 +60,7 @@ ssize_t output_resume(struct conn *);
  * connections that are not being run and owe nothing.  The exchange is NULL where
  * there is none.  What the kernel will not take is lost.
  */
-void output_tell(struct conn *, struct http_exchange *, enum proto_trouble,
+void output_tell(struct conn *, struct exchange *, enum proto_trouble,
     const char *text);
 
 #endif

@@ -9,17 +9,14 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "common/http_fields.h"
 #include "worker/conn.h"
 #include "worker/conn_record.h"
-#include "worker/http_facts.h"
 #include "worker/lineage.h"
 #include "worker/queue.h"
 #include "worker/worker.h"
 
 enum {
-	/* The most that can be told of a request of HTTP, to whomever: of a
-	 * header, all but the target once, and that three times. */
+	/* The most that can be told of a request, to whomever. */
 	TOLD_MAX = 4 * 1048576,
 };
 
@@ -34,13 +31,15 @@ length_of(const struct buffer *buffer)
 }
 
 static uint64_t
-length_of_http(const struct request *request, unsigned version)
+length_of_exchange(const struct request *request, unsigned version)
 {
-	const struct http_facts *facts = request->http;
+	struct proto_packed packed;
 
-	return (facts == NULL ? 0 :
-	    handover_length(HANDOVER_LENGTH_EXCHANGE, version) + facts->len +
-	    facts->logged_len);
+	if (request->exchange == NULL)
+		return (0);
+	request->proto->pack(request->exchange, &packed);
+	return (handover_length(HANDOVER_LENGTH_EXCHANGE, version) +
+	    packed.told.len + packed.logged.len);
 }
 
 static uint64_t
@@ -63,7 +62,7 @@ parcel_size(const struct conn *conn, unsigned version)
 	TAILQ_FOREACH(request, &pending->requests, of_conn)
 		size += handover_length(HANDOVER_LENGTH_REQUEST, version) +
 		    length_of_trace(request, version) +
-		    length_of_http(request, version) +
+		    length_of_exchange(request, version) +
 		    length_of(request->fields) +
 		    length_of(request->payload);
 	return (size);
@@ -109,16 +108,15 @@ append_buffer(struct parcel_bytes *store, const struct buffer *buffer)
 }
 
 static int
-append_http(struct parcel_bytes *store, const struct request *request)
+append_exchange(struct parcel_bytes *store, const struct request *request,
+    const struct proto_packed *packed)
 {
-	const struct http_facts *facts = request->http;
-
-	if (facts == NULL)
+	if (request->exchange == NULL)
 		return (0);
-	if (append_part(store, HANDOVER_LENGTH_EXCHANGE,
-	    &facts->exchange) == -1)
+	if (append_part(store, HANDOVER_LENGTH_EXCHANGE, packed->bytes) == -1 ||
+	    append(store, packed->told.bytes, packed->told.len) == -1)
 		return (-1);
-	return (append(store, &facts->told, facts->len + facts->logged_len));
+	return (append(store, packed->logged.bytes, packed->logged.len));
 }
 
 static int
@@ -145,6 +143,7 @@ append_request(struct parcel_bytes *store, const struct worker *worker,
 		.result = request->result,
 		.fields_len = (uint16_t)length_of(request->fields),
 	};
+	struct proto_packed packed;
 
 	/* The previous version has no place for them. */
 	if (head.fields_len > 0 && store->version == HANDOVER_PREVIOUS) {
@@ -153,10 +152,11 @@ append_request(struct parcel_bytes *store, const struct worker *worker,
 	}
 	if (request->handler == NULL)
 		head.flags |= HANDOVER_AT_ONCE;
-	if (request->http != NULL) {
-		head.flags |= HANDOVER_HTTP;
-		head.told_len = (uint32_t)request->http->len;
-		head.logged_len = (uint32_t)request->http->logged_len;
+	if (request->exchange != NULL) {
+		request->proto->pack(request->exchange, &packed);
+		head.flags |= HANDOVER_EXCHANGE;
+		head.told_len = (uint32_t)packed.told.len;
+		head.logged_len = (uint32_t)packed.logged.len;
 	}
 	if (request->trace != NULL)
 		head.flags |= HANDOVER_TRACED;
@@ -165,7 +165,7 @@ append_request(struct parcel_bytes *store, const struct worker *worker,
 		    request->handler) + 1);
 	return (append_part(store, HANDOVER_LENGTH_REQUEST, &head) == -1 ||
 	    append_trace(store, request) == -1 ||
-	    append_http(store, request) == -1 ||
+	    append_exchange(store, request, &packed) == -1 ||
 	    append_buffer(store, request->fields) == -1 ? -1 :
 	    append_buffer(store, request->payload));
 }
@@ -310,39 +310,30 @@ read_trace(struct reader *reader, struct request *request,
 	return (-1);
 }
 
-/* What HTTP has to know of a request. */
+/* The exchange of a request, and the response fields of its reply. */
 static int
-read_http(struct reader *reader, struct buffer_pool *buffers,
+read_exchange(struct reader *reader, struct buffer_pool *buffers,
     struct request *request, const struct handover_request *head)
 {
-	size_t len = (size_t)head->told_len + head->logged_len;
-	struct http_exchange exchange;
+	const struct proto *proto = request->proto;
+	struct proto_packed packed = {
+		.told.len = head->told_len, .logged.len = head->logged_len,
+	};
+	size_t len = packed.told.len + packed.logged.len;
 
-	if ((head->flags & HANDOVER_HTTP) == 0)
+	if ((head->flags & HANDOVER_EXCHANGE) == 0)
 		return (0);
-	if (read_part(reader, HANDOVER_LENGTH_EXCHANGE, &exchange) == -1 ||
+	if (read_part(reader, HANDOVER_LENGTH_EXCHANGE, packed.bytes) == -1 ||
 	    buffer_reserve(buffers, &request->facts,
-	    http_facts_size_of(head->told_len, head->logged_len)) == -1)
-		return (-1);
-	request->http = http_facts_lay(request->facts->bytes, &exchange,
-	    head->told_len, head->logged_len);
-	if (read_bytes(reader, &request->http->told, len) == -1)
-		return (-1);
-	if (http_facts_are_sound(request->http))
-		return (0);
-	errno = EPROTO;
-	return (-1);
-}
-
-static int
-read_fields(struct reader *reader, struct buffer_pool *buffers,
-    struct request *request, const struct handover_request *head)
-{
-	if (read_buffer(reader, buffers, &request->fields,
+	    proto->kept_len + len) == -1 ||
+	    read_bytes(reader, request->facts->bytes + proto->kept_len,
+	    len) == -1 ||
+	    read_buffer(reader, buffers, &request->fields,
 	    head->fields_len) == -1)
 		return (-1);
-	if (request->fields == NULL || http_fields_are_sound(
-	    (const char *)request->fields->bytes, request->fields->len))
+	request->exchange = proto->unpack(request->facts->bytes, &packed,
+	    request->fields);
+	if (request->exchange != NULL)
 		return (0);
 	errno = EPROTO;
 	return (-1);
@@ -354,7 +345,7 @@ is_sound_request(const struct handover_request *head, const struct conn *conn)
 	bool has_exchange = conn->listener->proto->has_exchange;
 
 	if (head->flags > HANDOVER_REQUEST_FLAGS ||
-	    has_exchange != ((head->flags & HANDOVER_HTTP) != 0) ||
+	    has_exchange != ((head->flags & HANDOVER_EXCHANGE) != 0) ||
 	    (!has_exchange && (head->told_len > 0 || head->logged_len > 0 ||
 	    head->route > 0 || head->fields_len > 0)) ||
 	    (head->fields_len > 0 && head->state != REQUEST_DONE) ||
@@ -369,8 +360,8 @@ is_sound_request(const struct handover_request *head, const struct conn *conn)
 	return (head->state == REQUEST_DONE && head->result <= REQUEST_FAILED);
 }
 
-/* Who is to handle a request, or has.  The handler of a request of HTTP, which
- * mostly a route has chosen, can be gone. */
+/* Who is to handle a request, or has.  The handler that a route has chosen can be
+ * gone. */
 static void
 find_handler(struct request *request, const struct handover_request *head)
 {
@@ -409,6 +400,7 @@ read_request(struct reader *reader, struct conn *conn)
 	if ((request = calloc(1, sizeof(*request))) == NULL)
 		return (-1);
 	request->conn = conn;
+	request->proto = conn->listener->proto;
 	request->arrived_us = head.arrived_us;
 	request->number = head.number;
 	request->begun_us = head.begun_us;
@@ -416,8 +408,7 @@ read_request(struct reader *reader, struct conn *conn)
 	request->result = head.result;
 	find_handler(request, &head);
 	if (read_trace(reader, request, &head) == -1 ||
-	    read_http(reader, &worker->buffers, request, &head) == -1 ||
-	    read_fields(reader, &worker->buffers, request, &head) == -1 ||
+	    read_exchange(reader, &worker->buffers, request, &head) == -1 ||
 	    read_buffer(reader, &worker->buffers, &request->payload,
 	    head.len) == -1 ||
 	    conn_add_request(conn, request) == -1) {

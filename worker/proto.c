@@ -30,9 +30,9 @@ proto_can_resume(const struct proto *proto,
 
 struct payload
 proto_explain(const struct proto *proto, enum proto_trouble trouble,
-    const char *text, struct http_exchange *exchange)
+    const char *text, struct exchange *exchange)
 {
-	if (proto->explain != NULL)
+	if (proto->has_exchange)
 		return (proto->explain(trouble, exchange));
 	return ((struct payload){ (const uint8_t *)text, strlen(text) });
 }

@@ -4,6 +4,9 @@
  *
  * Its functions are pure: they look at the bytes they are given, keep nothing,
  * allocate nothing and know neither connections nor handlers.
+ *
+ * What a message has beside its payload is its exchange.  Others carry it, and
+ * only the protocol reads more of it than struct exchange shows.
  */
 #ifndef WORKER_PROTO_H
 #define WORKER_PROTO_H
@@ -12,34 +15,59 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "common/http.h"
+#include "common/exchange.h"
 #include "conf/conf.h"
+#include "worker/access_log.h"
 #include "worker/buffer.h"
-#include "worker/handler.h"
 
 enum {
-	/* The most bytes that a protocol puts before a payload, and behind
-	 * it. */
+	/* The most bytes that a protocol puts before a payload, without the
+	 * response fields of a handler, and after it. */
 	PROTO_HEAD_MAX = 1024,
 	PROTO_TAIL_MAX = 4,
+	/* The size of an exchange that is not kept. */
+	PROTO_EXCHANGE_MAX = 2048,
+	/* The size of an exchange that goes to another worker, without what
+	 * is told. */
+	PROTO_PACKED_LEN = 324,
+	/* The most bytes of a content type and of response fields. */
+	PROTO_TYPE_MAX = 255,
+	PROTO_FIELDS_MAX = 8192,
+	/* The most bytes of JSON: beside what is told, and for each byte of
+	 * that. */
+	PROTO_JSON_MAX = 280,
+	PROTO_JSON_PER_BYTE = 6,
+	/* The message is for the handler of the listener. */
+	PROTO_NO_ROUTE = -1,
+};
+
+/* Room for an exchange. */
+struct proto_room {
+	_Alignas(max_align_t) uint8_t bytes[PROTO_EXCHANGE_MAX];
 };
 
 enum proto_verdict {
 	PROTO_MESSAGE,		/* a whole message stands at the head */
-	PROTO_ANSWERED,		/* likewise, but it is no handler's matter */
-	PROTO_MORE,		/* not yet */
-	PROTO_INTERIM,		/* not before the peer has had a word */
-	PROTO_MALFORMED,	/* and never will */
-	PROTO_TOO_LARGE,	/* it would be larger than it may be */
+	PROTO_ANSWERED,		/* the same, but no handler gets it: explain()
+				   has the reply */
+	PROTO_MORE,		/* the message is not whole yet */
+	PROTO_INTERIM,		/* the peer sends the rest after a reply, which
+				   has no payload; the exchange is for it */
+	PROTO_MALFORMED,	/* these bytes are no message */
+	PROTO_TOO_LARGE,	/* the message is larger than it may be */
 };
 
 struct proto_message {
 	const uint8_t *payload;	/* within the bytes that were looked at */
 	size_t len;
 	size_t consumed;	/* bytes from the head that it took up */
-	/* What HTTP tells beside, and its replies have to know: room for it,
-	 * set by who asks; NULL for other protocols, which leave it alone. */
-	struct http_head *http;
+	/* Room for it, set by the caller; NULL if the protocol has none.  Only
+	 * a protocol that has exchanges sets what follows. */
+	struct exchange *exchange;
+	int handler;		/* index of its handler, or PROTO_NO_ROUTE */
+	unsigned max_messages;	/* of its connection; 0: any number */
+	struct payload traceparent;	/* its place in the client's trace; no
+					   bytes: none */
 };
 
 /*
@@ -68,9 +96,8 @@ struct proto_progress {
 struct proto_framing {
 	uint8_t *head;		/* the caller's, with room for PROTO_HEAD_MAX
 				   and the fields */
-	const struct buffer *fields;	/* HTTP: of the handler's, as in
-					   common/http_fields.h; NULL if
-					   none */
+	const struct buffer *fields;	/* response fields of the handler;
+					   NULL if none */
 	uint8_t tail[PROTO_TAIL_MAX];
 	size_t head_len;
 	size_t tail_len;
@@ -85,6 +112,14 @@ enum proto_trouble {
 	TROUBLE_LATE,		/* a message that took too long to come */
 	TROUBLE_TIMEOUT,	/* a handler that took too long */
 	TROUBLE_FAILED,
+	TROUBLE_SILENT,		/* none: a handler that answers nothing */
+};
+
+/* An exchange on its way to another worker. */
+struct proto_packed {
+	uint8_t bytes[PROTO_PACKED_LEN];
+	struct payload told;	/* for handlers */
+	struct payload logged;	/* for the access log */
 };
 
 struct proto {
@@ -106,40 +141,74 @@ struct proto {
 	size_t (*skip)(const uint8_t *bytes, size_t len,
 	    struct proto_progress *);
 
-	/* What can be told of a message that will not be whole; the head is of
-	 * HTTP alone.  NULL where there is no exchange. */
-	void (*glimpse)(const uint8_t *bytes, size_t len,
-	    const struct conf_listener *, const struct proto_progress *,
-	    struct http_head *);
-
 	/* Whether parse() can go on from a progress that another worker had
 	 * come to with so many bytes, all of which it had scanned at most.
 	 * NULL: from any. */
 	bool (*can_resume)(const struct proto_progress *, size_t len);
 
-	/* Put together what goes around a reply of so many bytes.  The exchange
-	 * is of HTTP alone, else NULL. */
+	/* Put together what goes around a reply of so many bytes. */
 	void (*frame)(struct proto_framing *, size_t payload_len,
-	    const struct conf_listener *, const struct http_exchange *);
-
-	/*
-	 * Word a reply about trouble: returns the payload, and notes in the
-	 * exchange what goes with it.  NULL: the texts below and those of the
-	 * handler's configuration will do.
-	 */
-	struct payload (*explain)(enum proto_trouble, struct http_exchange *);
+	    const struct conf_listener *, const struct exchange *);
 
 	/* Whether a payload can be empty; else such a reply sends nothing. */
 	bool empty;
 
-	/* Whether its messages have an exchange. */
-	bool has_exchange;
-
-	/* The payloads of the replies that tell a client of trouble; NULL where
-	 * explain() is there. */
+	/* The payloads of the replies that tell a client of trouble, unless
+	 * there is explain(). */
 	const char *busy;
 	const char *malformed;
 	const char *too_large;
+
+	/* Whether its messages have an exchange.  Only then the functions below
+	 * are there. */
+	bool has_exchange;
+
+	/* Make the exchange of a message that will not be whole, from the bytes
+	 * that are there: none before its first byte. */
+	void (*glimpse)(const uint8_t *bytes, size_t len,
+	    const struct conf_listener *, const struct proto_progress *,
+	    struct exchange *);
+
+	/* Word a reply about trouble: returns the payload, and notes in the
+	 * exchange what goes with it. */
+	struct payload (*explain)(enum proto_trouble, struct exchange *);
+
+	/*
+	 * What parse() says of an exchange stands in the bytes of its message.
+	 * Keep it in memory of its own, which has to be so large: for any
+	 * handler, or without a configuration only for the reply; and for the
+	 * access log.
+	 */
+	size_t (*keep_size)(const struct exchange *,
+	    const struct conf_listener *, bool is_logged);
+	struct exchange *(*keep)(void *room, const struct exchange *,
+	    const struct conf_listener *, bool is_logged);
+
+	/* What handlers are told by an exchange that is kept: in the form of
+	 * common/exec.h, and as a member of a JSON object, for which there is
+	 * room. */
+	struct payload (*tell)(const struct exchange *);
+	void (*tell_json)(const struct exchange *, struct buffer *);
+
+	/* Note what a handler says of its reply: a status, 0 for the usual one;
+	 * a content type, of no bytes for the usual one; and response fields.
+	 * Returns -1 if one of them may not stand in a reply. */
+	int (*note)(struct exchange *, unsigned status,
+	    const struct payload *type, const struct payload *fields);
+
+	/* What the access log is told; arrived_us is left as it is. */
+	void (*log)(const struct exchange *, struct access_facts *);
+
+	/*
+	 * Put an exchange that is kept into the form in which it goes to another
+	 * worker; and back, where what is told and logged stands already in the
+	 * room, kept_len bytes from its beginning.  NULL if it is not sound;
+	 * fields are those of its reply.
+	 */
+	size_t kept_len;
+	void (*pack)(const struct exchange *, struct proto_packed *);
+	struct exchange *(*unpack)(void *room, const struct proto_packed *,
+	    const struct buffer *fields);
 };
 
 extern const struct proto proto_frame;
@@ -160,9 +229,9 @@ proto_skip(const struct proto *proto, const uint8_t *bytes, size_t len,
 bool proto_can_resume(const struct proto *, const struct proto_progress *,
     size_t len);
 
-/* The payload of a reply about trouble: the text, unless the protocol has its
- * own words, and something to note in the exchange. */
+/* The payload of a reply about trouble: the text, unless the protocol explains
+ * it in the exchange. */
 struct payload proto_explain(const struct proto *, enum proto_trouble,
-    const char *text, struct http_exchange *);
+    const char *text, struct exchange *);
 
 #endif

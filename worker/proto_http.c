@@ -10,23 +10,35 @@
 #include <string.h>
 
 #include "common/digits.h"
+#include "common/escape.h"
 #include "common/http_date.h"
 #include "common/http_head.h"
-#include "worker/handler.h"
+#include "common/http_fields.h"
 #include "worker/http_chunks.h"
+#include "worker/http_facts.h"
 #include "worker/http_route.h"
 
 /*
  * Requests.
  */
 
-static enum proto_verdict
-refuse(struct proto_message *message, unsigned status)
-{
-	struct http_exchange *exchange = &message->http->exchange;
+_Static_assert(sizeof(struct http_head) <= PROTO_EXCHANGE_MAX &&
+    (int)HTTP_NOTE_MAX - 1 <= PROTO_TYPE_MAX &&
+    (int)HTTP_FIELDS_LEN_MAX <= PROTO_FIELDS_MAX &&
+    (int)ESCAPE_JSON_PER_BYTE <= PROTO_JSON_PER_BYTE, "there is room");
 
-	exchange->status = (uint16_t)status;
-	exchange->close = true;
+/* An exchange that is not kept. */
+static struct http_head *
+head_of(struct exchange *exchange)
+{
+	return ((struct http_head *)exchange);
+}
+
+static enum proto_verdict
+refuse(struct http_head *head, unsigned status)
+{
+	head->exchange.status = (uint16_t)status;
+	head->exchange.base.close = true;
 	switch (status) {
 	case HTTP_413:
 	case HTTP_414:
@@ -38,11 +50,11 @@ refuse(struct proto_message *message, unsigned status)
 
 /* For a request that has no header, and a reply that is needed all the same. */
 static enum proto_verdict
-refuse_unread(const uint8_t *bytes, size_t len, struct proto_message *message,
+refuse_unread(const uint8_t *bytes, size_t len, struct http_head *head,
     unsigned status)
 {
-	http_head_glimpse(message->http, bytes, len);
-	return (refuse(message, status));
+	http_head_glimpse(head, bytes, len);
+	return (refuse(head, status));
 }
 
 /* Read the header, and what it says of the body.  Returns 0 or a status. */
@@ -80,7 +92,7 @@ begin_body(const uint8_t *bytes, const struct conf_listener *conf,
 	    head->body != HTTP_BODY_NONE) {
 		progress->phase = HTTP_PHASE_WHOLE;
 		progress->body_len = 0;
-		head->exchange.close = true;
+		head->exchange.base.close = true;
 	}
 	return (0);
 }
@@ -118,10 +130,13 @@ take_time(size_t len, const struct conf_listener *conf,
 
 static enum proto_verdict
 wait_for_body(size_t len, const struct conf_listener *conf,
-    struct proto_progress *progress, bool expects)
+    struct proto_progress *progress, bool expects, struct http_head *head)
 {
 	if (expects && !progress->told_continue && len == progress->head_len) {
 		progress->told_continue = true;
+		*head = (struct http_head){ .exchange = {
+			.base.is_interim = true, .status = HTTP_CONTINUE,
+		} };
 		return (PROTO_INTERIM);
 	}
 	take_time(len, conf, progress);
@@ -145,13 +160,22 @@ read_again(const uint8_t *bytes, const struct conf_listener *conf,
 }
 
 static enum proto_verdict
-give(const uint8_t *bytes, const struct proto_progress *progress,
-    struct proto_message *message)
+give(const uint8_t *bytes, const struct conf_listener *conf,
+    const struct proto_progress *progress, struct proto_message *message)
 {
+	const struct http_head *head = head_of(message->exchange);
+
+	message->handler = head->route != NULL ?
+	    (int)head->route->handler_index : PROTO_NO_ROUTE;
+	message->max_messages = conf->http.max_requests;
+	message->traceparent = (struct payload){
+		(const uint8_t *)head->traceparent.bytes,
+		head->traceparent.len,
+	};
 	message->payload = bytes + progress->head_len;
 	message->len = progress->body_len;
 	message->consumed = progress->scanned;
-	return (message->http->exchange.status == 0 ? PROTO_MESSAGE :
+	return (head->exchange.status == 0 ? PROTO_MESSAGE :
 	    PROTO_ANSWERED);
 }
 
@@ -175,7 +199,7 @@ static enum proto_verdict
 parse(uint8_t *bytes, size_t len, const struct conf_listener *conf,
     struct proto_progress *progress, struct proto_message *message)
 {
-	struct http_head *head = message->http;
+	struct http_head *head = head_of(message->exchange);
 	bool is_read = false;
 	unsigned status = 0;
 
@@ -183,19 +207,19 @@ parse(uint8_t *bytes, size_t len, const struct conf_listener *conf,
 		progress->head_len = http_head_find(bytes, len, &conf->http,
 		    &progress->scanned, &status);
 		if (status != 0)
-			return (refuse_unread(bytes, len, message, status));
+			return (refuse_unread(bytes, len, head, status));
 		if (progress->head_len == 0)
 			return (PROTO_MORE);
 		status = begin_body(bytes, conf, progress, head);
 		if (status != 0)
-			return (refuse(message, status));
+			return (refuse(head, status));
 		is_read = true;
 	}
 	if (progress->phase != HTTP_PHASE_WHOLE)
 		status = read_body(bytes, len, conf, progress);
 	if (status == 0 && progress->phase != HTTP_PHASE_WHOLE)
 		return (wait_for_body(len, conf, progress, is_read &&
-		    head->expects));
+		    head->expects, head));
 	if (!is_read) {
 		unsigned again = read_again(bytes, conf, progress, head);
 
@@ -203,20 +227,20 @@ parse(uint8_t *bytes, size_t len, const struct conf_listener *conf,
 			status = again;
 	}
 	if (status != 0)
-		return (refuse(message, status));
-	return (give(bytes, progress, message));
+		return (refuse(head, status));
+	return (give(bytes, conf, progress, message));
 }
 
 static void
 glimpse(const uint8_t *bytes, size_t len, const struct conf_listener *conf,
-    const struct proto_progress *progress, struct http_head *head)
+    const struct proto_progress *progress, struct exchange *exchange)
 {
 	if (progress->phase == HTTP_PHASE_HEADER)
-		http_head_glimpse(head, bytes, len);
+		http_head_glimpse(head_of(exchange), bytes, len);
 	else
-		(void)http_head_parse(head, bytes, progress->head_len,
-		    &conf->http);
-	head->exchange.close = true;
+		(void)http_head_parse(head_of(exchange), bytes,
+		    progress->head_len, &conf->http);
+	exchange->close = true;
 }
 
 static bool
@@ -299,13 +323,15 @@ reason_of(unsigned code)
 }
 
 static struct payload
-explain(enum proto_trouble trouble, struct http_exchange *exchange)
+explain(enum proto_trouble trouble, struct exchange *base)
 {
+	struct http_exchange *exchange = (struct http_exchange *)base;
 	static const uint16_t codes[] = {
 		[TROUBLE_BUSY] = HTTP_503,
 		[TROUBLE_LATE] = HTTP_408,
 		[TROUBLE_TIMEOUT] = HTTP_504,
 		[TROUBLE_FAILED] = HTTP_500,
+		[TROUBLE_SILENT] = HTTP_NO_CONTENT,
 	};
 	const struct status *status;
 	const char *body;
@@ -404,8 +430,11 @@ put_status(struct proto_framing *framing, unsigned status)
 
 static void
 frame(struct proto_framing *framing, size_t payload_len,
-    const struct conf_listener *conf, const struct http_exchange *exchange)
+    const struct conf_listener *conf, const struct exchange *base)
 {
+	const struct http_exchange *exchange =
+	    (const struct http_exchange *)base;
+
 	framing->head_len = framing->tail_len = 0;
 	if (exchange->status == HTTP_CONTINUE) {
 		PUT(framing, "HTTP/1.1 100 Continue\r\n\r\n");
@@ -418,30 +447,55 @@ frame(struct proto_framing *framing, size_t payload_len,
 		PUT(framing, "\r\nServer: ");
 		put_text(framing, conf->http.server);
 	}
-	if (conf->http.request_id && *exchange->id != '\0') {
+	if (conf->http.request_id && *base->id != '\0') {
 		PUT(framing, "\r\nX-Request-Id: ");
-		put_text(framing, exchange->id);
+		put_text(framing, base->id);
 	}
 	put_body_fields(framing, payload_len, exchange);
 	if (exchange->is_trouble)
 		put_advice(framing, exchange);
 	if (framing->fields != NULL)
 		put(framing, framing->fields->bytes, framing->fields->len);
-	if (exchange->close)
+	if (base->close)
 		PUT(framing, "\r\nConnection: close");
 	else if (exchange->is_10)
 		PUT(framing, "\r\nConnection: keep-alive");
 	PUT(framing, "\r\n\r\n");
 }
 
+static size_t
+keep_size(const struct exchange *exchange, const struct conf_listener *conf,
+    bool is_logged)
+{
+	return (http_facts_size((const struct http_head *)exchange,
+	    conf != NULL ? &conf->http : NULL, is_logged));
+}
+
+static struct exchange *
+keep(void *room, const struct exchange *exchange,
+    const struct conf_listener *conf, bool is_logged)
+{
+	return (&http_facts_fill(room, (const struct http_head *)exchange,
+	    conf != NULL ? &conf->http : NULL, is_logged)->exchange.base);
+}
+
 const struct proto proto_http = {
 	.name = "http",
 	.parse = parse,
 	.skip = skip,
-	.glimpse = glimpse,
 	.can_resume = can_resume,
 	.frame = frame,
-	.explain = explain,
 	.empty = true,
 	.has_exchange = true,
+	.glimpse = glimpse,
+	.explain = explain,
+	.keep_size = keep_size,
+	.keep = keep,
+	.tell = http_facts_tell,
+	.tell_json = http_facts_tell_json,
+	.note = http_facts_note,
+	.log = http_facts_log,
+	.kept_len = offsetof(struct http_facts, told),
+	.pack = http_facts_pack,
+	.unpack = http_facts_unpack,
 };

@@ -39,7 +39,7 @@ parse(uint8_t *bytes, size_t len, const struct conf_listener *conf,
 
 static void
 frame(struct proto_framing *framing, size_t payload_len,
-    const struct conf_listener *conf, const struct http_exchange *exchange)
+    const struct conf_listener *conf, const struct exchange *exchange)
 {
 	(void)payload_len;
 	(void)conf;

@@ -10,7 +10,6 @@
 #include "common/log.h"
 #include "worker/conn.h"
 #include "worker/exec_link.h"
-#include "worker/http_facts.h"
 #include "worker/proto.h"
 #include "worker/trace.h"
 #include "worker/worker.h"
@@ -65,8 +64,9 @@ request_new(struct queue *queue, struct conn *conn,
 	if ((request = calloc(1, sizeof(*request))) == NULL)
 		return (NULL);
 	request->handler = queue->handler;
-	/* A listener of HTTP need not have a handler of its own. */
-	request->is_routed = message->http != NULL;
+	/* A listener whose messages are routed need not have a handler. */
+	request->is_routed = message->exchange != NULL;
+	request->proto = conn->listener->proto;
 	request->queue = queue;
 	request->conn = conn;
 	request->arrived_us = worker_now_us(queue->worker);
@@ -97,8 +97,9 @@ static size_t
 facts_size(const struct queue *queue, const struct conn *conn,
     const struct proto_message *message)
 {
-	return (message->http == NULL ? 0 : http_facts_size(message->http,
-	    &conn->listener->conf->http, queue->worker->access_log != NULL));
+	return (message->exchange == NULL ? 0 :
+	    conn->listener->proto->keep_size(message->exchange,
+	    conn->listener->conf, queue->worker->access_log != NULL));
 }
 
 static int
@@ -107,13 +108,14 @@ keep_facts(struct queue *queue, struct request *request,
 {
 	struct conn *conn = request->conn;
 
-	if (message->http == NULL)
+	if (message->exchange == NULL)
 		return (0);
 	if (queue_reserve(queue, conn, &request->facts, size) == -1)
 		return (-1);
 	buffer_use(&queue->worker->buffers, request->facts, BUFFER_WORK);
-	request->http = http_facts_fill(request->facts->bytes, message->http,
-	    &conn->listener->conf->http, queue->worker->access_log != NULL);
+	request->exchange = request->proto->keep(request->facts->bytes,
+	    message->exchange, conn->listener->conf,
+	    queue->worker->access_log != NULL);
 	return (0);
 }
 

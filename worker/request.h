@@ -19,7 +19,8 @@
 #include "worker/handler.h"
 
 struct conn;
-struct http_facts;
+struct exchange;
+struct proto;
 struct queue;
 struct trace;
 
@@ -47,14 +48,15 @@ struct request {
 					   before it */
 	struct queue *queue;	/* borrowed, of the handler; NULL if none has
 				   let it in */
-	struct http_facts *http;	/* in facts; NULL but of HTTP */
+	const struct proto *proto;	/* of its connection */
+	struct exchange *exchange;	/* kept in facts; NULL if the protocol
+					   has none */
 	struct buffer *facts;	/* owned; never moves; may be NULL */
 	struct buffer *payload;	/* owned; the message while WAITING or
 				   PARKED, the reply
 				   when DONE; may be NULL */
 	struct buffer *fields;	/* owned; the response fields that its handler
-				   gave, as in common/http_fields.h; NULL if
-				   none */
+				   gave; NULL if none */
 	struct trace *trace;	/* owned; NULL: tracing is off */
 	uint64_t number;	/* counts the messages of its connection; of no
 				   use where there is no handler */

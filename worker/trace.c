@@ -11,7 +11,6 @@
 #include "common/log.h"
 #include "worker/conn_record.h"
 #include "worker/handover.h"
-#include "worker/http_facts.h"
 #include "worker/worker.h"
 
 /* Enough that two workers never begin alike; who guesses them gains nothing. */
@@ -70,7 +69,7 @@ make_id(struct tracing *tracing, uint8_t *id, size_t n)
 	}
 }
 
-/* Each request of HTTP comes by here, so printf(3) is not asked. */
+/* Called for each message that has an exchange: printf(3) is too slow. */
 void
 trace_print_id(char id[SPAN_REQUEST_MAX], uint64_t conn, uint64_t number)
 {
@@ -86,8 +85,8 @@ trace_print_id(char id[SPAN_REQUEST_MAX], uint64_t conn, uint64_t number)
 const char *
 trace_request_id(const struct request *request, char id[SPAN_REQUEST_MAX])
 {
-	if (request->http != NULL)
-		return (request->http->exchange.id);
+	if (request->exchange != NULL)
+		return (request->exchange->id);
 	trace_print_id(id, conn_record(request->conn)->id, request->number);
 	return (id);
 }
@@ -242,7 +241,7 @@ trace_unpack(struct request *request, const struct handover_trace *from)
  */
 
 static void
-name_request(char id[SPAN_REQUEST_MAX], const struct http_exchange *exchange,
+name_request(char id[SPAN_REQUEST_MAX], const struct exchange *exchange,
     uint64_t conn, uint64_t number)
 {
 	_Static_assert(sizeof(exchange->id) == SPAN_REQUEST_MAX, "");
@@ -255,7 +254,7 @@ name_request(char id[SPAN_REQUEST_MAX], const struct http_exchange *exchange,
 
 static void
 leave_span(struct worker *worker, struct trace *trace,
-    const struct http_exchange *exchange, uint64_t number,
+    const struct exchange *exchange, uint64_t number,
     enum span_result result)
 {
 	struct tracing *tracing = &worker->tracing;
@@ -274,7 +273,7 @@ leave_span(struct worker *worker, struct trace *trace,
 
 /* trace may be NULL. */
 static void
-log_request(const struct trace *trace, const struct http_exchange *exchange,
+log_request(const struct trace *trace, const struct exchange *exchange,
     const struct conn *conn, uint64_t number, enum span_result result,
     uint64_t waited_us)
 {
@@ -305,7 +304,7 @@ trace_is_told(const struct worker *worker)
 }
 
 void
-trace_end(struct conn *conn, const struct http_exchange *exchange,
+trace_end(struct conn *conn, const struct exchange *exchange,
     enum span_result result)
 {
 	struct worker *worker = conn->listener->worker;
@@ -322,7 +321,7 @@ void
 trace_end_later(struct worker *worker, struct request *request,
     enum span_result result)
 {
-	const struct http_exchange *exchange = http_exchange_of(request);
+	const struct exchange *exchange = request->exchange;
 	struct trace *trace = request->trace;
 
 	if (request->conn != NULL)

@@ -20,7 +20,7 @@
 struct conn;
 struct handler;
 struct handover_trace;
-struct http_exchange;
+struct exchange;
 struct request;
 struct worker;
 
@@ -50,8 +50,8 @@ void tracing_init(struct worker *);
 void trace_print_id(char id[SPAN_REQUEST_MAX], uint64_t conn,
     uint64_t number);
 
-/* The id of a request whose connection is there: that of HTTP, or else printed
- * to id. */
+/* The id of a request whose connection is there: that of its exchange, or else
+ * printed to id. */
 const char *trace_request_id(const struct request *,
     char id[SPAN_REQUEST_MAX]);
 
@@ -76,9 +76,9 @@ int trace_unpack(struct request *, const struct handover_trace *);
 
 /* Whether anybody is told of a request that was answered at once. */
 bool trace_is_told(const struct worker *);
-/* It is over, at once or later; the log is told as well.  The exchange is of
- * HTTP alone, else NULL. */
-void trace_end(struct conn *, const struct http_exchange *, enum span_result);
+/* It is over, at once or later; the log is told as well.  The exchange is NULL
+ * if there is none. */
+void trace_end(struct conn *, const struct exchange *, enum span_result);
 void trace_end_later(struct worker *, struct request *, enum span_result);
 
 #endif

@@ -5,6 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "common/http.h"
+
 enum {
 	/* A line about a chunk, and one behind the last. */
 	CHUNK_LINES_MAX = 256 + 8192,
@@ -110,12 +112,12 @@ most_kept(const struct stream *stream)
 }
 
 static void
-note_exchange(struct stream *stream, const struct http_head *http)
+note_exchange(struct stream *stream, const struct exchange *exchange)
 {
-	if (http == NULL)
+	if (exchange == NULL)
 		return;
-	stream->found.status = http->exchange.status;
-	stream->found.close = http->exchange.close;
+	stream->found.status = ((const struct http_exchange *)exchange)->status;
+	stream->found.close = exchange->close;
 }
 
 /* Look for one message.  Returns the number of bytes that it took up; 0 if
@@ -123,10 +125,11 @@ note_exchange(struct stream *stream, const struct http_head *http)
 static size_t
 parse_one(struct stream *stream, uint8_t *bytes, size_t len)
 {
-	struct http_head http;
+	struct proto_room room;
 	struct proto_message message = {
 		.payload = NULL,
-		.http = stream->proto->has_exchange ? &http : NULL,
+		.exchange = stream->proto->has_exchange ?
+		    (struct exchange *)room.bytes : NULL,
 	};
 	size_t looked = stream->progress.scanned;
 	enum proto_verdict verdict;
@@ -148,7 +151,7 @@ parse_one(struct stream *stream, uint8_t *bytes, size_t len)
 		return (0);
 	case PROTO_MALFORMED:
 	case PROTO_TOO_LARGE:
-		note_exchange(stream, message.http);
+		note_exchange(stream, message.exchange);
 		return (0);
 	case PROTO_ANSWERED:
 	case PROTO_MESSAGE:
@@ -157,7 +160,7 @@ parse_one(struct stream *stream, uint8_t *bytes, size_t len)
 	must(message.consumed > 0 && message.consumed <= len);
 	must(message.len <= stream->conf.max_message_size);
 	must(is_within(message.payload, message.len, bytes, message.consumed));
-	note_exchange(stream, message.http);
+	note_exchange(stream, message.exchange);
 	found_add(&stream->found, message.payload, message.len);
 	stream->found.consumed += stream->skipped + message.consumed;
 	stream->skipped = 0;

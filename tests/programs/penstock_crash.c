@@ -32,9 +32,9 @@ struct conn *__wrap_parcel_unpack(struct worker *,
     const struct handover_conn *, struct parcel_bytes *, int fd);
 void __real_conn_wake(struct conn *, enum deadline_kind, uint64_t);
 void __wrap_conn_wake(struct conn *, enum deadline_kind, uint64_t);
-int __real_conn_reply(struct conn *, struct http_head *,
+int __real_conn_reply(struct conn *, struct exchange *,
     const struct payload *);
-int __wrap_conn_reply(struct conn *, struct http_head *,
+int __wrap_conn_reply(struct conn *, struct exchange *,
     const struct payload *);
 
 enum {
@@ -126,9 +126,9 @@ __wrap_conn_wake(struct conn *conn, enum deadline_kind was, uint64_t since_ms)
 }
 
 int
-__wrap_conn_reply(struct conn *conn, struct http_head *head,
+__wrap_conn_reply(struct conn *conn, struct exchange *exchange,
     const struct payload *reply)
 {
 	die_at(conn_worker(conn), "reply");
-	return (__real_conn_reply(conn, head, reply));
+	return (__real_conn_reply(conn, exchange, reply));
 }

@@ -704,11 +704,11 @@ put_http(uint64_t tag, uint32_t at, const char behind[32], const char *text)
 	static const char strings[17] = "\0\0\0\0GET\0/\0/\0\0\0\0";
 	struct exec_request facts = {
 		.tag = tag,
-		.http_len = 48,
+		.told_len = 48,
 		.id = at,
 	};
 
-	put_head((uint32_t)(sizeof(facts) + facts.http_len + strlen(text)),
+	put_head((uint32_t)(sizeof(facts) + facts.told_len + strlen(text)),
 	    &facts);
 	put(&host.out, strings, 16);
 	put(&host.out, behind, 32);

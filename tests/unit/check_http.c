@@ -203,6 +203,14 @@ expect_slice(struct http_slice slice, const char *text)
 	ck_assert_mem_eq(slice.bytes, text, slice.len);
 }
 
+static void
+expect_payload(struct payload payload, const char *text)
+{
+	ck_assert_uint_eq(payload.len, strlen(text));
+	if (payload.len > 0)
+		ck_assert_mem_eq(payload.bytes, text, payload.len);
+}
+
 START_TEST(a_target_has_a_path_and_maybe_a_query)
 {
 	static const struct {
@@ -464,7 +472,7 @@ static enum proto_verdict
 parse(struct stream *stream, const char *raw)
 {
 	struct http_head http;
-	struct proto_message message = { .http = &http };
+	struct proto_message message = { .exchange = &http.exchange.base };
 	size_t len = strlen(raw);
 	uint8_t *bytes = malloc(len);
 	enum proto_verdict verdict;
@@ -552,13 +560,13 @@ START_TEST(an_id_that_may_be_one_is_kept)
 	struct http_head head;
 	char raw[256];
 
-	ck_assert_uint_eq(strlen(most), HTTP_REQUEST_ID_MAX);
+	ck_assert_uint_eq(strlen(most), EXCHANGE_ID_MAX);
 	for (size_t i = 0; i < sizeof(rows) / sizeof(*rows); i++) {
 		snprintf(raw, sizeof(raw), "GET / HTTP/1.1\r\nHost: h\r\n"
 		    "x-request-ID:%s\r\n\r\n", rows[i].value);
 		ck_assert_uint_eq(read_head(&head, raw, &conf), 0);
-		ck_assert_msg(strcmp(head.exchange.id, rows[i].id) == 0,
-		    "%s: %s", rows[i].value, head.exchange.id);
+		ck_assert_msg(strcmp(head.exchange.base.id, rows[i].id) == 0,
+		    "%s: %s", rows[i].value, head.exchange.base.id);
 	}
 }
 END_TEST
@@ -580,7 +588,7 @@ framed(const struct http_exchange *exchange, size_t payload_len,
 	snprintf(name, sizeof(name), "%s", server);
 	conf.http.server = name;
 	memset(head, 0xff, sizeof(head));
-	proto_http.frame(&framing, payload_len, &conf, exchange);
+	proto_http.frame(&framing, payload_len, &conf, &exchange->base);
 	ck_assert_uint_eq(framing.tail_len, 0);
 	memcpy(text, framing.head, framing.head_len);
 	text[framing.head_len] = '\0';
@@ -598,7 +606,7 @@ framed(const struct http_exchange *exchange, size_t payload_len,
 START_TEST(a_reply_has_what_its_request_asks_for)
 {
 	struct http_exchange plain = { .status = 0 };
-	struct http_exchange last = { .status = 201, .close = true,
+	struct http_exchange last = { .status = 201, .base.close = true,
 	    .note = "text/plain" };
 	struct http_exchange head = { .is_head = true };
 	struct http_exchange old = { .is_10 = true };
@@ -606,7 +614,7 @@ START_TEST(a_reply_has_what_its_request_asks_for)
 	struct http_exchange reset = { .status = 205 };
 	struct http_exchange word = { .status = 100 };
 	struct http_exchange odd = { .status = 299 };
-	struct http_exchange named = { .status = 204, .id = "its-id" };
+	struct http_exchange named = { .status = 204, .base.id = "its-id" };
 	bool is_bare;
 
 	ck_assert_str_eq(framed(&plain, 5, "", &is_bare),
@@ -637,7 +645,7 @@ START_TEST(a_reply_has_what_its_request_asks_for)
 	ck_assert_str_eq(framed(&named, 0, "me/1", &is_bare),
 	    "HTTP/1.1 204 No Content\r\nDate: \r\nServer: me/1\r\n"
 	    "X-Request-Id: its-id\r\n\r\n");
-	strcpy(word.id, "its-id");
+	strcpy(word.base.id, "its-id");
 	ck_assert_str_eq(framed(&word, 0, "", &is_bare),
 	    "HTTP/1.1 100 Continue\r\n\r\n");
 	ck_assert_str_eq(framed(&odd, 0, "", &is_bare),
@@ -661,7 +669,7 @@ expect_fields(const struct http_exchange *exchange, const char *expected)
 	ck_assert_ptr_nonnull(given);
 	given->len = sizeof(fields) - 1;
 	memcpy(given->bytes, fields, sizeof(fields) - 1);
-	proto_http.frame(&framing, 5, &conf, exchange);
+	proto_http.frame(&framing, 5, &conf, &exchange->base);
 	ck_assert_int_ne(asprintf(&text, "%.*s", (int)framing.head_len,
 	    (const char *)head), -1);
 	/* Whatever the date is. */
@@ -682,7 +690,7 @@ START_TEST(the_fields_of_a_handler_stand_in_its_reply)
 	static const struct http_exchange reset = { .status = 205 };
 	static const struct http_exchange unmodified = { .status = 304 };
 	static const struct http_exchange method = { .status = 405,
-	    .note = "text/plain", .close = true };
+	    .note = "text/plain", .base.close = true };
 
 	_Static_assert(sizeof("(now)" "                        ") ==
 	    HTTP_DATE_LEN + 1, "");
@@ -705,26 +713,26 @@ END_TEST
 START_TEST(trouble_is_told_in_text_or_json_with_advice)
 {
 	struct http_exchange busy = { .status = 0 };
-	struct http_exchange json = { .wants_json = true, .close = true };
+	struct http_exchange json = { .wants_json = true, .base.close = true };
 	struct http_exchange method = { .status = 405, .note = "GET, PUT" };
 	struct payload payload;
 	bool is_bare;
 
-	payload = proto_http.explain(TROUBLE_BUSY, &busy);
+	payload = proto_http.explain(TROUBLE_BUSY, &busy.base);
 	ck_assert_uint_eq(payload.len, 24);
 	ck_assert_mem_eq(payload.bytes, "503 Service Unavailable\n", 24);
 	ck_assert_str_eq(framed(&busy, payload.len, "", &is_bare),
 	    "HTTP/1.1 503 Service Unavailable\r\nDate: \r\n"
 	    "Content-Type: text/plain; charset=utf-8\r\n"
 	    "Content-Length: 24\r\nRetry-After: 1\r\n\r\n");
-	payload = proto_http.explain(TROUBLE_TIMEOUT, &json);
+	payload = proto_http.explain(TROUBLE_TIMEOUT, &json.base);
 	ck_assert_mem_eq(payload.bytes,
 	    "{\"status\":504,\"error\":\"Gateway Timeout\"}\n", payload.len);
 	ck_assert_str_eq(framed(&json, payload.len, "", &is_bare),
 	    "HTTP/1.1 504 Gateway Timeout\r\nDate: \r\n"
 	    "Content-Type: application/json\r\nContent-Length: 41\r\n"
 	    "Connection: close\r\n\r\n");
-	payload = proto_http.explain(TROUBLE_REFUSED, &method);
+	payload = proto_http.explain(TROUBLE_REFUSED, &method.base);
 	ck_assert_mem_eq(payload.bytes, "405 Method Not Allowed\n",
 	    payload.len);
 	ck_assert_str_eq(framed(&method, payload.len, "", &is_bare),
@@ -736,7 +744,7 @@ END_TEST
 
 START_TEST(the_largest_head_of_a_reply_fits)
 {
-	struct http_exchange exchange = { .status = 405, .close = true,
+	struct http_exchange exchange = { .status = 405, .base.close = true,
 	    .is_trouble = true };
 	struct conf_listener conf = { .http = http_conf() };
 	uint8_t head[PROTO_HEAD_MAX];
@@ -746,13 +754,13 @@ START_TEST(the_largest_head_of_a_reply_fits)
 	memset(server, 's', sizeof(server) - 1);
 	server[sizeof(server) - 1] = '\0';
 	memset(exchange.note, 'n', sizeof(exchange.note) - 1);
-	memset(exchange.id, 'i', sizeof(exchange.id) - 1);
+	memset(exchange.base.id, 'i', sizeof(exchange.base.id) - 1);
 	conf.http.server = server;
-	proto_http.frame(&framing, SIZE_MAX, &conf, &exchange);
+	proto_http.frame(&framing, SIZE_MAX, &conf, &exchange.base);
 	ck_assert_uint_le(framing.head_len, PROTO_HEAD_MAX);
 	exchange.is_trouble = false;
 	exchange.status = 599;
-	proto_http.frame(&framing, SIZE_MAX, &conf, &exchange);
+	proto_http.frame(&framing, SIZE_MAX, &conf, &exchange.base);
 	ck_assert_uint_le(framing.head_len, PROTO_HEAD_MAX);
 }
 END_TEST
@@ -826,13 +834,14 @@ make_facts(bool is_logged)
 static struct http_facts *
 copy_facts(const struct http_facts *facts)
 {
-	struct http_facts *copy;
+	size_t len = facts->len + facts->logged_len;
+	uint8_t *room = get_room(proto_http.kept_len + len);
+	struct proto_packed packed;
 
-	copy = http_facts_lay(get_room(http_facts_size_of(facts->len,
-	    facts->logged_len)), &facts->exchange, facts->len,
-	    facts->logged_len);
-	memcpy(&copy->told, &facts->told, facts->len + facts->logged_len);
-	return (copy);
+	http_facts_pack(&facts->exchange.base, &packed);
+	memcpy(room + proto_http.kept_len, packed.told.bytes, len);
+	ck_assert_ptr_eq(http_facts_unpack(room, &packed, NULL), room);
+	return ((struct http_facts *)room);
 }
 
 START_TEST(facts_are_sound_as_they_are_made_and_tell_the_log_the_same)
@@ -843,19 +852,19 @@ START_TEST(facts_are_sound_as_they_are_made_and_tell_the_log_the_same)
 	ck_assert(http_facts_are_sound(facts));
 	copy = copy_facts(facts);
 	ck_assert(http_facts_are_sound(copy));
-	ck_assert_str_eq(copy->exchange.id, "my.id");
-	http_facts_for_log(copy, &told);
-	expect_slice(told.method, "GET");
-	expect_slice(told.target, "/a?b");
-	expect_slice(told.referer, "it");
-	expect_slice(told.agent, "me");
+	ck_assert_str_eq(copy->exchange.base.id, "my.id");
+	http_facts_log(&copy->exchange.base, &told);
+	expect_payload(told.method, "GET");
+	expect_payload(told.target, "/a?b");
+	expect_payload(told.referer, "it");
+	expect_payload(told.agent, "me");
 	free(copy);
 	free(facts);
 	facts = make_facts(false);
 	ck_assert(http_facts_are_sound(facts));
-	http_facts_for_log(facts, &told);
-	expect_slice(told.target, "/a?b");
-	expect_slice(told.agent, "");
+	http_facts_log(&facts->exchange.base, &told);
+	expect_payload(told.target, "/a?b");
+	expect_payload(told.agent, "");
 	free(facts);
 }
 END_TEST
@@ -910,8 +919,8 @@ START_TEST(of_a_request_that_is_answered_there_is_only_what_is_logged)
 	    2 * ACCESS_LOG_VALUE_MAX + sizeof(*facts) + 64);
 	facts = http_facts_fill(get_room(size), &head, NULL, true);
 	ck_assert(http_facts_are_sound(facts));
-	http_facts_for_log(facts, &told);
-	expect_slice(told.method, "GET");
+	http_facts_log(&facts->exchange.base, &told);
+	expect_payload(told.method, "GET");
 	ck_assert_uint_eq(told.target.len, ACCESS_LOG_TARGET_MAX);
 	ck_assert_uint_eq(told.referer.len, ACCESS_LOG_VALUE_MAX);
 	ck_assert_uint_eq(told.agent.len, ACCESS_LOG_VALUE_MAX);
@@ -921,8 +930,8 @@ START_TEST(of_a_request_that_is_answered_there_is_only_what_is_logged)
 	facts = http_facts_fill(get_room(size), &head, NULL, false);
 	ck_assert(http_facts_are_sound(facts));
 	ck_assert_uint_eq(facts->exchange.status, 404);
-	http_facts_for_log(facts, &told);
-	expect_slice(told.method, "");
+	http_facts_log(&facts->exchange.base, &told);
+	expect_payload(told.method, "");
 	free(facts);
 }
 END_TEST
@@ -941,15 +950,15 @@ START_TEST(other_facts_are_not)
 	EXPECT_BAD(bad->exchange.status = 600);
 	EXPECT_BAD(memset(bad->exchange.note, 'x', HTTP_NOTE_MAX));
 	EXPECT_BAD(strcpy(bad->exchange.note, "a\r\nb"));
-	EXPECT_BAD(memset(bad->exchange.id, 'x', HTTP_REQUEST_ID_MAX + 1));
-	EXPECT_BAD(strcpy(bad->exchange.id, "a b"));
-	EXPECT_BAD(strcpy(bad->exchange.id, "a\r\nb: c"));
-	EXPECT_BAD(strcpy(bad->exchange.id, "\xe4"));
+	EXPECT_BAD(memset(bad->exchange.base.id, 'x', EXCHANGE_ID_MAX + 1));
+	EXPECT_BAD(strcpy(bad->exchange.base.id, "a b"));
+	EXPECT_BAD(strcpy(bad->exchange.base.id, "a\r\nb: c"));
+	EXPECT_BAD(strcpy(bad->exchange.base.id, "\xe4"));
 	EXPECT_BAD(bad->told.nfields = CONF_FIELDS_MAX + 1);
 	EXPECT_BAD(bad->told.nfields = CONF_FIELDS_MAX);
 	EXPECT_BAD(bad->told.nfields = UINT16_MAX);
 	EXPECT_BAD(bad->len--);
-	EXPECT_BAD(bad->len = EXEC_HTTP_ALIGN);
+	EXPECT_BAD(bad->len = EXEC_TOLD_ALIGN);
 	EXPECT_BAD(bad->logged_len--);
 	EXPECT_BAD(bad->logged_len = 1);
 	EXPECT_BAD(memset(&bad->told + 1, 'x', bad->len -

@@ -33,7 +33,7 @@ verdict_on(const struct proto *proto, const uint8_t *bytes, size_t len,
 {
 	struct conf_listener conf = { .max_message_size = max_payload };
 	struct proto_progress progress = { .scanned = 0 };
-	struct proto_message message = { .http = NULL };
+	struct proto_message message = { .exchange = NULL };
 	enum proto_verdict verdict;
 	uint8_t *copy;
 
