@@ -27,8 +27,9 @@
 #include "common/fd.h"
 #include "common/title.h"
 #include "conf/conf_alloc.h"
-#include "conf/conf_keys.h"
+#include "conf/conf_groups.h"
 #include "conf/conf_parse.h"
+#include "conf/conf_text.h"
 
 enum {
 	/* Address space: pages that nobody writes to take no memory. */
@@ -56,7 +57,7 @@ void __gcov_dump(void);
 static struct region *result;		/* of the reader that this is */
 
 static void __attribute__((noreturn))
-end(enum conf_outcome outcome)
+reader_end(enum conf_outcome outcome)
 {
 	result->used = conf_alloc_used();
 	result->outcome = outcome;
@@ -66,16 +67,8 @@ end(enum conf_outcome outcome)
 	_exit(EXIT_SUCCESS);
 }
 
-/* libconfig calls exit() if it has no memory.  What was registered with atexit()
- * before the fork must not run in this process. */
-static void
-on_exit_of_libconfig(void)
-{
-	end(CONF_NO_MEMORY);
-}
-
 static void __attribute__((noreturn))
-run_reader(struct region *region, const struct conf_request *request,
+reader_main(struct region *region, const struct conf_request *request,
     pid_t parent, int fd)
 {
 	(void)prctl(PR_SET_PDEATHSIG, SIGKILL);
@@ -85,24 +78,18 @@ run_reader(struct region *region, const struct conf_request *request,
 	fd_close_on_exec_but(fd);
 	title_set("conf reader");
 	result = region;
-	conf_alloc_begin(region, region->size, end);
+	conf_alloc_begin(region, region->size, reader_end);
 	conf_alloc(1, sizeof(*region));
-	if (atexit(on_exit_of_libconfig) != 0)
-		conf_lacks_memory();
 	conf_parse(request->path, request->text, &region->conf,
 	    &region->report);
-	end(CONF_READ);
+	reader_end(CONF_READ);
 }
 
 /* ---- the process that asks ---- */
 
-static struct conf *
-say_unread(struct conf_report *report, const struct conf_request *request,
-    const char *fmt, ...) __attribute__((format(printf, 3, 4)));
-
-/* Needs no memory, as that may be what is lacking.  Returns NULL. */
-static struct conf *
-say_unread(struct conf_report *report, const struct conf_request *request,
+/* Needs no memory, as that may be what is lacking. */
+static void __attribute__((format(printf, 3, 4)))
+conf_say_unread(struct conf_report *report, const struct conf_request *request,
     const char *fmt, ...)
 {
 	va_list ap;
@@ -115,13 +102,12 @@ say_unread(struct conf_report *report, const struct conf_request *request,
 	report->unread.text = report->why;
 	report->errors = &report->unread;
 	report->nerrors = 1;
-	return NULL;
 }
 
 /* Wait for the end of the reader, which has the other end of the pipe; returns
  * false if it does not end in time. */
 static bool
-await_end(int pipe, unsigned timeout_ms)
+reader_await_end(int pipe, unsigned timeout_ms)
 {
 	uint64_t until_ms = clock_ms() + timeout_ms;
 	struct pollfd ended = { .fd = pipe };
@@ -144,16 +130,16 @@ await_end(int pipe, unsigned timeout_ms)
 /* Kill a reader that takes too long.  If it does not end at once, it is reaped when
  * the master waits for any child, or by init. */
 static void
-kill_reader(pid_t pid, int pipe)
+reader_kill(pid_t pid, int pipe)
 {
 	kill(pid, SIGKILL);
-	if (await_end(pipe, KILL_MS))
+	if (reader_await_end(pipe, KILL_MS))
 		(void)waitpid(pid, NULL, 0);
 }
 
 /* There is no status if SIGCHLD is ignored. */
 static int
-reap(pid_t pid)
+reader_reap(pid_t pid)
 {
 	int status;
 	pid_t reaped;
@@ -167,7 +153,7 @@ reap(pid_t pid)
 /* The reader keeps every signal blocked: a signal to the process group is meant
  * for the process that asks, and its handlers must not run in the reader. */
 static pid_t
-fork_reader(struct region *region, const struct conf_request *request,
+reader_fork(struct region *region, const struct conf_request *request,
     const int ends[2])
 {
 	pid_t parent = getpid(), pid;
@@ -177,7 +163,7 @@ fork_reader(struct region *region, const struct conf_request *request,
 	sigfillset(&all);
 	sigprocmask(SIG_BLOCK, &all, &before);
 	if ((pid = fork()) == 0)
-		run_reader(region, request, parent, ends[1]);
+		reader_main(region, request, parent, ends[1]);
 	error = errno;
 	sigprocmask(SIG_SETMASK, &before, NULL);
 	errno = error;
@@ -186,49 +172,46 @@ fork_reader(struct region *region, const struct conf_request *request,
 
 /* Whether the region has a result; says why not. */
 static bool
-read_apart(struct region *region, const struct conf_request *request,
+reader_run(struct region *region, const struct conf_request *request,
     struct conf_report *report)
 {
 	int ends[2], status;
 	pid_t pid;
 
 	if (pipe2(ends, O_CLOEXEC) == -1) {
-		say_unread(report, request, "could not be read: pipe: %s",
+		conf_say_unread(report, request, "could not be read: pipe: %s",
 		    strerror(errno));
 		return false;
 	}
-	pid = fork_reader(region, request, ends);
+	pid = reader_fork(region, request, ends);
 	if (pid == -1)
-		say_unread(report, request, "could not be read: fork: %s",
+		conf_say_unread(report, request, "could not be read: fork: %s",
 		    strerror(errno));
 	close(ends[1]);
-	if (pid != -1 && !await_end(ends[0], request->timeout_ms)) {
-		kill_reader(pid, ends[0]);
-		say_unread(report, request, "could not be read within %g s",
+	if (pid != -1 && !reader_await_end(ends[0], request->timeout_ms)) {
+		reader_kill(pid, ends[0]);
+		conf_say_unread(report, request, "could not be read within %g s",
 		    request->timeout_ms / 1000.0);
 		pid = -1;
 	}
 	close(ends[0]);
 	if (pid == -1)
 		return false;
-	status = reap(pid);
+	status = reader_reap(pid);
 	if (WIFSIGNALED(status))
-		say_unread(report, request, "could not be read: the reader "
+		conf_say_unread(report, request, "could not be read: the reader "
 		    "died of signal %d (%s)", WTERMSIG(status),
 		    strsignal(WTERMSIG(status)));
-	else if (status != 0 || region->outcome == CONF_DIED)
-		say_unread(report, request, "could not be read: the reader "
-		    "ended with status %d", WEXITSTATUS(status));
 	else if (region->outcome == CONF_NO_MEMORY)
-		say_unread(report, request, "could not be read: no memory");
+		conf_say_unread(report, request, "could not be read: no memory");
 	else if (region->outcome == CONF_NO_ROOM)
-		say_unread(report, request, "could not be read: it takes more "
+		conf_say_unread(report, request, "could not be read: it takes more "
 		    "than %zu bytes", region->size);
 	return !report->is_unread;
 }
 
 static struct region *
-map(size_t size)
+region_map(size_t size)
 {
 	struct region *region;
 
@@ -241,7 +224,7 @@ map(size_t size)
 }
 
 static size_t
-to_pages(size_t size)
+region_to_pages(size_t size)
 {
 	size_t page = (size_t)sysconf(_SC_PAGESIZE);
 
@@ -253,9 +236,9 @@ to_pages(size_t size)
  * worker could make a shared mapping writable, and change what its master does.
  */
 static bool
-settle(struct region *region)
+region_settle(struct region *region)
 {
-	size_t size = region->size, kept = to_pages(region->used);
+	size_t size = region->size, kept = region_to_pages(region->used);
 	struct region *copy;
 
 	copy = mmap(NULL, kept, PROT_READ | PROT_WRITE,
@@ -278,20 +261,18 @@ settle(struct region *region)
 struct conf *
 conf_read(const struct conf_request *request, struct conf_report *report)
 {
-	size_t size = to_pages(request->room != 0 ? request->room : ROOM);
-	struct region *region = map(size);
+	size_t size = region_to_pages(request->room != 0 ? request->room :
+	    ROOM);
+	struct region *region = region_map(size);
+	bool is_read = region != NULL && reader_run(region, request, report);
 
-	if (region == NULL)
-		return say_unread(report, request, "could not be read: no "
-		    "memory");
-	if (!read_apart(region, request, report)) {
-		munmap(region, size);
+	if (!is_read || !region_settle(region)) {
+		if (region != NULL)
+			munmap(region, size);
+		if (!report->is_unread)
+			conf_say_unread(report, request,
+			    "could not be read: no memory");
 		return NULL;
-	}
-	if (!settle(region)) {
-		munmap(region, size);
-		return say_unread(report, request, "could not be read: no "
-		    "memory");
 	}
 	*report = region->report;
 	if (report->nerrors == 0)
@@ -331,9 +312,43 @@ conf_free(struct conf *conf)
 
 /* ---- questions ---- */
 
+const char *
+conf_error_place(const struct conf_error *error, char place[CONF_PLACE_MAX])
+{
+	if (error->line > 0)
+		snprintf(place, CONF_PLACE_MAX, "%s:%u", error->file,
+		    error->line);
+	else
+		snprintf(place, CONF_PLACE_MAX, "%s", error->file);
+	return (place);
+}
+
+static int
+conf_print_as(FILE *out, const struct conf *conf, struct conf_layout layout)
+{
+	fputs("# The configuration in effect, read from ", out);
+	conf_print_string(out, conf->path, SIZE_MAX);
+	fputs(".\n", out);
+	conf_group_print(out, conf_keys, conf, layout);
+	return fflush(out) == EOF || ferror(out) ? -1 : 0;
+}
+
+int
+conf_print(FILE *out, const struct conf *conf)
+{
+	return conf_print_as(out, conf, (struct conf_layout){ 0 });
+}
+
+int
+conf_print_previous(FILE *out, const struct conf *conf)
+{
+	return conf_print_as(out, conf,
+	    (struct conf_layout){ .is_previous = true });
+}
+
 /* How many CPUs the process may use; 0 if the kernel does not say. */
 static unsigned
-count_cpus(void)
+conf_count_cpus(void)
 {
 	/* The kernel refuses a set with fewer bits than it has itself; none has
 	 * nearly so many. */
@@ -351,7 +366,7 @@ conf_worker_count(const struct conf *conf)
 	unsigned count = conf->workers;
 
 	if (count == 0)
-		count = count_cpus();
+		count = conf_count_cpus();
 	if (count == 0)
 		return 1;
 	return count < CONF_WORKERS_MAX ? count : CONF_WORKERS_MAX;

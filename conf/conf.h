@@ -4,9 +4,8 @@
  *
  * Used by the master, which loads it, and by its children, which inherit it.
  * A struct conf and all that it points to is one mapping, which cannot be written
- * to.  Each key stands in one row of a table (conf_keys.c) that tells its name,
- * type, range and default; the reader, the printer and the test of
- * penstock.conf(5) follow that table.
+ * to.  Each key is one row of a table (conf_keys.c): its name, type, range and
+ * default.  The reader, the printer and the test of penstock.conf(5) follow it.
  */
 #ifndef CONF_CONF_H
 #define CONF_CONF_H
@@ -281,8 +280,26 @@ unsigned conf_worker_count(const struct conf *);
 
 const char *conf_protocol_name(enum conf_protocol);
 
-/* Print one line per key, "name" or "group.name", for the test that compares
- * them with the manual. */
-void conf_print_keys(FILE *);
+/* ---- addresses ---- */
+
+/*
+ * Parse one address.  It becomes one struct conf_address, or two if it is
+ * "*:port".  Returns how many, or 0 with *must telling what an address must
+ * have: words that follow "must ".
+ */
+size_t conf_addr_parse(const char *text, struct conf_address into[2],
+    const char **must);
+
+/* Parse the URL of a service: a numeric address with its port, and a path, which
+ * points into the text.  Names would have to be looked up, which takes time. */
+bool conf_endpoint_parse(const char *url, struct conf_address *,
+    const char **path);
+
+/* Whether what is bound to the first address accepts clients of the second one:
+ * they are the same, or the first is the wildcard of that port. */
+bool conf_addr_covers(const struct sockaddr_storage *,
+    const struct sockaddr_storage *);
+
+bool conf_addr_equal(const struct conf_address *, const struct conf_address *);
 
 #endif

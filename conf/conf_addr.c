@@ -5,7 +5,7 @@
  * Runs in the master.  Never asks a name server: a host name could mean another
  * address at every reload, and waiting for the answer would stop the master.
  */
-#include "conf/conf_addr.h"
+#include "conf/conf.h"
 
 #include <arpa/inet.h>
 #include <net/if.h>

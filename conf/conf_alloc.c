@@ -10,13 +10,24 @@ static struct {
 	void (*end)(enum conf_outcome);
 } region;
 
+static struct block {
+	struct block *next;
+	max_align_t bytes[];
+} *blocks;
+
 void
 conf_alloc_begin(void *bytes, size_t size, void (*end)(enum conf_outcome))
 {
+	struct block *next;
+
 	region.bytes = bytes;
 	region.size = size;
 	region.used = 0;
 	region.end = end;
+	for (; blocks != NULL; blocks = next) {
+		next = blocks->next;
+		free(blocks);
+	}
 }
 
 size_t
@@ -26,7 +37,7 @@ conf_alloc_used(void)
 }
 
 static void __attribute__((noreturn))
-give_up(enum conf_outcome outcome)
+alloc_give_up(enum conf_outcome outcome)
 {
 	if (region.end != NULL)
 		region.end(outcome);
@@ -41,7 +52,7 @@ conf_alloc(size_t n, size_t size)
 
 	if (begin > region.size ||
 	    (size > 0 && n > (region.size - begin) / size))
-		give_up(CONF_NO_ROOM);
+		alloc_give_up(CONF_NO_ROOM);
 	region.used = begin + n * size;
 	return (region.bytes + begin);
 }
@@ -60,16 +71,20 @@ conf_copy(const char *text)
 	return (conf_copy_up_to(text, strlen(text)));
 }
 
-void
-conf_lacks_memory(void)
-{
-	give_up(CONF_NO_MEMORY);
-}
-
 void *
 conf_must(void *memory)
 {
 	if (memory == NULL)
-		conf_lacks_memory();
+		alloc_give_up(CONF_NO_MEMORY);
 	return (memory);
+}
+
+void *
+conf_alloc_scratch(size_t size)
+{
+	struct block *block = conf_must(malloc(sizeof(*block) + size));
+
+	block->next = blocks;
+	blocks = block;
+	return (block->bytes);
 }

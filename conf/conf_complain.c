@@ -1,37 +1,45 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * Saying what is wrong with a setting: where it stands, what was found there,
- * and what must be.
+ * Saying what is wrong with a setting.
  *
- * Runs in the reader.  Owns the complaints until they are reported; decides
- * about none.
+ * Runs in the reader.
  */
 #include "conf/conf_complain.h"
 
+#include <ctype.h>
+#include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "conf/conf_alloc.h"
-#include "conf/conf_handlers.h"
 #include "conf/conf_keys.h"
-#include "conf/conf_print.h"
-#include "conf/conf_report.h"
 #include "conf/conf_source.h"
+#include "conf/conf_text.h"
 
-enum { FOUND_MAX = 60 };	/* bytes of a string that are quoted */
-
-struct conf_complaint {
-	const config_setting_t *about;
-	unsigned line;		/* of the text with all includes; 0: of none */
-	char *text;
+enum {
+	FOUND_MAX = 60,			/* bytes of a string that are quoted */
+	KEY_MAX = 47,			/* bytes of a name that may mean a key */
 };
 
 /* ---- naming a setting ---- */
 
-bool
-conf_is_string(const config_setting_t *setting)
+const char *
+conf_get_string(const config_setting_t *setting)
 {
-	return config_setting_type(setting) == CONFIG_TYPE_STRING;
+	return config_setting_type(setting) == CONFIG_TYPE_STRING ?
+	    config_setting_get_string(setting) : NULL;
+}
+
+bool
+conf_get_whole(const config_setting_t *setting, uint64_t *value)
+{
+	/* conf_source.c sees to it that there are no narrow ones. */
+	if (config_setting_type(setting) != CONFIG_TYPE_INT64)
+		return false;
+	*value = (uint64_t)config_setting_get_int64(setting);
+	/* Hexadecimal has no sign: libconfig has made one of bit 63. */
+	return config_setting_get_format(setting) == CONFIG_FORMAT_HEX ||
+	    *value <= INT64_MAX;
 }
 
 bool
@@ -52,10 +60,8 @@ conf_own_name(const config_setting_t *group)
 
 	if (config_setting_is_group(group))
 		member = config_setting_get_member(group, "name");
-	if (member == NULL || !conf_is_string(member))
-		return NULL;
-	name = config_setting_get_string(member);
-	return conf_is_name(name) ? name : NULL;
+	name = member != NULL ? conf_get_string(member) : NULL;
+	return name != NULL && conf_is_name(name) ? name : NULL;
 }
 
 /* listeners["devices"].keepalive.idle, or listeners[1] if it has no name. */
@@ -77,78 +83,42 @@ conf_print_path(FILE *out, const config_setting_t *setting)
 		fprintf(out, "[%d]", config_setting_index(setting));
 }
 
-/*
- * libconfig gives a string in a list the line of what comes after it, which may
- * be a bracket some lines below.
- */
-static unsigned
-line_of(const struct conf_complaints *complaints,
-    const config_setting_t *setting)
-{
-	const config_setting_t *parent = config_setting_parent(setting);
-
-	if (parent == NULL || config_setting_is_group(parent) ||
-	    !conf_is_string(setting))
-		return config_setting_source_line(setting);
-	return conf_source_find_string(complaints->source,
-	    config_setting_source_line(parent),
-	    config_setting_source_line(setting),
-	    config_setting_get_string(setting));
-}
-
 void
-conf_print_place(struct conf_complaints *complaints,
-    const config_setting_t *setting)
+conf_print_place(struct conf_reader *reader, const config_setting_t *setting)
 {
-	struct conf_place here, there;
+	struct conf_place there;
 
-	here = conf_source_place(complaints->source, complaints->line);
-	there = conf_source_place(complaints->source,
-	    line_of(complaints, setting));
-	if (strcmp(here.file, there.file) == 0)
-		fprintf(complaints->stream, "line %u", there.line);
+	there = conf_source_place(reader->source,
+	    config_setting_source_line(setting));
+	if (strcmp(reader->finding.error.file, there.file) == 0)
+		fprintf(reader->stream, "line %u", there.line);
 	else
-		fprintf(complaints->stream, "%s:%u", there.file, there.line);
+		fprintf(reader->stream, "%s:%u", there.file, there.line);
 }
 
 /* ---- what was found ---- */
 
 static void
-print_integer(FILE *out, const config_setting_t *setting)
-{
-	bool hex = config_setting_get_format(setting) == CONFIG_FORMAT_HEX;
-	long long value = config_setting_get_int64(setting);
-
-	if (config_setting_type(setting) == CONFIG_TYPE_INT) {
-		int narrow = config_setting_get_int(setting);
-
-		value = hex ? (long long)(unsigned)narrow : narrow;
-	}
-	if (hex)
-		fprintf(out, "0x%llX", (unsigned long long)value);
-	else
-		fprintf(out, "%lld", value);
-}
-
-static void
-print_list(FILE *out, const config_setting_t *setting, const char *what,
-    const char *empty)
+complain_print_list(FILE *out, const config_setting_t *setting,
+    const char *what)
 {
 	int length = config_setting_length(setting);
 
 	if (length == 0)
-		fputs(empty, out);
+		fprintf(out, "an empty %s", what);
 	else
-		fprintf(out, "%s of %d", what, length);
+		fprintf(out, "a%s %s of %d", *what == 'a' ? "n" : "", what,
+		    length);
 }
 
 static void
-print_found(FILE *out, const config_setting_t *setting)
+complain_print_found(FILE *out, const config_setting_t *setting)
 {
 	switch (config_setting_type(setting)) {
-	case CONFIG_TYPE_INT:
 	case CONFIG_TYPE_INT64:
-		print_integer(out, setting);
+		fprintf(out, config_setting_get_format(setting) ==
+		    CONFIG_FORMAT_HEX ? "0x%llX" : "%lld",
+		    config_setting_get_int64(setting));
 		return;
 	case CONFIG_TYPE_FLOAT:
 		conf_print_float(out, config_setting_get_float(setting));
@@ -162,10 +132,10 @@ print_found(FILE *out, const config_setting_t *setting)
 		    FOUND_MAX);
 		return;
 	case CONFIG_TYPE_ARRAY:
-		print_list(out, setting, "an array", "an empty array");
+		complain_print_list(out, setting, "array");
 		return;
 	case CONFIG_TYPE_LIST:
-		print_list(out, setting, "a list", "an empty list");
+		complain_print_list(out, setting, "list");
 		return;
 	default:
 		fputs("a group", out);
@@ -176,155 +146,228 @@ print_found(FILE *out, const config_setting_t *setting)
 /* ---- complaining ---- */
 
 static FILE *
-begin(struct conf_complaints *complaints, const config_setting_t *setting)
+complain_begin(struct conf_reader *reader, const config_setting_t *setting)
 {
-	complaints->about = setting;
-	complaints->line = line_of(complaints, setting);
-	complaints->stream = conf_must(open_memstream(&complaints->text,
-	    &complaints->text_size));
-	return complaints->stream;
+	unsigned line = config_setting_source_line(setting);
+	struct conf_place place = conf_source_place(reader->source, line);
+
+	reader->finding = (struct conf_finding){
+		.error = { .file = place.file, .line = place.line },
+		.line = line, .about = setting,
+	};
+	reader->stream = conf_must(open_memstream(&reader->text,
+	    &reader->text_size));
+	return reader->stream;
 }
 
 void
-conf_complaint_end(struct conf_complaints *complaints)
+conf_complaint_end(struct conf_reader *reader)
 {
-	struct conf_complaint *sorted;
-	size_t at = complaints->count;
-
-	if (fclose(complaints->stream) == EOF)
-		conf_lacks_memory();
-	sorted = conf_must(reallocarray(complaints->sorted, at + 1,
-	    sizeof(*sorted)));
-	for (; at > 0 && sorted[at - 1].line > complaints->line; at--)
-		sorted[at] = sorted[at - 1];
-	sorted[at] = (struct conf_complaint){
-		.about = complaints->about,
-		.line = complaints->line,
-		.text = complaints->text,
-	};
-	complaints->sorted = sorted;
-	complaints->count++;
+	if (fclose(reader->stream) == EOF)
+		conf_must(NULL);
+	reader->finding.error.text = reader->text;
+	conf_report_add(&reader->findings, reader->finding);
+	free(reader->text);
 }
 
 bool
-conf_is_refused(const struct conf_complaints *complaints,
+conf_is_refused(const struct conf_reader *reader,
     const config_setting_t *setting)
 {
-	for (size_t i = 0; i < complaints->count; i++)
-		if (complaints->sorted[i].about == setting)
+	for (size_t i = 0; i < reader->findings.count; i++)
+		if (reader->findings.sorted[i].about == setting)
 			return true;
 	return false;
 }
 
-/* What the value of a key may be, and if that is a name, which names there
- * are. */
-static void
-print_allowed(FILE *out, const config_setting_t *setting,
-    const struct conf_key *key)
-{
-	conf_key_print_allowed(out, key);
-	if (key->type != CONF_HANDLER)
-		return;
-	fputs(": ", out);
-	conf_handlers_print(out, setting);
-}
-
 FILE *
-conf_refuse(struct conf_complaints *complaints, const config_setting_t *setting)
+conf_refuse(struct conf_reader *reader, const config_setting_t *setting)
 {
-	FILE *out = begin(complaints, setting);
+	FILE *out = complain_begin(reader, setting);
 
 	conf_print_path(out, setting);
 	fputs(": found ", out);
-	print_found(out, setting);
+	complain_print_found(out, setting);
 	fputs("; ", out);
 	return out;
 }
 
 void
-conf_refuse_value(struct conf_complaints *complaints,
-    const config_setting_t *setting, const struct conf_key *key)
+conf_refusef(struct conf_reader *reader, const config_setting_t *setting,
+    const char *fmt, ...)
 {
-	FILE *out = conf_refuse(complaints, setting);
+	va_list ap;
+
+	va_start(ap, fmt);
+	vfprintf(conf_refuse(reader, setting), fmt, ap);
+	va_end(ap);
+	conf_complaint_end(reader);
+}
+
+void
+conf_refuse_value(struct conf_reader *reader, const config_setting_t *setting,
+    const struct conf_key *key)
+{
+	FILE *out = conf_refuse(reader, setting);
 
 	fputs("must be ", out);
-	print_allowed(out, setting, key);
-	conf_complaint_end(complaints);
+	conf_key_print_allowed(out, key, reader);
+	conf_complaint_end(reader);
 }
 
 void
-conf_refuse_must(struct conf_complaints *complaints,
-    const config_setting_t *setting, const char *must)
+conf_refuse_kind(struct conf_reader *reader, const config_setting_t *setting,
+    const struct conf_key *key, const struct conf_key *kind)
 {
-	fprintf(conf_refuse(complaints, setting), "must %s", must);
-	conf_complaint_end(complaints);
+	const config_setting_t *own;
+	const char *before = "";
+	FILE *out = conf_refuse(reader, setting);
+
+	fprintf(out, "belongs to %s ", kind->name);
+	for (unsigned i = 0; kind->choices[i] != NULL; i++) {
+		if ((key->kinds & 1u << i) == 0)
+			continue;
+		fprintf(out, "%s\"%s\"", before, kind->choices[i]);
+		before = " or ";
+	}
+	own = config_setting_get_member(config_setting_parent(setting),
+	    kind->name);
+	fprintf(out, ", not to \"%s\"", own != NULL ?
+	    config_setting_get_string(own) : kind->choices[kind->initial]);
+	conf_complaint_end(reader);
 }
 
 void
-conf_refuse_unknown(struct conf_complaints *complaints,
+conf_miss(struct conf_reader *reader, const config_setting_t *group,
+    const struct conf_key *key)
+{
+	FILE *out = complain_begin(reader, group);
+
+	conf_print_path(out, group);
+	fprintf(out, "%s%s: missing; must be ",
+	    config_setting_is_root(group) ? "" : ".", key->name);
+	conf_key_print_allowed(out, key, reader);
+	conf_complaint_end(reader);
+}
+
+/* ---- names that are no keys ---- */
+
+static size_t
+complain_least(size_t a, size_t b, size_t c)
+{
+	size_t least = a < b ? a : b;
+
+	return least < c ? least : c;
+}
+
+/*
+ * How many slips of the finger lie between two names: a letter too many, too
+ * few, wrong, or swapped with its neighbour.  Case does not count.
+ */
+static size_t
+complain_distance(const char *a, const char *b)
+{
+	size_t rows[3][KEY_MAX + 1];
+	size_t *row = rows[0], *above = rows[1], *above2 = rows[2], *swap;
+	size_t la = strlen(a), lb = strlen(b);
+
+	for (size_t j = 0; j <= lb; j++)
+		row[j] = j;
+	for (size_t i = 1; i <= la; i++) {
+		swap = above2, above2 = above, above = row, row = swap;
+		row[0] = i;
+		for (size_t j = 1; j <= lb; j++) {
+			bool same = tolower((unsigned char)a[i - 1]) ==
+			    tolower((unsigned char)b[j - 1]);
+
+			row[j] = complain_least(above[j] + 1, row[j - 1] + 1,
+			    above[j - 1] + !same);
+			if (i > 1 && j > 1 && a[i - 1] == b[j - 2] &&
+			    a[i - 2] == b[j - 1] && above2[j - 2] + 1 < row[j])
+				row[j] = above2[j - 2] + 1;
+		}
+	}
+	return row[lb];
+}
+
+/* The key whose name is nearest, if at most a third of the letters differ. */
+static const struct conf_key *
+complain_find_nearest(const struct conf_key *keys, const char *name)
+{
+	const struct conf_key *best = NULL;
+	size_t least = strlen(name) / 3 + 1;
+
+	if (strlen(name) > KEY_MAX)
+		return NULL;
+	for (; keys->name != NULL; keys++) {
+		size_t d = complain_distance(name, keys->name);
+
+		if (d < least) {
+			least = d;
+			best = keys;
+		}
+	}
+	return best;
+}
+
+/* Print where there is a key of a name, in the order of the manual; false if
+ * there is none.  path is that of these keys: "", "log". */
+static bool
+complain_print_owner(FILE *out, const struct conf_key *keys, const char *path,
+    const char *name)
+{
+	for (; keys->name != NULL; keys++) {
+		char deeper[128];
+
+		if (strcmp(keys->name, name) == 0) {
+			fprintf(out, "; that is a %s%s", *path == '\0' ?
+			    "global key" : "key of ", path);
+			return true;
+		}
+		snprintf(deeper, sizeof(deeper), "%s%s%s", path,
+		    *path == '\0' ? "" : ".", keys->name);
+		if (keys->keys != NULL &&
+		    complain_print_owner(out, keys->keys, deeper, name))
+			return true;
+	}
+	return false;
+}
+
+/* What an unknown name among these keys may have meant: a key of that name
+ * elsewhere, a key here that looks like it, or else all that are here. */
+static void
+complain_print_hint(struct conf_reader *reader, const struct conf_key *keys,
+    const char *name)
+{
+	const struct conf_key *near;
+	FILE *out = reader->stream;
+
+	if (complain_print_owner(out, reader->keys, "", name))
+		return;
+	near = complain_find_nearest(keys, name);
+	if (near != NULL) {
+		fprintf(out, "; did you mean \"%s\"?", near->name);
+		return;
+	}
+	fputs("; known here: ", out);
+	for (; keys->name != NULL; keys++)
+		fprintf(out, "%s%s", keys->name,
+		    keys[1].name == NULL ? "" : ", ");
+}
+
+void
+conf_refuse_unknown(struct conf_reader *reader,
     const config_setting_t *setting, const struct conf_key *keys)
 {
 	const config_setting_t *group = config_setting_parent(setting);
 	const char *name = config_setting_name(setting);
-	FILE *out = begin(complaints, setting);
+	FILE *out = complain_begin(reader, setting);
 
 	conf_print_path(out, group);
 	if (!config_setting_is_root(group))
 		fputs(": ", out);
 	fputs("unknown key ", out);
 	conf_print_string(out, name, FOUND_MAX);
-	conf_keys_print_hint(out, keys, name);
-	conf_complaint_end(complaints);
-}
-
-void
-conf_refuse_kind(struct conf_complaints *complaints,
-    const config_setting_t *setting, const struct conf_key *key,
-    const struct conf_key *kind)
-{
-	const config_setting_t *group = config_setting_parent(setting);
-	const config_setting_t *own;
-	FILE *out = conf_refuse(complaints, setting);
-
-	own = config_setting_get_member(group, kind->name);
-	fprintf(out, "belongs to %s ", kind->name);
-	conf_key_print_kinds(out, key, kind);
-	fprintf(out, ", not to \"%s\"", own != NULL ?
-	    config_setting_get_string(own) : kind->choices[kind->initial]);
-	conf_complaint_end(complaints);
-}
-
-void
-conf_miss(struct conf_complaints *complaints, const config_setting_t *group,
-    const struct conf_key *key)
-{
-	FILE *out = begin(complaints, group);
-
-	conf_print_path(out, group);
-	fprintf(out, "%s%s: missing; must be ",
-	    config_setting_is_root(group) ? "" : ".", key->name);
-	print_allowed(out, group, key);
-	conf_complaint_end(complaints);
-}
-
-void
-conf_complaints_report(struct conf_complaints *complaints,
-    struct conf_report *report)
-{
-	for (size_t i = 0; i < complaints->count; i++) {
-		struct conf_place place;
-
-		place = conf_source_place(complaints->source,
-		    complaints->sorted[i].line);
-		if (complaints->are_warnings)
-			conf_report_warn(report, place.file, place.line,
-			    complaints->sorted[i].text);
-		else
-			conf_report_add(report, place.file, place.line,
-			    complaints->sorted[i].text);
-		free(complaints->sorted[i].text);
-	}
-	free(complaints->sorted);
-	complaints->sorted = NULL;
-	complaints->count = 0;
+	complain_print_hint(reader, keys, name);
+	conf_complaint_end(reader);
 }

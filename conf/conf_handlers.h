@@ -8,22 +8,19 @@
 
 #include <libconfig.h>
 
-#include <stdbool.h>
 #include <stddef.h>
-#include <stdio.h>
 
 struct conf;
+struct conf_reader;
 
-/* While a file is read: whether there is, or will be, a handler of a name; and
- * print the names of all.  Any setting of the file will do. */
-bool conf_handlers_have(const config_setting_t *, const char *name);
-void conf_handlers_print(FILE *, const config_setting_t *);
+/* Before a file is read: collect the names of all handlers that there will be. */
+void conf_handlers_collect(struct conf_reader *, const config_setting_t *root);
 
 /* When it is read: how many built-in handlers it has none instead of. */
 size_t conf_handlers_count_builtin(const struct conf *);
 
-/* When it is as it should be: put those before the others, and tell each
- * listener where its handler is. */
+/* When it has no mistake: put the built-in handlers before the others, and give
+ * each listener and route the index of its handler. */
 void conf_handlers_settle(struct conf *);
 
 #endif

@@ -1,100 +1,86 @@
 /* SPDX-License-Identifier: ISC */
-/*
- * The report of what is wrong with a configuration.
- *
- * Runs in the reader.  What it says is its callers' choice.
- */
 #include "conf/conf_report.h"
 
+#include <limits.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "conf/conf.h"
 #include "conf/conf_alloc.h"
 
 enum {
 	/* A text may quote a name, which can be as long as the file. */
 	TEXT_MAX = 4096,
-	/* Of all errors together, so that they fit into the region.  A file can
-	 * have far more of them than anyone reads. */
+	/* Of all findings together, so that they fit into the region.  A file
+	 * can have far more of them than anyone reads. */
 	TEXTS_MAX = 4 << 20,
 };
 
-static size_t texts;			/* bytes, up to now */
-static size_t omitted;			/* errors for which there was no room */
-
-static void
-add(struct conf_error **list, size_t *n, const char *file, unsigned line,
-    const char *text)
+void
+conf_report_add(struct conf_findings *findings, struct conf_finding finding)
 {
-	struct conf_error *grown;
+	struct conf_finding *sorted;
+	size_t at = findings->count;
 
-	if ((*n & (*n - 1)) == 0) {
-		/* All that there is room for are in use. */
-		grown = conf_alloc(*n == 0 ? 1 : 2 * *n, sizeof(*grown));
-		if (*n > 0)
-			memcpy(grown, *list, *n * sizeof(*grown));
-		*list = grown;
+	if (findings->bytes > TEXTS_MAX) {
+		findings->omitted++;
+		return;
 	}
-	(*list)[(*n)++] = (struct conf_error){
-		.file = conf_copy_up_to(file, TEXT_MAX),
-		.line = line,
-		.text = conf_copy_up_to(text, TEXT_MAX),
-	};
-	texts += strlen((*list)[*n - 1].file) + strlen((*list)[*n - 1].text);
+	finding.error.file = conf_copy_up_to(finding.error.file, TEXT_MAX);
+	finding.error.text = conf_copy_up_to(finding.error.text, TEXT_MAX);
+	findings->bytes += strlen(finding.error.file) +
+	    strlen(finding.error.text);
+	sorted = conf_must(reallocarray(findings->sorted, at + 1,
+	    sizeof(*sorted)));
+	for (; at > 0 && sorted[at - 1].line > finding.line; at--)
+		sorted[at] = sorted[at - 1];
+	sorted[at] = finding;
+	findings->sorted = sorted;
+	findings->count++;
 }
 
 void
-conf_report_add(struct conf_report *report, const char *file, unsigned line,
-    const char *text)
+conf_report_addf(struct conf_findings *findings, const char *file,
+    unsigned line, const char *fmt, ...)
 {
-	if (texts > TEXTS_MAX)
-		omitted++;
-	else
-		add(&report->errors, &report->nerrors, file, line, text);
-}
-
-void
-conf_report_warn(struct conf_report *report, const char *file, unsigned line,
-    const char *text)
-{
-	add(&report->warnings, &report->nwarnings, file, line, text);
-}
-
-void
-conf_report_addf(struct conf_report *report, const char *file, unsigned line,
-    const char *fmt, ...)
-{
+	char text[TEXT_MAX + 1];
 	va_list ap;
-	char *text;
 
 	va_start(ap, fmt);
-	if (vasprintf(&text, fmt, ap) == -1)
-		conf_lacks_memory();
+	vsnprintf(text, sizeof(text), fmt, ap);
 	va_end(ap);
-	conf_report_add(report, file, line, text);
-	free(text);
+	conf_report_add(findings, (struct conf_finding){
+		.error = { .file = file, .line = line, .text = text },
+	});
 }
 
 void
-conf_report_end(struct conf_report *report, const char *file)
+conf_report_end(struct conf_findings *findings, struct conf_report *report,
+    const char *file, bool are_warnings)
 {
-	size_t n = omitted;
+	struct conf_error *errors;
+	char text[64];
 
-	texts = omitted = 0;
-	if (n > 0)
-		conf_report_addf(report, file, 0, "%zu more are not listed", n);
-}
-
-const char *
-conf_error_place(const struct conf_error *error, char place[CONF_PLACE_MAX])
-{
-	if (error->line > 0)
-		snprintf(place, CONF_PLACE_MAX, "%s:%u", error->file,
-		    error->line);
-	else
-		snprintf(place, CONF_PLACE_MAX, "%s", error->file);
-	return (place);
+	if (findings->omitted > 0) {
+		snprintf(text, sizeof(text), "%zu more are not listed",
+		    findings->omitted);
+		findings->bytes = 0;
+		conf_report_add(findings, (struct conf_finding){
+			.error = { .file = file, .text = text },
+			.line = UINT_MAX,
+		});
+	}
+	errors = conf_alloc(findings->count, sizeof(*errors));
+	for (size_t i = 0; i < findings->count; i++)
+		errors[i] = findings->sorted[i].error;
+	if (are_warnings) {
+		report->warnings = errors;
+		report->nwarnings = findings->count;
+	} else {
+		report->errors = errors;
+		report->nerrors = findings->count;
+	}
+	free(findings->sorted);
+	*findings = (struct conf_findings){ .count = 0 };
 }

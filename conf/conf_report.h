@@ -1,21 +1,37 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * Adding to the report that the caller of conf_read() gets.
+ * The findings about a configuration, in the order of its lines.
  */
 #ifndef CONF_CONF_REPORT_H
 #define CONF_CONF_REPORT_H
 
-struct conf_report;
+#include <stdbool.h>
+#include <stddef.h>
 
-/* Add an error or a warning to a report. */
-void conf_report_add(struct conf_report *, const char *file, unsigned line,
-    const char *text);
-void conf_report_warn(struct conf_report *, const char *file, unsigned line,
-    const char *text);
-void conf_report_addf(struct conf_report *, const char *file, unsigned line,
+#include "conf/conf.h"
+
+struct conf_finding {
+	struct conf_error error;
+	unsigned line;			/* of the text with all includes; 0:
+					   before all that have one */
+	const void *about;		/* a setting, or NULL */
+};
+
+/* Zeroed before; ended by conf_report_end(). */
+struct conf_findings {
+	struct conf_finding *sorted;	/* by line, then as they came */
+	size_t count;
+	size_t bytes;			/* of all texts */
+	size_t omitted;			/* for lack of room */
+};
+
+/* Add a finding.  The text and the name of the file are copied. */
+void conf_report_add(struct conf_findings *, struct conf_finding);
+void conf_report_addf(struct conf_findings *, const char *file, unsigned line,
     const char *fmt, ...) __attribute__((format(printf, 4, 5)));
 
-/* Nothing follows.  Say how many errors the report has no room for. */
-void conf_report_end(struct conf_report *, const char *file);
+/* Move all findings into a report of a file, as errors or as warnings. */
+void conf_report_end(struct conf_findings *, struct conf_report *,
+    const char *file, bool are_warnings);
 
 #endif

@@ -5,25 +5,24 @@
  * Runs in the reader.  libconfig could read and include files by itself, but
  * libconfig 1.5
  *
- *	- ends the process when a directory is included (flex's read error):
- *	  open_for_reading();
- *	- puts its include directory before absolute paths too, and cannot say
- *	  why an include failed: include();
- *	- cuts the text and strings at a NUL byte: has_nul(), is_escaped_nul();
- *	- cuts a number that does not end in L to 32 bits: copy_word();
- *	- takes a comment that is never closed for the end of the file:
- *	  copy_block_comment();
- *	- tells of the end of the file where a string is not closed:
- *	  copy_string(), refuse_string();
- *	- takes the last line for an error if it is a comment without a newline:
- *	  copy_file().
+ *	- ends the process when a directory is included, cannot say why an
+ *	  include failed, and puts its include directory before absolute paths
+ *	  too: source_include();
+ *	- cuts the text and strings at a NUL byte: source_has_nul(),
+ *	  scan_string();
+ *	- cuts a number that does not end in L to 32 bits: scan_number();
+ *	- takes a comment that is never closed for the end of the file, and a
+ *	  last line that is a comment for an error: scan_block_comment(),
+ *	  scan_line_comment();
+ *	- reports the end of the file where a string is not closed:
+ *	  scan_string(), scan_refuse_string();
+ *	- gives a string in a list the line of what comes after it, which may be
+ *	  a bracket some lines below: scan_ends_string().
  *
  * So the files are put together here, and libconfig gets one string.  The
  * scanner below knows as much of libconfig's grammar as that takes.
  */
 #include "conf/conf_source.h"
-
-#include <sys/stat.h>
 
 #include <ctype.h>
 #include <errno.h>
@@ -32,39 +31,38 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
-#include "conf/conf.h"
 #include "conf/conf_alloc.h"
-#include "conf/conf_print.h"
 #include "conf/conf_report.h"
+#include "conf/conf_text.h"
 
-enum { LINE_QUOTED_MAX = 60 };
+enum {
+	LINE_QUOTED_MAX = 60,
+	/* A byte becomes three at most: a number before the end of an include
+	 * gets an L and a newline. */
+	TEXT_MAX = 3 * CONF_SOURCE_MAX,
+};
 
 /* Lines of the text that come from consecutive lines of one file. */
 struct segment {
 	unsigned first;			/* line of the text */
 	struct conf_place place;	/* where that line comes from */
+	const char *start;		/* of that line, in the file's content */
 };
 
 struct conf_source {
-	char *text;
-	size_t text_size;
-	FILE *stream;			/* writes text until that is whole */
-	unsigned line;			/* that the stream is in */
-
-	char *dir;			/* what includes are relative to; "" or
-					   ends in a slash */
-	size_t taken;			/* bytes read from all files */
-	bool stopped;			/* no sense in reading on */
+	char *text;			/* for libconfig */
+	size_t len;
+	unsigned line;			/* of the text, beginning with 1 */
+	unsigned held;			/* newlines that are not written yet */
 	char last;			/* byte that is no blank or comment */
 
+	const char *path;
+	size_t taken;			/* bytes read from all files */
+	bool stopped;			/* no sense in reading on */
 	struct segment *segments;
 	size_t nsegments;
-	char **files;			/* names, for as long as places live */
-	size_t nfiles;
-
-	struct conf_report *report;	/* borrowed while reading */
+	struct conf_findings *findings;
 };
 
 /* One file while it is copied into the text. */
@@ -73,122 +71,28 @@ struct scan {
 	const char *file;
 	unsigned line;
 	unsigned depth;			/* of includes; 0: the file itself */
-	const char *start;
+	const char *start;		/* ends with a NUL */
 	const char *p;			/* the next byte to copy */
 	const char *end;
 };
 
-static void include_file(struct conf_source *, const char *file,
+static void source_include(struct conf_source *, const char *file,
     unsigned depth, const struct scan *from);
 
-/* ---- reading ---- */
-
-static int
-open_for_reading(const char *path)
-{
-	struct stat st;
-	int fd, error;
-
-	/* Not to wait for a writer if this is a named pipe that has none. */
-	fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
-	if (fd == -1)
-		return -1;
-	if (fstat(fd, &st) == 0 && S_ISDIR(st.st_mode)) {
-		errno = EISDIR;
-		goto fail;
-	}
-	/* A pipe that does have one (-c /dev/stdin) is read to its end. */
-	if (fcntl(fd, F_SETFL, 0) == -1)
-		goto fail;
-	return fd;
-
-fail:
-	error = errno;
-	close(fd);
-	errno = error;
-	return -1;
-}
-
-/*
- * Read to the end of the file or one byte beyond max, and add a NUL.  Returns the
- * number of bytes, or -1 with errno set.
- */
-static ssize_t
-read_up_to(int fd, char *buf, size_t max)
-{
-	size_t have = 0;
-
-	while (have <= max) {
-		ssize_t n = read(fd, buf + have, max + 1 - have);
-
-		if (n == 0)
-			break;
-		if (n > 0)
-			have += (size_t)n;
-		else if (errno != EINTR)
-			return -1;
-	}
-	buf[have] = '\0';
-	return (ssize_t)have;
-}
-
-/* As read_up_to(), for a path.  The caller frees *buf in any case. */
-static ssize_t
-read_path(const char *path, char **buf, size_t max)
-{
-	ssize_t len;
-	int fd, error;
-
-	*buf = NULL;
-	fd = open_for_reading(path);
-	if (fd == -1)
-		return -1;
-	*buf = conf_must(malloc(max + 2));
-	len = read_up_to(fd, *buf, max);
-	error = errno;
-	close(fd);
-	errno = error;
-	return len;
-}
-
 /* ---- errors ---- */
-
-/* A file that cannot be read is told where it is included. */
-static void
-cannot_read(struct conf_source *source, const char *file,
-    const struct scan *from)
-{
-	const char *why = strerror(errno);
-
-	if (from == NULL)
-		conf_report_addf(source->report, file, 0, "cannot be read: %s",
-		    why);
-	else
-		conf_report_addf(source->report, from->file, from->line,
-		    "cannot include \"%s\": %s", file, why);
-}
-
-static void
-too_large(struct conf_source *source, const char *file)
-{
-	conf_report_addf(source->report, file, 0, "this is too large: the "
-	    "limit is %d bytes with all that is included", CONF_SOURCE_MAX);
-	source->stopped = true;
-}
 
 static void
 scan_error(const struct scan *scan, unsigned line, const char *text)
 {
-	conf_report_addf(scan->source->report, scan->file, line, "%s", text);
+	conf_report_addf(scan->source->findings, scan->file, line, "%s", text);
 }
 
-/* The line that holds a byte of a text: in quotes, without the blanks around
- * it, and cut if it is long.  The caller frees it. */
-static char *
-quote_line(const char *text, const char *at)
+/* The line of a text that holds a byte. */
+static const char *
+source_quote(const char *text, const char *at)
 {
 	char *trimmed, *quoted;
-	size_t len, size;
+	size_t len;
 	FILE *out;
 
 	while (at > text && at[-1] != '\n')
@@ -197,214 +101,204 @@ quote_line(const char *text, const char *at)
 	len = strcspn(at, "\n");
 	while (len > 0 && strchr(" \t\r", at[len - 1]) != NULL)
 		len--;
-	trimmed = conf_must(strndup(at, len));
-	out = conf_must(open_memstream(&quoted, &size));
+	trimmed = conf_alloc_scratch(len + 1);
+	memcpy(trimmed, at, len);
+	trimmed[len] = '\0';
+	/* Each byte can become four. */
+	quoted = conf_alloc_scratch(4 * LINE_QUOTED_MAX + 8);
+	out = conf_must(fmemopen(quoted, 4 * LINE_QUOTED_MAX + 8, "w"));
 	conf_print_string(out, trimmed, LINE_QUOTED_MAX);
-	if (fclose(out) == EOF)
-		conf_lacks_memory();
-	free(trimmed);
+	fclose(out);
 	return quoted;
 }
 
-/* ---- copying ---- */
+/* ---- tokens ---- */
 
-static void
-begin_segment(const struct scan *scan)
+static bool
+scan_is_at(const struct scan *scan, const char *what)
 {
-	struct conf_source *source = scan->source;
-
-	source->segments = conf_must(reallocarray(source->segments,
-	    source->nsegments + 1, sizeof(*source->segments)));
-	source->segments[source->nsegments++] = (struct segment){
-		.first = source->line,
-		.place = { .file = scan->file, .line = scan->line },
-	};
+	return strncmp(scan->p, what, strlen(what)) == 0;
 }
 
 static void
-copy_byte(struct scan *scan)
+source_write(struct conf_source *source, const char *bytes, size_t len)
 {
-	if (*scan->p == '\n') {
-		scan->line++;
-		scan->source->line++;
+	memcpy(source->text + source->len, bytes, len);
+	source->len += len;
+}
+
+static void
+source_write_newlines(struct conf_source *source)
+{
+	for (; source->held > 0; source->held--) {
+		source_write(source, "\n", 1);
+		source->line++;
 	}
-	putc(*scan->p++, scan->source->stream);
 }
 
-static bool
-ahead(const struct scan *scan, const char *what)
+/* Newlines between tokens are held back, so that those after a string can be
+ * written after what ends it. */
+static void
+scan_skip(struct scan *scan)
 {
-	size_t len = strlen(what);
-
-	return (size_t)(scan->end - scan->p) >= len &&
-	    memcmp(scan->p, what, len) == 0;
-}
-
-/* libconfig drops this byte without a word. */
-static bool
-is_escaped_nul(const struct scan *scan)
-{
-	return ahead(scan, "\\x00") || ahead(scan, "\\X00");
+	if (*scan->p++ == '\n') {
+		scan->line++;
+		scan->source->held++;
+	}
 }
 
 static void
-copy_string(struct scan *scan)
+scan_copy(struct scan *scan, size_t len)
+{
+	source_write(scan->source, scan->p, len);
+	scan->p += len;
+}
+
+/* A string is where none can be: an earlier one was not closed. */
+static void
+scan_refuse_string(struct scan *scan)
+{
+	conf_report_addf(scan->source->findings, scan->file, scan->line,
+	    "syntax error near %s", source_quote(scan->start, scan->p));
+	scan->source->stopped = true;
+}
+
+static void
+scan_string(struct scan *scan)
 {
 	unsigned line = scan->line;
 
-	copy_byte(scan);
+	scan_copy(scan, 1);
 	while (scan->p < scan->end && *scan->p != '"') {
-		if (is_escaped_nul(scan))
+		if (scan_is_at(scan, "\\x00") || scan_is_at(scan, "\\X00"))
 			scan_error(scan, scan->line,
 			    "a string cannot hold a NUL byte");
-		if (ahead(scan, "\\\\") || ahead(scan, "\\\""))
-			copy_byte(scan);
-		copy_byte(scan);
+		if (*scan->p == '\n') {
+			scan->line++;
+			scan->source->line++;
+		}
+		scan_copy(scan, scan_is_at(scan, "\\\\") ||
+		    scan_is_at(scan, "\\\"") ? 2 : 1);
 	}
 	if (scan->p < scan->end)
-		copy_byte(scan);
+		scan_copy(scan, 1);
 	else
 		scan_error(scan, line,
 		    "the string that begins here is never closed");
 }
 
+/* A whole number gets the L that it may lack. */
 static void
-copy_block_comment(struct scan *scan)
+scan_number(struct scan *scan)
 {
-	unsigned line = scan->line;
+	static const char decimal[] = "0123456789";
+	const char *p = scan->p + strspn(scan->p, decimal), *exponent;
+	bool is_whole = *p != '.';
 
-	copy_byte(scan);
-	copy_byte(scan);
-	while (scan->p < scan->end && !ahead(scan, "*/"))
-		copy_byte(scan);
-	if (scan->p == scan->end) {
-		scan_error(scan, line,
-		    "the comment that begins here is never closed");
-		return;
+	if (!is_whole)
+		p += 1 + strspn(p + 1, decimal);
+	exponent = p + 1 + (p[0] != '\0' && (p[1] == '+' || p[1] == '-'));
+	if ((*p | 0x20) == 'e' && isdigit((unsigned char)*exponent)) {
+		p = exponent + strspn(exponent, decimal);
+		is_whole = false;
 	}
-	copy_byte(scan);
-	copy_byte(scan);
+	if (scan->p[0] == '0' && (scan->p[1] | 0x20) == 'x' &&
+	    isxdigit((unsigned char)scan->p[2]))
+		p = scan->p + 2 + strspn(scan->p + 2,
+		    "0123456789abcdefABCDEF");
+	scan_copy(scan, (size_t)(p - scan->p));
+	if (is_whole && *p != 'L')
+		source_write(scan->source, "L", 1);
 }
 
 static void
-copy_line_comment(struct scan *scan)
+scan_name(struct scan *scan)
 {
-	while (scan->p < scan->end && *scan->p != '\n')
-		copy_byte(scan);
-}
+	size_t len = 0;
 
-/* Whether a word is a number that libconfig would cut to 32 bits. */
-static bool
-needs_long(const char *word, size_t len)
-{
-	static const char digits[] = "0123456789abcdefABCDEF";
-	bool hex = len > 2 && word[0] == '0' && (word[1] | 0x20) == 'x';
-
-	if (hex) {
-		word += 2;
-		len -= 2;
-	}
-	for (size_t i = 0; i < len; i++)
-		if (memchr(digits, word[i], hex ? 22 : 10) == NULL)
-			return false;
-	while (len > 0 && *word == '0') {
-		word++;
-		len--;
-	}
-	if (hex)
-		return len > 8;
-	return len > 10 || (len == 10 && memcmp(word, "2147483647", 10) > 0);
+	while (isalnum((unsigned char)scan->p[len]) ||
+	    memchr("*_-", scan->p[len], 3) != NULL)
+		len++;
+	scan_copy(scan, len);
 }
 
 static bool
-in_word(char c)
+scan_ends_string(const struct scan *scan)
 {
-	return isalnum((unsigned char)c) || c == '*' || c == '_' || c == '-';
-}
-
-/*
- * A name or a number, or a part of a number that has a point.  Whole numbers
- * get the L that they may lack.
- */
-static void
-copy_word(struct scan *scan)
-{
-	const char *word = scan->p;
-	bool in_float = word > scan->start && word[-1] == '.';
-
-	while (scan->p < scan->end && in_word(*scan->p))
-		copy_byte(scan);
-	in_float = in_float || ahead(scan, ".");
-	if (!in_float && needs_long(word, (size_t)(scan->p - word)))
-		putc('L', scan->source->stream);
-}
-
-/* A quote where no string can be: an earlier string was not closed.  libconfig
- * would tell of the end of the file. */
-static void
-refuse_string(struct scan *scan)
-{
-	char *near = quote_line(scan->start, scan->p);
-
-	conf_report_addf(scan->source->report, scan->file, scan->line,
-	    "syntax error near %s", near);
-	free(near);
-	scan->source->stopped = true;
-}
-
-static bool
-string_may_follow(char last)
-{
-	return last != '\0' && strchr("=:([,\"", last) != NULL;
+	return scan->source->last == '"' && strchr(",])", *scan->p) != NULL;
 }
 
 static void
-copy_token(struct scan *scan)
+scan_token(struct scan *scan)
 {
-	char first = *scan->p;
+	char first = *scan->p, last = scan->source->last;
 
-	if (first == '"' && !string_may_follow(scan->source->last))
-		refuse_string(scan);
+	if (!scan_ends_string(scan))
+		source_write_newlines(scan->source);
+	if (first == '"' && (last == '\0' || strchr("=:([,\"", last) == NULL))
+		scan_refuse_string(scan);
 	else if (first == '"')
-		copy_string(scan);
-	else if (isalnum((unsigned char)first) || first == '*')
-		copy_word(scan);
+		scan_string(scan);
+	else if (isdigit((unsigned char)first) || first == '.')
+		scan_number(scan);
+	else if (isalpha((unsigned char)first) || first == '*')
+		scan_name(scan);
 	else
-		copy_byte(scan);
+		scan_copy(scan, 1);
+	/* The lines may be others now, and this must not become an include. */
+	if (first == '@')
+		source_write(scan->source, "@", 1);
 	scan->source->last = first;
 }
 
+/* ---- between tokens ---- */
+
+/* What remains of a comment separates what is around it. */
 static void
-copy_next(struct scan *scan)
+scan_block_comment(struct scan *scan)
 {
-	if (ahead(scan, "/*"))
-		copy_block_comment(scan);
-	else if (*scan->p == '#' || ahead(scan, "//"))
-		copy_line_comment(scan);
-	else if (isspace((unsigned char)*scan->p))
-		copy_byte(scan);
+	unsigned line = scan->line;
+
+	source_write(scan->source, "/**/", 4);
+	scan->p += 2;
+	while (scan->p < scan->end && !scan_is_at(scan, "*/"))
+		scan_skip(scan);
+	if (scan->p < scan->end)
+		scan->p += 2;
 	else
-		copy_token(scan);
+		scan_error(scan, line,
+		    "the comment that begins here is never closed");
+}
+
+static void
+scan_line_comment(struct scan *scan)
+{
+	scan->p += strcspn(scan->p, "\n");
+}
+
+static void
+scan_next(struct scan *scan)
+{
+	if (scan_is_at(scan, "/*"))
+		scan_block_comment(scan);
+	else if (*scan->p == '#' || scan_is_at(scan, "//"))
+		scan_line_comment(scan);
+	else if (*scan->p == '\n')
+		scan_skip(scan);
+	else if (isspace((unsigned char)*scan->p))
+		scan_copy(scan, 1);
+	else
+		scan_token(scan);
 }
 
 /* ---- including ---- */
 
-static size_t
-count_blanks(const char *p, const char *end)
-{
-	size_t n = 0;
-
-	while (p + n < end && (p[n] == ' ' || p[n] == '\t'))
-		n++;
-	return n;
-}
-
 /*
- * The name in an include that begins at p: after its opening quote, or NULL if
+ * The name in an include that begins here: after its opening quote, or NULL if
  * there is no include.  As in libconfig, only blanks stand before one.
  */
 static const char *
-find_include(const struct scan *scan)
+scan_find_include(const struct scan *scan)
 {
 	static const char word[] = "@include";
 	const char *p = scan->p;
@@ -412,60 +306,66 @@ find_include(const struct scan *scan)
 
 	if (p > scan->start && p[-1] != '\n')
 		return NULL;
-	p += count_blanks(p, scan->end);
-	if ((size_t)(scan->end - p) < strlen(word) ||
-	    memcmp(p, word, strlen(word)) != 0)
+	p += strspn(p, " \t");
+	if (strncmp(p, word, strlen(word)) != 0)
 		return NULL;
 	p += strlen(word);
-	blanks = count_blanks(p, scan->end);
-	p += blanks;
-	if (blanks == 0 || p == scan->end || *p != '"')
-		return NULL;
-	return p + 1;
+	blanks = strspn(p, " \t");
+	return blanks > 0 && p[blanks] == '"' ? p + blanks + 1 : NULL;
 }
 
-/* Take the name of an include up to its closing quote; NULL without one. */
+/* The path of an include that has its name here, up to a closing quote; NULL
+ * without one. */
 static char *
-take_include_name(struct scan *scan)
+scan_include_path(struct scan *scan)
 {
-	char *name = conf_must(malloc((size_t)(scan->end - scan->p) + 1));
-	size_t len = 0;
-
-	while (scan->p < scan->end && *scan->p != '"' && *scan->p != '\n') {
-		if (ahead(scan, "\\\\") || ahead(scan, "\\\""))
-			scan->p++;
-		name[len++] = *scan->p++;
-	}
-	name[len] = '\0';
-	if (scan->p < scan->end && *scan->p == '"') {
-		scan->p++;
-		return name;
-	}
-	free(name);
-	return NULL;
-}
-
-/* The path of an include.  It lives as long as the source. */
-static const char *
-include_path(struct conf_source *source, const char *name)
-{
+	const char *slash = strrchr(scan->source->path, '/');
+	size_t dir = 0, len;
 	char *path;
 
-	if (asprintf(&path, "%s%s", name[0] == '/' ? "" : source->dir,
-	    name) == -1)
-		conf_lacks_memory();
-	source->files = conf_must(reallocarray(source->files,
-	    source->nfiles + 1, sizeof(*source->files)));
-	source->files[source->nfiles++] = path;
-	return path;
+	if (*scan->p != '/' && slash != NULL)
+		dir = (size_t)(slash - scan->source->path) + 1;
+	path = conf_alloc_scratch(dir + (size_t)(scan->end - scan->p) + 1);
+	memcpy(path, scan->source->path, dir);
+	for (len = dir; scan->p < scan->end && *scan->p != '"'; len++) {
+		if (*scan->p == '\n')
+			return NULL;
+		if (scan_is_at(scan, "\\\\") || scan_is_at(scan, "\\\""))
+			scan->p++;
+		path[len] = *scan->p++;
+	}
+	path[len] = '\0';
+	return scan->p++ < scan->end ? path : NULL;
 }
 
 static void
-include(struct scan *scan)
+scan_begin_segment(const struct scan *scan)
 {
-	char *name = take_include_name(scan);
+	struct conf_source *source = scan->source;
+	struct segment *grown;
 
-	if (name == NULL) {
+	/* When there are 2^n, all that there is room for are in use. */
+	if ((source->nsegments & (source->nsegments - 1)) == 0) {
+		grown = conf_alloc_scratch((2 * source->nsegments + 1) *
+		    sizeof(*grown));
+		if (source->nsegments > 0)
+			memcpy(grown, source->segments, source->nsegments *
+			    sizeof(*grown));
+		source->segments = grown;
+	}
+	source->segments[source->nsegments++] = (struct segment){
+		.first = source->line + source->held,
+		.place = { .file = scan->file, .line = scan->line },
+		.start = scan->p,
+	};
+}
+
+static void
+scan_include(struct scan *scan)
+{
+	const char *path = scan_include_path(scan);
+
+	if (path == NULL) {
 		scan_error(scan, scan->line,
 		    "the name of the include is never closed");
 		return;
@@ -474,51 +374,74 @@ include(struct scan *scan)
 		scan_error(scan, scan->line, "includes are nested too deep; "
 		    "does a file include itself?");
 	else
-		include_file(scan->source, include_path(scan->source, name),
-		    scan->depth + 1, scan);
-	free(name);
-	begin_segment(scan);
-}
-
-static bool
-has_nul(const struct scan *scan)
-{
-	size_t len = (size_t)(scan->end - scan->start);
-	const char *nul = memchr(scan->start, '\0', len);
-	unsigned line = 1;
-
-	if (nul == NULL)
-		return false;
-	for (const char *p = scan->start; p < nul; p++)
-		line += *p == '\n';
-	scan_error(scan, line, "this is not text: it holds a NUL byte");
-	return true;
+		source_include(scan->source, path, scan->depth + 1, scan);
+	scan_begin_segment(scan);
 }
 
 static void
-copy_file(struct scan *scan)
+scan_file(struct scan *scan)
 {
-	begin_segment(scan);
+	scan_begin_segment(scan);
 	while (scan->p < scan->end && !scan->source->stopped) {
-		const char *name = find_include(scan);
+		const char *name = scan_find_include(scan);
 
 		if (name == NULL) {
-			copy_next(scan);
+			scan_next(scan);
 			continue;
 		}
 		scan->p = name;
-		include(scan);
+		scan_include(scan);
 	}
 	/* What follows an include begins on a line of its own. */
-	if (scan->p > scan->start && scan->p[-1] != '\n') {
-		putc('\n', scan->source->stream);
-		scan->source->line++;
-	}
+	if (scan->p > scan->start && scan->p[-1] != '\n')
+		scan->source->held++;
 }
 
-/* Put the content of a file, which ends with a NUL, into the text. */
+static bool
+source_has_nul(struct conf_source *source, const char *file,
+    const char *content, size_t len)
+{
+	unsigned line = 1;
+
+	if (strlen(content) == len)
+		return false;
+	for (; *content != '\0'; content++)
+		line += *content == '\n';
+	conf_report_addf(source->findings, file, line,
+	    "this is not text: it holds a NUL byte");
+	return true;
+}
+
+/*
+ * Read to the end of a file or one byte beyond max, and add a NUL.  Returns the
+ * number of bytes, or -1 with errno set.
+ */
+static ssize_t
+source_read_file(const char *path, char **content, size_t max)
+{
+	size_t len;
+	FILE *in;
+	int fd, error = 0;
+
+	/* Not to wait for a writer if this is a named pipe that has none; one
+	 * that has (-c /dev/stdin) is read to its end. */
+	fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
+	if (fd == -1 || fcntl(fd, F_SETFL, 0) == -1)
+		return -1;
+	in = conf_must(fdopen(fd, "r"));
+	*content = conf_alloc_scratch(max + 2);
+	len = fread(*content, 1, max + 1, in);
+	if (ferror(in))
+		error = errno;
+	fclose(in);
+	(*content)[len] = '\0';
+	errno = error;
+	return error == 0 ? (ssize_t)len : -1;
+}
+
+/* Put the content of a file into the text. */
 static void
-include_content(struct conf_source *source, const char *file, unsigned depth,
+source_add(struct conf_source *source, const char *file, unsigned depth,
     const char *content, size_t len)
 {
 	struct scan scan = {
@@ -527,82 +450,55 @@ include_content(struct conf_source *source, const char *file, unsigned depth,
 	};
 
 	if (len > CONF_SOURCE_MAX - source->taken) {
-		too_large(source, file);
+		conf_report_addf(source->findings, file, 0, "this is too "
+		    "large: the limit is %d bytes with all that is included",
+		    CONF_SOURCE_MAX);
+		source->stopped = true;
 		return;
 	}
 	source->taken += len;
-	if (!has_nul(&scan))
-		copy_file(&scan);
+	if (!source_has_nul(source, file, content, len))
+		scan_file(&scan);
 }
 
-/* Read a file and put it into the text.  from is where it is included, or
- * NULL. */
+/* Put a file into the text, which is included from there, if that is not NULL. */
 static void
-include_file(struct conf_source *source, const char *file, unsigned depth,
+source_include(struct conf_source *source, const char *file, unsigned depth,
     const struct scan *from)
 {
-	char *content = NULL;
+	char *content;
 	ssize_t len;
 
-	len = read_path(file, &content, CONF_SOURCE_MAX - source->taken);
-	if (len == -1)
-		cannot_read(source, file, from);
+	len = source_read_file(file, &content,
+	    CONF_SOURCE_MAX - source->taken);
+	if (len != -1)
+		source_add(source, file, depth, content, (size_t)len);
+	else if (from == NULL)
+		conf_report_addf(source->findings, file, 0,
+		    "cannot be read: %s", strerror(errno));
 	else
-		include_content(source, file, depth, content, (size_t)len);
-	free(content);
+		conf_report_addf(source->findings, from->file, from->line,
+		    "cannot include \"%s\": %s", file, strerror(errno));
 }
 
 /* ---- the whole ---- */
 
-static char *
-directory_of(const char *path)
-{
-	const char *slash = strrchr(path, '/');
-	size_t len = slash == NULL ? 0 : (size_t)(slash - path) + 1;
-
-	return conf_must(strndup(path, len));
-}
-
-struct conf_source *
+const struct conf_source *
 conf_source_read(const char *path, const char *text,
-    struct conf_report *report)
+    struct conf_findings *findings)
 {
-	struct conf_source *source = conf_must(calloc(1, sizeof(*source)));
-	size_t nerrors = report->nerrors;
+	struct conf_source *source = conf_alloc_scratch(sizeof(*source));
 
-	source->dir = directory_of(path);
-	source->line = 1;
-	source->report = report;
-	source->stream = conf_must(open_memstream(&source->text,
-	    &source->text_size));
-	/* The name outlives the caller's. */
-	source->files = conf_must(calloc(1, sizeof(*source->files)));
-	source->files[source->nfiles++] = conf_must(strdup(path));
+	*source = (struct conf_source){
+		.line = 1, .path = path, .findings = findings,
+	};
+	source->text = conf_alloc_scratch(TEXT_MAX + 1);
 	if (text != NULL)
-		include_content(source, source->files[0], 0, text,
-		    strlen(text));
+		source_add(source, path, 0, text, strlen(text));
 	else
-		include_file(source, source->files[0], 0, NULL);
-	if (fclose(source->stream) == EOF)
-		conf_lacks_memory();
-	if (source->report->nerrors > nerrors) {
-		conf_source_free(source);
-		return NULL;
-	}
-	source->report = NULL;
+		source_include(source, path, 0, NULL);
+	source->text[source->len] = '\0';
 	return source;
-}
-
-void
-conf_source_free(struct conf_source *source)
-{
-	for (size_t i = 0; i < source->nfiles; i++)
-		free(source->files[i]);
-	free(source->files);
-	free(source->segments);
-	free(source->dir);
-	free(source->text);
-	free(source);
 }
 
 const char *
@@ -611,86 +507,36 @@ conf_source_text(const struct conf_source *source)
 	return source->text;
 }
 
-/* An error at the very end stands after the last newline: take that line. */
-static unsigned
-clamp_line(const struct conf_source *source, unsigned line)
+static const struct segment *
+source_find_segment(const struct conf_source *source, unsigned line)
 {
-	return line >= source->line && source->line > 1 ?
-	    source->line - 1 : line;
+	const struct segment *segment = source->segments;
+
+	for (size_t i = 1; i < source->nsegments; i++)
+		if (source->segments[i].first <= line)
+			segment = &source->segments[i];
+	return segment;
 }
 
 struct conf_place
 conf_source_place(const struct conf_source *source, unsigned line)
 {
-	const struct segment *segment = &source->segments[0];
+	const struct segment *segment = source_find_segment(source, line);
 	struct conf_place place = segment->place;
 
-	if (line == 0) {
-		place.line = 0;
-		return place;
-	}
-	line = clamp_line(source, line);
-	for (size_t i = 1; i < source->nsegments; i++) {
-		if (source->segments[i].first > line)
-			break;
-		segment = &source->segments[i];
-	}
-	place = segment->place;
-	place.line += line - segment->first;
+	place.line = line == 0 ? 0 : place.line + line - segment->first;
 	return place;
 }
 
-static const char *
-line_start(const struct conf_source *source, unsigned line)
-{
-	const char *p = source->text;
-
-	for (unsigned n = 1; n < line; n++) {
-		const char *newline = strchr(p, '\n');
-
-		if (newline == NULL)
-			break;
-		p = newline + 1;
-	}
-	return p;
-}
-
-static const char *
-previous_line(const struct conf_source *source, const char *line)
-{
-	const char *p = line - 1;	/* its newline */
-
-	while (p > source->text && p[-1] != '\n')
-		p--;
-	return p;
-}
-
-char *
+const char *
 conf_source_line(const struct conf_source *source, unsigned line)
 {
-	return quote_line(source->text,
-	    line_start(source, clamp_line(source, line)));
-}
+	const struct segment *segment = source_find_segment(source, line);
+	const char *p = segment->start;
 
-unsigned
-conf_source_find_string(const struct conf_source *source, unsigned first,
-    unsigned last, const char *string)
-{
-	const char *p = line_start(source, last);
-	unsigned line, found = last;
-	char *quoted;
-
-	if (asprintf(&quoted, "\"%s\"", string) == -1)
-		conf_lacks_memory();
-	for (line = last; line >= first; line--) {
-		if (memmem(p, strcspn(p, "\n"), quoted, strlen(quoted))) {
-			found = line;
-			break;
-		}
-		if (p == source->text)
-			break;
-		p = previous_line(source, p);
+	for (unsigned n = segment->first; n < line; n++) {
+		p += strcspn(p, "\n");
+		p += *p != '\0';
 	}
-	free(quoted);
-	return found;
+	return source_quote(segment->start, p);
 }

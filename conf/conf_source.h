@@ -5,7 +5,7 @@
 #ifndef CONF_CONF_SOURCE_H
 #define CONF_CONF_SOURCE_H
 
-struct conf_report;
+struct conf_findings;
 struct conf_source;
 
 enum {
@@ -22,25 +22,20 @@ struct conf_place {
 
 /*
  * Read a file, unless its text is given, and put what it includes in place of
- * each include.  Returns NULL if that cannot be done; the report then names every
- * reason.
+ * each include.  If the findings have grown, the result is of no use.  It lives
+ * until the next conf_alloc_begin().
  */
-struct conf_source *conf_source_read(const char *path, const char *text,
-    struct conf_report *);
-void conf_source_free(struct conf_source *);
+const struct conf_source *conf_source_read(const char *path, const char *text,
+    struct conf_findings *);
 
+/* The text for libconfig. */
 const char *conf_source_text(const struct conf_source *);
 
-/* Where a line of the text comes from.  The names live as long as it does. */
+/* Where a line of the text comes from. */
 struct conf_place conf_source_place(const struct conf_source *, unsigned line);
 
-/* A line in quotes, without the blanks around it, and cut if it is long.  The
- * caller frees it. */
-char *conf_source_line(const struct conf_source *, unsigned line);
-
-/* The last line from first to last that holds a string in its quotes, or last
- * if none does. */
-unsigned conf_source_find_string(const struct conf_source *, unsigned first,
-    unsigned last, const char *string);
+/* A line of the text as it is in its file: in quotes, without the blanks around
+ * it, and cut if it is long. */
+const char *conf_source_line(const struct conf_source *, unsigned line);
 
 #endif

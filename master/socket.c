@@ -17,7 +17,6 @@
 
 #include "common/fd.h"
 #include "common/log.h"
-#include "conf/conf_addr.h"
 #include "master/address_lock.h"
 #include "master/state.h"
 

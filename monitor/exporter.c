@@ -13,7 +13,7 @@
 
 #include "common/clock.h"
 #include "common/log.h"
-#include "conf/conf_addr.h"
+#include "conf/conf.h"
 #include "monitor/otlp.h"
 
 enum { NO_TIMEOUT_S = 365 * 86400 };

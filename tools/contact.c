@@ -9,7 +9,6 @@
 #include <unistd.h>
 
 #include "common/escape.h"
-#include "conf/conf_addr.h"
 
 static int
 complain(int status, const char *what, const char *why)

@@ -5,7 +5,7 @@
 
 #include <string.h>
 
-#include "conf/conf_addr.h"
+#include "conf/conf.h"
 #include "worker/worker.h"
 
 /* Whether a listener has an address, or accepts for it on all addresses. */

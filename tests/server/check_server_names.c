@@ -8,7 +8,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "conf/conf_addr.h"
+#include "conf/conf.h"
 #include "tests/lib/client.h"
 #include "tests/lib/exposition.h"
 #include "tests/lib/harness.h"

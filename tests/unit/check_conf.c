@@ -32,9 +32,8 @@
 #include <unistd.h>
 
 #include "conf/conf_alloc.h"
-#include "conf/conf_keys.h"
+#include "conf/conf_groups.h"
 #include "conf/conf_parse.h"
-#include "conf/conf_print.h"
 #include "conf/conf_source.h"
 
 #define LISTENER "{ name = \"a\"; address = \"*:1\"; handler = \"echo\"; }"
@@ -1586,7 +1585,23 @@ END_TEST
 
 /* ---- the manual and the example ---- */
 
-/* The keys as conf_print_keys() has them; the caller frees the text. */
+/* Print one line per key, "name" or "group.name", in the order of the manual. */
+static void
+print_keys(FILE *out, const struct conf_key *keys, const char *prefix)
+{
+	for (; keys->name != NULL; keys++) {
+		char name[128];
+
+		snprintf(name, sizeof(name), "%s%s%s", prefix, keys->name,
+		    keys->keys != NULL ? "." : "\n");
+		if (keys->keys != NULL)
+			print_keys(out, keys->keys, name);
+		else
+			fputs(name, out);
+	}
+}
+
+/* All of them; the caller frees the text. */
 static char *
 print_key_names(void)
 {
@@ -1594,7 +1609,7 @@ print_key_names(void)
 	size_t size;
 	FILE *out = open_memstream(&text, &size);
 
-	conf_print_keys(out);
+	print_keys(out, conf_keys, "");
 	fclose(out);
 	return text;
 }
@@ -1637,7 +1652,7 @@ describe(const struct conf_key *key)
 	size_t size;
 	FILE *out = open_memstream(&text, &size);
 
-	conf_key_print_allowed(out, key);
+	conf_key_print_allowed(out, key, NULL);
 	if (key->required) {
 		fputs("; required", out);
 	} else {
@@ -1649,9 +1664,10 @@ describe(const struct conf_key *key)
 		/* Room for whichever struct the key is of. */
 		fields = conf_alloc(1, sizeof(struct conf) +
 		    sizeof(struct conf_listener));
-		conf_keys_init(only, fields);
+		conf_group_init(only, fields);
 		fputs("; default ", out);
-		conf_print_value(out, key, fields, 0);
+		key->type->print(out, key, conf_key_field(key, fields),
+		    (struct conf_layout){ 0 });
 		free(region);
 	}
 	fputs("; changed by a reload.", out);

@@ -22,6 +22,7 @@
 #include <unistd.h>
 
 #include "conf/conf_alloc.h"
+#include "conf/conf_keys.h"
 #include "conf/conf_parse.h"
 
 #define LISTENER_OF(handler)						\
@@ -609,52 +610,33 @@ END_TEST
 START_TEST(every_key_conf_sets_every_key_of_a_handler)
 {
 	char *text = read_source("tests/data/handlers_every_key.conf");
-	char *names, *rest, *name;
-	size_t size;
-	FILE *out = open_memstream(&names, &size);
 
-	conf_print_keys(out);
-	fclose(out);
-	rest = names;
-	while ((name = strsep(&rest, "\n")) != NULL) {
-		char key[64];
+	for (const struct conf_key *key = conf_handler_keys; key->name != NULL;
+	    key++) {
+		char line[64];
 
-		if (strncmp(name, "handlers.", 9) != 0)
-			continue;
-		snprintf(key, sizeof(key), "\t\t%s = ", name + 9);
-		ck_assert_msg(strstr(text, key) != NULL, "%s", name);
+		snprintf(line, sizeof(line), "\t\t%s = ", key->name);
+		ck_assert_msg(strstr(text, line) != NULL, "%s", key->name);
 	}
-	free(names);
 	free(text);
 }
 END_TEST
 
 START_TEST(the_keys_of_handlers_are_listed)
 {
-	static const char expected[] =
-	    "handlers.name\nhandlers.type\nhandlers.command\n"
-	    "handlers.processes\nhandlers.pipeline\nhandlers.metadata\n"
-	    "handlers.reply_metadata\n"
-	    "handlers.tagged\nhandlers.ready\n"
-	    "handlers.ready_timeout\nhandlers.module\n"
-	    "handlers.settings\nhandlers.threads\nhandlers.environment\n"
-	    "handlers.working_directory\nhandlers.max_memory\n"
-	    "handlers.max_files\nhandlers.queue\nhandlers.overload\n"
-	    "handlers.queue_timeout\nhandlers.request_timeout\n"
-	    "handlers.busy\nhandlers.timeout\nhandlers.failed\n";
-	char *names, *list;
-	size_t size;
-	FILE *out = open_memstream(&names, &size);
+	static const char *const expected[] = {
+		"name", "type", "command", "processes", "pipeline", "metadata",
+		"reply_metadata", "tagged", "ready", "ready_timeout", "module",
+		"settings", "threads", "environment", "working_directory",
+		"max_memory", "max_files", "queue", "overload",
+		"queue_timeout", "request_timeout", "busy", "timeout",
+		"failed",
+	};
+	enum { COUNT = sizeof(expected) / sizeof(*expected) };
 
-	conf_print_keys(out);
-	fclose(out);
-	list = strstr(names, "handlers.name");
-	ck_assert_ptr_nonnull(list);
-	ck_assert_int_eq(strncmp(list, expected, strlen(expected)), 0);
-	ck_assert_ptr_null(strstr(list + strlen(expected), "handlers."));
-	ck_assert_ptr_nonnull(strstr(names, "\nlisteners.priority\n"));
-	ck_assert_ptr_nonnull(strstr(names, "\nlisteners.pipeline\n"));
-	free(names);
+	for (size_t i = 0; i < COUNT; i++)
+		ck_assert_str_eq(conf_handler_keys[i].name, expected[i]);
+	ck_assert_ptr_null(conf_handler_keys[COUNT].name);
 }
 END_TEST
 

@@ -24,7 +24,6 @@
 #include <unistd.h>
 
 #include "common/log.h"
-#include "conf/conf_addr.h"
 #include "master/address_lock.h"
 #include "tests/lib/harness.h"
 
