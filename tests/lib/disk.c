@@ -78,36 +78,21 @@ write(int fd, const void *bytes, size_t len)
 	return (-1);
 }
 
-static int
-open_file(const char *path, int flags, mode_t mode)
-{
-	if ((flags & O_CREAT) != 0)
-		wait_while_frozen();
-	return (real_open(path, flags, mode));
-}
-
-int
-open64(const char *path, int flags, ...)
-{
-	mode_t mode = 0;
-	va_list args;
-
-	va_start(args, flags);
-	if ((flags & O_CREAT) != 0)
-		mode = va_arg(args, mode_t);
-	va_end(args);
-	return (open_file(path, flags, mode));
-}
-
-int
-open(const char *path, int flags, ...)
-{
-	mode_t mode = 0;
-	va_list args;
-
-	va_start(args, flags);
-	if ((flags & O_CREAT) != 0)
-		mode = va_arg(args, mode_t);
-	va_end(args);
-	return (open_file(path, flags, mode));
-}
+/* Either name, by which the file was opened. */
+#define OPEN(name)							\
+	int								\
+	name(const char *path, int flags, ...)				\
+	{								\
+		mode_t mode = 0;					\
+		va_list args;						\
+									\
+		if ((flags & O_CREAT) != 0) {				\
+			va_start(args, flags);				\
+			mode = va_arg(args, mode_t);			\
+			va_end(args);					\
+			wait_while_frozen();				\
+		}							\
+		return (real_open(path, flags, mode));			\
+	}
+OPEN(open64)
+OPEN(open)

@@ -944,6 +944,31 @@ log_time_us(const char *line)
 	return ((uint64_t)timegm(&tm) * 1000000 + us);
 }
 
+uint64_t
+log_now_us(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_REALTIME, &now);
+	return ((uint64_t)now.tv_sec * 1000000 + (uint64_t)now.tv_nsec / 1000);
+}
+
+static void
+add_told(const char *line, void *arg)
+{
+	*(uint64_t *)arg += log_has(line, "suppressed") ?
+	    log_number(line, "suppressed") : 1;
+}
+
+uint64_t
+server_count_told(struct server *srv, const char *words)
+{
+	uint64_t told = 0;
+
+	server_each(srv, words, add_told, &told);
+	return (told);
+}
+
 /*
  * Reload.
  */

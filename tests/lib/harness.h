@@ -219,6 +219,10 @@ const char *server_log_last(struct server *, const char *words);
 /* How many lines since the mark match. */
 unsigned server_count(struct server *, const char *words);
 
+/* How many events the lines since the mark that match tell of, one by one or
+ * as suppressed=N. */
+uint64_t server_count_told(struct server *, const char *words);
+
 /* Call for each line since the mark that matches. */
 void server_each(struct server *, const char *words,
     void (*)(const char *line, void *), void *arg);
@@ -226,8 +230,9 @@ void server_each(struct server *, const char *words,
 /* The value of a field as a number; fails the test if there is none. */
 uint64_t log_number(const char *line, const char *key);
 bool log_has(const char *line, const char *key);
-/* When the line was written, in microseconds since 1970. */
+/* When the line was written, in microseconds since 1970; and the same of now. */
 uint64_t log_time_us(const char *line);
+uint64_t log_now_us(void);
 
 /*
  * Its counters.

@@ -241,6 +241,15 @@ proc_title(pid_t pid, char *title, size_t size)
 			title[i] = ' ';
 }
 
+bool
+proc_title_is(pid_t pid, const char *wanted)
+{
+	char title[256];
+
+	proc_title(pid, title, sizeof(title));
+	return (strcmp(title, wanted) == 0);
+}
+
 static uint64_t
 rollup(pid_t pid, const char *key)
 {

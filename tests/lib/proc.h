@@ -54,6 +54,7 @@ size_t proc_fds(pid_t, struct proc_fd *, size_t max);
 
 /* What ps shows as the command, arguments separated by spaces. */
 void proc_title(pid_t, char *title, size_t size);
+bool proc_title_is(pid_t, const char *wanted);
 
 /* Memory in bytes: PSS, which shares out what several processes use. */
 uint64_t proc_pss(pid_t);

@@ -56,7 +56,7 @@ make_lingering(void)
 }
 
 bool
-rights_send(int fd, const void *bytes, size_t len)
+rights_pass(int fd, const void *bytes, size_t len, int passed)
 {
 	union {
 		struct cmsghdr align;
@@ -70,14 +70,19 @@ rights_send(int fd, const void *bytes, size_t len)
 		.msg_controllen = sizeof(control),
 	};
 	struct cmsghdr *cmsg = CMSG_FIRSTHDR(&hdr);
-	int passed = make_lingering();
-	bool sent;
 
 	cmsg->cmsg_level = SOL_SOCKET;
 	cmsg->cmsg_type = SCM_RIGHTS;
 	cmsg->cmsg_len = CMSG_LEN(sizeof(int));
 	memcpy(CMSG_DATA(cmsg), &passed, sizeof(int));
-	sent = sendmsg(fd, &hdr, MSG_NOSIGNAL) == (ssize_t)len;
+	return (sendmsg(fd, &hdr, MSG_NOSIGNAL) == (ssize_t)len);
+}
+
+bool
+rights_send(int fd, const void *bytes, size_t len)
+{
+	int passed = make_lingering();
+	bool sent = rights_pass(fd, bytes, len, passed);
 
 	/* If the receiver is done with it already, it is we who would wait. */
 	fd_close_unread(passed);

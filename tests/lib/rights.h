@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * A descriptor that takes long to close: a TCP socket that lingers, with bytes
+ * Descriptors that are sent along, and one that takes long to close: a TCP socket that lingers, with bytes
  * that its peer does not take.
  *
  *	PENSTOCK_TEST_LINGER	how many seconds, instead of 300: valgrind lets
@@ -11,6 +11,9 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+
+/* Send bytes over a unix socket, and a copy of a descriptor with them. */
+bool rights_pass(int fd, const void *bytes, size_t len, int passed);
 
 /* Send bytes over a unix socket, and such a descriptor with them, of which no
  * copy is kept.  Returns false if the kernel forbids that; then nothing was

@@ -55,15 +55,6 @@ fake_the_clock(void)
 	setenv("DONT_FAKE_MONOTONIC", "1", 1);
 }
 
-static uint64_t
-real_us(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_REALTIME, &now);
-	return ((uint64_t)now.tv_sec * 1000000 + (uint64_t)now.tv_nsec / 1000);
-}
-
 /* Let the server's wall clock jump, and see by its log that it did. */
 static void
 jump(struct server *srv, int days)
@@ -84,7 +75,7 @@ jump(struct server *srv, int days)
 	snprintf(words, sizeof(words), "event=conn_open peer=%s:%u",
 	    own_address(), ntohs(own.sin_port));
 	server_expect(srv, words);
-	off_s = ((int64_t)log_time_us(srv->line) - (int64_t)real_us()) /
+	off_s = ((int64_t)log_time_us(srv->line) - (int64_t)log_now_us()) /
 	    1000000;
 	close(fd);
 	ck_assert_msg(llabs(off_s - days * DAY_S) < 100 * slow_factor(),

@@ -92,13 +92,11 @@ start(const char *globals, struct faults **faults)
 static void
 await_silence(struct server *srv)
 {
-	uint64_t bytes, until_ms;
+	uint64_t bytes;
 
 	do {
 		bytes = server_counters(srv).bytes_in;
-		until_ms = clock_ms() + 100 * slow_factor();
-		while (clock_ms() < until_ms)
-			await_pause();
+		pause_us(100000 * slow_factor());
 	} while (bytes == 0 || server_counters(srv).bytes_in != bytes);
 }
 

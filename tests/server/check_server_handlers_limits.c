@@ -49,22 +49,6 @@ END_TEST
 
 enum { FLOOD = 20000 };
 
-static void
-add_told(const char *line, void *arg)
-{
-	*(uint64_t *)arg += log_has(line, "suppressed") ?
-	    log_number(line, "suppressed") : 1;
-}
-
-static uint64_t
-lines_told(struct server *srv, const char *words)
-{
-	uint64_t told = 0;
-
-	server_each(srv, words, add_told, &told);
-	return (told);
-}
-
 START_TEST(a_flood_on_stderr_hides_nothing_of_another_handler)
 {
 	struct server *srv = handlers_start(HANDLERS(
@@ -78,7 +62,7 @@ START_TEST(a_flood_on_stderr_hides_nothing_of_another_handler)
 	expect_answered(HIGH_PORT, "hello");
 	await(server_count(srv, "event=handler_stderr handler=quiet") == 2);
 	/* What was left out is told, of whom, and when it is over, too. */
-	await(lines_told(srv, "event=handler_stderr handler=flood") == FLOOD);
+	await(server_count_told(srv, "event=handler_stderr handler=flood") == FLOOD);
 	ck_assert_uint_lt(server_count(srv,
 	    "event=handler_stderr handler=flood"), 5000);
 	ck_assert_uint_eq(server_count(srv, "event=handler_stderr"),

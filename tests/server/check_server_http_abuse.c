@@ -101,9 +101,7 @@ drip(const char *begin, const char *more)
 				gone++;
 			}
 		}
-		for (uint64_t next_ms = clock_ms() + DRIP_MS;
-		    clock_ms() < next_ms;)
-			await_pause();
+		pause_us(DRIP_MS * 1000);
 	}
 }
 
@@ -202,9 +200,7 @@ START_TEST(slow_readers_are_gone_in_time_and_the_good_see_nothing)
 				gone++;
 			}
 		}
-		for (uint64_t next_ms = clock_ms() + DRIP_MS;
-		    clock_ms() < next_ms;)
-			await_pause();
+		pause_us(DRIP_MS * 1000);
 	}
 	expect_ended(srv, CLOSE_WRITE_TIMEOUT);
 	expect_good_unharmed(good);

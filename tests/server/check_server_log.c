@@ -231,15 +231,6 @@ START_TEST(a_log_that_can_not_be_reopened_goes_on_as_it_is)
 }
 END_TEST
 
-static bool
-title_is(pid_t pid, const char *wanted)
-{
-	char title[256];
-
-	proc_title(pid, title, sizeof(title));
-	return (strcmp(title, wanted) == 0);
-}
-
 START_TEST(a_reload_can_change_level_format_and_file)
 {
 	struct server *srv = server_start("workers = 1;", FRAMES(""));
@@ -252,7 +243,7 @@ START_TEST(a_reload_can_change_level_format_and_file)
 	await(server_has_file(srv, "other"));
 	server_expect(srv, "event=worker_ready child_gen=2");
 	/* Until the master has changed, the old worker can take a client. */
-	await(title_is(srv->master, "penstock: master gen=2"));
+	await(proc_title_is(srv->master, "penstock: master gen=2"));
 	fd = client_connect(FRAME_PORT);
 	client_echo(fd, "not told");
 	client_send(fd, "\0\0\0\0", 4);
@@ -267,23 +258,6 @@ START_TEST(a_reload_can_change_level_format_and_file)
 	server_end(srv);
 }
 END_TEST
-
-/* How many events the lines of an event tell, one by one or as suppressed. */
-static void
-add_suppressed(const char *line, void *arg)
-{
-	*(uint64_t *)arg += log_has(line, "suppressed") ?
-	    log_number(line, "suppressed") : 1;
-}
-
-static uint64_t
-events_told(struct server *srv, const char *words)
-{
-	uint64_t told = 0;
-
-	server_each(srv, words, add_suppressed, &told);
-	return (told);
-}
 
 struct rate {
 	uint64_t second;
@@ -316,7 +290,7 @@ START_TEST(what_clients_cause_is_told_in_full_at_first_then_counted)
 		client_expect_text_frame(fd, ERR_MALFORMED);
 		close(fd);
 	}
-	await(events_told(srv, "event=conn_error") == N);
+	await(server_count_told(srv, "event=conn_error") == N);
 	ck_assert_uint_lt(server_count(srv, "event=conn_error"), N);
 	server_each(srv, "event=conn_error", check_rate, &now);
 	await(server_count(srv, "event=conn_close reason=malformed") == N);

@@ -63,6 +63,24 @@ start_on_disk(struct disk **disk)
 	return (srv);
 }
 
+/* A test of a server on such a disk, which passes where nothing can be
+ * preloaded. */
+#define TEST_ON_DISK(name)						\
+	static void name##_on(struct server *srv, struct disk *disk);	\
+	START_TEST(name)						\
+	{								\
+		struct disk *disk;					\
+		struct server *srv = start_on_disk(&disk);		\
+									\
+		if (srv == NULL)					\
+			return;						\
+		name##_on(srv, disk);					\
+		server_end(srv);					\
+		munmap(disk, sizeof(*disk));				\
+	}								\
+	END_TEST							\
+	static void name##_on(struct server *srv, struct disk *disk)
+
 static void
 set(uint32_t *what, uint32_t value)
 {
@@ -103,23 +121,10 @@ logger_of(const struct server *srv, const char *title)
 	return (0);
 }
 
-static bool
-title_is(pid_t pid, const char *wanted)
+TEST_ON_DISK(a_frozen_disk_delays_nobody_and_is_told_of_afterwards)
 {
-	char title[256];
-
-	proc_title(pid, title, sizeof(title));
-	return (strcmp(title, wanted) == 0);
-}
-
-START_TEST(a_frozen_disk_delays_nobody_and_is_told_of_afterwards)
-{
-	struct disk *disk;
-	struct server *srv = start_on_disk(&disk);
 	int held, web;
 
-	if (srv == NULL)
-		return;
 	held = client_connect(FRAME_PORT);
 	web = client_connect(WEB_PORT);
 	set(&disk->frozen, 1);
@@ -128,14 +133,14 @@ START_TEST(a_frozen_disk_delays_nobody_and_is_told_of_afterwards)
 	await(get(&disk->waiting) > 0);
 	/* Orders are carried out; what needs the disk is refused. */
 	server_signal(srv, SIGHUP);
-	await(title_is(srv->master, "penstock: master gen=2"));
+	await(proc_title_is(srv->master, "penstock: master gen=2"));
 	server_signal(srv, SIGUSR1);
 	server_write(srv, "conf", GLOBALS "log = { file = \"other\"; };\n"
 	    "monitor = { enabled = false; }; pid_file = \"penstock.pid\";\n"
 	    "listeners = (" FRAMES("") "," WEB("echo", "") ");\n");
 	server_signal(srv, SIGHUP);
-	await(title_is(srv->master, "penstock: master gen=2 reloading"));
-	await(title_is(srv->master, "penstock: master gen=2"));
+	await(proc_title_is(srv->master, "penstock: master gen=2 reloading"));
+	await(proc_title_is(srv->master, "penstock: master gen=2"));
 	client_echo(held, "I was here before");
 	client_send(web, GET, sizeof(GET) - 1);
 	client_expect(web, "HTTP/1.1 200", 12);
@@ -153,36 +158,20 @@ START_TEST(a_frozen_disk_delays_nobody_and_is_told_of_afterwards)
 	await(strstr(server_file(srv, "access"), "GET / HTTP/1.1") != NULL);
 	close(held);
 	close(web);
-	server_end(srv);
-	munmap(disk, sizeof(*disk));
 }
-END_TEST
 
-START_TEST(a_server_stops_while_the_disk_is_frozen)
+TEST_ON_DISK(a_server_stops_while_the_disk_is_frozen)
 {
-	struct disk *disk;
-	struct server *srv = start_on_disk(&disk);
-
-	if (srv == NULL)
-		return;
 	set(&disk->frozen, 1);
 	serve(10);
 	server_signal(srv, SIGTERM);
 	server_await_exit(srv, 0);
 	set(&disk->frozen, 0);
-	server_end(srv);
-	munmap(disk, sizeof(*disk));
 }
-END_TEST
 
 /* A machine that is busy when it stops its services loses no line for that. */
-START_TEST(the_last_lines_wait_for_a_disk_that_is_slow)
+TEST_ON_DISK(the_last_lines_wait_for_a_disk_that_is_slow)
 {
-	struct disk *disk;
-	struct server *srv = start_on_disk(&disk);
-
-	if (srv == NULL)
-		return;
 	serve(5);
 	set(&disk->frozen, 1);
 	server_signal(srv, SIGTERM);
@@ -192,20 +181,12 @@ START_TEST(the_last_lines_wait_for_a_disk_that_is_slow)
 	server_await_exit(srv, 0);
 	ck_assert_uint_eq(server_count(srv, "event=conn_close"), 5);
 	ck_assert_uint_eq(server_count(srv, "event=stopped"), 1);
-	server_end(srv);
-	munmap(disk, sizeof(*disk));
 }
-END_TEST
 
 /* Lines of clients had filled its pipe, and the last ones of the master were
  * still waiting for that when it ended. */
-START_TEST(the_end_is_told_after_more_lines_than_a_pipe_holds)
+TEST_ON_DISK(the_end_is_told_after_more_lines_than_a_pipe_holds)
 {
-	struct disk *disk;
-	struct server *srv = start_on_disk(&disk);
-
-	if (srv == NULL)
-		return;
 	set(&disk->frozen, 1);
 	serve(rounds(6000, 60000));
 	server_signal(srv, SIGTERM);
@@ -214,10 +195,7 @@ START_TEST(the_end_is_told_after_more_lines_than_a_pipe_holds)
 	server_await_exit(srv, 0);
 	ck_assert_uint_eq(server_count(srv, "event=stopped"), 1);
 	ck_assert_uint_gt(server_count(srv, "event=log_lost"), 0);
-	server_end(srv);
-	munmap(disk, sizeof(*disk));
 }
-END_TEST
 
 /* Every line of the log is one line: it begins with a time, and holds no second
  * one.  Returns how many have no end that we know of. */
@@ -244,13 +222,8 @@ check_lines(const struct server *srv, const char *file)
 	return (torn);
 }
 
-START_TEST(a_full_disk_loses_no_line_that_is_kept_and_tears_none)
+TEST_ON_DISK(a_full_disk_loses_no_line_that_is_kept_and_tears_none)
 {
-	struct disk *disk;
-	struct server *srv = start_on_disk(&disk);
-
-	if (srv == NULL)
-		return;
 	serve(5);
 	set(&disk->full, 1);
 	serve(20);
@@ -260,19 +233,12 @@ START_TEST(a_full_disk_loses_no_line_that_is_kept_and_tears_none)
 	ck_assert_uint_eq(server_count(srv, "event=conn_open"), 25);
 	ck_assert_uint_eq(server_count(srv, "event=log_lost"), 0);
 	ck_assert_uint_eq(check_lines(srv, "log"), 0);
-	server_end(srv);
-	munmap(disk, sizeof(*disk));
 }
-END_TEST
 
-START_TEST(a_log_moved_away_from_a_full_disk_goes_on_with_a_whole_line)
+TEST_ON_DISK(a_log_moved_away_from_a_full_disk_goes_on_with_a_whole_line)
 {
-	struct disk *disk;
-	struct server *srv = start_on_disk(&disk);
 	char moved[256];
 
-	if (srv == NULL)
-		return;
 	set(&disk->full, 1);
 	serve(20);
 	await(get(&disk->refused) > 1);
@@ -284,19 +250,12 @@ START_TEST(a_log_moved_away_from_a_full_disk_goes_on_with_a_whole_line)
 	await(strstr(server_file(srv, "log"), " event=reopen ") != NULL);
 	ck_assert_uint_eq(check_lines(srv, "log"), 0);
 	ck_assert_uint_le(check_lines(srv, "moved"), 1);
-	server_end(srv);
-	munmap(disk, sizeof(*disk));
 }
-END_TEST
 
-START_TEST(a_logger_killed_within_a_line_glues_nothing_to_it)
+TEST_ON_DISK(a_logger_killed_within_a_line_glues_nothing_to_it)
 {
-	struct disk *disk;
-	struct server *srv = start_on_disk(&disk);
 	pid_t logger;
 
-	if (srv == NULL)
-		return;
 	set(&disk->full, 1);
 	serve(20);
 	await(get(&disk->refused) > 1);
@@ -308,10 +267,7 @@ START_TEST(a_logger_killed_within_a_line_glues_nothing_to_it)
 	serve(5);
 	server_expect(srv, "event=conn_close");
 	ck_assert_uint_le(check_lines(srv, "log"), 1);
-	server_end(srv);
-	munmap(disk, sizeof(*disk));
 }
-END_TEST
 
 START_TEST(a_killed_logger_is_replaced_and_loses_nothing_in_its_pipe)
 {

@@ -419,25 +419,10 @@ START_TEST(without_proc_it_says_so)
 }
 END_TEST
 
-static int
-occupy(unsigned port)
-{
-	struct sockaddr_in address = {
-		.sin_family = AF_INET,
-		.sin_addr = { .s_addr = htonl(own_address_number()) },
-		.sin_port = htons((uint16_t)port),
-	};
-	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-
-	ck_assert_int_eq(bind(fd, (void *)&address, sizeof(address)), 0);
-	ck_assert_int_eq(listen(fd, 1), 0);
-	return (fd);
-}
-
 START_TEST(a_start_that_fails_says_why_with_and_without_D)
 {
 	struct server *srv = with_configuration();
-	int fd = occupy(LINE_PORT);
+	int fd = take_port(LINE_PORT);
 
 	ck_assert_int_eq(RUN(srv, "-D", "-c", "conf"), FAILED);
 	expect_said("9001");

@@ -49,15 +49,6 @@ start(const char *globals)
 	return (handlers_start_with("mortal.py", program, globals, PORTS));
 }
 
-static uint64_t
-real_us(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_REALTIME, &now);
-	return ((uint64_t)now.tv_sec * 1000000 + (uint64_t)now.tv_nsec / 1000);
-}
-
 /* The reply comes no earlier than it may; how much later is the machine's. */
 static void
 expect_after_delay(struct server *srv, int fd, const char *reply)
@@ -70,7 +61,7 @@ expect_after_delay(struct server *srv, int fd, const char *reply)
 	slowed_us = log_time_us(line);
 	delay_ms = log_number(line, "delay_ms");
 	client_expect_text_frame(fd, reply);
-	ck_assert_uint_ge((real_us() - slowed_us) / 1000, delay_ms / 2);
+	ck_assert_uint_ge((log_now_us() - slowed_us) / 1000, delay_ms / 2);
 }
 
 static void

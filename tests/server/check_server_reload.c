@@ -384,22 +384,6 @@ START_TEST(a_missing_configuration_is_refused_by_its_name)
 }
 END_TEST
 
-/* A socket of somebody else's at an address of ours. */
-static int
-occupy(unsigned port)
-{
-	struct sockaddr_in address = {
-		.sin_family = AF_INET,
-		.sin_addr = { .s_addr = htonl(own_address_number()) },
-		.sin_port = htons((uint16_t)port),
-	};
-	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-
-	ck_assert_int_eq(bind(fd, (void *)&address, sizeof(address)), 0);
-	ck_assert_int_eq(listen(fd, 1), 0);
-	return (fd);
-}
-
 START_TEST(an_address_that_can_not_be_bound_changes_nothing)
 {
 	static const char *const bad[] = {
@@ -410,7 +394,7 @@ START_TEST(an_address_that_can_not_be_bound_changes_nothing)
 		    "protocol = \"frame\"; handler = \"echo\"; }",
 	};
 	struct server *srv = server_start(TWO, FRAMES(""));
-	int taken = occupy(9005), fd = client_connect(FRAME_PORT);
+	int taken = take_port(9005), fd = client_connect(FRAME_PORT);
 	char listeners[512];
 
 	for (unsigned i = 0; i < 3; i++) {

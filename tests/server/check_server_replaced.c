@@ -122,13 +122,22 @@ END_TEST
 	"handlers = (\n" TIMED_COMMAND("slow", "\"hold\"",			\
 	"request_timeout = " timeout ";") "\n);"
 
-START_TEST(a_request_longer_than_drain_timeout_is_answered)
+/* A client whose slow request is with its handler. */
+static int
+connect_slowly(struct server *srv)
 {
-	struct server *srv = handlers_start(SLOW("60.0"), ONE("slow", ""));
 	int fd = client_connect(FRAME_PORT);
 
 	client_send_text_frame(fd, "slowly");
 	await(server_counters(srv).messages_in == 1);
+	return (fd);
+}
+
+START_TEST(a_request_longer_than_drain_timeout_is_answered)
+{
+	struct server *srv = handlers_start(SLOW("60.0"), ONE("slow", ""));
+	int fd = connect_slowly(srv);
+
 	server_reload(srv);
 	holds_for(500, !client_has_input(fd));
 	handlers_release(srv);
@@ -145,10 +154,8 @@ END_TEST
 START_TEST(a_request_without_request_timeout_has_drain_timeout)
 {
 	struct server *srv = handlers_start(SLOW("0.0"), ONE("slow", ""));
-	int fd = client_connect(FRAME_PORT);
+	int fd = connect_slowly(srv);
 
-	client_send_text_frame(fd, "slowly");
-	await(server_counters(srv).messages_in == 1);
 	server_reload(srv);
 	client_expect_eof(fd);
 	server_expect(srv, "event=reload_report carried=0 cut=1");
@@ -170,6 +177,16 @@ open_gate(struct server *srv, const char *name)
 	server_write(srv, name, "");
 }
 
+static int
+connect_to_gate(struct server *srv)
+{
+	int fd = client_connect(LINE_PORT);
+
+	client_send_text(fd, "wait slow\n");
+	await(server_counters(srv).messages_in == 1);
+	return (fd);
+}
+
 static uint64_t
 handled(struct server *srv)
 {
@@ -187,10 +204,8 @@ START_TEST(a_client_is_read_while_its_slow_request_is_waited_for)
 {
 	struct server *srv = handlers_start(GATES("4", "300.0", ""),
 	    ONE_LINE("gate", ""));
-	int fd = client_connect(LINE_PORT);
+	int fd = connect_to_gate(srv);
 
-	client_send_text(fd, "wait slow\n");
-	await(server_counters(srv).messages_in == 1);
 	server_reload(srv);
 	client_send_text(fd, "one\ntwo\nthree\nfo");
 	await(handled(srv) == 3);
@@ -241,10 +256,8 @@ START_TEST(a_request_in_the_queue_begins_while_a_slow_one_is_waited_for)
 {
 	struct server *srv = handlers_start(GATES("2", "300.0",
 	    "queue_timeout = 10.0;"), ONE_LINE("gate", ""));
-	int fd = client_connect(LINE_PORT), other = client_connect(LINE_PORT);
+	int fd = connect_to_gate(srv), other = client_connect(LINE_PORT);
 
-	client_send_text(fd, "wait slow\n");
-	await(server_counters(srv).messages_in == 1);
 	client_send_text(other, "wait other\n");
 	await(server_counters(srv).messages_in == 2);
 	client_send_text(fd, "queued\n");
@@ -267,12 +280,10 @@ START_TEST(a_connection_between_two_workers_that_die_is_counted_as_lost)
 {
 	struct server *srv = handlers_start(GATES("1", "300.0", ""),
 	    ONE_LINE("gate", ""));
-	int fd = client_connect(LINE_PORT);
+	int fd = connect_to_gate(srv);
 	pid_t old = server_worker(srv, 0), new;
 
 	srv->expects_deaths = true;
-	client_send_text(fd, "wait slow\n");
-	await(server_counters(srv).messages_in == 1);
 	server_mark(srv);
 	server_reload(srv);
 	server_expect(srv, "event=worker_drain ");

@@ -52,8 +52,11 @@ START_TEST(all_workers_accept_before_the_pid_file_is_there)
 		srv = server_new();
 		server_configure(srv, "workers = 8;", FRAMES(""));
 		server_launch(srv);
-		while (!server_has_file(srv, "penstock.pid"))
+		/* Come at once, not when await() would look again. */
+		while (!server_has_file(srv, "penstock.pid")) {
 			ck_assert(!proc_is_dead(srv->master));
+			pause_us(100);
+		}
 		ck_assert_int_eq(atoi(server_file(srv, "penstock.pid")),
 		    srv->master);
 		for (int i = 0; i < N; i++)
@@ -364,15 +367,6 @@ END_TEST
  * Processes.
  */
 
-static bool
-title_is(pid_t pid, const char *wanted)
-{
-	char title[256];
-
-	proc_title(pid, title, sizeof(title));
-	return (strcmp(title, wanted) == 0);
-}
-
 START_TEST(titles_tell_role_slot_and_generation)
 {
 	struct server *srv = server_start("workers = 2;",
@@ -381,25 +375,25 @@ START_TEST(titles_tell_role_slot_and_generation)
 	pid_t old[2], busy;
 
 	client_echo(fd, "hello");
-	await(title_is(srv->master, "penstock: master gen=1"));
-	await(title_is(server_worker(srv, 0), "penstock: worker slot=0 gen=1"));
-	await(title_is(server_worker(srv, 1), "penstock: worker slot=1 gen=1"));
+	await(proc_title_is(srv->master, "penstock: master gen=1"));
+	await(proc_title_is(server_worker(srv, 0), "penstock: worker slot=0 gen=1"));
+	await(proc_title_is(server_worker(srv, 1), "penstock: worker slot=1 gen=1"));
 	old[0] = server_worker(srv, 0);
 	old[1] = server_worker(srv, 1);
 	server_configure(srv, "workers = 2;", FRAMES(""));
 	server_reload(srv);
-	await(title_is(srv->master, "penstock: master gen=2"));
-	await(title_is(server_worker(srv, 0), "penstock: worker slot=0 gen=2"));
+	await(proc_title_is(srv->master, "penstock: master gen=2"));
+	await(proc_title_is(server_worker(srv, 0), "penstock: worker slot=0 gen=2"));
 	/* The one whose client has nobody to go to is still there. */
 	await(server_children(srv) == 3);
 	busy = proc_is_dead(old[0]) ? old[1] : old[0];
-	await(title_is(busy, busy == old[0] ?
+	await(proc_title_is(busy, busy == old[0] ?
 	    "penstock: worker slot=0 gen=1 draining" :
 	    "penstock: worker slot=1 gen=1 draining"));
 	client_send(fd, "\0\0\0\1", 4);
 	await(server_counters(srv).bytes_in == 9 + 4);
 	server_signal(srv, SIGTERM);
-	await(title_is(srv->master, "penstock: master gen=2 stopping"));
+	await(proc_title_is(srv->master, "penstock: master gen=2 stopping"));
 	client_send(fd, "x", 1);
 	client_expect_text_frame(fd, "x");
 	close(fd);

@@ -60,6 +60,19 @@ make_unix_socket(const struct server *srv, bool listening)
 	return (-1);
 }
 
+enum { WAITING = 20 };
+
+/* Stop the worker, and let clients send to it, which wait in the queue. */
+static void
+fill_queue(const struct server *srv, pid_t worker, int fds[WAITING])
+{
+	ck_assert_int_eq(kill(worker, SIGSTOP), 0);
+	for (int i = 0; i < WAITING; i++) {
+		fds[i] = client_connect_text(unix_address(srv));
+		client_send_text_frame(fds[i], "waiting");
+	}
+}
+
 START_TEST(a_unix_socket_serves_and_goes_when_the_server_does)
 {
 	struct server *srv = server_start("workers = 2;", UNIX);
@@ -156,19 +169,14 @@ END_TEST
 
 START_TEST(a_killed_worker_loses_nobody_in_the_queue_of_a_unix_socket)
 {
-	enum { N = 20 };
 	struct server *srv = server_start("workers = 1;", UNIX);
 	pid_t worker = server_worker(srv, 0);
-	int fds[N];
+	int fds[WAITING];
 
 	srv->expects_deaths = true;
-	ck_assert_int_eq(kill(worker, SIGSTOP), 0);
-	for (int i = 0; i < N; i++) {
-		fds[i] = client_connect_text(unix_address(srv));
-		client_send_text_frame(fds[i], "waiting");
-	}
+	fill_queue(srv, worker, fds);
 	ck_assert_int_eq(kill(worker, SIGKILL), 0);
-	for (int i = 0; i < N; i++) {
+	for (int i = 0; i < WAITING; i++) {
 		client_expect_text_frame(fds[i], "waiting");
 		close(fds[i]);
 	}
@@ -207,27 +215,22 @@ END_TEST
 
 START_TEST(clients_in_the_queue_of_a_removed_socket_are_served)
 {
-	enum { N = 20 };
 	struct server *srv = server_start("workers = 1;", UNIX);
 	pid_t worker = server_worker(srv, 0);
-	int fds[N];
+	int fds[WAITING];
 
-	ck_assert_int_eq(kill(worker, SIGSTOP), 0);
-	for (int i = 0; i < N; i++) {
-		fds[i] = client_connect_text(unix_address(srv));
-		client_send_text_frame(fds[i], "waiting");
-	}
+	fill_queue(srv, worker, fds);
 	ck_assert_int_eq(unlink(server_path(srv, "sock")), 0);
 	server_signal(srv, SIGHUP);
 	await(server_has_file(srv, "sock"));
 	ck_assert_int_eq(kill(worker, SIGCONT), 0);
-	for (int i = 0; i < N; i++) {
+	for (int i = 0; i < WAITING; i++) {
 		client_expect_text_frame(fds[i], "waiting");
 		client_echo(fds[i], "here");
 	}
 	server_expect(srv, "event=reload_done");
 	expect_echo(unix_address(srv));
-	for (int i = 0; i < N; i++) {
+	for (int i = 0; i < WAITING; i++) {
 		client_echo(fds[i], "still here");
 		close(fds[i]);
 	}

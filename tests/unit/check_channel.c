@@ -9,7 +9,6 @@
 #include <sys/stat.h>
 
 #include <check.h>
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
@@ -18,6 +17,7 @@
 #include <unistd.h>
 
 #include "tests/lib/harness.h"
+#include "tests/lib/proc.h"
 #include "tests/lib/rights.h"
 
 enum { GENERATION = 7, HEARD_MAX = 256 };
@@ -177,17 +177,10 @@ make(enum ctl_type type)
 	} });
 }
 
-static unsigned
+static size_t
 count_fds(void)
 {
-	DIR *fds = opendir("/proc/self/fd");
-	unsigned n = 0;
-
-	ck_assert_ptr_nonnull(fds);
-	while (readdir(fds) != NULL)
-		n++;
-	closedir(fds);
-	return (n);
+	return (proc_fds(getpid(), NULL, 0));
 }
 
 static bool

@@ -14,6 +14,7 @@
 
 #include "tests/lib/harness.h"
 #include "tests/lib/proc.h"
+#include "tests/lib/rights.h"
 
 static int ends[2];
 static struct handover_message msg;
@@ -42,24 +43,7 @@ finish(void)
 static void
 send_raw(const void *bytes, size_t len)
 {
-	union {
-		struct cmsghdr align;
-		char space[CMSG_SPACE(sizeof(int))];
-	} control = { .space = { 0 } };
-	struct iovec iov = { (void *)(uintptr_t)bytes, len };
-	struct msghdr hdr = {
-		.msg_iov = &iov,
-		.msg_iovlen = 1,
-		.msg_control = &control,
-		.msg_controllen = sizeof(control),
-	};
-	struct cmsghdr *cmsg = CMSG_FIRSTHDR(&hdr);
-
-	cmsg->cmsg_level = SOL_SOCKET;
-	cmsg->cmsg_type = SCM_RIGHTS;
-	cmsg->cmsg_len = CMSG_LEN(sizeof(int));
-	memcpy(CMSG_DATA(cmsg), &ends[0], sizeof(int));
-	ck_assert_int_eq(sendmsg(ends[1], &hdr, MSG_NOSIGNAL), (int)len);
+	ck_assert(rights_pass(ends[1], bytes, len, ends[0]));
 }
 
 static void

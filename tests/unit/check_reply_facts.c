@@ -184,6 +184,8 @@ static const struct row rows[] = {
 	{ "\"\\ud800\"", -1, "invalid Unicode" },
 };
 
+enum { ROWS = sizeof(rows) / sizeof(*rows) };
+
 static char why[REPLY_WHY_MAX];
 
 /* In memory that ends where the text does, so that a sanitizer or valgrind sees
@@ -209,9 +211,9 @@ read_afresh(struct reply_facts *facts, const char *text, size_t len)
 	return (read_exactly(facts, text, len));
 }
 
-START_TEST(each_text_is_taken_or_refused_as_a_whole)
+static void
+expect_row(const struct row *row)
 {
-	const struct row *row = &rows[_i];
 	struct reply_facts facts;
 	int result;
 
@@ -229,22 +231,31 @@ START_TEST(each_text_is_taken_or_refused_as_a_whole)
 	ck_assert_msg(facts.status == (unsigned)row->status, "%s", row->text);
 	ck_assert_str_eq(facts.type, row->type);
 }
+
+START_TEST(each_text_is_taken_or_refused_as_a_whole)
+{
+	for (size_t i = 0; i < ROWS; i++)
+		expect_row(&rows[i]);
+}
 END_TEST
 
 /* A text that is cut is none, but for blanks at its end. */
 START_TEST(no_beginning_of_a_text_is_taken_for_it)
 {
-	const char *text = rows[_i].text;
-	size_t len = strlen(text);
 	struct reply_facts facts;
 
-	if (rows[_i].status < 0)
-		return;
-	while (len > 0 && strchr(" \t\r\n", text[len - 1]) != NULL)
-		len--;
-	for (size_t n = 1; n < len; n++)
-		ck_assert_msg(read_afresh(&facts, text, n) == -1 ||
-		    facts.is_refused, "%.*s", (int)n, text);
+	for (size_t i = 0; i < ROWS; i++) {
+		const char *text = rows[i].text;
+		size_t len = strlen(text);
+
+		if (rows[i].status < 0)
+			continue;
+		while (len > 0 && strchr(" \t\r\n", text[len - 1]) != NULL)
+			len--;
+		for (size_t n = 1; n < len; n++)
+			ck_assert_msg(read_afresh(&facts, text, n) == -1 ||
+			    facts.is_refused, "%.*s", (int)n, text);
+	}
 }
 END_TEST
 
@@ -261,12 +272,15 @@ START_TEST(no_fact_of_a_reply_is_left_to_the_next_one)
 {
 	struct reply_facts facts;
 
-	for (size_t i = 0; i < sizeof(rows) / sizeof(*rows); i++) {
-		if (rows[i].status < 0 || rows[_i].status < 0)
+	for (size_t i = 0; i < ROWS * ROWS; i++) {
+		const struct row *row = &rows[i / ROWS];
+		const struct row *before = &rows[i % ROWS];
+
+		if (row->status < 0 || before->status < 0)
 			continue;
-		read_afresh(&facts, rows[i].text, strlen(rows[i].text));
-		expect_facts_after(&facts, &rows[_i]);
-		expect_facts_after(&facts, &rows[_i]);
+		read_afresh(&facts, before->text, strlen(before->text));
+		expect_facts_after(&facts, row);
+		expect_facts_after(&facts, row);
 	}
 }
 END_TEST
@@ -409,32 +423,14 @@ START_TEST(a_reason_has_room_for_whatever_is_found)
 }
 END_TEST
 
-int
-main(void)
-{
-	Suite *suite = suite_create("reply_facts");
-	TCase *tests = tcase_create("reply_facts");
-	SRunner *runner;
-	int failed;
-
-	tcase_add_loop_test(tests, each_text_is_taken_or_refused_as_a_whole, 0,
-	    (int)(sizeof(rows) / sizeof(*rows)));
-	tcase_add_loop_test(tests, no_beginning_of_a_text_is_taken_for_it, 0,
-	    (int)(sizeof(rows) / sizeof(*rows)));
-	tcase_add_loop_test(tests, no_fact_of_a_reply_is_left_to_the_next_one,
-	    0, (int)(sizeof(rows) / sizeof(*rows)));
-	tcase_add_test(tests,
-	    fields_stand_in_their_order_and_more_than_once);
-	tcase_add_test(tests, fields_are_bounded);
-	tcase_add_test(tests, a_nul_is_no_end);
-	tcase_add_test(tests, a_type_has_as_many_bytes_as_fit);
-	tcase_add_test(tests, values_stand_within_each_other_to_a_depth);
-	tcase_add_test(tests, metadata_has_a_largest_size);
-	tcase_add_test(tests, a_reason_has_room_for_whatever_is_found);
-	suite_add_tcase(suite, tests);
-	runner = srunner_create(suite);
-	srunner_run_all(runner, CK_ENV);
-	failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return (failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE);
-}
+RUN_TESTS("reply_facts",
+    each_text_is_taken_or_refused_as_a_whole,
+    no_beginning_of_a_text_is_taken_for_it,
+    no_fact_of_a_reply_is_left_to_the_next_one,
+    fields_stand_in_their_order_and_more_than_once,
+    fields_are_bounded,
+    a_nul_is_no_end,
+    a_type_has_as_many_bytes_as_fit,
+    values_stand_within_each_other_to_a_depth,
+    metadata_has_a_largest_size,
+    a_reason_has_room_for_whatever_is_found)

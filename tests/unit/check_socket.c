@@ -14,7 +14,6 @@
 #include <netinet/tcp.h>
 
 #include <check.h>
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
@@ -26,6 +25,7 @@
 #include "common/log.h"
 #include "master/address_lock.h"
 #include "tests/lib/harness.h"
+#include "tests/lib/proc.h"
 
 enum {
 	PORT = 9000,
@@ -140,17 +140,10 @@ expect_refused(unsigned slots, int error, const char *text)
 	ck_assert_str_eq(why, text);
 }
 
-static unsigned
+static size_t
 count_fds(void)
 {
-	DIR *fds = opendir("/proc/self/fd");
-	unsigned n = 0;
-
-	ck_assert_ptr_nonnull(fds);
-	while (readdir(fds) != NULL)
-		n++;
-	closedir(fds);
-	return (n);
+	return (proc_fds(getpid(), NULL, 0));
 }
 
 static bool
