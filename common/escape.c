@@ -99,17 +99,32 @@ escape_bytes(char *to, size_t size, const void *bytes, size_t len)
 	return (to);
 }
 
+size_t
+escape_json_text(char *to, size_t size, const char *text, size_t len,
+    size_t *taken)
+{
+	char escaped[ESCAPE_JSON_MAX];
+	size_t used = 0, n, more;
+
+	for (*taken = 0; *taken < len; *taken += more) {
+		n = escape_json(text + *taken, len - *taken, escaped, &more);
+		if (n > size - used)
+			break;
+		memcpy(to + used, escaped, n);
+		used += n;
+	}
+	return (used);
+}
+
 void
 escape_json_print(FILE *out, const char *text)
 {
-	const char *end = text + strlen(text);
-	char escaped[ESCAPE_JSON_MAX];
-	size_t n, taken;
+	size_t len = strlen(text), taken;
+	char part[256];
 
 	putc('"', out);
-	for (; text < end; text += taken) {
-		n = escape_json(text, (size_t)(end - text), escaped, &taken);
-		fwrite(escaped, 1, n, out);
-	}
+	for (; len > 0; len -= taken, text += taken)
+		fwrite(part, 1, escape_json_text(part, sizeof(part), text, len,
+		    &taken), out);
 	putc('"', out);
 }

@@ -27,6 +27,11 @@ size_t escape_printable(const char *text, size_t len);
 size_t escape_json(const char *text, size_t len, char to[ESCAPE_JSON_MAX],
     size_t *taken);
 
+/* Write as many characters of a text in the same way as have room.  Returns the
+ * number of bytes written, and in taken that of the text. */
+size_t escape_json_text(char *to, size_t size, const char *text, size_t len,
+    size_t *taken);
+
 /* Write bytes so that a person recognises them: what is not printable UTF-8, and
  * a backslash, as \n or \xNN.  What does not fit is left out.  Returns to. */
 char *escape_bytes(char *to, size_t size, const void *bytes, size_t len);

@@ -259,15 +259,15 @@ put_short(struct line *line, const char *format, ...)
 static void
 put_quoted(struct line *line, const char *value)
 {
-	const char *end = value + strlen(value);
-	char escaped[ESCAPE_JSON_MAX];
-	size_t n, taken;
+	size_t len = strlen(value), taken;
 
 	put(line, "\"");
-	for (; value < end && !line->full; value += taken) {
-		n = escape_json(value, (size_t)(end - value), escaped, &taken);
-		put_bytes(line, escaped, n);
-	}
+	if (line->full)
+		return;
+	/* One byte stays free for the newline. */
+	line->len += escape_json_text(line->text + line->len,
+	    line->size - line->len - 1, value, len, &taken);
+	line->full = taken < len;
 	put(line, "\"");
 }
 

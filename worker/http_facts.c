@@ -322,18 +322,14 @@ add(struct buffer *out, const char *text)
 static const char *
 add_member(struct buffer *out, const char *name, const char *value)
 {
-	const char *end = value + strlen(value);
-	char escaped[ESCAPE_JSON_MAX];
-	size_t n, taken;
+	size_t len = strlen(value), taken;
 
 	add(out, name);
 	add(out, "\"");
-	for (; value < end; value += taken) {
-		n = escape_json(value, (size_t)(end - value), escaped, &taken);
-		buffer_append(out, escaped, n);
-	}
+	out->len += escape_json_text((char *)out->bytes + out->len,
+	    out->cap - out->len, value, len, &taken);
 	add(out, "\"");
-	return (end + 1);
+	return (value + len + 1);
 }
 
 void
