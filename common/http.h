@@ -13,6 +13,7 @@
 #include <stdint.h>
 
 #include "common/exchange.h"
+#include "common/http_slice.h"
 #include "conf/conf.h"
 
 enum {
@@ -67,12 +68,6 @@ struct http_exchange {
 	 * 405 or to OPTIONS, or else the content type of
 	 * the reply; "" for the usual. */
 	char note[HTTP_NOTE_MAX];
-};
-
-/* Bytes of a header. */
-struct http_slice {
-	const char *bytes;	/* NULL: there is no such thing */
-	size_t len;
 };
 
 enum http_body {

@@ -1,41 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 #include "common/http_accept.h"
 
-#include "common/http_head.h"
-
 enum { WEIGHT_MAX = 1000 };
-
-/* A part of the value up to a byte that is not within quotes; the rest is left.
- * Returns false at the end. */
-static bool
-next_part(struct http_slice *rest, char separator, struct http_slice *part)
-{
-	bool is_quoted = false;
-	size_t n = 0;
-
-	if (rest->bytes == NULL)
-		return (false);
-	for (; n < rest->len; n++) {
-		char c = rest->bytes[n];
-
-		if (c == separator && !is_quoted)
-			break;
-		if (c == '"')
-			is_quoted = !is_quoted;
-		else if (c == '\\' && is_quoted)
-			n++;
-	}
-	if (n > rest->len)
-		n = rest->len;
-	*part = http_slice_trim((struct http_slice){ rest->bytes, n });
-	if (n == rest->len) {
-		rest->bytes = NULL;
-	} else {
-		rest->bytes += n + 1;
-		rest->len -= n + 1;
-	}
-	return (true);
-}
 
 /* "0", "1", and up to three digits behind the point.  Returns -1 if it is
  * none. */
@@ -79,9 +45,9 @@ read_range(struct http_accept *accept, struct http_slice rest)
 	struct http_slice type, parameter;
 	int weight = WEIGHT_MAX;
 
-	if (!next_part(&rest, ';', &type))
+	if (!http_slice_next(&rest, ';', true, &type))
 		return;
-	while (next_part(&rest, ';', &parameter)) {
+	while (http_slice_next(&rest, ';', true, &parameter)) {
 		if (!is_weight(parameter))
 			continue;
 		parameter.bytes += 2;
@@ -108,7 +74,7 @@ http_accept_read(struct http_accept *accept, struct http_slice value)
 {
 	struct http_slice range;
 
-	while (next_part(&value, ',', &range))
+	while (http_slice_next(&value, ',', true, &range))
 		read_range(accept, range);
 }
 

@@ -61,26 +61,6 @@ http_is_token(const char *bytes, size_t len)
 	return (len > 0 && all_are(bytes, len, IS_TOKEN));
 }
 
-bool
-http_slice_is(struct http_slice slice, const char *word)
-{
-	return (slice.len == strlen(word) &&
-	    strncasecmp(slice.bytes, word, slice.len) == 0);
-}
-
-struct http_slice
-http_slice_trim(struct http_slice slice)
-{
-	while (slice.len > 0 && (*slice.bytes == ' ' || *slice.bytes == '\t')) {
-		slice.bytes++;
-		slice.len--;
-	}
-	while (slice.len > 0 && (slice.bytes[slice.len - 1] == ' ' ||
-	    slice.bytes[slice.len - 1] == '\t'))
-		slice.len--;
-	return (slice);
-}
-
 /*
  * The end of the header.
  */
@@ -260,33 +240,12 @@ struct reading {
 	bool expects_more;		/* than we know of */
 };
 
-/* Take the next element from a list with commas.  Returns false at its end. */
-static bool
-next_element(struct http_slice *list, struct http_slice *element)
-{
-	const char *comma;
-
-	if (list->bytes == NULL)
-		return (false);
-	comma = memchr(list->bytes, ',', list->len);
-	*element = *list;
-	if (comma == NULL) {
-		list->bytes = NULL;
-	} else {
-		element->len = (size_t)(comma - list->bytes);
-		list->len -= element->len + 1;
-		list->bytes = comma + 1;
-	}
-	*element = http_slice_trim(*element);
-	return (true);
-}
-
 static void
 read_connection(struct reading *reading, struct http_slice list)
 {
 	struct http_slice token;
 
-	while (next_element(&list, &token)) {
+	while (http_slice_next(&list, ',', false, &token)) {
 		reading->says_close |= http_slice_is(token, "close");
 		reading->says_keep_alive |= http_slice_is(token, "keep-alive");
 	}
@@ -317,7 +276,7 @@ read_codings(struct reading *reading, struct http_slice list)
 {
 	struct http_slice coding;
 
-	while (next_element(&list, &coding)) {
+	while (http_slice_next(&list, ',', false, &coding)) {
 		reading->ncodings++;
 		reading->is_chunked_last = http_slice_is(coding, "chunked");
 		reading->nchunked += reading->is_chunked_last;

@@ -32,9 +32,7 @@ unsigned http_head_parse(struct http_head *, const uint8_t *bytes, size_t len,
  * target, as far as they have come. */
 void http_head_glimpse(struct http_head *, const uint8_t *bytes, size_t len);
 
-/* Helpers for who reads fields elsewhere. */
-struct http_slice http_slice_trim(struct http_slice);
+/* Whether it is a word of HTTP: of a method, or the name of a field. */
 bool http_is_token(const char *bytes, size_t len);
-bool http_slice_is(struct http_slice, const char *word);	/* in any case */
 
 #endif
