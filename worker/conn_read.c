@@ -129,7 +129,7 @@ answer(struct conn *conn, const struct proto_message *message)
 
 	if (conn_worker(conn)->tracing.on)
 		begin_trace(conn, handler, message);
-	switch (handler->kind->handle(handler, conn, message, &reply)) {
+	switch (handler->handle(handler, conn, message, &reply)) {
 	case HANDLER_REPLY:
 		counter_add(&counters->messages_out, 1);
 		result = SPAN_REPLIED;

@@ -1,7 +1,4 @@
 /* SPDX-License-Identifier: ISC */
-/*
- * The table of handlers.
- */
 #include "worker/handler.h"
 
 #include <stdlib.h>
@@ -11,19 +8,51 @@
 #include "worker/queue.h"
 #include "worker/worker.h"
 
-static const struct handler_kind *
-find_kind(enum conf_handler_type type)
+/* The reply is the message. */
+static enum handler_verdict
+handler_echo(struct handler *handler, struct conn *conn,
+    const struct proto_message *message, struct payload *reply)
+{
+	(void)handler;
+	(void)conn;
+	*reply = (struct payload){ message->payload, message->len };
+	return (HANDLER_REPLY);
+}
+
+/* The message is taken, and nothing is answered. */
+static enum handler_verdict
+handler_discard(struct handler *handler, struct conn *conn,
+    const struct proto_message *message, struct payload *reply)
+{
+	(void)handler;
+	(void)conn;
+	(void)message;
+	(void)reply;
+	return (HANDLER_SILENT);
+}
+
+/* The message goes to a process that runs the user's code. */
+static enum handler_verdict
+handler_executor(struct handler *handler, struct conn *conn,
+    const struct proto_message *message, struct payload *reply)
+{
+	(void)reply;
+	return (queue_submit(handler->queue, conn, message));
+}
+
+static handler_function *
+handler_function_of(enum conf_handler_type type)
 {
 	switch (type) {
 	case CONF_HANDLER_ECHO:
-		return (&handler_echo);
+		return (handler_echo);
 	case CONF_HANDLER_DISCARD:
-		return (&handler_discard);
+		return (handler_discard);
 	case CONF_HANDLER_COMMAND:
 	case CONF_HANDLER_MODULE:
 		break;
 	}
-	return (&handler_executor);
+	return (handler_executor);
 }
 
 int
@@ -39,8 +68,8 @@ handlers_init(struct worker *worker)
 	for (size_t i = 0; i < conf->nhandlers; i++) {
 		handler = &worker->handlers[i];
 		handler->conf = &conf->handlers[i];
-		handler->kind = find_kind(handler->conf->type);
-		if (handler->kind == &handler_executor &&
+		handler->handle = handler_function_of(handler->conf->type);
+		if (handler->handle == handler_executor &&
 		    (handler->queue = queue_new(worker, handler, i)) == NULL)
 			return (-1);
 	}
@@ -70,7 +99,7 @@ handle_now(struct request *request)
 
 	request->state = REQUEST_DONE;
 	request->result = REQUEST_SILENT;
-	if (handler->kind->handle(handler, request->conn, &whole, &reply) ==
+	if (handler->handle(handler, request->conn, &whole, &reply) ==
 	    HANDLER_REPLY) {
 		request->result = REQUEST_REPLIED;
 		if (buffer_reserve(buffers, &kept, reply.len) == 0)

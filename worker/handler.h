@@ -21,27 +21,21 @@ struct worker;
 enum handler_verdict {
 	HANDLER_REPLY,		/* *reply is the answer */
 	HANDLER_SILENT,		/* handled; nothing is answered */
-	HANDLER_LATER,		/* conn_on_reply() will be called once */
+	HANDLER_LATER,		/* the request gets its result once */
 	HANDLER_FULL,		/* not taken: to be offered again when the
 				   handler says so: queue_call_next() */
 	HANDLER_BUSY,		/* not taken: the client is to be told */
 };
 
-struct handler_kind {
-	const char *name;
-	enum handler_verdict (*handle)(struct handler *, struct conn *,
-	    const struct proto_message *, struct payload *reply);
-};
+/* What a handler does with a message. */
+typedef enum handler_verdict handler_function(struct handler *, struct conn *,
+    const struct proto_message *, struct payload *reply);
 
 struct handler {
-	const struct handler_kind *kind;
+	handler_function *handle;
 	const struct conf_handler *conf;
 	struct queue *queue;		/* owned; NULL for those on the loop */
 };
-
-extern const struct handler_kind handler_echo;
-extern const struct handler_kind handler_discard;
-extern const struct handler_kind handler_executor;
 
 /* Handle what another worker, or another handler of this one, let in and did
  * not begin: it waits in our queue, or is done at once. */
