@@ -25,7 +25,6 @@
 #include "master/notify.h"
 #include "master/pause.h"
 #include "master/program.h"
-#include "master/state.h"
 
 enum {
 	/* A command that has lived for so long has not failed to start. */
@@ -603,7 +602,7 @@ hire(struct worker_proc *worker, unsigned handler)
 	executor->id = ++worker->master->executors;
 	/* What the worker understands. */
 	executor->work_speaks = worker_proc_speaks(worker);
-	executor->work = executor->requests = -1;
+	executor->work = executor->requests = executor->channel_fd = -1;
 	executor->born_ms = clock_ms();
 	TAILQ_INSERT_TAIL(&worker->crew.members, executor, link);
 	if (spawn(executor) == -1) {
@@ -681,12 +680,10 @@ counters_of(const struct worker_proc *worker, unsigned handler)
 }
 
 void
-crew_init(struct worker_proc *worker)
+crew_note(struct worker_proc *worker)
 {
 	struct shortage *shortage;
 
-	TAILQ_INIT(&worker->crew.members);
-	TAILQ_INIT(&worker->crew.dead);
 	for (unsigned i = 0; i < worker->generation->conf->nhandlers; i++) {
 		shortage = &worker->crew.shortage[i];
 		shortage->used = counter_get(&counters_of(worker, i)->used);
@@ -724,51 +721,43 @@ crew_start(struct worker_proc *worker)
  * Adoption.
  */
 
-/* Hear from it again. */
-static int
-resume(struct executor *executor, const struct state_executor *saved)
+int
+crew_adopt(struct master *master, struct executor *executor)
 {
-	if (saved->errors != -1) {
-		if (stderr_line_open(&executor->errors, executor->master->base,
-		    saved->errors, executor->conf->name,
-		    stderr_limit(executor), executor->pid) == -1)
-			return (-1);
-		stderr_line_restore(&executor->errors, saved->last,
-		    saved->partial);
-	}
-	if (executor->state == EXECUTOR_STARTING)
-		return (await(executor, saved->channel, saved->speaks));
-	if (saved->channel != -1)
-		return (listen_to(executor, saved->channel, saved->speaks));
+	executor->master = master;
+	executor->conf = &executor->generation->conf->
+	    handlers[executor->handler];
+	if (executor->errors.fd != -1 && stderr_line_resume(&executor->errors,
+	    master->base, executor->conf->name, stderr_limit(executor),
+	    executor->pid) == -1)
+		return (-1);
+	if (executor->state == EXECUTOR_STARTING &&
+	    await(executor, executor->channel_fd, executor->speaks) == -1)
+		return (-1);
+	if (executor->channel_fd != -1 && executor->channel == NULL &&
+	    listen_to(executor, executor->channel_fd, executor->speaks) == -1)
+		return (-1);
+	executor->channel_fd = -1;
 	return (0);
 }
 
-int
-crew_adopt(struct master *master, struct worker_proc *worker,
-    const struct state_executor *saved, struct generation *generation)
+void
+crews_suit_previous(struct master *master)
 {
-	struct executor *executor;
+	struct executor *executor, *next;
+	struct worker_proc *worker;
 
-	if ((executor = calloc(1, sizeof(*executor))) == NULL)
-		return (-1);
-	executor->master = master;
-	executor->worker = worker;
-	executor->generation = generation_hold(generation);
-	executor->conf = &generation->conf->handlers[saved->handler];
-	executor->handler = saved->handler;
-	executor->id = saved->id;
-	executor->pid = (pid_t)saved->pid;
-	executor->state = (enum executor_state)saved->state;
-	executor->work = saved->work;
-	executor->requests = saved->requests;
-	executor->born_ms = saved->born_ms;
-	executor->patience_ms = saved->patience_ms;
-	executor->asked = saved->asked;
-	executor->work_speaks = saved->work_speaks;
-	snprintf(executor->why, sizeof(executor->why), "%s", saved->why);
-	TAILQ_INSERT_TAIL(worker != NULL ? &worker->crew.members :
-	    &master->leaving, executor, link);
-	return (resume(executor, saved));
+	TAILQ_FOREACH(worker, &master->workers, link)
+		for (executor = TAILQ_FIRST(&worker->crew.members);
+		    executor != NULL; executor = next) {
+			next = TAILQ_NEXT(executor, link);
+			if (!crew_has_hung_up(executor) &&
+			    (executor->requests == -1 ||
+			    executor->state != EXECUTOR_STARTING))
+				continue;
+			worker->crew.shortage[executor->handler].missing++;
+			leave(executor);
+		}
 }
 
 unsigned

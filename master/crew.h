@@ -28,7 +28,6 @@
 struct worker_proc;
 struct generation;
 struct master;
-struct state_executor;
 
 enum executor_state {
 	EXECUTOR_STARTING,
@@ -57,6 +56,8 @@ struct executor {
 	unsigned work_speaks;		/* CTL_VERSION there */
 	struct event *word;		/* waits to hear that it is ready */
 	struct channel *channel;	/* of a module's; NULL */
+	int channel_fd;			/* see struct process */
+	unsigned speaks;
 	struct stderr_line errors;
 	uint64_t born_ms;
 	uint64_t patience_ms;		/* one that serves: 0, or its channel has
@@ -95,17 +96,21 @@ struct crew {
  * worker has as many. */
 void crews_check(const struct generation *);
 
-/* The crew of a worker that is born or adopted, and whose block is known. */
-void crew_init(struct worker_proc *);
+/* Note what the counters of a worker say that is born or adopted. */
+void crew_note(struct worker_proc *);
 
 /* Start the crew of a worker that was just forked.  Returns -1 with errno
  * set. */
 int crew_start(struct worker_proc *);
 
-/* Take over an executor that another program has started: of a worker, or of
- * none if that is NULL.  Returns -1 with errno set. */
-int crew_adopt(struct master *, struct worker_proc *worker,
-    const struct state_executor *, struct generation *);
+/* Take over an executor that another program has started, as it was read.
+ * Returns -1 with errno set. */
+int crew_adopt(struct master *, struct executor *);
+
+/* Part with those of no use to the previous release, which passes a worker one
+ * descriptor, and does not wait for the end of one whose channel has ended.  It
+ * starts others in their place. */
+void crews_suit_previous(struct master *);
 
 /* Whether the channel of one that serves has ended, so that it is about to end
  * too. */

@@ -9,30 +9,34 @@
 
 #include "common/counters.h"
 #include "common/log.h"
+#include "master/master.h"
 
 /*
  * Numbers of names.
  */
 
 static void
-drop_numbers(struct generation *generation)
+generation_drop_numbers(struct generation *generation)
 {
+	struct master *master = generation->master;
+
 	while (generation->nlisteners > 0)
-		registry_drop(generation->listeners,
+		registry_drop(&master->listener_names,
 		    generation->listener_number[--generation->nlisteners]);
 	while (generation->nhandlers > 0)
-		registry_drop(generation->handlers,
+		registry_drop(&master->handler_names,
 		    generation->handler_number[--generation->nhandlers]);
 }
 
 static int
-take_numbers(struct generation *generation)
+generation_take_numbers(struct generation *generation)
 {
+	struct master *master = generation->master;
 	const struct conf *conf = generation->conf;
 	int number;
 
 	for (size_t i = 0; i < conf->nlisteners; i++) {
-		number = registry_take(generation->listeners,
+		number = registry_take(&master->listener_names,
 		    conf->listeners[i].name);
 		if (number == -1)
 			return (-1);
@@ -40,7 +44,7 @@ take_numbers(struct generation *generation)
 		    (unsigned)number;
 	}
 	for (size_t i = 0; i < conf->nhandlers; i++) {
-		number = registry_take(generation->handlers,
+		number = registry_take(&master->handler_names,
 		    conf->handlers[i].name);
 		if (number == -1)
 			return (-1);
@@ -50,31 +54,28 @@ take_numbers(struct generation *generation)
 	return (0);
 }
 
+/* Call a function for all numbers. */
 static void
-share_numbers(const struct generation *generation)
+generation_each_number(const struct generation *generation,
+    void (*fn)(struct registry *, unsigned))
 {
+	struct master *master = generation->master;
+
 	for (unsigned i = 0; i < generation->nlisteners; i++)
-		registry_share(generation->listeners,
-		    generation->listener_number[i]);
+		fn(&master->listener_names, generation->listener_number[i]);
 	for (unsigned i = 0; i < generation->nhandlers; i++)
-		registry_share(generation->handlers,
-		    generation->handler_number[i]);
+		fn(&master->handler_names, generation->handler_number[i]);
 }
 
 void
 generation_confirm(const struct generation *generation)
 {
-	for (unsigned i = 0; i < generation->nlisteners; i++)
-		registry_confirm(generation->listeners,
-		    generation->listener_number[i]);
-	for (unsigned i = 0; i < generation->nhandlers; i++)
-		registry_confirm(generation->handlers,
-		    generation->handler_number[i]);
+	generation_each_number(generation, registry_confirm);
 }
 
 /* Why there are no numbers, as errno says. */
 static void
-say_why(char why[GENERATION_WHY_MAX])
+generation_say_why(char why[GENERATION_WHY_MAX])
 {
 	if (errno == EUSERS)
 		snprintf(why, GENERATION_WHY_MAX, "more than %d names of "
@@ -88,46 +89,52 @@ say_why(char why[GENERATION_WHY_MAX])
  * Life and death.
  */
 
-struct generation *
-generation_adopt(uint64_t number, unsigned slots,
-    const struct identity *identity, struct conf *conf,
-    struct registry *listeners, struct registry *handlers,
-    char why[GENERATION_WHY_MAX])
+/* One more, with a reference, in the order of numbers. */
+static struct generation *
+generation_add(struct master *master, uint64_t number)
 {
-	struct generation *generation;
-	int saved;
+	struct generation *generation, *later;
 
-	if ((generation = calloc(1, sizeof(*generation))) == NULL) {
-		snprintf(why, GENERATION_WHY_MAX, "%s", strerror(errno));
+	if ((generation = calloc(1, sizeof(*generation))) == NULL)
 		return (NULL);
-	}
+	generation->master = master;
 	generation->number = number;
 	generation->references = 1;
+	TAILQ_FOREACH(later, &master->generations, link)
+		if (later->number > number)
+			break;
+	if (later != NULL)
+		TAILQ_INSERT_BEFORE(later, generation, link);
+	else
+		TAILQ_INSERT_TAIL(&master->generations, generation, link);
+	return (generation);
+}
+
+int
+generation_fill(struct generation *generation, struct conf *conf,
+    char why[GENERATION_WHY_MAX])
+{
 	generation->conf = conf;
-	generation->loaded = (int64_t)time(NULL);
 	generation->conf_hash = conf->hash;
-	generation->slots = slots;
-	generation->identity = *identity;
+	free(generation->path);
+	free(generation->text);
+	generation->path = generation->text = NULL;
 	for (size_t i = 0; i < conf->nhandlers; i++)
 		fingerprint_take(&generation->files[i], &conf->handlers[i]);
-	generation->listeners = listeners;
-	generation->handlers = handlers;
-	if (take_numbers(generation) == 0)
-		return (generation);
-	saved = errno;
-	say_why(why);
-	drop_numbers(generation);
-	free(generation);
-	errno = saved;
-	return (NULL);
+	if (generation_take_numbers(generation) == 0)
+		return (0);
+	generation_say_why(why);
+	return (-1);
 }
 
 struct generation *
-generation_new(uint64_t number, struct conf *conf,
-    const struct generation *running, struct registry *listeners,
-    struct registry *handlers, char why[GENERATION_WHY_MAX])
+generation_new(struct master *master, struct conf *conf,
+    char why[GENERATION_WHY_MAX])
 {
+	const struct generation *running = master->running;
+	struct generation *generation;
 	struct identity identity;
+	int saved;
 
 	/* Names that stay are not looked up again, and others not here: a name
 	 * service that does not answer would hold up a running master. */
@@ -137,24 +144,50 @@ generation_new(uint64_t number, struct conf *conf,
 	else if ((running == NULL ? privileges_find(conf, &identity, why) :
 	    privileges_ask(conf, &identity, why)) == -1)
 		return (NULL);
-	return (generation_adopt(number, conf_worker_count(conf), &identity,
-	    conf, listeners, handlers, why));
+	generation = generation_add(master, master->numbered + 1);
+	if (generation == NULL) {
+		snprintf(why, GENERATION_WHY_MAX, "%s", strerror(errno));
+		return (NULL);
+	}
+	generation->loaded = (int64_t)time(NULL);
+	generation->slots = conf_worker_count(conf);
+	generation->identity = identity;
+	if (generation_fill(generation, conf, why) == 0)
+		return (generation);
+	saved = errno;
+	generation->conf = NULL;
+	generation_release(generation);
+	errno = saved;
+	return (NULL);
 }
 
 struct generation *
-generation_renew(uint64_t number, struct generation *older)
+generation_renew(struct generation *older)
 {
+	struct master *master = older->master;
 	struct generation *generation;
 
 	if ((generation = malloc(sizeof(*generation))) == NULL)
 		return (NULL);
 	*generation = *older;
-	generation->number = number;
+	generation->number = master->numbered + 1;
 	generation->references = 1;
 	generation->lender = generation_hold(older->lender != NULL ?
 	    older->lender : older);
-	share_numbers(generation);
+	generation_each_number(generation, registry_share);
+	TAILQ_INSERT_TAIL(&master->generations, generation, link);
 	return (generation);
+}
+
+struct generation *
+generation_refer(struct master *master, uint64_t number)
+{
+	struct generation *generation;
+
+	TAILQ_FOREACH(generation, &master->generations, link)
+		if (generation->number == number)
+			return (generation);
+	return (generation_add(master, number));
 }
 
 void
@@ -186,9 +219,12 @@ generation_release(struct generation *generation)
 {
 	if (generation == NULL || --generation->references > 0)
 		return;
-	drop_numbers(generation);
-	if (generation->lender == NULL)
+	TAILQ_REMOVE(&generation->master->generations, generation, link);
+	generation_drop_numbers(generation);
+	if (generation->lender == NULL && generation->conf != NULL)
 		conf_free(generation->conf);
 	generation_release(generation->lender);
+	free(generation->path);
+	free(generation->text);
 	free(generation);
 }

@@ -7,6 +7,8 @@
 #ifndef MASTER_GENERATION_H
 #define MASTER_GENERATION_H
 
+#include <sys/queue.h>
+
 #include <stdint.h>
 
 #include "conf/conf.h"
@@ -14,7 +16,11 @@
 #include "master/privileges.h"
 #include "master/registry.h"
 
+struct master;
+
 struct generation {
+	TAILQ_ENTRY(generation) link;	/* in master->generations */
+	struct master *master;
 	uint64_t number;		/* counts up from 1 */
 	unsigned references;
 	struct conf *conf;		/* owned, unless there is a lender */
@@ -23,8 +29,8 @@ struct generation {
 	uint64_t conf_hash;
 	unsigned slots;			/* how many workers serve */
 	struct identity identity;
-	/* As long as the generation lives, these are no other names' numbers. */
-	struct registry *listeners, *handlers;	/* borrowed */
+	/* In the master's registries: as long as the generation lives, these are
+	 * no other names' numbers. */
 	unsigned nlisteners, nhandlers;		/* numbers taken */
 	unsigned listener_number[CONF_LISTENERS_MAX];
 	unsigned handler_number[CONF_HANDLERS_MAX];
@@ -33,27 +39,32 @@ struct generation {
 	struct fingerprint files[CONF_HANDLERS_MAX];
 	/* When the log may tell again that a handler is waited for. */
 	uint64_t late_again_ms[CONF_HANDLERS_MAX];
+	/* Until another program's generation is filled: its configuration. */
+	char *path;
+	char *text;
 };
+
+TAILQ_HEAD(generation_list, generation);
 
 enum { GENERATION_WHY_MAX = 256 };
 
-/* Make a generation of a configuration, which it owns if this succeeds; running
- * is the one that it is to follow, or NULL.  Returns NULL with errno set, and says
- * why. */
-struct generation *generation_new(uint64_t number, struct conf *,
-    const struct generation *running,
-    struct registry *listeners, struct registry *handlers,
+/* Make the next generation, of a configuration that it owns if this succeeds.
+ * Returns NULL with errno set, and says why. */
+struct generation *generation_new(struct master *, struct conf *,
     char why[GENERATION_WHY_MAX]);
 
-/* Make one of what was looked up before, and of a configuration that it owns if
- * this succeeds. */
-struct generation *generation_adopt(uint64_t number, unsigned slots,
-    const struct identity *, struct conf *, struct registry *listeners,
-    struct registry *handlers, char why[GENERATION_WHY_MAX]);
-
-/* Make one that is like an older one, with its configuration.  Returns NULL
+/* Make the next one like an older one, with its configuration.  Returns NULL
  * with errno set. */
-struct generation *generation_renew(uint64_t number, struct generation *);
+struct generation *generation_renew(struct generation *);
+
+/* The generation of a number.  If there is none, make one, without a
+ * configuration and with one reference.  Returns NULL with errno set. */
+struct generation *generation_refer(struct master *, uint64_t number);
+
+/* Give one a configuration, which it owns from here on.  Returns -1 and says
+ * why. */
+int generation_fill(struct generation *, struct conf *,
+    char why[GENERATION_WHY_MAX]);
 
 /* Log which handlers have another file on disk now than when the generation was
  * made. */

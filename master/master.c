@@ -492,9 +492,26 @@ renew_handler(void *arg, unsigned number, uint64_t life)
 	evidence_forget(master, number);
 }
 
-static void
-init_names(struct master *master)
+void
+master_init(struct master *master)
 {
+	*master = (struct master){
+		.daemon_fd = -1,
+		.probation.program = -1,
+		.status.fd = -1,
+		.spans.fd = -1,
+		.pidfile.fd = -1,
+		.next_pidfile.fd = -1,
+		.upgrade = { .log = -1, .previous = -1 },
+	};
+	TAILQ_INIT(&master->generations);
+	TAILQ_INIT(&master->workers);
+	TAILQ_INIT(&master->leaving);
+	TAILQ_INIT(&master->kept);
+	TAILQ_INIT(&master->loggers);
+	TAILQ_INIT(&master->processes);
+	TAILQ_INIT(&master->fosters);
+	TAILQ_INIT(&master->reports);
 	master->listener_names.most = COUNTERS_LISTENERS;
 	master->listener_names.renew = renew_listener;
 	master->listener_names.arg = master;
@@ -511,6 +528,7 @@ master_main(int argc, char *argv[], const struct roles *roles)
 	struct options options;
 	int status;
 
+	master_init(&master);
 	fd_open_standard();
 	upgrade_inherit(&legacy);
 	keeper_inherit(&master.keeper);
@@ -520,23 +538,12 @@ master_main(int argc, char *argv[], const struct roles *roles)
 		return (fail("the command line", strerror(errno)));
 	master.roles = roles;
 	master.conf_path = options.conf_path;
-	master.daemon_fd = -1;
-	master.probation.program = -1;
-	master.status.fd = -1;
-	master.spans.fd = -1;
-	master.pidfile.fd = -1;
-	master.next_pidfile.fd = -1;
-	TAILQ_INIT(&master.workers);
-	TAILQ_INIT(&master.leaving);
-	TAILQ_INIT(&master.kept);
-	TAILQ_INIT(&master.loggers);
-	TAILQ_INIT(&master.processes);
-	TAILQ_INIT(&master.fosters);
-	init_names(&master);
 	if (legacy.state == -1)
 		status = run(&master, &options);
 	else if (options.test)
-		status = upgrade_check(&master, &legacy);
+		/* What it has read is another process's, and nothing is to be
+		 * closed or removed. */
+		return (upgrade_check(&master, &legacy));
 	else
 		status = take_over(&master, &legacy);
 	master_free(&master);

@@ -62,6 +62,7 @@ struct master {
 	bool is_changed;
 	const struct roles *roles;		/* borrowed */
 	const char *conf_path;			/* borrowed */
+	struct generation_list generations;	/* all that there are */
 	struct generation *running;		/* owned; NULL at the start */
 	struct reload reload;
 	struct upgrade upgrade;
@@ -70,6 +71,7 @@ struct master {
 	struct keeper keeper;			/* during an upgrade */
 	struct foster_list fosters;
 	struct process_list processes;
+	struct succession_report_list reports;	/* that are not complete */
 	struct worker_list workers;
 	struct executor_list leaving;		/* without a worker */
 	struct executor_list kept;		/* for a roll-back */
@@ -101,6 +103,9 @@ struct master {
 	int daemon_fd;				/* see daemon_ready(); -1 */
 	int exit_status;
 };
+
+/* A master that has nothing yet. */
+void master_init(struct master *);
 
 /* The program: returns its exit status. */
 int master_main(int argc, char *argv[], const struct roles *);

@@ -180,9 +180,10 @@ monitor_proc_use_log(struct master *master)
 
 static void on_death(void *, int);
 
-static struct process
+static void
 describe(struct master *master)
 {
+	struct process *process = &master->monitor.process;
 	static const struct process_kind kind = {
 		.on_message = on_message,
 		.on_misconduct = disown,
@@ -190,11 +191,8 @@ describe(struct master *master)
 		.on_death = on_death,
 	};
 
-	return ((struct process){
-		.master = master,
-		.kind = &kind,
-		.owner = master,
-	});
+	process->master = process->owner = master;
+	process->kind = &kind;
 }
 
 /*
@@ -288,7 +286,8 @@ spawn(struct master *master)
 
 	if (fill_heritage(&heritage, master) == -1)
 		return (-1);
-	monitor->process = describe(master);
+	monitor->process = (struct process){ .pid = 0 };
+	describe(master);
 	pid = process_fork(&monitor->process, heritage.generation,
 	    &heritage.channel, heritage.speaks);
 	if (pid == 0)
@@ -442,53 +441,17 @@ monitor_proc_watch(struct master *master)
  */
 
 int
-monitor_proc_save(const struct monitor_proc *monitor, struct state *state)
+monitor_proc_adopt(struct master *master)
 {
-	struct state_monitor *saved;
-
-	if (sockets_save(&monitor->sockets, state, true) == -1)
-		return (-1);
-	if (monitor->process.pid == 0)
-		return (0);
-	if ((saved = state_add_monitor(state)) == NULL)
-		return (-1);
-	saved->pid = (unsigned)monitor->process.pid;
-	saved->generation = monitor->process.generation;
-	if (monitor->process.channel != NULL) {
-		saved->channel = channel_fd(monitor->process.channel);
-		saved->speaks = channel_speaks(monitor->process.channel);
-	}
-	saved->due = monitor->due;
-	saved->leaving = monitor->leaving;
-	saved->young_deaths = monitor->young_deaths;
-	saved->born_ms = monitor->process.born_ms;
-	saved->again_ms = monitor->again_ms;
-	saved->patience_ms = monitor->process.patience_ms;
-	return (0);
-}
-
-int
-monitor_proc_adopt(struct master *master, const struct state *state)
-{
-	const struct state_monitor *saved = state->monitor;
 	struct monitor_proc *monitor = &master->monitor;
 
-	if (sockets_adopt(&monitor->sockets, state, true) == -1)
-		return (-1);
-	if (state->nmonitor == 0) {
+	if (monitor->process.pid == 0) {
 		monitor->due = true;
 		return (0);
 	}
-	monitor->process = describe(master);
-	monitor->due = saved->due;
-	monitor->leaving = saved->leaving;
-	monitor->young_deaths = saved->young_deaths;
-	monitor->process.born_ms = saved->born_ms;
+	describe(master);
 	monitor->beat_ms = clock_ms();
-	monitor->again_ms = saved->again_ms;
-	monitor->process.patience_ms = saved->patience_ms;
-	return (process_adopt(&monitor->process, (pid_t)saved->pid,
-	    saved->generation, saved->channel, saved->speaks));
+	return (process_adopt(&monitor->process, monitor->process.generation));
 }
 
 void

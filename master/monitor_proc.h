@@ -22,7 +22,6 @@
 #include "master/socket.h"
 
 struct master;
-struct state;
 
 struct monitor_proc {
 	struct process process;
@@ -59,10 +58,9 @@ void monitor_proc_forgive(struct master *, uint64_t stall_ms);
 /* Let it write to the log as it is now. */
 void monitor_proc_use_log(struct master *);
 
-/* Tell of it and its sockets; take over what another program has told of.
- * Return -1 with errno set. */
-int monitor_proc_save(const struct monitor_proc *, struct state *);
-int monitor_proc_adopt(struct master *, const struct state *);
+/* Take over one that another program has forked, as it was read.  Returns -1
+ * with errno set. */
+int monitor_proc_adopt(struct master *);
 
 void monitor_proc_free(struct master *);
 

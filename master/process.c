@@ -110,6 +110,7 @@ process_fork(struct process *process, uint64_t generation, int *channel,
 		return (-1);
 	}
 	process->born_ms = clock_ms();
+	process->fd = -1;
 	list(process, pid, generation);
 	if (channel != NULL && listen_to(process, ends[0], speaks) == -1) {
 		saved = errno;
@@ -120,11 +121,14 @@ process_fork(struct process *process, uint64_t generation, int *channel,
 }
 
 int
-process_adopt(struct process *process, pid_t pid, uint64_t generation,
-    int channel, unsigned speaks)
+process_adopt(struct process *process, uint64_t generation)
 {
-	list(process, pid, generation);
-	return (channel == -1 ? 0 : listen_to(process, channel, speaks));
+	list(process, process->pid, generation);
+	if (process->fd != -1 &&
+	    listen_to(process, process->fd, process->speaks) == -1)
+		return (-1);
+	process->fd = -1;
+	return (0);
 }
 
 /*

@@ -41,6 +41,10 @@ struct process {
 	pid_t pid;			/* 0: none */
 	uint64_t generation;		/* its number */
 	struct channel *channel;	/* owned; NULL: none, or it has ended */
+	int fd;				/* of the channel, and the version that
+					   it speaks, until a process is
+					   adopted; -1 */
+	unsigned speaks;
 	uint64_t born_ms;
 	uint64_t patience_ms;		/* when it is killed; 0: never */
 	const char *patience_for;	/* what has not happened then */
@@ -59,10 +63,9 @@ TAILQ_HEAD(process_list, process);
 pid_t process_fork(struct process *, uint64_t generation, int *channel,
     unsigned speaks);
 
-/* Take over a process that another program has forked, with our end of its
- * channel, or -1.  Returns -1 with errno set. */
-int process_adopt(struct process *, pid_t, uint64_t generation, int channel,
-    unsigned speaks);
+/* Take over a process that another program has forked, with its pid and
+ * channel.  Returns -1 with errno set. */
+int process_adopt(struct process *, uint64_t generation);
 
 /*
  * Send it a message with copies of descriptors; fds may be NULL.  While the

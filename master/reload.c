@@ -248,18 +248,16 @@ fork_workers(struct master *master, char why[WHY_MAX])
 static struct generation *
 make_generation(struct master *master, struct conf *conf, char why[WHY_MAX])
 {
-	uint64_t number = master->numbered + 1;
 	struct generation *generation;
 	int saved;
 
 	if (conf == NULL) {
-		generation = generation_renew(number, master->reload.back);
+		generation = generation_renew(master->reload.back);
 		if (generation == NULL)
 			snprintf(why, WHY_MAX, "%s", strerror(errno));
 		return (generation);
 	}
-	generation = generation_new(number, conf, master->running,
-	    &master->listener_names, &master->handler_names, why);
+	generation = generation_new(master, conf, why);
 	if (generation == NULL) {
 		saved = errno;
 		conf_free(conf);

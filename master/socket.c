@@ -18,7 +18,6 @@
 #include "common/fd.h"
 #include "common/log.h"
 #include "master/address_lock.h"
-#include "master/state.h"
 
 enum {
 	/* Bytes that the kernel holds unsent for a connection. */
@@ -27,22 +26,6 @@ enum {
 	 * Orders are taken from who may open a private path. */
 	PATH_MODE = 0666,
 	PATH_MODE_PRIVATE = 0660,
-};
-
-struct socket_group {
-	char *text;
-	struct sockaddr_storage addr;
-	socklen_t len;
-	int fds[CONF_WORKERS_MAX];	/* by slot; for a path fds[0], and fds[1]
-					   to take its place: see is_lost() */
-	unsigned nfds;
-	unsigned nlistening;		/* the first; the rest is prepared */
-	ino_t inode;			/* of the path, to remove no other */
-	ino_t fresh_inode;		/* of the one that is prepared to take
-					   the place of one that is lost */
-	const char *said;		/* of the path: what is wrong; NULL */
-	int lock;			/* see address_lock.h; -1 */
-	pid_t rival;			/* has the lock; 0 */
 };
 
 static bool
@@ -694,76 +677,16 @@ sockets_for(const struct sockets *sockets, const struct conf *conf,
 	return (taken);
 }
 
-/*
- * From one program to the next.
- */
-
-static int
-save_group(const struct socket_group *group, struct state *state,
-    bool monitor)
-{
-	struct state_group *saved;
-	struct state_socket *socket;
-
-	if ((saved = state_add_group(state)) == NULL)
-		return (-1);
-	saved->monitor = monitor;
-	saved->listening = group->nlistening;
-	saved->inode = group->inode;
-	if ((saved->address = strdup(group->text)) == NULL)
-		return (-1);
-	for (unsigned i = 0; i < group->nlistening; i++) {
-		if ((socket = state_add_socket(state)) == NULL)
-			return (-1);
-		socket->group = (unsigned)state->ngroups - 1;
-		socket->fd = group->fds[i];
-	}
-	return (0);
-}
-
-int
-sockets_save(const struct sockets *sockets, struct state *state, bool monitor)
-{
-	for (size_t i = 0; i < sockets->n; i++)
-		if (save_group(sockets->groups[i], state, monitor) == -1)
-			return (-1);
-	return (0);
-}
-
-static struct socket_group *
-adopt_group(struct sockets *sockets, const struct state_group *saved)
+struct socket_group *
+sockets_restore(struct sockets *sockets, const char *address)
 {
 	struct conf_address parsed[2];
-	struct socket_group *group = NULL;
 	const char *must;
 
-	if (conf_addr_parse(saved->address, parsed, &must) == 1)
-		group = add_group(sockets, &parsed[0]);
-	else
-		errno = EINVAL;
-	if (group != NULL)
-		group->inode = saved->inode;
-	return (group);
-}
-
-int
-sockets_adopt(struct sockets *sockets, const struct state *state, bool monitor)
-{
-	struct socket_group *group;
-
-	for (size_t i = 0; i < state->ngroups; i++) {
-		if (state->groups[i].monitor != monitor)
-			continue;
-		group = adopt_group(sockets, &state->groups[i]);
-		if (group == NULL)
-			return (-1);
-		for (size_t k = 0; k < state->nsockets; k++)
-			if (state->sockets[k].group == i)
-				group->fds[group->nfds++] =
-				    state->sockets[k].fd;
-		group->nlistening = group->nfds;
-	}
-	return (0);
+	if (conf_addr_parse(address, parsed, &must) == 1)
+		return (add_group(sockets, &parsed[0]));
+	errno = EINVAL;
+	return (NULL);
 }
 
 void

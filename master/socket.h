@@ -23,6 +23,9 @@
 #ifndef MASTER_SOCKET_H
 #define MASTER_SOCKET_H
 
+#include <sys/socket.h>
+#include <sys/types.h>
+
 #include <stdbool.h>
 #include <stddef.h>
 
@@ -31,8 +34,23 @@
 
 enum { SOCKETS_WHY_MAX = 256 };
 
-struct socket_group;
-struct state;
+struct socket_group {
+	char *text;
+	struct sockaddr_storage addr;
+	socklen_t len;
+	int fds[CONF_WORKERS_MAX];	/* by slot; for a path fds[0], and fds[1]
+					   to take the place of one that is
+					   lost */
+	unsigned nfds;
+	unsigned nlistening;		/* the first; the rest is prepared */
+	bool monitor;			/* in a state: they are the monitor's */
+	ino_t inode;			/* of the path, to remove no other */
+	ino_t fresh_inode;		/* of the one that is prepared to take
+					   the place of one that is lost */
+	const char *said;		/* of the path: what is wrong; NULL */
+	int lock;			/* see address_lock.h; -1 */
+	pid_t rival;			/* has the lock; 0 */
+};
 
 struct sockets {
 	struct socket_group **groups;	/* one for each address */
@@ -74,11 +92,9 @@ struct heritage_socket *sockets_for(const struct sockets *,
     const struct conf *, unsigned slot, unsigned slots, bool prepared,
     size_t *n);
 
-/* Tell of all sockets that listen; take over those that another program has
- * told of.  monitor says whose they are: the monitor's, or the workers'.
- * Return -1 with errno set. */
-int sockets_save(const struct sockets *, struct state *, bool monitor);
-int sockets_adopt(struct sockets *, const struct state *, bool monitor);
+/* Add the group of an address, as another program has written it, for sockets
+ * that it has left.  Returns NULL with errno set. */
+struct socket_group *sockets_restore(struct sockets *, const char *address);
 
 /* Close all sockets, and remove the files of those that have one. */
 void sockets_close(struct sockets *);

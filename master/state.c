@@ -12,23 +12,23 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "common/counters.h"
 #include "common/ctl.h"
-#include "common/status.h"
-#include "conf/conf.h"
-#include "master/registry.h"
-#include "master/worker_proc.h"
+#include "master/master.h"
 
 /*
  * The rows.
  */
 
 enum field_kind {
-	FIELD_FLAG,		/* bool */
-	FIELD_UINT,		/* unsigned */
-	FIELD_U64,		/* uint64_t */
-	FIELD_FD,		/* int; "-" is -1 */
-	FIELD_STRING,		/* char *, in quotes */
+	FIELD_NUMBER,		/* of any size, and flags */
+	FIELD_SPEAKS,		/* a number: CTL_VERSION on a channel */
+	FIELD_PID,		/* a number, of a process that is ours */
+	FIELD_FD,		/* "-" is -1 */
+	FIELD_STRING,		/* char *, in quotes; owned; NULL is "" */
+	FIELD_TEXT,		/* char[], in quotes */
+	FIELD_GENERATION,	/* a pointer; its number, or 0 */
+	FIELD_SLOT,		/* a pointer; its number */
+	FIELD_WORKER,		/* a pointer; its pid, or 0 */
 };
 
 /* Its place in a line is that in its table. */
@@ -36,237 +36,247 @@ struct field {
 	const char *name;	/* NULL ends a table */
 	enum field_kind kind;
 	size_t offset;
+	size_t size;
 	uint64_t max;		/* of a number */
 	unsigned since;		/* STATE_VERSION; 0: as long as there is the
 				   record */
 };
 
-struct record {
-	const char *name;
-	const struct field *fields;
-	size_t size;		/* of the struct */
-	size_t list;		/* offset of the array in struct state, */
-	size_t count;		/* and of the number in it */
-	size_t most;
-	unsigned since;		/* as in struct field */
+/* What has no struct of its own in the master. */
+struct saved_slot {
+	int counters;
+	unsigned young_deaths;
+	uint64_t again_ms;
 };
 
-#define FIELD(type, member, kind, max, since)				\
-	{ #member, FIELD_##kind, offsetof(struct type, member), (max), (since) }
-#define FLAG(type, member)	FIELD(type, member, FLAG, 1, 0)
-#define UINT(type, member, max)	FIELD(type, member, UINT, max, 0)
-#define U64(type, member)	FIELD(type, member, U64, UINT64_MAX, 0)
-#define FD(type, member)	FIELD(type, member, FD, INT_MAX, 0)
-#define STRING(type, member)	FIELD(type, member, STRING, 0, 0)
+struct saved_socket {
+	unsigned group;		/* the n-th of these */
+	int fd;
+};
+
+struct saved_shortage {
+	struct worker_proc *worker;
+	unsigned handler;
+	struct shortage shortage;
+};
+
+/* A worker that has gone. */
+struct saved_departure {
+	unsigned report;	/* the n-th of these */
+	unsigned slot;
+	unsigned ms;		/* until then */
+};
+
+/* A worker whose end a report awaits. */
+struct saved_awaited {
+	struct worker_proc *worker;
+	unsigned report;
+	struct counters_fates fates;
+	uint64_t longest_us;
+};
+
+#define ROW(type, member, kind, max, since)				\
+	{ #member, FIELD_##kind, offsetof(struct type, member),		\
+	  sizeof(((struct type *)0)->member), (max), (since) }
+#define FLAG(type, member)		ROW(type, member, NUMBER, 1, 0)
+#define NUMBER(type, member, max)	ROW(type, member, NUMBER, max, 0)
+#define U64(type, member)		ROW(type, member, NUMBER, UINT64_MAX, 0)
+#define PID(type, member)		ROW(type, member, PID, INT_MAX, 0)
+#define FD(type, member)		ROW(type, member, FD, INT_MAX, 0)
+#define STRING(type, member)		ROW(type, member, STRING, 0, 0)
+#define TEXT(type, member)		ROW(type, member, TEXT, 0, 0)
+#define GENERATION(type, member)	ROW(type, member, GENERATION, UINT64_MAX, 0)
+#define WORKER(type, member)		ROW(type, member, WORKER, INT_MAX, 0)
 /* New ones stand at the end. */
-#define UINT_SINCE(since, type, member, max)				\
-	FIELD(type, member, UINT, max, since)
-#define FD_SINCE(since, type, member)					\
-	FIELD(type, member, FD, INT_MAX, since)
-#define U64_SINCE(since, type, member)					\
-	FIELD(type, member, U64, UINT64_MAX, since)
+#define SPEAKS(type, member)		ROW(type, member, SPEAKS, UINT16_MAX, 4)
 #define END { .name = NULL }
 
 static const struct field server_fields[] = {
-	UINT(state_server, task, STATE_TASK_ROLLBACK),
-	UINT(state_server, speaks, UINT16_MAX),
-	U64(state_server, running),
-	U64(state_server, back),
-	U64(state_server, numbered),
-	U64(state_server, executors),
-	U64(state_server, started),
-	FD(state_server, log),
-	FD(state_server, pid_file),
-	FD(state_server, status),
-	FD(state_server, spans),
-	FD(state_server, previous),
-	STRING(state_server, version),
-	STRING(state_server, program),
-	STRING(state_server, pid_path),
-	STRING(state_server, why),
+	NUMBER(master, upgrade.task, STATE_TASK_ROLLBACK),
+	NUMBER(master, upgrade.speaks, UINT16_MAX),
+	GENERATION(master, running),
+	GENERATION(master, upgrade.back),
+	U64(master, numbered),
+	U64(master, executors),
+	U64(master, started),
+	FD(master, upgrade.log),
+	FD(master, pidfile.fd),
+	FD(master, status.fd),
+	FD(master, spans.fd),
+	FD(master, upgrade.previous),
+	TEXT(master, upgrade.version),
+	STRING(master, upgrade.path),
+	STRING(master, pidfile.path),
+	TEXT(master, upgrade.reason),
 	END
 };
 
 static const struct field name_fields[] = {
-	STRING(state_name, name),
+	{ "name", FIELD_STRING, 0, sizeof(char *), 0, 0 },
 	END
 };
 
 static const struct field generation_fields[] = {
-	U64(state_generation, number),
-	U64(state_generation, loaded),
-	UINT(state_generation, slots, CONF_WORKERS_MAX),
-	FLAG(state_generation, change),
-	UINT(state_generation, uid, UINT_MAX),
-	UINT(state_generation, gid, UINT_MAX),
-	STRING(state_generation, path),
-	STRING(state_generation, text),
+	U64(generation, number),
+	U64(generation, loaded),
+	NUMBER(generation, slots, CONF_WORKERS_MAX),
+	FLAG(generation, identity.change),
+	NUMBER(generation, identity.uid, UINT_MAX),
+	NUMBER(generation, identity.gid, UINT_MAX),
+	STRING(generation, path),
+	STRING(generation, text),
 	END
 };
 
 static const struct field slot_fields[] = {
-	FD(state_slot, counters),
-	UINT(state_slot, young_deaths, UINT_MAX),
-	U64(state_slot, again_ms),
+	FD(saved_slot, counters),
+	NUMBER(saved_slot, young_deaths, UINT_MAX),
+	U64(saved_slot, again_ms),
 	END
 };
 
 static const struct field group_fields[] = {
-	FLAG(state_group, monitor),
-	UINT(state_group, listening, CONF_WORKERS_MAX),
-	U64(state_group, inode),
-	STRING(state_group, address),
+	FLAG(socket_group, monitor),
+	NUMBER(socket_group, nlistening, CONF_WORKERS_MAX),
+	U64(socket_group, inode),
+	STRING(socket_group, text),
 	END
 };
 
 static const struct field socket_fields[] = {
-	UINT(state_socket, group, UINT_MAX),
-	FD(state_socket, fd),
+	NUMBER(saved_socket, group, UINT_MAX),
+	FD(saved_socket, fd),
 	END
 };
 
-static const struct field child_fields[] = {
-	UINT(state_child, pid, INT_MAX),
-	UINT(state_child, slot, CONF_WORKERS_MAX - 1),
-	UINT(state_child, block, COUNTERS_BLOCKS - 1),
-	U64(state_child, generation),
-	UINT(state_child, state, WORKER_ENDING),
-	FLAG(state_child, serving),
-	FD(state_child, channel),
-	UINT(state_child, awaited, UINT_MAX),
-	U64(state_child, born_ms),
-	U64(state_child, patience_ms),
-	STRING(state_child, why),
-	UINT_SINCE(4, state_child, speaks, UINT16_MAX),
+static const struct field worker_fields[] = {
+	PID(worker_proc, process.pid),
+	ROW(worker_proc, slot, SLOT, CONF_WORKERS_MAX - 1, 0),
+	NUMBER(worker_proc, block, COUNTERS_BLOCKS - 1),
+	GENERATION(worker_proc, generation),
+	NUMBER(worker_proc, state, WORKER_ENDING),
+	FLAG(worker_proc, serving),
+	FD(worker_proc, process.fd),
+	NUMBER(worker_proc, crew.awaited, UINT_MAX),
+	U64(worker_proc, process.born_ms),
+	U64(worker_proc, process.patience_ms),
+	TEXT(worker_proc, why),
+	SPEAKS(worker_proc, process.speaks),
 	END
 };
 
 static const struct field shortage_fields[] = {
-	UINT(state_shortage, worker, INT_MAX),
-	UINT(state_shortage, handler, CONF_HANDLERS_MAX - 1),
-	UINT(state_shortage, missing, UINT_MAX),
-	UINT(state_shortage, young_deaths, UINT_MAX),
-	U64(state_shortage, again_ms),
+	WORKER(saved_shortage, worker),
+	NUMBER(saved_shortage, handler, CONF_HANDLERS_MAX - 1),
+	NUMBER(saved_shortage, shortage.missing, UINT_MAX),
+	NUMBER(saved_shortage, shortage.young_deaths, UINT_MAX),
+	U64(saved_shortage, shortage.again_ms),
 	END
 };
 
 static const struct field executor_fields[] = {
-	UINT(state_executor, pid, INT_MAX),
-	UINT(state_executor, worker, INT_MAX),
-	U64(state_executor, id),
-	U64(state_executor, generation),
-	UINT(state_executor, handler, CONF_HANDLERS_MAX - 1),
-	UINT(state_executor, state, EXECUTOR_LEAVING),
-	FLAG(state_executor, asked),
-	FD(state_executor, work),
-	FD(state_executor, channel),
-	FD(state_executor, errors),
-	U64(state_executor, born_ms),
-	U64(state_executor, patience_ms),
-	STRING(state_executor, why),
-	STRING(state_executor, last),
-	STRING(state_executor, partial),
-	UINT_SINCE(4, state_executor, speaks, UINT16_MAX),
-	UINT_SINCE(4, state_executor, work_speaks, UINT16_MAX),
-	FD_SINCE(4, state_executor, requests),
+	PID(executor, pid),
+	WORKER(executor, worker),
+	U64(executor, id),
+	GENERATION(executor, generation),
+	NUMBER(executor, handler, CONF_HANDLERS_MAX - 1),
+	NUMBER(executor, state, EXECUTOR_LEAVING),
+	FLAG(executor, asked),
+	FD(executor, work),
+	FD(executor, channel_fd),
+	FD(executor, errors.fd),
+	U64(executor, born_ms),
+	U64(executor, patience_ms),
+	TEXT(executor, why),
+	TEXT(executor, errors.last),
+	TEXT(executor, errors.text),
+	SPEAKS(executor, speaks),
+	SPEAKS(executor, work_speaks),
+	ROW(executor, requests, FD, INT_MAX, 4),
 	END
 };
 
 static const struct field report_fields[] = {
-	UINT(state_report, kind, STATUS_KINDS - 1),
-	U64(state_report, generation),
-	U64(state_report, begun),
-	U64(state_report, begun_ms),
-	U64(state_report, held),
-	U64(state_report, carried),
-	U64(state_report, finished),
-	U64(state_report, cut),
-	U64(state_report, lost),
-	U64(state_report, longest_us),
+	NUMBER(succession_report, told.kind, STATUS_KINDS - 1),
+	U64(succession_report, told.generation),
+	U64(succession_report, told.begun),
+	U64(succession_report, begun_ms),
+	U64(succession_report, told.held),
+	U64(succession_report, told.carried),
+	U64(succession_report, told.finished),
+	U64(succession_report, told.cut),
+	U64(succession_report, told.lost),
+	U64(succession_report, told.longest_us),
 	END
 };
 
 static const struct field departure_fields[] = {
-	UINT(state_departure, report, UINT_MAX),
-	UINT(state_departure, slot, CONF_WORKERS_MAX - 1),
-	UINT(state_departure, ms, UINT_MAX),
+	NUMBER(saved_departure, report, UINT_MAX),
+	NUMBER(saved_departure, slot, CONF_WORKERS_MAX - 1),
+	NUMBER(saved_departure, ms, UINT_MAX),
 	END
 };
 
 static const struct field awaited_fields[] = {
-	UINT(state_awaited, worker, INT_MAX),
-	UINT(state_awaited, report, UINT_MAX),
-	U64(state_awaited, carried),
-	U64(state_awaited, finished),
-	U64(state_awaited, cut),
-	U64(state_awaited, longest_us),
-	U64_SINCE(4, state_awaited, closed),
+	WORKER(saved_awaited, worker),
+	NUMBER(saved_awaited, report, UINT_MAX),
+	U64(saved_awaited, fates.carried),
+	U64(saved_awaited, fates.finished),
+	U64(saved_awaited, fates.cut),
+	U64(saved_awaited, longest_us),
+	ROW(saved_awaited, fates.closed, NUMBER, UINT64_MAX, 4),
 	END
 };
 
 static const struct field monitor_fields[] = {
-	UINT(state_monitor, pid, INT_MAX),
-	U64(state_monitor, generation),
-	FD(state_monitor, channel),
-	FLAG(state_monitor, due),
-	FLAG(state_monitor, leaving),
-	UINT(state_monitor, young_deaths, UINT_MAX),
-	U64(state_monitor, born_ms),
-	U64(state_monitor, again_ms),
-	U64(state_monitor, patience_ms),
-	UINT_SINCE(4, state_monitor, speaks, UINT16_MAX),
+	PID(monitor_proc, process.pid),
+	U64(monitor_proc, process.generation),
+	FD(monitor_proc, process.fd),
+	FLAG(monitor_proc, due),
+	FLAG(monitor_proc, leaving),
+	NUMBER(monitor_proc, young_deaths, UINT_MAX),
+	U64(monitor_proc, process.born_ms),
+	U64(monitor_proc, again_ms),
+	U64(monitor_proc, process.patience_ms),
+	SPEAKS(monitor_proc, process.speaks),
 	END
 };
 
-#define RECORD(name, fields, type, member, most)			\
-	{ (name), (fields), sizeof(struct type),			\
-	  offsetof(struct state, member),				\
-	  offsetof(struct state, n##member), (most), 0 }
-
-static const struct record records[] = {
-	RECORD("server", server_fields, state_server, server, 1),
-	RECORD("listener", name_fields, state_name, listeners,
-	    COUNTERS_LISTENERS),
-	RECORD("handler", name_fields, state_name, handlers,
-	    COUNTERS_HANDLERS),
-	RECORD("generation", generation_fields, state_generation, generations,
-	    SIZE_MAX),
-	RECORD("slot", slot_fields, state_slot, slots, CONF_WORKERS_MAX),
-	RECORD("group", group_fields, state_group, groups, SIZE_MAX),
-	RECORD("socket", socket_fields, state_socket, sockets, SIZE_MAX),
-	RECORD("child", child_fields, state_child, children,
-	    (size_t)CONF_WORKERS_MAX * COUNTERS_BLOCKS),
-	RECORD("shortage", shortage_fields, state_shortage, shortages,
-	    SIZE_MAX),
-	RECORD("executor", executor_fields, state_executor, executors,
-	    SIZE_MAX),
-	RECORD("report", report_fields, state_report, reports, SIZE_MAX),
-	RECORD("departure", departure_fields, state_departure, departures,
-	    SIZE_MAX),
-	RECORD("awaited", awaited_fields, state_awaited, awaited, SIZE_MAX),
-	RECORD("monitor", monitor_fields, state_monitor, monitor, 1),
+/* A line before it is taken. */
+union item {
+	char *name;
+	struct generation generation;
+	struct saved_slot slot;
+	struct socket_group group;
+	struct saved_socket socket;
+	struct worker_proc worker;
+	struct saved_shortage shortage;
+	struct executor executor;
+	struct succession_report report;
+	struct saved_departure departure;
+	struct saved_awaited awaited;
+	struct monitor_proc monitor;
 };
 
-enum { NRECORDS = sizeof(records) / sizeof(*records) };
+enum record_number {
+	SERVER, LISTENER, HANDLER, GENERATION, SLOT, GROUP, SOCKET, WORKER,
+	SHORTAGE, EXECUTOR, REPORT, DEPARTURE, AWAITED, MONITOR, NRECORDS
+};
+
+struct reader;
+
+struct record {
+	const char *name;
+	const struct field *fields;
+	/* Check a line that was read, and put it in its place. */
+	int (*take)(struct reader *, union item *);
+};
+
+/* All of them: see below. */
+static const struct record records[NRECORDS];
 
 #define HEAD "penstock-state "
 #define TAIL "end"
-
-/*
- * Memory.
- */
-
-static char **
-list_of(const struct record *record, const struct state *state)
-{
-	return ((void *)((char *)(uintptr_t)state + record->list));
-}
-
-static size_t *
-count_of(const struct record *record, const struct state *state)
-{
-	return ((void *)((char *)(uintptr_t)state + record->count));
-}
 
 static void *
 place_of(const struct field *field, const void *item)
@@ -274,89 +284,311 @@ place_of(const struct field *field, const void *item)
 	return ((char *)(uintptr_t)item + field->offset);
 }
 
-static void *
-item_of(const struct record *record, const struct state *state, size_t i)
+static uint64_t
+get_number(const struct field *field, const void *item)
 {
-	return (*list_of(record, state) + i * record->size);
-}
+	const void *place = place_of(field, item);
 
-static void *
-add(struct state *state, const struct record *record)
-{
-	size_t *count = count_of(record, state);
-	char *grown, *item;
-
-	/* Room doubles when the number is a power of two. */
-	if ((*count & (*count - 1)) == 0) {
-		grown = reallocarray(*list_of(record, state),
-		    *count == 0 ? 1 : 2 * *count, record->size);
-		if (grown == NULL)
-			return (NULL);
-		*list_of(record, state) = grown;
+	switch (field->size) {
+	case sizeof(bool):
+		return (*(const bool *)place);
+	case sizeof(uint32_t):
+		return (*(const uint32_t *)place);
 	}
-	item = item_of(record, state, (*count)++);
-	memset(item, 0, record->size);
-	for (const struct field *field = record->fields; field->name != NULL;
-	    field++)
-		if (field->kind == FIELD_FD)
-			*(int *)place_of(field, item) = -1;
-	return (item);
+	return (*(const uint64_t *)place);
 }
-
-enum {
-	SERVER, LISTENER, HANDLER, GENERATION, SLOT, GROUP, SOCKET, CHILD,
-	SHORTAGE, EXECUTOR, REPORT, DEPARTURE, AWAITED, MONITOR
-};
-
-#define DEFINE_ADD(noun, type, number)					\
-	struct type *							\
-	state_add_##noun(struct state *state)				\
-	{								\
-		return (add(state, &records[number]));			\
-	}
-
-DEFINE_ADD(server, state_server, SERVER)
-DEFINE_ADD(listener, state_name, LISTENER)
-DEFINE_ADD(handler, state_name, HANDLER)
-DEFINE_ADD(generation, state_generation, GENERATION)
-DEFINE_ADD(slot, state_slot, SLOT)
-DEFINE_ADD(group, state_group, GROUP)
-DEFINE_ADD(socket, state_socket, SOCKET)
-DEFINE_ADD(child, state_child, CHILD)
-DEFINE_ADD(shortage, state_shortage, SHORTAGE)
-DEFINE_ADD(executor, state_executor, EXECUTOR)
-DEFINE_ADD(report, state_report, REPORT)
-DEFINE_ADD(departure, state_departure, DEPARTURE)
-DEFINE_ADD(awaited, state_awaited, AWAITED)
-DEFINE_ADD(monitor, state_monitor, MONITOR)
 
 static void
-free_strings(const struct record *record, const void *item)
+set_number(const struct field *field, void *item, uint64_t number)
 {
-	for (const struct field *field = record->fields; field->name != NULL;
-	    field++)
-		if (field->kind == FIELD_STRING)
-			free(*(char **)place_of(field, item));
-}
+	void *place = place_of(field, item);
 
-void
-state_free(struct state *state)
-{
-	for (size_t r = 0; r < NRECORDS; r++) {
-		for (size_t i = 0; i < *count_of(&records[r], state); i++)
-			free_strings(&records[r],
-			    item_of(&records[r], state, i));
-		free(*list_of(&records[r], state));
+	switch (field->size) {
+	case sizeof(bool):
+		*(bool *)place = number != 0;
+		return;
+	case sizeof(uint32_t):
+		*(uint32_t *)place = (uint32_t)number;
+		return;
 	}
-	*state = (struct state){ .server = NULL };
+	*(uint64_t *)place = number;
 }
 
 /*
- * Printing.
+ * A walk over all records of a master, in the order of the text.
+ *
+ * What is not stored as it is written is put into a copy.
+ */
+
+struct walk {
+	const struct master *master;
+	unsigned version;
+	FILE *out;		/* to write to; NULL: see to descriptors */
+	int flags;		/* that these are to have */
+	int wrong;		/* errno; 0 */
+};
+
+static void write_field(FILE *, const struct field *, const void *item);
+
+static void
+visit(struct walk *walk, enum record_number number, const void *item)
+{
+	const struct record *record = &records[number];
+
+	if (walk->out != NULL)
+		fputs(record->name, walk->out);
+	for (const struct field *field = record->fields; field->name != NULL;
+	    field++) {
+		const int *fd = place_of(field, item);
+
+		if (field->since > walk->version)
+			continue;
+		if (walk->out != NULL)
+			write_field(walk->out, field, item);
+		else if (field->kind == FIELD_FD && *fd != -1 &&
+		    fcntl(*fd, F_SETFD, walk->flags) == -1)
+			walk->wrong = errno;
+	}
+	if (walk->out != NULL)
+		putc('\n', walk->out);
+}
+
+static void
+walk_names(struct walk *walk, enum record_number number,
+    const struct registry *registry)
+{
+	for (unsigned i = 0; i < registry->n; i++)
+		visit(walk, number, &registry->names[i]);
+}
+
+/* The text of a configuration; NULL with errno set. */
+static char *
+print_conf(const struct conf *conf, unsigned version)
+{
+	char *text = NULL;
+	size_t size;
+	FILE *out;
+	int printed;
+
+	if ((out = open_memstream(&text, &size)) == NULL)
+		return (NULL);
+	printed = version == STATE_PREVIOUS ? conf_print_previous(out, conf) :
+	    conf_print(out, conf);
+	if (fclose(out) == 0 && printed == 0)
+		return (text);
+	free(text);
+	errno = ENOMEM;
+	return (NULL);
+}
+
+static void
+walk_generation(struct walk *walk, const struct generation *generation)
+{
+	const struct conf *conf = generation->conf;
+	struct generation saved = *generation;
+	char *text = NULL;
+
+	if (conf != NULL && walk->out != NULL) {
+		saved.path = conf->path;
+		saved.text = text = print_conf(conf, walk->version);
+		if (text == NULL)
+			walk->wrong = errno;
+	}
+	visit(walk, GENERATION, &saved);
+	free(text);
+}
+
+static void
+walk_slots(struct walk *walk)
+{
+	const struct master *master = walk->master;
+
+	for (size_t i = 0; i < master->nslots; i++) {
+		const struct saved_slot saved = {
+			.counters = master->counters[i].fd,
+			.young_deaths = master->slots[i].young_deaths,
+			.again_ms = master->slots[i].again_ms,
+		};
+
+		visit(walk, SLOT, &saved);
+	}
+}
+
+static void
+walk_groups(struct walk *walk, const struct sockets *sockets, bool monitor)
+{
+	for (size_t i = 0; i < sockets->n; i++) {
+		struct socket_group saved = *sockets->groups[i];
+
+		saved.monitor = monitor;
+		visit(walk, GROUP, &saved);
+	}
+}
+
+/* first is the number of the first group. */
+static void
+walk_sockets(struct walk *walk, const struct sockets *sockets, size_t first)
+{
+	for (size_t i = 0; i < sockets->n; i++)
+		for (unsigned k = 0; k < sockets->groups[i]->nlistening; k++) {
+			const struct saved_socket saved = {
+				.group = (unsigned)(first + i),
+				.fd = sockets->groups[i]->fds[k],
+			};
+
+			visit(walk, SOCKET, &saved);
+		}
+}
+
+/* Until a process is adopted, the descriptor of its channel is a number. */
+static void
+find_channel(const struct channel *channel, int *fd, unsigned *speaks)
+{
+	if (channel == NULL)
+		return;
+	*fd = channel_fd(channel);
+	*speaks = channel_speaks(channel);
+}
+
+static void
+walk_worker(struct walk *walk, const struct worker_proc *worker)
+{
+	struct worker_proc saved = *worker;
+
+	saved.serving = worker == worker->slot->serving;
+	find_channel(worker->process.channel, &saved.process.fd,
+	    &saved.process.speaks);
+	visit(walk, WORKER, &saved);
+}
+
+static void
+walk_shortages(struct walk *walk, const struct worker_proc *worker)
+{
+	for (unsigned i = 0; i < CONF_HANDLERS_MAX; i++) {
+		struct saved_shortage saved = {
+			.worker = (struct worker_proc *)(uintptr_t)worker,
+			.handler = i,
+			.shortage = worker->crew.shortage[i],
+		};
+
+		saved.shortage.missing = crew_missing(worker, i);
+		if (saved.shortage.missing > 0 ||
+		    saved.shortage.young_deaths > 0)
+			visit(walk, SHORTAGE, &saved);
+	}
+}
+
+static void
+walk_executor(struct walk *walk, const struct executor *executor)
+{
+	struct executor saved = *executor;
+
+	find_channel(executor->channel, &saved.channel_fd, &saved.speaks);
+	saved.errors.text[saved.errors.len] = '\0';
+	visit(walk, EXECUTOR, &saved);
+}
+
+static void
+walk_workers(struct walk *walk)
+{
+	const struct executor *executor;
+	const struct worker_proc *worker;
+
+	TAILQ_FOREACH(worker, &walk->master->workers, link)
+		walk_worker(walk, worker);
+	TAILQ_FOREACH(worker, &walk->master->workers, link)
+		walk_shortages(walk, worker);
+	TAILQ_FOREACH(worker, &walk->master->workers, link)
+		TAILQ_FOREACH(executor, &worker->crew.members, link)
+			walk_executor(walk, executor);
+	TAILQ_FOREACH(executor, &walk->master->leaving, link)
+		walk_executor(walk, executor);
+}
+
+static void
+walk_departures(struct walk *walk, const struct succession_report *report)
+{
+	for (unsigned i = 0; i < report->told.slots; i++) {
+		const struct saved_departure saved = {
+			.report = report->number,
+			.slot = i,
+			.ms = report->told.slot_ms[i],
+		};
+
+		if (saved.ms > 0)
+			visit(walk, DEPARTURE, &saved);
+	}
+}
+
+static void
+walk_awaited(struct walk *walk, const struct worker_proc *worker)
+{
+	struct saved_awaited saved = {
+		.worker = (struct worker_proc *)(uintptr_t)worker,
+	};
+
+	if (worker->report == NULL)
+		return;
+	saved.report = worker->report->number;
+	saved.longest_us = succession_so_far(worker, &saved.fates);
+	visit(walk, AWAITED, &saved);
+}
+
+static void
+walk_reports(struct walk *walk)
+{
+	struct succession_report *report;
+	const struct worker_proc *worker;
+	unsigned n = 0;
+
+	TAILQ_FOREACH(report, &walk->master->reports, link) {
+		report->number = n++;
+		visit(walk, REPORT, report);
+	}
+	TAILQ_FOREACH(report, &walk->master->reports, link)
+		walk_departures(walk, report);
+	TAILQ_FOREACH(worker, &walk->master->workers, link)
+		walk_awaited(walk, worker);
+}
+
+static void
+walk_monitor(struct walk *walk)
+{
+	struct monitor_proc saved = walk->master->monitor;
+
+	find_channel(saved.process.channel, &saved.process.fd,
+	    &saved.process.speaks);
+	if (saved.process.pid != 0)
+		visit(walk, MONITOR, &saved);
+}
+
+static void
+walk_all(struct walk *walk)
+{
+	const struct master *master = walk->master;
+	const struct generation *generation;
+
+	visit(walk, SERVER, master);
+	walk_names(walk, LISTENER, &master->listener_names);
+	walk_names(walk, HANDLER, &master->handler_names);
+	TAILQ_FOREACH(generation, &master->generations, link)
+		walk_generation(walk, generation);
+	walk_slots(walk);
+	walk_groups(walk, &master->sockets, false);
+	walk_groups(walk, &master->monitor.sockets, true);
+	walk_sockets(walk, &master->sockets, 0);
+	walk_sockets(walk, &master->monitor.sockets, master->sockets.n);
+	walk_workers(walk);
+	walk_reports(walk);
+	walk_monitor(walk);
+}
+
+/*
+ * Writing.
  */
 
 static void
-print_string(FILE *out, const char *string)
+write_string(FILE *out, const char *string)
 {
 	putc('"', out);
 	for (const unsigned char *c = (const unsigned char *)string;
@@ -369,20 +601,18 @@ print_string(FILE *out, const char *string)
 }
 
 static void
-print_field(FILE *out, const struct field *field, const void *item)
+write_field(FILE *out, const struct field *field, const void *item)
 {
 	const void *place = place_of(field, item);
+	const struct generation *generation;
+	const struct worker_proc *worker;
 
 	putc(' ', out);
 	switch (field->kind) {
-	case FIELD_FLAG:
-		fprintf(out, "%d", *(const bool *)place);
-		return;
-	case FIELD_UINT:
-		fprintf(out, "%u", *(const unsigned *)place);
-		return;
-	case FIELD_U64:
-		fprintf(out, "%" PRIu64, *(const uint64_t *)place);
+	case FIELD_NUMBER:
+	case FIELD_SPEAKS:
+	case FIELD_PID:
+		fprintf(out, "%" PRIu64, get_number(field, item));
 		return;
 	case FIELD_FD:
 		if (*(const int *)place == -1)
@@ -391,42 +621,60 @@ print_field(FILE *out, const struct field *field, const void *item)
 			fprintf(out, "%d", *(const int *)place);
 		return;
 	case FIELD_STRING:
-		print_string(out, *(char *const *)place);
+		write_string(out, *(char *const *)place);
+		return;
+	case FIELD_TEXT:
+		write_string(out, place);
+		return;
+	case FIELD_GENERATION:
+		generation = *(struct generation *const *)place;
+		fprintf(out, "%" PRIu64, generation == NULL ? 0 :
+		    generation->number);
+		return;
+	case FIELD_SLOT:
+		fprintf(out, "%u", (*(struct slot *const *)place)->number);
+		return;
+	case FIELD_WORKER:
+		worker = *(struct worker_proc *const *)place;
+		fprintf(out, "%d", worker == NULL ? 0 :
+		    (int)worker->process.pid);
 		return;
 	}
 }
 
 int
-state_print(FILE *out, const struct state *state, unsigned version)
+state_write(FILE *out, const struct master *master, unsigned version)
 {
+	struct walk walk = {
+		.master = master,
+		.version = version,
+		.out = out,
+	};
+
 	fprintf(out, HEAD "%u\n", version);
-	for (size_t r = 0; r < NRECORDS; r++) {
-		if (records[r].since > version)
-			continue;
-		for (size_t i = 0; i < *count_of(&records[r], state); i++) {
-			fputs(records[r].name, out);
-			for (const struct field *field = records[r].fields;
-			    field->name != NULL; field++)
-				if (field->since <= version)
-					print_field(out, field,
-					    item_of(&records[r], state, i));
-			putc('\n', out);
-		}
-	}
+	walk_all(&walk);
 	fputs(TAIL "\n", out);
-	return (fflush(out) == EOF || ferror(out) ? -1 : 0);
+	if (fflush(out) == EOF || ferror(out))
+		walk.wrong = ENOSPC;
+	errno = walk.wrong;
+	return (walk.wrong == 0 ? 0 : -1);
 }
 
 /*
- * Parsing.
+ * Reading.
  */
 
 /* A reader of one text. */
 struct reader {
+	struct master *master;
 	const char *at;
 	const char *end;
 	unsigned line;
 	unsigned version;
+	bool has_server;
+	unsigned nreports;
+	int *owned;		/* descriptors; and processes, as -pid */
+	size_t nowned;
 	char *why;		/* of STATE_WHY_MAX */
 };
 
@@ -535,44 +783,102 @@ take_string(struct reader *reader)
 	return (string);
 }
 
-static bool
-parse_value(struct reader *reader, const struct field *field, void *place)
+static struct worker_proc *
+find_worker(const struct master *master, uint64_t pid)
 {
-	uint64_t number = 0;
+	struct worker_proc *worker;
 
-	switch (field->kind) {
-	case FIELD_FLAG:
-	case FIELD_UINT:
-	case FIELD_U64:
-		if (!take_number(reader, field->max, &number))
-			return (false);
-		break;
-	case FIELD_FD:
-		if (take(reader, "-"))
-			return (true);
-		if (!take_number(reader, field->max, &number))
-			return (false);
-		*(int *)place = (int)number;
-		return (number > STDERR_FILENO);
-	case FIELD_STRING:
-		return ((*(char **)place = take_string(reader)) != NULL);
-	}
-	if (field->kind == FIELD_FLAG)
-		*(bool *)place = number != 0;
-	else if (field->kind == FIELD_UINT)
-		*(unsigned *)place = (unsigned)number;
-	else
-		*(uint64_t *)place = number;
+	TAILQ_FOREACH(worker, &master->workers, link)
+		if ((uint64_t)worker->process.pid == pid)
+			break;
+	return (worker);
+}
+
+static bool
+parse_text(struct reader *reader, const struct field *field, void *place)
+{
+	char *text;
+
+	if ((text = take_string(reader)) == NULL)
+		return (false);
+	snprintf(place, field->size, "%s", text);
+	free(text);
 	return (true);
 }
 
-/* Set a field that the version does not have: the item is as add() made it. */
-static int
-set_default(const struct field *field, void *place)
+/* A pointer to what stands above, or, of a generation, may follow. */
+static bool
+parse_pointer(struct reader *reader, const struct field *field, void *place,
+    uint64_t number)
 {
-	if (field->kind != FIELD_STRING)
-		return (0);
-	return ((*(char **)place = strdup("")) == NULL ? -1 : 0);
+	struct master *master = reader->master;
+	void *pointer = NULL;
+
+	if (field->kind == FIELD_SLOT)
+		pointer = &master->slots[number];
+	else if (field->kind == FIELD_WORKER && number != 0)
+		pointer = find_worker(master, number);
+	else if (number != 0)
+		pointer = generation_refer(master, number);
+	*(void **)place = pointer;
+	return (pointer != NULL || number == 0);
+}
+
+/* Each descriptor and process has one owner. */
+static bool
+own(struct reader *reader, int number)
+{
+	size_t n = reader->nowned;
+	int *grown;
+
+	/* Room doubles when the number is a power of two. */
+	if ((n & (n - 1)) == 0) {
+		grown = reallocarray(reader->owned, n == 0 ? 1 : 2 * n,
+		    sizeof(*grown));
+		if (grown == NULL)
+			return (false);
+		reader->owned = grown;
+	}
+	reader->owned[reader->nowned++] = number;
+	return (true);
+}
+
+static bool
+parse_value(struct reader *reader, const struct field *field, void *item)
+{
+	void *place = place_of(field, item);
+	uint64_t number = 0;
+
+	if (field->kind == FIELD_STRING) {
+		free(*(char **)place);
+		return ((*(char **)place = take_string(reader)) != NULL);
+	}
+	if (field->kind == FIELD_TEXT)
+		return (parse_text(reader, field, place));
+	if (field->kind == FIELD_FD && take(reader, "-")) {
+		*(int *)place = -1;
+		return (true);
+	}
+	if (!take_number(reader, field->max, &number))
+		return (false);
+	if (field->kind >= FIELD_GENERATION)
+		return (parse_pointer(reader, field, place, number));
+	set_number(field, item, number);
+	if (field->kind == FIELD_PID)
+		return (number > 0 && own(reader, -(int)number));
+	return (field->kind != FIELD_FD || (number > STDERR_FILENO &&
+	    own(reader, (int)number)));
+}
+
+/* The version does not have the field.  The previous one has one version for all
+ * channels. */
+static void
+set_default(const struct reader *reader, const struct field *field, void *item)
+{
+	if (field->kind == FIELD_FD)
+		*(int *)place_of(field, item) = -1;
+	if (field->kind == FIELD_SPEAKS)
+		set_number(field, item, reader->master->upgrade.speaks);
 }
 
 static int
@@ -582,12 +888,10 @@ parse_fields(struct reader *reader, const struct record *record, void *item)
 	    field++) {
 		errno = 0;
 		if (field->since > reader->version) {
-			if (set_default(field, place_of(field, item)) == 0)
-				continue;
-			return (refuse(reader, "%s", strerror(errno)));
+			set_default(reader, field, item);
+			continue;
 		}
-		if (take(reader, " ") &&
-		    parse_value(reader, field, place_of(field, item)))
+		if (take(reader, " ") && parse_value(reader, field, item))
 			continue;
 		if (errno == ENOMEM)
 			return (refuse(reader, "%s", strerror(errno)));
@@ -601,13 +905,12 @@ parse_fields(struct reader *reader, const struct record *record, void *item)
 }
 
 static const struct record *
-take_record(struct reader *reader)
+take_name(struct reader *reader)
 {
 	const char *name = reader->at;
 
 	for (size_t r = 0; r < NRECORDS; r++) {
-		if (records[r].since <= reader->version &&
-		    take(reader, records[r].name) &&
+		if (take(reader, records[r].name) &&
 		    reader->at < reader->end && *reader->at == ' ')
 			return (&records[r]);
 		reader->at = name;
@@ -616,18 +919,423 @@ take_record(struct reader *reader)
 }
 
 static int
-parse_record(struct reader *reader, struct state *state)
+parse_record(struct reader *reader)
 {
 	const struct record *record;
-	void *item;
+	union item item;
+	int result;
 
-	if ((record = take_record(reader)) == NULL)
+	if ((record = take_name(reader)) == NULL)
 		return (refuse(reader, "unknown record"));
-	if (*count_of(record, state) >= record->most)
-		return (refuse(reader, "one %s too many", record->name));
-	if ((item = add(state, record)) == NULL)
+	if (record == &records[SERVER]) {
+		if (parse_fields(reader, record, reader->master) == -1)
+			return (-1);
+		return (record->take(reader, NULL));
+	}
+	memset(&item, 0, sizeof(item));
+	result = parse_fields(reader, record, &item);
+	if (result == 0)
+		result = record->take(reader, &item);
+	/* What is still here was not taken. */
+	for (const struct field *field = record->fields; field->name != NULL;
+	    field++)
+		if (field->kind == FIELD_STRING)
+			free(*(char **)place_of(field, &item));
+	return (result);
+}
+
+/*
+ * Taking what was read.
+ */
+
+/* A copy of an item that lasts; NULL says why. */
+static void *
+copy(struct reader *reader, const void *item, size_t size)
+{
+	void *made;
+
+	if ((made = malloc(size)) == NULL)
+		(void)refuse(reader, "%s", strerror(errno));
+	else
+		memcpy(made, item, size);
+	return (made);
+}
+
+/* Whether a process that has a channel can be talked to. */
+static int
+check_channel(struct reader *reader, int fd, unsigned speaks, pid_t pid)
+{
+	if (fd == -1 || ctl_is_spoken(speaks))
+		return (0);
+	return (refuse(reader, "process %d speaks version %u of the control "
+	    "protocol, and this program knows %d to %d: its connections would "
+	    "be lost", (int)pid, speaks, CTL_PREVIOUS, CTL_VERSION));
+}
+
+static int
+take_server(struct reader *reader, union item *item)
+{
+	struct master *master = reader->master;
+
+	(void)item;
+	if (reader->has_server)
+		return (refuse(reader, "one server too many"));
+	reader->has_server = true;
+	if (*master->pidfile.path == '\0') {
+		free(master->pidfile.path);
+		master->pidfile.path = NULL;
+	}
+	if (master->running != NULL)
+		generation_hold(master->running);
+	if (master->upgrade.back != NULL)
+		generation_hold(master->upgrade.back);
+	return (0);
+}
+
+/* A name has the number that it had. */
+static int
+restore(struct reader *reader, struct registry *registry, const char *name)
+{
+	if (registry_restore(registry, name) == 0)
+		return (0);
+	return (refuse(reader, "the name %.60s does not fit", name));
+}
+
+static int
+take_listener(struct reader *reader, union item *item)
+{
+	return (restore(reader, &reader->master->listener_names, item->name));
+}
+
+static int
+take_handler(struct reader *reader, union item *item)
+{
+	return (restore(reader, &reader->master->handler_names, item->name));
+}
+
+static int
+take_generation(struct reader *reader, union item *item)
+{
+	struct generation *read = &item->generation;
+	struct generation *generation = NULL;
+
+	if (read->number != 0 && (generation = generation_refer(reader->master,
+	    read->number)) == NULL)
 		return (refuse(reader, "%s", strerror(errno)));
-	return (parse_fields(reader, record, item));
+	if (generation == NULL || generation->text != NULL)
+		return (refuse(reader, "generation %" PRIu64 " does not fit",
+		    read->number));
+	generation->loaded = read->loaded;
+	generation->slots = read->slots;
+	generation->identity = read->identity;
+	generation->path = read->path;
+	generation->text = read->text;
+	read->path = read->text = NULL;
+	return (0);
+}
+
+static int
+take_slot(struct reader *reader, union item *item)
+{
+	const struct saved_slot *saved = &item->slot;
+	struct master *master = reader->master;
+	size_t n = master->nslots;
+
+	if (n == CONF_WORKERS_MAX)
+		return (refuse(reader, "one slot too many"));
+	if (saved->counters == -1)
+		return (refuse(reader, "slot %zu has no counters", n));
+	master->counters[n].fd = saved->counters;
+	master->slots[n] = (struct slot){
+		.number = (unsigned)n,
+		.young_deaths = saved->young_deaths,
+		.again_ms = saved->again_ms,
+	};
+	master->nslots++;
+	return (0);
+}
+
+/* Those of the monitor come last: see find_group(). */
+static int
+take_group(struct reader *reader, union item *item)
+{
+	const struct socket_group *saved = &item->group;
+	struct master *master = reader->master;
+	struct socket_group *group;
+
+	if (!saved->monitor && master->monitor.sockets.n > 0)
+		return (refuse(reader, "a group comes too late"));
+	group = sockets_restore(saved->monitor ? &master->monitor.sockets :
+	    &master->sockets, saved->text);
+	if (group == NULL)
+		return (refuse(reader, "group %.60s: %s", saved->text,
+		    strerror(errno)));
+	group->nlistening = saved->nlistening;
+	group->inode = saved->inode;
+	return (0);
+}
+
+static struct socket_group *
+find_group(const struct master *master, size_t n)
+{
+	const struct sockets *sockets = &master->sockets;
+
+	if (n >= sockets->n) {
+		n -= sockets->n;
+		sockets = &master->monitor.sockets;
+	}
+	return (n < sockets->n ? sockets->groups[n] : NULL);
+}
+
+static int
+take_socket(struct reader *reader, union item *item)
+{
+	const struct saved_socket *saved = &item->socket;
+	struct socket_group *group = find_group(reader->master, saved->group);
+
+	if (group == NULL || saved->fd == -1)
+		return (refuse(reader, "a socket has no group"));
+	if (group->nfds == CONF_WORKERS_MAX)
+		return (refuse(reader, "group %u has too many sockets",
+		    saved->group));
+	group->fds[group->nfds++] = saved->fd;
+	return (0);
+}
+
+/* At most one worker serves in a slot, and each has a block of its own. */
+static int
+take_worker(struct reader *reader, union item *item)
+{
+	struct master *master = reader->master;
+	const struct worker_proc *read = &item->worker;
+	struct slot *slot = read->slot;
+	struct worker_proc *worker;
+
+	if (slot >= &master->slots[master->nslots] ||
+	    slot->lent[read->block] || read->generation == NULL ||
+	    (read->serving && slot->serving != NULL))
+		return (refuse(reader, "child %d does not fit",
+		    (int)read->process.pid));
+	if (check_channel(reader, read->process.fd, read->process.speaks,
+	    read->process.pid) == -1)
+		return (-1);
+	if ((worker = copy(reader, read, sizeof(*read))) == NULL)
+		return (-1);
+	TAILQ_INIT(&worker->crew.members);
+	TAILQ_INIT(&worker->crew.dead);
+	generation_hold(worker->generation);
+	slot->lent[worker->block] = true;
+	if (worker->serving)
+		slot->serving = worker;
+	TAILQ_INSERT_TAIL(&master->workers, worker, link);
+	return (0);
+}
+
+static int
+take_shortage(struct reader *reader, union item *item)
+{
+	const struct saved_shortage *saved = &item->shortage;
+
+	if (saved->worker == NULL)
+		return (refuse(reader, "a shortage of no worker"));
+	saved->worker->crew.shortage[saved->handler] = saved->shortage;
+	return (0);
+}
+
+static int
+take_executor(struct reader *reader, union item *item)
+{
+	const struct executor *read = &item->executor;
+	struct executor *executor;
+
+	if (read->generation == NULL || (read->worker == NULL) !=
+	    (read->state == EXECUTOR_LEAVING) ||
+	    (read->requests != -1 && read->work == -1))
+		return (refuse(reader, "executor %d does not fit",
+		    (int)read->pid));
+	if (check_channel(reader, read->channel_fd, read->speaks,
+	    read->pid) == -1)
+		return (-1);
+	if ((executor = copy(reader, read, sizeof(*read))) == NULL)
+		return (-1);
+	executor->errors.len = strlen(executor->errors.text);
+	generation_hold(executor->generation);
+	TAILQ_INSERT_TAIL(executor->worker != NULL ?
+	    &executor->worker->crew.members : &reader->master->leaving,
+	    executor, link);
+	return (0);
+}
+
+static int
+take_report(struct reader *reader, union item *item)
+{
+	struct succession_report *report;
+
+	report = copy(reader, &item->report, sizeof(item->report));
+	if (report == NULL)
+		return (-1);
+	report->number = reader->nreports++;
+	TAILQ_INSERT_TAIL(&reader->master->reports, report, link);
+	return (0);
+}
+
+static struct succession_report *
+find_report(const struct master *master, unsigned number)
+{
+	struct succession_report *report;
+
+	TAILQ_FOREACH(report, &master->reports, link)
+		if (report->number == number)
+			break;
+	return (report);
+}
+
+static int
+take_departure(struct reader *reader, union item *item)
+{
+	const struct saved_departure *saved = &item->departure;
+	struct succession_report *report;
+
+	report = find_report(reader->master, saved->report);
+	if (report == NULL)
+		return (refuse(reader, "a departure of no report"));
+	report->told.slot_ms[saved->slot] = saved->ms;
+	if (saved->slot >= report->told.slots)
+		report->told.slots = saved->slot + 1;
+	return (0);
+}
+
+static int
+take_awaited(struct reader *reader, union item *item)
+{
+	const struct saved_awaited *saved = &item->awaited;
+	struct worker_proc *worker = saved->worker;
+	struct succession_report *report;
+
+	report = find_report(reader->master, saved->report);
+	if (report == NULL || worker == NULL || worker->report != NULL)
+		return (refuse(reader, "a worker does not fit its report"));
+	worker->report = report;
+	worker->adopted = saved->fates;
+	worker->given.longest_us = saved->longest_us;
+	report->workers++;
+	return (0);
+}
+
+static int
+take_monitor(struct reader *reader, union item *item)
+{
+	struct monitor_proc *monitor = &reader->master->monitor;
+
+	if (monitor->process.pid != 0)
+		return (refuse(reader, "one monitor too many"));
+	item->monitor.sockets = monitor->sockets;
+	*monitor = item->monitor;
+	return (check_channel(reader, monitor->process.fd,
+	    monitor->process.speaks, monitor->process.pid));
+}
+
+static const struct record records[NRECORDS] = {
+	[SERVER] = { "server", server_fields, take_server },
+	[LISTENER] = { "listener", name_fields, take_listener },
+	[HANDLER] = { "handler", name_fields, take_handler },
+	[GENERATION] = { "generation", generation_fields, take_generation },
+	[SLOT] = { "slot", slot_fields, take_slot },
+	[GROUP] = { "group", group_fields, take_group },
+	[SOCKET] = { "socket", socket_fields, take_socket },
+	[WORKER] = { "child", worker_fields, take_worker },
+	[SHORTAGE] = { "shortage", shortage_fields, take_shortage },
+	[EXECUTOR] = { "executor", executor_fields, take_executor },
+	[REPORT] = { "report", report_fields, take_report },
+	[DEPARTURE] = { "departure", departure_fields, take_departure },
+	[AWAITED] = { "awaited", awaited_fields, take_awaited },
+	[MONITOR] = { "monitor", monitor_fields, take_monitor },
+};
+
+/*
+ * What has to hold between the records.
+ */
+
+static int
+compare(const void *a, const void *b)
+{
+	const int *x = a, *y = b;
+
+	return ((*x > *y) - (*x < *y));
+}
+
+static int
+check_owners(struct reader *reader)
+{
+	if (reader->nowned > 1)
+		qsort(reader->owned, reader->nowned, sizeof(int), compare);
+	for (size_t i = 1; i < reader->nowned; i++)
+		if (reader->owned[i] == reader->owned[i - 1])
+			return (refuse(reader, "a descriptor or process has "
+			    "two owners"));
+	return (0);
+}
+
+static int
+check_server(struct reader *reader)
+{
+	const struct master *master = reader->master;
+
+	if (!reader->has_server)
+		return (refuse(reader, "there is no server"));
+	if (master->running == NULL)
+		return (refuse(reader, "the running generation is missing"));
+	if (master->upgrade.task == STATE_TASK_ROLLBACK &&
+	    master->upgrade.back == NULL)
+		return (refuse(reader, "nowhere to go back to"));
+	if (master->status.fd == -1 || master->spans.fd == -1 ||
+	    *master->upgrade.path != '/')
+		return (refuse(reader, "status, spans or program is missing"));
+	return (0);
+}
+
+static int
+check_generations(struct reader *reader)
+{
+	const struct generation *generation;
+
+	TAILQ_FOREACH(generation, &reader->master->generations, link) {
+		if (generation->text == NULL)
+			return (refuse(reader, "generation %" PRIu64
+			    " is missing", generation->number));
+		if (generation->slots == 0 ||
+		    generation->slots > reader->master->nslots ||
+		    generation->number > reader->master->numbered)
+			return (refuse(reader, "generation %" PRIu64
+			    " does not fit", generation->number));
+	}
+	return (0);
+}
+
+static int
+check_sockets(struct reader *reader)
+{
+	const struct socket_group *group;
+
+	for (size_t i = 0; (group = find_group(reader->master, i)) != NULL;
+	    i++)
+		if (group->nfds != group->nlistening)
+			return (refuse(reader, "group %zu has %u sockets", i,
+			    group->nfds));
+	return (0);
+}
+
+/* Somebody's end completes each report. */
+static int
+check_reports(struct reader *reader)
+{
+	const struct succession_report *report;
+
+	TAILQ_FOREACH(report, &reader->master->reports, link)
+		if (report->workers == 0)
+			return (refuse(reader, "report %u awaits nobody",
+			    report->number));
+	return (0);
 }
 
 static int
@@ -646,326 +1354,40 @@ parse_head(struct reader *reader)
 	return (0);
 }
 
-/*
- * What has to hold between the records.
- */
-
-const struct state_generation *
-state_find_generation(const struct state *state, uint64_t number)
-{
-	for (size_t i = 0; i < state->ngenerations; i++)
-		if (state->generations[i].number == number)
-			return (&state->generations[i]);
-	return (NULL);
-}
-
-static const struct state_child *
-find_child(const struct state *state, unsigned pid)
-{
-	for (size_t i = 0; i < state->nchildren; i++)
-		if (state->children[i].pid == pid)
-			return (&state->children[i]);
-	return (NULL);
-}
-
 static int
-compare(const void *a, const void *b)
+parse(struct reader *reader)
 {
-	const int *x = a, *y = b;
-
-	return ((*x > *y) - (*x < *y));
-}
-
-/* Whether a number occurs twice; they are sorted in place. */
-static bool
-has_twins(int *numbers, size_t n)
-{
-	if (n > 1)
-		qsort(numbers, n, sizeof(*numbers), compare);
-	for (size_t i = 1; i < n; i++)
-		if (numbers[i] == numbers[i - 1])
-			return (true);
-	return (false);
-}
-
-typedef void (*fd_fn)(int fd, void *arg);
-
-static void
-each_fd(const struct state *state, fd_fn fn, void *arg)
-{
-	for (size_t r = 0; r < NRECORDS; r++)
-		for (size_t i = 0; i < *count_of(&records[r], state); i++)
-			for (const struct field *field = records[r].fields;
-			    field->name != NULL; field++) {
-				const int *fd = place_of(field,
-				    item_of(&records[r], state, i));
-
-				if (field->kind == FIELD_FD && *fd != -1)
-					fn(*fd, arg);
-			}
-}
-
-struct numbers {
-	int *list;		/* NULL: they are only counted */
-	size_t n;
-};
-
-static void
-note_fd(int fd, void *arg)
-{
-	struct numbers *numbers = arg;
-
-	if (numbers->list != NULL)
-		numbers->list[numbers->n] = fd;
-	numbers->n++;
-}
-
-/* Each descriptor and process has one owner. */
-static int
-check_owners(struct reader *reader, const struct state *state)
-{
-	struct numbers fds = { .list = NULL }, pids = { .list = NULL };
-	bool twins;
-
-	each_fd(state, note_fd, &fds);
-	fds.list = calloc(fds.n + 1, sizeof(*fds.list));
-	pids.list = calloc(state->nchildren + state->nexecutors +
-	    state->nmonitor + 1, sizeof(*pids.list));
-	if (fds.list == NULL || pids.list == NULL) {
-		free(fds.list);
-		free(pids.list);
-		return (refuse(reader, "%s", strerror(ENOMEM)));
-	}
-	fds.n = 0;
-	each_fd(state, note_fd, &fds);
-	for (size_t i = 0; i < state->nchildren; i++)
-		note_fd((int)state->children[i].pid, &pids);
-	for (size_t i = 0; i < state->nexecutors; i++)
-		note_fd((int)state->executors[i].pid, &pids);
-	if (state->nmonitor > 0)
-		note_fd((int)state->monitor->pid, &pids);
-	twins = has_twins(fds.list, fds.n) || has_twins(pids.list, pids.n) ||
-	    (pids.n > 0 && pids.list[0] == 0);
-	free(fds.list);
-	free(pids.list);
-	if (twins)
-		return (refuse(reader, "a descriptor or process has two "
-		    "owners"));
-	return (0);
-}
-
-static int
-check_server(struct reader *reader, const struct state *state)
-{
-	const struct state_server *server = state->server;
-
-	if (state->nserver != 1)
-		return (refuse(reader, "there is no server"));
-	if (state_find_generation(state, server->running) == NULL ||
-	    (server->back != 0 &&
-		state_find_generation(state, server->back) == NULL))
-		return (refuse(reader, "the running generation, or that of "
-		    "before, is missing"));
-	if (server->task == STATE_TASK_ROLLBACK && server->back == 0)
-		return (refuse(reader, "nowhere to go back to"));
-	if (server->status == -1 || server->spans == -1 ||
-	    *server->program != '/')
-		return (refuse(reader, "status, spans or program is missing"));
-	return (0);
-}
-
-static int
-check_generations(struct reader *reader, const struct state *state)
-{
-	for (size_t i = 0; i < state->ngenerations; i++) {
-		const struct state_generation *generation =
-		    &state->generations[i];
-
-		if (generation->number == 0 || generation->slots == 0 ||
-		    generation->slots > state->nslots ||
-		    generation->number > state->server->numbered ||
-		    state_find_generation(state, generation->number) !=
-		    generation)
-			return (refuse(reader, "generation %" PRIu64
-			    " does not fit", generation->number));
-	}
-	for (size_t i = 0; i < state->nslots; i++)
-		if (state->slots[i].counters == -1)
-			return (refuse(reader, "slot %zu has no counters", i));
-	return (0);
-}
-
-static int
-check_sockets(struct reader *reader, const struct state *state)
-{
-	for (size_t i = 0; i < state->ngroups; i++) {
-		size_t n = 0;
-
-		for (size_t k = 0; k < state->nsockets; k++)
-			n += state->sockets[k].group == i;
-		if (n != state->groups[i].listening || n > CONF_WORKERS_MAX)
-			return (refuse(reader, "group %zu has %zu sockets", i,
-			    n));
-	}
-	for (size_t k = 0; k < state->nsockets; k++)
-		if (state->sockets[k].group >= state->ngroups ||
-		    state->sockets[k].fd == -1)
-			return (refuse(reader, "a socket has no group"));
-	return (0);
-}
-
-/* At most one worker serves in a slot, and each has a block of its own. */
-static bool
-is_displaced(const struct state *state, const struct state_child *child)
-{
-	if (child->slot >= state->nslots)
-		return (true);
-	for (size_t i = 0; i < state->nchildren; i++) {
-		const struct state_child *other = &state->children[i];
-
-		if (other != child && other->slot == child->slot &&
-		    (other->block == child->block ||
-			(other->serving && child->serving)))
-			return (true);
-	}
-	return (false);
-}
-
-static int
-refuse_speech(struct reader *reader, unsigned pid, unsigned version)
-{
-	return (refuse(reader, "process %u speaks version %u of the control "
-	    "protocol, and this program knows %d to %d: its connections would "
-	    "be lost", pid, version, CTL_PREVIOUS, CTL_VERSION));
-}
-
-/* Whether each process that has a channel can be talked to. */
-static int
-check_speech(struct reader *reader, const struct state *state)
-{
-	for (size_t i = 0; i < state->nchildren; i++)
-		if (state->children[i].channel != -1 &&
-		    !ctl_is_spoken(state->children[i].speaks))
-			return (refuse_speech(reader, state->children[i].pid,
-			    state->children[i].speaks));
-	for (size_t i = 0; i < state->nexecutors; i++)
-		if (state->executors[i].channel != -1 &&
-		    !ctl_is_spoken(state->executors[i].speaks))
-			return (refuse_speech(reader, state->executors[i].pid,
-			    state->executors[i].speaks));
-	if (state->nmonitor > 0 && state->monitor->channel != -1 &&
-	    !ctl_is_spoken(state->monitor->speaks))
-		return (refuse_speech(reader, state->monitor->pid,
-		    state->monitor->speaks));
-	return (0);
-}
-
-static int
-check_children(struct reader *reader, const struct state *state)
-{
-	for (size_t i = 0; i < state->nchildren; i++) {
-		const struct state_child *child = &state->children[i];
-
-		if (is_displaced(state, child) ||
-		    state_find_generation(state, child->generation) == NULL)
-			return (refuse(reader, "child %u does not fit",
-			    child->pid));
-	}
-	for (size_t i = 0; i < state->nshortages; i++)
-		if (find_child(state, state->shortages[i].worker) == NULL)
-			return (refuse(reader, "a shortage of no worker"));
-	for (size_t i = 0; i < state->nexecutors; i++) {
-		const struct state_executor *executor = &state->executors[i];
-
-		if (state_find_generation(state, executor->generation) ==
-		    NULL ||
-		    (executor->worker != 0 &&
-			find_child(state, executor->worker) == NULL) ||
-		    (executor->worker == 0) !=
-		    (executor->state == EXECUTOR_LEAVING) ||
-		    (executor->requests != -1 && executor->work == -1))
-			return (refuse(reader, "executor %u does not fit",
-			    executor->pid));
-	}
-	return (0);
-}
-
-/* Whether anybody's end would ever complete a report. */
-static bool
-is_awaited(const struct state *state, size_t report)
-{
-	for (size_t i = 0; i < state->nawaited; i++)
-		if (state->awaited[i].report == report)
-			return (true);
-	return (false);
-}
-
-static int
-check_reports(struct reader *reader, const struct state *state)
-{
-	for (size_t i = 0; i < state->nreports; i++)
-		if (!is_awaited(state, i))
-			return (refuse(reader, "report %zu awaits nobody", i));
-	for (size_t i = 0; i < state->ndepartures; i++)
-		if (state->departures[i].report >= state->nreports)
-			return (refuse(reader, "a departure of no report"));
-	for (size_t i = 0; i < state->nawaited; i++)
-		if (state->awaited[i].report >= state->nreports ||
-		    find_child(state, state->awaited[i].worker) == NULL)
-			return (refuse(reader, "worker %u does not fit its "
-			    "report", state->awaited[i].worker));
-	return (0);
-}
-
-static int
-check(struct reader *reader, const struct state *state)
-{
-	if (check_server(reader, state) == -1 ||
-	    check_generations(reader, state) == -1 ||
-	    check_sockets(reader, state) == -1 ||
-	    check_children(reader, state) == -1 ||
-	    check_speech(reader, state) == -1 ||
-	    check_reports(reader, state) == -1)
+	if (parse_head(reader) == -1)
 		return (-1);
-	return (check_owners(reader, state));
-}
-
-/* In the previous version, all channels are spoken of at once. */
-static void
-spread_speaks(struct state *state)
-{
-	unsigned speaks = state->server->speaks;
-
-	for (size_t i = 0; i < state->nchildren; i++)
-		state->children[i].speaks = speaks;
-	for (size_t i = 0; i < state->nexecutors; i++)
-		state->executors[i].speaks =
-		    state->executors[i].work_speaks = speaks;
-	if (state->nmonitor > 0)
-		state->monitor->speaks = speaks;
+	for (reader->line = 2; !take(reader, TAIL "\n"); reader->line++) {
+		if (reader->at == reader->end)
+			return (refuse(reader, "the end is missing"));
+		if (parse_record(reader) == -1)
+			return (-1);
+	}
+	if (reader->at != reader->end)
+		return (refuse(reader, "more behind the end"));
+	if (check_server(reader) == -1 || check_generations(reader) == -1 ||
+	    check_sockets(reader) == -1 || check_reports(reader) == -1)
+		return (-1);
+	return (check_owners(reader));
 }
 
 int
-state_parse(struct state *state, const char *text, size_t len,
+state_parse(struct master *master, const char *text, size_t len,
     char why[STATE_WHY_MAX])
 {
 	struct reader reader = {
-		.at = text, .end = text + len, .line = 1, .why = why,
+		.master = master,
+		.at = text,
+		.end = text + len,
+		.line = 1,
+		.why = why,
 	};
+	int result = parse(&reader);
 
-	if (parse_head(&reader) == -1)
-		return (-1);
-	for (reader.line = 2; !take(&reader, TAIL "\n"); reader.line++) {
-		if (reader.at == reader.end)
-			return (refuse(&reader, "the end is missing"));
-		if (parse_record(&reader, state) == -1)
-			return (-1);
-	}
-	if (reader.at != reader.end)
-		return (refuse(&reader, "more behind the end"));
-	if (reader.version == STATE_PREVIOUS && state->server != NULL)
-		spread_speaks(state);
-	return (check(&reader, state));
+	free(reader.owned);
+	return (result);
 }
 
 /* Returns -1 with errno set. */
@@ -987,7 +1409,7 @@ read_all(int fd, char *text, size_t len)
 }
 
 int
-state_read(struct state *state, int fd, char why[STATE_WHY_MAX])
+state_read(struct master *master, int fd, char why[STATE_WHY_MAX])
 {
 	struct stat st;
 	char *text = NULL;
@@ -1003,7 +1425,7 @@ state_read(struct state *state, int fd, char why[STATE_WHY_MAX])
 	len = (size_t)st.st_size;
 	if ((text = malloc(len + 1)) == NULL || read_all(fd, text, len) == -1)
 		goto fail;
-	result = state_parse(state, text, len, why);
+	result = state_parse(master, text, len, why);
 	free(text);
 	return (result);
 fail:
@@ -1017,26 +1439,16 @@ fail:
  * Descriptors.
  */
 
-struct passing {
-	bool pass;
-	int wrong;		/* errno of one that is not open */
-};
-
-static void
-pass_fd_on(int fd, void *arg)
-{
-	struct passing *passing = arg;
-
-	if (fcntl(fd, F_SETFD, passing->pass ? 0 : FD_CLOEXEC) == -1)
-		passing->wrong = errno;
-}
-
 int
-state_pass_on(const struct state *state, bool pass)
+state_pass_on(const struct master *master, unsigned version, bool pass)
 {
-	struct passing passing = { .pass = pass };
+	struct walk walk = {
+		.master = master,
+		.version = version,
+		.flags = pass ? 0 : FD_CLOEXEC,
+	};
 
-	each_fd(state, pass_fd_on, &passing);
-	errno = passing.wrong;
-	return (passing.wrong == 0 ? 0 : -1);
+	walk_all(&walk);
+	errno = walk.wrong;
+	return (walk.wrong == 0 ? 0 : -1);
 }

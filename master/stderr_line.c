@@ -66,7 +66,7 @@ take(struct stderr_line *line)
 	char bytes[4096];
 	ssize_t n;
 
-	n = read(event_get_fd(line->event), bytes, sizeof(bytes));
+	n = read(line->fd, bytes, sizeof(bytes));
 	if (n > 0)
 		add(line, bytes, (size_t)n);
 	else if (n == 0)
@@ -84,16 +84,14 @@ on_readable(evutil_socket_t fd, short what, void *arg)
 }
 
 int
-stderr_line_open(struct stderr_line *line, struct event_base *base, int fd,
+stderr_line_resume(struct stderr_line *line, struct event_base *base,
     const char *handler, struct log_limit *limit, pid_t pid)
 {
-	*line = (struct stderr_line){
-		.handler = handler,
-		.limit = limit,
-		.pid = pid,
-	};
-	line->event = event_new(base, fd, EV_READ | EV_PERSIST, on_readable,
-	    line);
+	line->handler = handler;
+	line->limit = limit;
+	line->pid = pid;
+	line->event = event_new(base, line->fd, EV_READ | EV_PERSIST,
+	    on_readable, line);
 	if (line->event != NULL && event_add(line->event, NULL) == 0)
 		return (0);
 	if (line->event != NULL)
@@ -103,13 +101,12 @@ stderr_line_open(struct stderr_line *line, struct event_base *base, int fd,
 	return (-1);
 }
 
-void
-stderr_line_restore(struct stderr_line *line, const char *last,
-    const char *text)
+int
+stderr_line_open(struct stderr_line *line, struct event_base *base, int fd,
+    const char *handler, struct log_limit *limit, pid_t pid)
 {
-	line->len = strnlen(text, STDERR_LINE_MAX - 1);
-	memcpy(line->text, text, line->len);
-	strncpy(line->last, last, STDERR_LINE_MAX - 1);
+	*line = (struct stderr_line){ .fd = fd };
+	return (stderr_line_resume(line, base, handler, limit, pid));
 }
 
 void
@@ -120,7 +117,8 @@ stderr_line_close(struct stderr_line *line)
 	on_readable(-1, 0, line);
 	if (line->len > 0)
 		tell(line);
-	close(event_get_fd(line->event));
+	close(line->fd);
 	event_free(line->event);
 	line->event = NULL;
+	line->fd = -1;
 }

@@ -17,7 +17,8 @@
 enum { STDERR_LINE_MAX = 512 };
 
 struct stderr_line {
-	struct event *event;		/* owned, and with it the descriptor */
+	struct event *event;		/* owned, and with it the descriptor: */
+	int fd;				/* -1: it is closed */
 	const char *handler;		/* borrowed; NULL: see above */
 	struct log_limit *limit;	/* borrowed: the handler's */
 	pid_t pid;
@@ -31,9 +32,9 @@ struct stderr_line {
 int stderr_line_open(struct stderr_line *, struct event_base *, int fd,
     const char *handler, struct log_limit *, pid_t);
 
-/* Go on from what has been read before the program was exchanged. */
-void stderr_line_restore(struct stderr_line *, const char *last,
-    const char *text);
+/* Go on from what was read before the program was exchanged. */
+int stderr_line_resume(struct stderr_line *, struct event_base *,
+    const char *handler, struct log_limit *, pid_t);
 
 /* Take what is there, and close. */
 void stderr_line_close(struct stderr_line *);

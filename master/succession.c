@@ -11,7 +11,6 @@
 #include "common/clock.h"
 #include "common/log.h"
 #include "master/master.h"
-#include "master/state.h"
 
 enum {
 	/* When a worker whose link has ended gets another one. */
@@ -25,12 +24,13 @@ enum {
  */
 
 static struct succession_report *
-report_new(const struct master *master, enum status_kind kind)
+report_new(struct master *master, enum status_kind kind)
 {
 	struct succession_report *report;
 
 	if ((report = calloc(1, sizeof(*report))) == NULL)
 		return (NULL);
+	TAILQ_INSERT_TAIL(&master->reports, report, link);
 	report->begun_ms = clock_ms();
 	report->told.kind = kind;
 	report->told.result = STATUS_DONE;
@@ -94,6 +94,7 @@ tell(struct master *master, struct succession_report *report)
 	    F_U64("lost", told->lost), F_U64("longest_us", told->longest_us),
 	    F_U64("duration_ms", told->duration_ms));
 	status_add_report(&master->status, told);
+	TAILQ_REMOVE(&master->reports, report, link);
 	free(report);
 }
 
@@ -430,164 +431,40 @@ succession_on_death(struct worker_proc *worker)
  * Over an upgrade.
  */
 
-static int
-save_report(struct state *state, struct succession_report *report)
+uint64_t
+succession_so_far(const struct worker_proc *worker, struct counters_fates *fates)
 {
-	const struct status_report *told = &report->told;
-	struct state_departure *departure;
-	struct state_report *saved;
-
-	report->number = (unsigned)state->nreports;
-	if ((saved = state_add_report(state)) == NULL)
-		return (-1);
-	*saved = (struct state_report){
-		.kind = told->kind,
-		.generation = told->generation,
-		.begun = (uint64_t)told->begun,
-		.begun_ms = report->begun_ms,
-		.held = told->held,
-		.carried = told->carried,
-		.finished = told->finished,
-		.cut = told->cut,
-		.lost = told->lost,
-		.longest_us = told->longest_us,
-	};
-	for (unsigned i = 0; i < told->slots; i++) {
-		if (told->slot_ms[i] == 0)
-			continue;
-		if ((departure = state_add_departure(state)) == NULL)
-			return (-1);
-		departure->report = report->number;
-		departure->slot = i;
-		departure->ms = told->slot_ms[i];
-	}
-	return (0);
-}
-
-/* Whether a child before this one is part of the same report. */
-static bool
-is_saved(const struct master *master, const struct worker_proc *worker)
-{
-	const struct worker_proc *other;
-
-	TAILQ_FOREACH(other, &master->workers, link)
-		if (other == worker || other->report == worker->report)
-			break;
-	return (other != worker);
-}
-
-int
-succession_save(const struct master *master, struct state *state)
-{
-	struct state_awaited *awaited;
 	struct counters_tally now;
-	struct counters_fates fates;
-	const struct worker_proc *worker;
 
-	TAILQ_FOREACH(worker, &master->workers, link) {
-		if (worker->report == NULL)
-			continue;
-		if (!is_saved(master, worker) &&
-		    save_report(state, worker->report) == -1)
-			return (-1);
-		if ((awaited = state_add_awaited(state)) == NULL)
-			return (-1);
-		awaited->worker = (unsigned)worker->process.pid;
-		awaited->report = worker->report->number;
+	*fates = worker->adopted;
+	if (worker->process.kind != NULL) {
 		tally(worker, &now);
-		counters_compare(&worker->before, &now, &fates);
-		awaited->carried = fates.carried;
-		awaited->finished = fates.finished;
-		awaited->closed = fates.closed;
-		awaited->cut = fates.cut;
-		awaited->longest_us = longest_of(worker);
+		counters_compare(&worker->before, &now, fates);
 	}
-	return (0);
+	return (longest_of(worker));
 }
 
-static struct succession_report *
-adopt_report(const struct state *state, size_t number)
+void
+succession_adopt(struct master *master)
 {
-	const struct state_report *saved = &state->reports[number];
 	struct succession_report *report;
-
-	if ((report = calloc(1, sizeof(*report))) == NULL)
-		return (NULL);
-	report->begun_ms = saved->begun_ms;
-	report->told = (struct status_report){
-		.kind = saved->kind,
-		.result = STATUS_DONE,
-		.generation = saved->generation,
-		.begun = (int64_t)saved->begun,
-		.held = saved->held,
-		.carried = saved->carried,
-		.finished = saved->finished,
-		.cut = saved->cut,
-		.lost = saved->lost,
-		.longest_us = saved->longest_us,
-	};
-	report->closed = status_closed(&report->told);
-	for (size_t i = 0; i < state->ndepartures; i++) {
-		const struct state_departure *departure =
-		    &state->departures[i];
-
-		if (departure->report != number)
-			continue;
-		report->told.slot_ms[departure->slot] = departure->ms;
-		if (departure->slot >= report->told.slots)
-			report->told.slots = departure->slot + 1;
-	}
-	return (report);
-}
-
-/* Those whose end a report awaits. */
-static void
-join_adopted(struct master *master, const struct state *state,
-    struct succession_report *report, size_t number)
-{
 	struct worker_proc *worker;
 
-	for (size_t i = 0; i < state->nawaited; i++) {
-		const struct state_awaited *awaited = &state->awaited[i];
-
-		if (awaited->report != number)
-			continue;
-		TAILQ_FOREACH(worker, &master->workers, link)
-			if (worker->process.pid == (pid_t)awaited->worker)
-				break;
-		/* The state has been checked: it is there, and once. */
-		if (worker == NULL || worker->report != NULL)
-			continue;
-		worker->report = report;
+	TAILQ_FOREACH(report, &master->reports, link) {
+		report->told.result = STATUS_DONE;
+		report->closed = status_closed(&report->told);
+	}
+	master->settling.is_due = true;
+	TAILQ_FOREACH(worker, &master->workers, link) {
 		/* As if it had been replaced now, but for what became of its
 		 * connections before. */
 		tally(worker, &worker->before);
-		worker->before.carried_out -= awaited->carried;
-		worker->before.finished -= awaited->finished;
-		worker->before.closed -= awaited->closed;
-		worker->before.cut -= awaited->cut;
-		worker->given.longest_us = awaited->longest_us;
-		report->workers++;
-	}
-}
-
-int
-succession_adopt(struct master *master, const struct state *state)
-{
-	struct succession_report *report;
-	struct worker_proc *worker;
-
-	for (size_t i = 0; i < state->nreports; i++) {
-		if ((report = adopt_report(state, i)) == NULL)
-			return (-1);
-		join_adopted(master, state, report, i);
-		if (report->workers == 0)
-			free(report);
-	}
-	master->settling.is_due = true;
-	/* A link that was to be made anew, perhaps. */
-	TAILQ_FOREACH(worker, &master->workers, link)
+		worker->before.carried_out -= worker->adopted.carried;
+		worker->before.finished -= worker->adopted.finished;
+		worker->before.closed -= worker->adopted.closed;
+		worker->before.cut -= worker->adopted.cut;
+		/* A link that was to be made anew, perhaps. */
 		if (can_give(worker))
 			worker->again_ms = clock_ms() + SUCCESSION_RETRY_MS;
-	return (0);
+	}
 }

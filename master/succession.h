@@ -10,9 +10,12 @@
 #ifndef MASTER_SUCCESSION_H
 #define MASTER_SUCCESSION_H
 
+#include <sys/queue.h>
+
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "common/counters.h"
 #include "common/ctl.h"
 #include "common/status.h"
 
@@ -26,15 +29,17 @@ struct settling {
 
 struct worker_proc;
 struct master;
-struct state;
 
 struct succession_report {
+	TAILQ_ENTRY(succession_report) link;	/* in master->reports */
 	unsigned workers;		/* whose end is awaited */
 	uint64_t begun_ms;
 	struct status_report told;
 	uint64_t closed;		/* of told.held; the rest of it */
-	unsigned number;		/* in the state that is saved */
+	unsigned number;		/* in a state */
 };
+
+TAILQ_HEAD(succession_report_list, succession_report);
 
 /* From here on, what becomes of a worker's connections is part of the report that
  * it joins later: a canary begins, or the worker is born.  Or that is forgotten,
@@ -86,9 +91,11 @@ void succession_on_given(struct worker_proc *, const struct ctl_given *);
 /* It is gone, and its counters are final. */
 void succession_on_death(struct worker_proc *);
 
-/* The reports that are not complete, to a state and from it, with the children
- * that are there.  Returns -1 with errno set. */
-int succession_save(const struct master *, struct state *);
-int succession_adopt(struct master *, const struct state *);
+/* What has become of a worker's connections since it was replaced; returns the
+ * longest time that one had no owner. */
+uint64_t succession_so_far(const struct worker_proc *, struct counters_fates *);
+
+/* Go on with the reports that another program has begun, and its workers. */
+void succession_adopt(struct master *);
 
 #endif

@@ -100,7 +100,8 @@ int
 upgrade_init(struct upgrade *upgrade, int argc, char *argv[])
 {
 	*upgrade = (struct upgrade){
-		.program = -1, .answer = -1, .before = -1,
+		.program = -1, .answer = -1, .before = -1, .previous = -1,
+		.log = -1,
 		.format = STATE_VERSION,
 	};
 	/* Room for one more option, see add_option(). */
@@ -223,37 +224,33 @@ number_to_env(const char *name, int number)
 	return (setenv(name, text, 1));
 }
 
-/* What this master is, for the task and in the format, in a memfd; previous is the program that
- * is to be executed if the next one cannot take over.  Returns -1 with errno
- * set; state is the caller's to free in any case. */
+/* What this master is, for the task and in the format, in a memfd; previous is
+ * the program that is to be executed if the next one cannot take over.  Returns
+ * -1 with errno set. */
 static int
-save(const struct master *master, struct state *state, int previous)
+save(struct master *master, int previous)
 {
-	const struct upgrade *upgrade = &master->upgrade;
-	FILE *out;
-	int fd, copy;
+	struct upgrade *upgrade = &master->upgrade;
+	FILE *out = NULL;
+	int fd, copy, saved;
 
-	*state = (struct state){ .server = NULL };
-	if (adopt_save(master, upgrade->format, upgrade->back, state) == -1)
+	upgrade->previous = previous;
+	upgrade->speaks = CTL_PREVIOUS;
+	/* Standard error is where it was. */
+	upgrade->log = log_is_stderr() ? -1 : log_fd();
+	snprintf(upgrade->version, sizeof(upgrade->version), "%s",
+	    PENSTOCK_VERSION);
+	if ((fd = memfd_create("penstock-state", MFD_CLOEXEC)) == -1)
 		return (-1);
-	state->server->task = upgrade->task;
-	state->server->previous = previous;
-	if (upgrade->back != NULL)
-		state->server->back = upgrade->back->number;
-	if ((state->server->why = strdup(upgrade->reason)) == NULL ||
-	    (fd = memfd_create("penstock-state", MFD_CLOEXEC)) == -1)
-		return (-1);
-	copy = fcntl(fd, F_DUPFD_CLOEXEC, 0);
-	if (copy == -1 || (out = fdopen(copy, "w")) == NULL) {
-		if (copy != -1)
-			close(copy);
-		close(fd);
-		return (-1);
-	}
-	if (state_print(out, state, upgrade->format) == 0 && fclose(out) == 0)
+	if ((copy = fcntl(fd, F_DUPFD_CLOEXEC, 0)) != -1 &&
+	    (out = fdopen(copy, "w")) == NULL)
+		close(copy);
+	if (out != NULL && state_write(out, master, upgrade->format) == 0 &&
+	    fclose(out) == 0)
 		return (fd);
+	saved = errno;
 	close(fd);
-	errno = ENOSPC;
+	errno = saved;
 	return (-1);
 }
 
@@ -304,9 +301,9 @@ add_option(char **argv, char *option)
 
 /* In the child: become the new program, as it would be started, with -t. */
 static void __attribute__((noreturn))
-run_check(const struct upgrade *upgrade, const struct state *state,
-    int state_fd, const struct pipes *pipes)
+run_check(const struct master *master, int state_fd, const struct pipes *pipes)
 {
+	const struct upgrade *upgrade = &master->upgrade;
 	static char option[] = "-t";
 
 	signals_default_in_child();
@@ -318,7 +315,7 @@ run_check(const struct upgrade *upgrade, const struct state *state,
 	if (dup2(pipes->answer[1], STDOUT_FILENO) == -1 ||
 	    dup2(pipes->errors[1], STDERR_FILENO) == -1 ||
 	    fcntl(state_fd, F_SETFD, 0) == -1 ||
-	    state_pass_on(state, true) == -1 ||
+	    state_pass_on(master, upgrade->format, true) == -1 ||
 	    number_to_env(ENV_STATE, state_fd) == -1)
 		goto fail;
 	unsetenv("NOTIFY_SOCKET");
@@ -350,19 +347,16 @@ static int
 start_check(struct master *master)
 {
 	struct upgrade *upgrade = &master->upgrade;
-	struct state state;
 	struct pipes pipes;
 	int state_fd;
 
-	if ((state_fd = save(master, &state, -1)) == -1) {
-		state_free(&state);
+	if ((state_fd = save(master, -1)) == -1)
 		return (-1);
-	}
 	if (open_pipes(&pipes) == -1)
 		goto fail;
 	fflush(NULL);
 	if ((upgrade->check = fork()) == 0)
-		run_check(upgrade, &state, state_fd, &pipes);
+		run_check(master, state_fd, &pipes);
 	close_pipes(&pipes, 1);
 	if (upgrade->check == -1) {
 		upgrade->check = 0;
@@ -371,11 +365,9 @@ start_check(struct master *master)
 	}
 	attend(master, &pipes);
 	close(state_fd);
-	state_free(&state);
 	return (0);
 fail:
 	close(state_fd);
-	state_free(&state);
 	return (-1);
 }
 
@@ -561,25 +553,25 @@ upgrade_back(struct master *master)
  * The exec.
  */
 
-/* Execute a program with what state tells of.  Returns if that has failed, with
- * errno set. */
+/* Execute the program that was checked, with a state.  Returns if that has
+ * failed, with errno set. */
 static void
-execute(const struct upgrade *upgrade, int program, const struct state *state,
-    int state_fd)
+execute(const struct master *master, int state_fd)
 {
+	const struct upgrade *upgrade = &master->upgrade;
 	int saved;
 
 	if (fcntl(state_fd, F_SETFD, 0) == 0 &&
 	    number_to_env(ENV_STATE, state_fd) == 0 &&
-	    number_to_env(ENV_PREVIOUS, state->server->previous) == 0 &&
+	    number_to_env(ENV_PREVIOUS, upgrade->previous) == 0 &&
 	    (!upgrade->refused ||
 	    setenv(ENV_REFUSED, upgrade->reason, 1) == 0) &&
-	    state_pass_on(state, true) == 0) {
+	    state_pass_on(master, upgrade->format, true) == 0) {
 		fflush(NULL);
-		fexecve(program, upgrade->argv, environ);
+		fexecve(upgrade->program, upgrade->argv, environ);
 	}
 	saved = errno;
-	(void)state_pass_on(state, false);
+	(void)state_pass_on(master, upgrade->format, false);
 	unsetenv(ENV_STATE);
 	unsetenv(ENV_PREVIOUS);
 	unsetenv(ENV_REFUSED);
@@ -639,9 +631,8 @@ pass_orders_on(const struct master *master)
 
 /* What a keeper needs to become the master. */
 struct rescue {
-	char **argv;
+	const struct master *master;
 	int program;
-	const struct state *state;
 	int state_fd;
 };
 
@@ -654,8 +645,8 @@ rescue(const char *why, const void *arg)
 	if (fcntl(plan->state_fd, F_SETFD, 0) == 0 &&
 	    number_to_env(ENV_STATE, plan->state_fd) == 0 &&
 	    setenv(ENV_REFUSED, why, 1) == 0 &&
-	    state_pass_on(plan->state, true) == 0)
-		fexecve(plan->program, plan->argv, environ);
+	    state_pass_on(plan->master, STATE_VERSION, true) == 0)
+		fexecve(plan->program, plan->master->upgrade.argv, environ);
 	fprintf(stderr, "penstock %s: the program of before cannot take over: "
 	    "%s\n", PENSTOCK_VERSION, strerror(errno));
 }
@@ -664,13 +655,11 @@ rescue(const char *why, const void *arg)
  * all processes of a container together with the first one, so that one without
  * an init gets none. */
 static int
-start_keeper(struct master *master, int program, const struct state *state,
-    int state_fd)
+start_keeper(struct master *master, int program, int state_fd)
 {
 	const struct rescue plan = {
-		.argv = master->upgrade.argv,
+		.master = master,
 		.program = program,
-		.state = state,
 		.state_fd = state_fd,
 	};
 
@@ -683,7 +672,6 @@ static void
 take_leave(struct master *master)
 {
 	struct upgrade *upgrade = &master->upgrade;
-	struct state state;
 	int previous, state_fd;
 
 	if (upgrade->refused) {
@@ -693,24 +681,25 @@ take_leave(struct master *master)
 		succession_report_end(master);
 		pass_orders_on(master);
 	}
+	if (upgrade->format == STATE_PREVIOUS)
+		crews_suit_previous(master);
 	/* The file itself, whatever has its name by now. */
 	previous = open("/proc/self/exe", O_PATH | O_CLOEXEC);
-	if ((state_fd = save(master, &state, previous)) == -1)
+	if ((state_fd = save(master, previous)) == -1)
 		refuse_errno(master, "state");
 	/* The previous release would not know what to do with a keeper. */
 	else if (upgrade->format != STATE_PREVIOUS && previous != -1 &&
-	    start_keeper(master, previous, &state, state_fd) == -1)
+	    start_keeper(master, previous, state_fd) == -1)
 		refuse_errno(master, "keeper");
 	else {
 		keeper_pass_on(&master->keeper, true);
-		execute(upgrade, upgrade->program, &state, state_fd);
+		execute(master, state_fd);
 		refuse_errno(master, "exec");
 		keeper_pass_on(&master->keeper, false);
 		keeper_end(&master->keeper);
 	}
 	if (state_fd != -1)
 		close(state_fd);
-	state_free(&state);
 	if (previous != -1)
 		close(previous);
 }
@@ -725,17 +714,15 @@ void
 upgrade_advance(struct master *master)
 {
 	struct upgrade *upgrade = &master->upgrade;
-	struct state state;
 	int state_fd;
 
 	if (master->keeper.pid == 0 || upgrade->before == -1)
 		return;
 	/* Without another keeper, the first one knows what was before. */
-	if ((state_fd = save(master, &state, upgrade->before)) != -1) {
-		(void)start_keeper(master, upgrade->before, &state, state_fd);
+	if ((state_fd = save(master, upgrade->before)) != -1) {
+		(void)start_keeper(master, upgrade->before, state_fd);
 		close(state_fd);
 	}
-	state_free(&state);
 }
 
 void
@@ -809,55 +796,31 @@ upgrade_inherit(struct upgrade_legacy *legacy)
 	unsetenv(ENV_REFUSED);
 }
 
-/* Read the state, and take over what leaves no trace. */
-static int
-prepare(struct master *master, const struct upgrade_legacy *legacy,
-    struct state *state, struct adoption *adoption, char why[STATE_WHY_MAX])
-{
-	*adoption = (struct adoption){ .n = 0 };
-	if (state_read(state, legacy->state, why) == -1)
-		return (-1);
-	if (state_pass_on(state, false) == -1) {
-		snprintf(why, STATE_WHY_MAX, "a descriptor of the state: %s",
-		    strerror(errno));
-		return (-1);
-	}
-	return (adopt_prepare(adoption, master, state, why));
-}
-
 int
 upgrade_check(struct master *master, const struct upgrade_legacy *legacy)
 {
-	struct state state = { .server = NULL };
-	struct adoption adoption;
 	char why[STATE_WHY_MAX];
 	struct conf *conf;
-	int status = EXIT_FAILED;
 
-	if (prepare(master, legacy, &state, &adoption, why) == -1)
+	if (adopt_prepare(master, legacy->state, why) == -1) {
 		fprintf(stderr, "penstock %s: %s\n", PENSTOCK_VERSION, why);
-	else if (state.server->task == STATE_TASK_ROLLBACK)
-		/* The file is perhaps what it cannot live with. */
-		status = EXIT_FINE;
-	else if ((conf = master_load_or_tell(master->conf_path, false)) ==
-	    NULL)
-		status = EXIT_CONF;
-	else {
-		conf_free(conf);
-		status = EXIT_FINE;
+		return (EXIT_FAILED);
 	}
-	if (status == EXIT_FINE)
-		printf(ANSWER "%" PRIu64 " %s\n", state.server->numbered,
-		    PENSTOCK_VERSION);
-	adopt_end(&adoption);
-	state_free(&state);
-	return (status);
+	/* At a roll-back, the file is perhaps what it cannot live with. */
+	if (master->upgrade.task != STATE_TASK_ROLLBACK) {
+		conf = master_load_or_tell(master->conf_path, false);
+		if (conf == NULL)
+			return (EXIT_CONF);
+		conf_free(conf);
+	}
+	printf(ANSWER "%" PRIu64 " %s\n", master->numbered, PENSTOCK_VERSION);
+	return (EXIT_FINE);
 }
 
-/* Let the program of before go on.  Returns if that cannot be. */
+/* Let the previous program go on.  Returns if that cannot be. */
 static void
 give_back(struct master *master, const struct upgrade_legacy *legacy,
-    const struct state *state, const char *why)
+    const char *why)
 {
 	fprintf(stderr, "penstock %s: cannot take over: %s\n",
 	    PENSTOCK_VERSION, why);
@@ -866,74 +829,75 @@ give_back(struct master *master, const struct upgrade_legacy *legacy,
 	if (number_to_env(ENV_STATE, legacy->state) == -1 ||
 	    setenv(ENV_REFUSED, why, 1) == -1)
 		return;
-	/* Those that are known by now are closed at an exec by now. */
-	if (state->server != NULL)
-		(void)state_pass_on(state, true);
+	/* What was read would be closed at an exec by now. */
+	(void)state_pass_on(master, STATE_VERSION, true);
 	keeper_pass_on(&master->keeper, true);
 	fexecve(legacy->previous, master->upgrade.argv, environ);
 	fprintf(stderr, "penstock %s: nor can the program of before: %s\n",
 	    PENSTOCK_VERSION, strerror(errno));
 }
 
+/* Another program has refused to take over, or died before it was done. */
+static void
+go_on_as_before(struct master *master, enum state_task task,
+    const char *refused)
+{
+	tell_refusal(master, kind_of(task), refused);
+	upgrade_done(master);
+	if (foster_any(master)) {
+		succession_return(master);
+		/* Those that are not our children have to be replaced. */
+		reload_order(master);
+	}
+}
+
 /* The program is another one now: do what it was exchanged for. */
 static void
-go_on(struct master *master, const struct state_server *server,
-    struct generation *back, const char *refused)
+go_on(struct master *master, const char *refused)
 {
-	free(master->upgrade.path);
-	master->upgrade.path = strdup(server->program);
-	if (refused != NULL) {
-		if (server->previous != -1)
-			close(server->previous);
-		tell_refusal(master, kind_of((enum state_task)server->task),
-		    refused);
-		upgrade_done(master);
-		if (foster_any(master)) {
-			succession_return(master);
-			/* Those that are not our children have to be
-			 * replaced. */
-			reload_order(master);
-		}
+	struct upgrade *upgrade = &master->upgrade;
+	struct generation *back = upgrade->back;
+	enum state_task task = upgrade->task;
+	int previous = upgrade->previous;
+
+	upgrade->back = NULL;
+	forget_task(upgrade);
+	if (refused == NULL) {
+		if (previous != -1)
+			upgrade->before = fcntl(previous, F_DUPFD_CLOEXEC, 0);
+		LOG(INFO, UPGRADED, F_STR("from", upgrade->version),
+		    F_STR("to", PENSTOCK_VERSION),
+		    F_STR("program", upgrade->path));
+	}
+	if (refused == NULL && task == STATE_TASK_UPGRADE) {
+		master->probation.program = previous;
+		reload_after_upgrade(master);
 		return;
 	}
-	if (server->previous != -1)
-		master->upgrade.before = fcntl(server->previous,
-		    F_DUPFD_CLOEXEC, 0);
-	LOG(INFO, UPGRADED, F_STR("from", server->version),
-	    F_STR("to", PENSTOCK_VERSION),
-	    F_STR("program", server->program));
-	if (server->task == STATE_TASK_ROLLBACK) {
-		if (server->previous != -1)
-			close(server->previous);
-		reload_back(master, back, server->why);
-		return;
-	}
-	master->probation.program = server->previous;
-	reload_after_upgrade(master);
+	if (previous != -1)
+		close(previous);
+	if (refused != NULL)
+		go_on_as_before(master, task, refused);
+	else
+		reload_back(master, back, upgrade->reason);
+	generation_release(back);
 }
 
 int
 upgrade_take_over(struct master *master, const struct upgrade_legacy *legacy)
 {
-	struct state state = { .server = NULL };
-	struct adoption adoption;
 	char why[STATE_WHY_MAX];
 
-	if (prepare(master, legacy, &state, &adoption, why) == -1 ||
-	    adopt_finish(&adoption, master, &state, why) == -1) {
-		give_back(master, legacy, &state, why);
-		adopt_end(&adoption);
-		state_free(&state);
+	if (adopt_prepare(master, legacy->state, why) == -1 ||
+	    adopt_finish(master, why) == -1) {
+		give_back(master, legacy, why);
 		return (-1);
 	}
 	close(legacy->state);
 	(void)pidfile_renew(&master->pidfile);
 	master->state = MASTER_RUNNING;
 	loggers_adopt(master);
-	go_on(master, state.server, adopt_find(&adoption, state.server->back),
-	    legacy->refused);
-	adopt_end(&adoption);
-	state_free(&state);
+	go_on(master, legacy->refused);
 	/* Whoever died meanwhile. */
 	processes_reap(master);
 	return (0);

@@ -58,6 +58,12 @@ struct upgrade {
 					   -1 */
 	struct stderr_line errors;
 	struct log_limit errors_limit;
+	/* Only in a state: */
+	unsigned speaks;		/* CTL_VERSION, on all channels, in the
+					   previous version */
+	int log;			/* -1: standard error */
+	int previous;			/* the program that wrote it; -1 */
+	char version[64];		/* of that program */
 };
 
 /* What a program that is executed finds of the one before it. */

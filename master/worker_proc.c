@@ -16,7 +16,6 @@
 #include "common/log.h"
 #include "master/master.h"
 #include "master/signals.h"
-#include "master/state.h"
 
 void
 worker_proc_log(enum log_level level, enum log_event event,
@@ -116,7 +115,7 @@ worker_proc_hint(struct worker_proc *worker, enum ctl_type type,
 
 static void on_death(void *, int);
 
-static struct process
+static void
 describe(struct worker_proc *worker)
 {
 	static const struct process_kind kind = {
@@ -126,11 +125,9 @@ describe(struct worker_proc *worker)
 		.on_death = on_death,
 	};
 
-	return ((struct process){
-		.master = worker->master,
-		.kind = &kind,
-		.owner = worker,
-	});
+	worker->process.master = worker->master;
+	worker->process.kind = &kind;
+	worker->process.owner = worker;
 }
 
 /*
@@ -332,8 +329,10 @@ worker_proc_new(struct master *master, struct slot *slot,
 	worker->slot = slot;
 	worker->generation = generation_hold(generation);
 	worker->block = (unsigned)block;
-	crew_init(worker);
-	worker->process = describe(worker);
+	TAILQ_INIT(&worker->crew.members);
+	TAILQ_INIT(&worker->crew.dead);
+	crew_note(worker);
+	describe(worker);
 	process_await(&worker->process, MASTER_READY_MS, "READY");
 	clean_block(master, worker);
 	succession_mark(worker, false);
@@ -375,34 +374,15 @@ reason_for_patience(enum worker_state state)
 	return ("exit");
 }
 
-struct worker_proc *
-worker_proc_adopt(struct master *master, const struct state_child *saved,
-    struct generation *generation)
+int
+worker_proc_adopt(struct master *master, struct worker_proc *worker)
 {
-	struct worker_proc *worker;
-
-	if ((worker = calloc(1, sizeof(*worker))) == NULL)
-		return (NULL);
 	worker->master = master;
-	worker->slot = &master->slots[saved->slot];
-	worker->process = describe(worker);
-	worker->generation = generation_hold(generation);
-	worker->block = saved->block;
-	crew_init(worker);
-	worker->crew.awaited = saved->awaited;
-	worker->state = (enum worker_state)saved->state;
+	describe(worker);
+	crew_note(worker);
 	worker->given.left = UINT64_MAX;
-	worker->process.born_ms = saved->born_ms;
-	worker->process.patience_ms = saved->patience_ms;
 	worker->process.patience_for = reason_for_patience(worker->state);
-	snprintf(worker->why, sizeof(worker->why), "%s", saved->why);
-	worker->slot->lent[worker->block] = true;
-	if (saved->serving)
-		worker->slot->serving = worker;
-	TAILQ_INSERT_TAIL(&master->workers, worker, link);
-	return (process_adopt(&worker->process, (pid_t)saved->pid,
-	    generation->number, saved->channel, saved->speaks) == 0 ? worker :
-	    NULL);
+	return (process_adopt(&worker->process, worker->generation->number));
 }
 
 unsigned

@@ -22,7 +22,6 @@
 struct succession_report;
 struct master;
 struct slot;
-struct state_child;
 
 /* In the order of life. */
 enum worker_state {
@@ -51,6 +50,9 @@ struct worker_proc {
 	struct ctl_given given;		/* all its answers, added up */
 	uint64_t shared_us;		/* the same, of a canary */
 	struct counters_tally before;	/* as it was born, or replaced: */
+	struct counters_fates adopted;	/* what had become of its connections
+					   when the program was exchanged */
+	bool serving;			/* in its slot, at that time */
 	bool is_marked;			/* a canary has begun, */
 	bool is_dead;			/* or this is its end */
 	struct ctl_drained drained;	/* what it said at its end */
@@ -67,11 +69,9 @@ TAILQ_HEAD(worker_list, worker_proc);
 struct worker_proc *worker_proc_new(struct master *, struct slot *,
     struct generation *, bool prepared);
 
-/* Take over a child that another program has forked.  Returns NULL with errno
- * set. */
-struct worker_proc *worker_proc_adopt(struct master *,
-    const struct state_child *,
-    struct generation *);
+/* Take over a worker that another program has forked, as it was read.  Returns -1
+ * with errno set. */
+int worker_proc_adopt(struct master *, struct worker_proc *);
 
 /* The CTL_VERSION that a child understands. */
 unsigned worker_proc_speaks(const struct worker_proc *);

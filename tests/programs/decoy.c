@@ -12,21 +12,21 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "master/state.h"
+#include "tests/lib/masters.h"
 
 /* The answer of a program that can take over. */
 static int
 answer(uint64_t more)
 {
 	const char *fd = getenv("PENSTOCK_STATE");
-	struct state state = { .server = NULL };
+	static struct master master;
 	char why[STATE_WHY_MAX];
 
-	if (fd == NULL || state_read(&state, atoi(fd), why) == -1)
+	master_init(&master);
+	if (fd == NULL || state_read(&master, atoi(fd), why) == -1)
 		return (EXIT_FAILURE);
 	printf("penstock-check %" PRIu64 " decoy\n",
-	    state.server->numbered + more);
-	state_free(&state);
+	    master.numbered + more);
 	return (EXIT_SUCCESS);
 }
 

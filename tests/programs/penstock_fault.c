@@ -22,10 +22,8 @@
 
 enum { CHANNELS = 2 };
 
-int __real_adopt_finish(const struct adoption *, struct master *,
-    const struct state *, char why[STATE_WHY_MAX]);
-int __wrap_adopt_finish(const struct adoption *, struct master *,
-    const struct state *, char why[STATE_WHY_MAX]);
+int __real_adopt_finish(struct master *, char why[STATE_WHY_MAX]);
+int __wrap_adopt_finish(struct master *, char why[STATE_WHY_MAX]);
 void __real_reload_after_upgrade(struct master *);
 void __wrap_reload_after_upgrade(struct master *);
 void __real_reload_on_ready(struct worker_proc *);
@@ -88,14 +86,13 @@ begin(void)
 }
 
 int
-__wrap_adopt_finish(const struct adoption *adoption, struct master *master,
-    const struct state *state, char why[STATE_WHY_MAX])
+__wrap_adopt_finish(struct master *master, char why[STATE_WHY_MAX])
 {
 	if (strcmp(meet("adopt"), "fail") == 0) {
 		snprintf(why, STATE_WHY_MAX, "torn in two");
 		return (-1);
 	}
-	return (__real_adopt_finish(adoption, master, state, why));
+	return (__real_adopt_finish(master, why));
 }
 
 struct channel *

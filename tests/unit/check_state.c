@@ -16,6 +16,7 @@
 #include <unistd.h>
 
 #include "tests/lib/harness.h"
+#include "tests/lib/masters.h"
 
 /* One of each record, held together as it should be. */
 #define HEAD	"penstock-state 4\n"
@@ -49,15 +50,15 @@
 	HEAD SERVER NAMES GENERATIONS SLOTS GROUPS CHILDREN SHORTAGES	\
 	EXECUTORS REPORTS AWAITED MONITOR TAIL
 
-static struct state state;
+static struct master master;
 static char why[STATE_WHY_MAX];
 
 static int
 parse(const char *text)
 {
-	state_free(&state);
+	drop_master(&master);
 	*why = '\0';
-	return (state_parse(&state, text, strlen(text), why));
+	return (state_parse(&master, text, strlen(text), why));
 }
 
 static void
@@ -66,7 +67,7 @@ expect_refusal(const char *text, const char *reason)
 	ck_assert_msg(parse(text) == -1, "this was taken:\n%s", text);
 	ck_assert_msg(strstr(why, reason) != NULL, "\"%s\", not \"%s\":\n%s",
 	    why, reason, text);
-	state_free(&state);
+	drop_master(&master);
 }
 
 /* The whole with one text in place of another. */
@@ -90,7 +91,7 @@ expect_print(const char *expected, unsigned version)
 	size_t size;
 	FILE *out = open_memstream(&text, &size);
 
-	ck_assert_int_eq(state_print(out, &state, version), 0);
+	ck_assert_int_eq(state_write(out, &master, version), 0);
 	ck_assert_int_eq(fclose(out), 0);
 	ck_assert_str_eq(text, expected);
 	free(text);
@@ -98,17 +99,21 @@ expect_print(const char *expected, unsigned version)
 
 START_TEST(what_was_read_prints_the_same)
 {
+	const struct worker_proc *child;
+
 	ck_assert_msg(parse(WHOLE) == 0, "%s", why);
 	expect_print(WHOLE, STATE_VERSION);
-	ck_assert_uint_eq(state.nchildren, 3);
-	ck_assert_int_eq(state.children[1].channel, -1);
-	ck_assert_str_eq(state.children[1].why, "it said");
-	ck_assert_uint_eq(state.slots[1].again_ms, UINT64_MAX);
-	ck_assert_uint_eq(state.generations[1].gid, UINT32_MAX);
-	ck_assert(!state.groups[0].monitor && state.groups[1].monitor);
-	ck_assert_uint_eq(state.monitor->patience_ms, UINT64_MAX);
-	ck_assert_str_eq(state.generations[1].text, "a\na\\\"\xff");
-	state_free(&state);
+	child = TAILQ_NEXT(TAILQ_FIRST(&master.workers), link);
+	ck_assert_int_eq(child->process.fd, -1);
+	ck_assert_str_eq(child->why, "it said");
+	ck_assert(child == master.slots[1].serving);
+	ck_assert_uint_eq(master.slots[1].again_ms, UINT64_MAX);
+	ck_assert_uint_eq(child->generation->identity.gid, UINT32_MAX);
+	ck_assert_str_eq(child->generation->text, "a\na\\\"\xff");
+	ck_assert_uint_eq(master.sockets.n, 1);
+	ck_assert_uint_eq(master.monitor.sockets.n, 1);
+	ck_assert_uint_eq(master.monitor.process.patience_ms, UINT64_MAX);
+	drop_master(&master);
 }
 END_TEST
 
@@ -131,15 +136,21 @@ END_TEST
 
 START_TEST(the_previous_version_is_read_and_written)
 {
+	const struct executor *executor;
+	const struct worker_proc *child;
+
 	ck_assert_uint_eq(STATE_PREVIOUS, 3);
 	ck_assert_msg(parse(PREVIOUS) == 0, "%s", why);
-	for (size_t i = 0; i < state.nchildren; i++)
-		ck_assert_uint_eq(state.children[i].speaks, 2);
-	ck_assert_uint_eq(state.executors[0].speaks, 2);
-	ck_assert_uint_eq(state.executors[0].work_speaks, 2);
-	ck_assert_uint_eq(state.monitor->speaks, 2);
+	TAILQ_FOREACH(child, &master.workers, link)
+		ck_assert_uint_eq(child->process.speaks, 2);
+	child = TAILQ_NEXT(TAILQ_FIRST(&master.workers), link);
+	executor = TAILQ_FIRST(&child->crew.members);
+	ck_assert_uint_eq(executor->speaks, 2);
+	ck_assert_uint_eq(executor->work_speaks, 2);
+	ck_assert_int_eq(executor->requests, -1);
+	ck_assert_uint_eq(master.monitor.process.speaks, 2);
 	expect_print(PREVIOUS, STATE_PREVIOUS);
-	state_free(&state);
+	drop_master(&master);
 }
 END_TEST
 
@@ -148,10 +159,10 @@ START_TEST(a_part_of_it_is_refused)
 	char text[] = WHOLE;
 
 	for (size_t len = 0; len < strlen(WHOLE); len++) {
-		state_free(&state);
-		ck_assert_int_eq(state_parse(&state, text, len, why), -1);
+		drop_master(&master);
+		ck_assert_int_eq(state_parse(&master, text, len, why), -1);
 	}
-	state_free(&state);
+	drop_master(&master);
 	expect_refusal("", "no state of penstock's");
 	expect_refusal(HEAD SERVER, "line 3: the end is missing");
 	expect_refusal(WHOLE "x", "more behind the end");
@@ -238,7 +249,7 @@ END_TEST
 START_TEST(what_does_not_fit_together_is_refused)
 {
 	expect_refusal_with("child 100", "child 101", "two owners");
-	expect_refusal_with("child 100", "child 0", "two owners");
+	expect_refusal_with("child 100", "child 0", "process.pid is missing");
 	expect_refusal_with("executor 200 101", "executor 100 101",
 	    "two owners");
 	expect_refusal_with("socket 0 30", "socket 0 40", "two owners");
@@ -253,21 +264,25 @@ START_TEST(what_does_not_fit_together_is_refused)
 	expect_refusal_with("child 100 0", "child 100 1", "does not fit");
 	expect_refusal_with("child 101 1 3", "child 101 1 0", "does not fit");
 	expect_refusal_with("child 101 1 3 3", "child 101 1 3 4",
-	    "child 101 does not");
+	    "generation 4 is missing");
 	expect_refusal_with("generation 2 0 1", "generation 2 0 3",
 	    "generation 2 does not");
-	expect_refusal_with("generation 2 0 1", "generation 3 0 1", "before");
-	expect_refusal_with("generation 2 0 1", "generation 4 0 1", "before");
-	expect_refusal_with("server 0 1 3", "server 0 1 4", "running");
+	expect_refusal_with("generation 2 0 1", "generation 3 0 1",
+	    "generation 3 does not fit");
+	expect_refusal_with("generation 2 0 1", "generation 4 0 1",
+	    "generation 2 is missing");
+	expect_refusal_with("server 0 1 3", "server 0 1 4",
+	    "generation 4 is missing");
 	expect_refusal_with("server 0 1 3 2 3", "server 0 1 3 2 2",
 	    "generation 3 does not");
 	expect_refusal_with("server 0 1 3 2", "server 1 1 3 0",
 	    "nowhere to go back to");
 	expect_refusal_with("\"/sbin/p\"", "\"p\"", "program is missing");
 	expect_refusal_with("slot 20", "slot -", "slot 0 has no counters");
-	expect_refusal_with("shortage 101", "shortage 200", "no worker");
+	expect_refusal_with("shortage 101", "shortage 200",
+	    "shortage: worker is missing");
 	expect_refusal_with("executor 200 101", "executor 200 103",
-	    "executor 200 does not");
+	    "executor: worker is missing");
 	expect_refusal_with("\"\" 0 0 -\n", "\"\" 0 0 54\n",
 	    "executor 201 does not fit");
 	expect_refusal_with("200 101 7 3 0 0 0 50", "200 101 7 3 0 0 0 -",
@@ -277,9 +292,9 @@ START_TEST(what_does_not_fit_together_is_refused)
 	expect_refusal_with("awaited 102 1", "awaited 102 0",
 	    "report 1 awaits nobody");
 	expect_refusal_with("awaited 102 1", "awaited 102 2",
-	    "report 1 awaits nobody");
+	    "a worker does not fit its report");
 	expect_refusal_with("awaited 101 0", "awaited 103 0",
-	    "worker 103 does not fit");
+	    "awaited: worker is missing");
 	expect_refusal_with("departure 0", "departure 2", "of no report");
 }
 END_TEST
@@ -297,19 +312,19 @@ START_TEST(a_descriptor_is_read_from_its_beginning)
 {
 	int fd = write_memfd(WHOLE), ends[2];
 
-	ck_assert_int_eq(state_read(&state, fd, why), 0);
-	state_free(&state);
+	ck_assert_int_eq(state_read(&master, fd, why), 0);
+	drop_master(&master);
 	/* As often as it takes. */
-	ck_assert_int_eq(state_read(&state, fd, why), 0);
-	state_free(&state);
+	ck_assert_int_eq(state_read(&master, fd, why), 0);
+	drop_master(&master);
 	ck_assert_int_eq(ftruncate(fd, STATE_SIZE_MAX + 1L), 0);
-	ck_assert_int_eq(state_read(&state, fd, why), -1);
+	ck_assert_int_eq(state_read(&master, fd, why), -1);
 	ck_assert_ptr_nonnull(strstr(why, strerror(EFBIG)));
 	close(fd);
-	ck_assert_int_eq(state_read(&state, fd, why), -1);
+	ck_assert_int_eq(state_read(&master, fd, why), -1);
 	ck_assert_ptr_nonnull(strstr(why, strerror(EBADF)));
 	ck_assert_int_eq(pipe(ends), 0);
-	ck_assert_int_eq(state_read(&state, ends[0], why), -1);
+	ck_assert_int_eq(state_read(&master, ends[0], why), -1);
 	close(ends[0]);
 	close(ends[1]);
 }
@@ -317,23 +332,30 @@ END_TEST
 
 START_TEST(descriptors_are_passed_on_or_not)
 {
-	struct state_server *server = state_add_server(&state);
 	int fd = write_memfd("");
 
-	server->log = fd;
-	ck_assert_int_eq(state_pass_on(&state, true), 0);
+	drop_master(&master);
+	master.upgrade.log = fd;
+	master.upgrade.previous = -1;
+	ck_assert_int_eq(state_pass_on(&master, STATE_VERSION, true), 0);
 	ck_assert_int_eq(fcntl(fd, F_GETFD), 0);
-	ck_assert_int_eq(state_pass_on(&state, false), 0);
+	ck_assert_int_eq(state_pass_on(&master, STATE_VERSION, false), 0);
 	ck_assert_int_eq(fcntl(fd, F_GETFD), FD_CLOEXEC);
 	/* One that is not open is told of, and the others are seen to. */
-	server->pid_file = 1000000;
-	ck_assert_int_eq(state_pass_on(&state, true), -1);
+	master.pidfile.fd = 1000000;
+	ck_assert_int_eq(state_pass_on(&master, STATE_VERSION, true), -1);
 	ck_assert_int_eq(errno, EBADF);
 	ck_assert_int_eq(fcntl(fd, F_GETFD), 0);
 	close(fd);
-	state_free(&state);
+	drop_master(&master);
 }
 END_TEST
+
+static void __attribute__((constructor))
+begin(void)
+{
+	master_init(&master);
+}
 
 RUN_TESTS("state",
     what_was_read_prints_the_same,
