@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: ISC */
 /*
  * For a penstock whose workers fail, all but those of the first generation.
- * The environment variable PENSTOCK_CRASH says when:
+ * The file "crash" in the directory of the server, as it is when the program is
+ * executed, says when; without it all is well:
  *
  *	start	the order to accept connections arrives: it dies
  *	hang	likewise, and it does nothing more
@@ -11,9 +12,9 @@
  *	reply	the first reply is to be sent
  *	pause	the order to accept connections arrives: it does nothing until
  *		there is a file "go", or for a while, then all is well
- *
- * Without the variable a worker dies two seconds after it began to serve.
+ *	late	two seconds after it began to serve
  */
+#include <fcntl.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
@@ -45,13 +46,23 @@ enum {
 	PAUSE_STEP_MS = 5,
 };
 
+static char wanted[16];
+
+static void __attribute__((constructor))
+read_wanted(void)
+{
+	int fd = open("crash", O_RDONLY | O_CLOEXEC);
+
+	if (fd == -1)
+		return;
+	(void)!read(fd, wanted, sizeof(wanted) - 1);
+	close(fd);
+}
+
 static bool
 is_time_for(const struct worker *worker, const char *when)
 {
-	const char *wanted = getenv("PENSTOCK_CRASH");
-
-	return (worker->heritage->generation > 1 &&
-	    strcmp(wanted != NULL ? wanted : "late", when) == 0);
+	return (worker->heritage->generation > 1 && strcmp(wanted, when) == 0);
 }
 
 static void

@@ -18,19 +18,17 @@
 #include "tests/lib/proc.h"
 
 #define TWO	"workers = 2; drain_timeout = 20.0;"
-#define CRASH	"tests/programs/penstock-crash"
+#define NEXT	"tests/programs/penstock-next"
 
 enum { CLIENTS = 1000 };
 
-/* A server whose program is replaced by one that fails as mode says; NULL: some
- * time after it began. */
+/* A server; the workers of the first program that can, fail as mode says. */
 static struct server *
 start(const char *mode, const char *program)
 {
 	struct server *srv = server_new();
 
-	if (mode != NULL)
-		ck_assert_int_eq(setenv("PENSTOCK_CRASH", mode, 1), 0);
+	server_write(srv, "crash", mode);
 	srv->expects_deaths = true;
 	server_configure(srv, TWO, FRAMES(""));
 	server_install(srv, program);
@@ -57,10 +55,12 @@ start_load(unsigned clients)
 static void
 upgrade(struct server *srv)
 {
-	server_install(srv, CRASH);
+	server_install(srv, NEXT);
 	server_mark(srv);
 	server_signal(srv, SIGUSR2);
-	server_expect(srv, "event=upgraded to=crash");
+	server_expect(srv, "event=upgraded to=next");
+	/* The next program is good. */
+	ck_assert_int_eq(unlink(server_path(srv, "crash")), 0);
 }
 
 /* The file that has its name is still another one. */
@@ -134,11 +134,10 @@ survive(const char *mode, uint64_t most, const char *why)
 	expect_few_lost(srv, load, most);
 	await(server_children(srv) == 2);
 	ck_assert(!proc_is_dead(workers[0]) && !proc_is_dead(workers[1]));
-	/* The same file under another name would do, were it good. */
-	server_install(srv, "tests/programs/penstock-next");
+	/* The same program would do, were it good. */
+	server_install(srv, NEXT);
 	server_mark(srv);
 	server_signal(srv, SIGUSR2);
-	unsetenv("PENSTOCK_CRASH");
 	server_expect(srv, "event=reload_done kind=upgrade");
 	await(server_children(srv) == 2);
 	server_end(srv);
@@ -187,7 +186,7 @@ END_TEST
  * lost their connection are served by the old program. */
 START_TEST(workers_that_crash_later_are_rolled_back)
 {
-	struct server *srv = start(NULL, "penstock");
+	struct server *srv = start("late", "penstock");
 	struct hold_process *load = start_load(CLIENTS);
 	const struct hold_report *report;
 
@@ -211,7 +210,7 @@ END_TEST
 /* A reload: the old workers go on with the configuration that they have. */
 START_TEST(a_reload_whose_workers_crash_is_refused)
 {
-	struct server *srv = start("adopted", CRASH);
+	struct server *srv = start("adopted", NEXT);
 	pid_t workers[2] = { server_worker(srv, 0), server_worker(srv, 1) };
 	struct hold_process *load = start_load(CLIENTS);
 	int extra;
@@ -239,7 +238,7 @@ END_TEST
 /* More slots or fewer: what a canary accepted goes back to who is there. */
 START_TEST(a_reload_to_another_number_of_workers_can_be_refused)
 {
-	struct server *srv = start("take", CRASH);
+	struct server *srv = start("take", NEXT);
 	struct hold_process *load = start_load(CLIENTS);
 
 	server_configure(srv, "workers = 4;", FRAMES(""));
@@ -262,7 +261,7 @@ END_TEST
 
 START_TEST(a_canary_hands_back_what_it_accepted)
 {
-	struct server *srv = start("pause", CRASH);
+	struct server *srv = start("pause", NEXT);
 	pid_t workers[2] = { server_worker(srv, 0), server_worker(srv, 1) };
 	struct hold_process *load;
 	const struct hold_report *report;
@@ -294,8 +293,9 @@ END_TEST
 static struct server *
 begin_canary(void)
 {
-	struct server *srv = start("pause", CRASH);
+	struct server *srv = start("pause", NEXT);
 
+	ck_assert_int_eq(unlink(server_path(srv, "crash")), 0);
 	server_mark(srv);
 	server_signal(srv, SIGHUP);
 	server_expect(srv, "event=canary");
@@ -304,7 +304,7 @@ begin_canary(void)
 
 START_TEST(a_stop_during_a_canary_drains_all_workers)
 {
-	struct server *srv = start("pause", CRASH);
+	struct server *srv = start("pause", NEXT);
 	struct hold_process *load = start_load(200);
 
 	server_counters(srv);
@@ -338,7 +338,7 @@ START_TEST(an_upgrade_during_a_canary_follows_it)
 {
 	struct server *srv = begin_canary();
 
-	server_install(srv, "tests/programs/penstock-next");
+	server_install(srv, NEXT);
 	server_signal(srv, SIGUSR2);
 	go_on(srv);
 	server_expect(srv, "event=reload_done kind=reload gen=2");
@@ -395,7 +395,8 @@ order_during_the_canary(int signal, const char *done)
 
 	upgrade(srv);
 	server_expect(srv, "event=canary kind=upgrade");
-	server_install(srv, "tests/programs/penstock-next");
+	server_mark(srv);
+	server_install(srv, NEXT);
 	server_signal(srv, signal);
 	server_expect(srv, "event=upgrade_refused");
 	server_expect(srv, done);
@@ -421,7 +422,7 @@ END_TEST
 /* Both generations serve their connections to the end. */
 START_TEST(a_master_that_dies_during_a_canary_disconnects_nobody)
 {
-	struct server *srv = start("pause", CRASH);
+	struct server *srv = start("pause", NEXT);
 	struct hold_process *load = start_load(200);
 	const struct hold_report *report;
 
@@ -453,7 +454,7 @@ END_TEST
 
 START_TEST(a_rollback_under_load_carries_everybody_back)
 {
-	struct server *srv = start(NULL, "penstock");
+	struct server *srv = start("late", "penstock");
 	struct hold_process *load = start_load(CLIENTS);
 
 	server_configure(srv, TWO DYING, FRAMES("") ", " CATS);

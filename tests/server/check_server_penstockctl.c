@@ -109,13 +109,13 @@ START_TEST(an_upgrade_that_its_canary_refuses_says_why)
 {
 	struct server *srv = server_new();
 
-	ck_assert_int_eq(setenv("PENSTOCK_CRASH", "start", 1), 0);
+	server_write(srv, "crash", "start");
 	srv->expects_deaths = true;
 	server_configure(srv, "workers = 2;\n" MONITOR, FRAMES(""));
 	server_install(srv, "penstock");
 	server_launch(srv);
 	server_await_ready(srv);
-	server_install(srv, "tests/programs/penstock-crash");
+	server_install(srv, "tests/programs/penstock-next");
 	expect(srv, "upgrade --wait", 1, "upgrade: refused, generation 1");
 	ck_assert_ptr_nonnull(strstr(said, "died during the canary"));
 	server_expect(srv, "event=upgrade_refused");
@@ -200,7 +200,8 @@ START_TEST(an_upgrade_that_is_rolled_back_says_so)
 	srv->expects_deaths = true;
 	server_install(srv, "/bin/false");
 	expect(srv, "upgrade --wait", 1, "upgrade: refused");
-	server_install(srv, "tests/programs/penstock-crash");
+	server_write(srv, "crash", "late");
+	server_install(srv, "tests/programs/penstock-next");
 	expect(srv, "upgrade --wait", 1, "rollback: done");
 	server_end(srv);
 }

@@ -879,10 +879,12 @@ START_TEST(a_program_whose_workers_crash_is_rolled_back)
 	fds = proc_fds(srv->master, NULL, 0);
 	/* What it was upgraded with goes too. */
 	server_configure(srv, TWO, FRAMES(PATIENT));
-	upgrade_to(srv, "tests/programs/penstock-crash");
-	server_expect(srv, "event=upgraded to=crash");
+	server_write(srv, "crash", "late");
+	upgrade_to(srv, NEXT);
+	server_expect(srv, "event=upgraded to=next");
 	server_expect(srv, "event=rollback of=upgrade to=1");
-	server_expect(srv, "event=upgraded from=crash");
+	server_expect(srv, "event=upgraded from=next");
+	ck_assert_int_eq(unlink(server_path(srv, "crash")), 0);
 	server_expect(srv, "event=reload_done kind=rollback");
 	snprintf(path, sizeof(path), "/proc/%d/exe", (int)srv->master);
 	ck_assert_int_gt(readlink(path, program, sizeof(program) - 1), 0);
