@@ -179,7 +179,7 @@ acceptors_start(struct worker *worker)
 
 	acceptors->open = true;
 	acceptors->held_back = true;
-	acceptors_on_departure(acceptors);
+	acceptors_resume(acceptors);
 }
 
 void
@@ -202,11 +202,11 @@ acceptors_finish(struct worker *worker)
 }
 
 void
-acceptors_on_departure(struct acceptors *acceptors)
+acceptors_resume(struct acceptors *acceptors)
 {
 	if (!acceptors->open || !acceptors->held_back)
 		return;
-	acceptors->held_back = false;
+	acceptors->held_back = acceptors->has_room = false;
 	for (size_t i = 0; i < acceptors->n; i++) {
 		watch(&acceptors->all[i]);
 		if (!acceptors->all[i].watching)

@@ -27,6 +27,7 @@ struct acceptors {
 	bool held_back;		/* some are not watched: no descriptor was
 				   free, or a listener is full and lets
 				   newcomers wait */
+	bool has_room;		/* a connection has ended since then */
 	uint64_t said_ms;	/* when the log was told of the former */
 };
 
@@ -39,7 +40,8 @@ void acceptors_start(struct worker *);
 /* Take what the kernel has queued already, then close the sockets. */
 void acceptors_finish(struct worker *);
 
-/* Somebody left, or time went by: perhaps there is room now. */
-void acceptors_on_departure(struct acceptors *);
+/* Accept again where that was stopped: a connection has ended, or time has
+ * passed. */
+void acceptors_resume(struct acceptors *);
 
 #endif

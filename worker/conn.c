@@ -265,7 +265,7 @@ release(struct conn *conn)
 	pending_free(conn);
 	conn_record_clear(conn);
 	conn_table_give(&worker->conns, conn);
-	acceptors_on_departure(&worker->acceptors);
+	acceptors_note_room(worker);
 }
 
 void
@@ -331,12 +331,6 @@ pending_trim(struct conn *conn)
 	    conn->state != CONN_CLOSING &&
 	    blame_is_over(&pending->blame, conn_worker(conn)->now_ms))
 		pending_free(conn);
-}
-
-int
-conn_reserve(struct conn *conn, struct buffer **buffer, size_t room)
-{
-	return (worker_reserve(conn_worker(conn), conn, buffer, room));
 }
 
 /*
@@ -443,10 +437,7 @@ conn_set_reading_deadline(struct conn *conn)
 static bool
 leave_to_giver(struct conn *conn)
 {
-	const struct giver *giver = &conn_worker(conn)->giver;
-
-	if (!giver_wants(giver, conn) || !giver_has_room(giver) ||
-	    !conn_at_rest(conn))
+	if (!departure_is_next(conn))
 		return (false);
 	/* If it has to stay, it goes on: with what the kernel has, as its event
 	 * tells, or with what is here. */
@@ -510,8 +501,7 @@ conn_settle(struct conn *conn)
 
 	if (output_flush(&worker->output, conn) == -1)
 		return (conn_fail(conn));
-	if (giver_wants(&worker->giver, conn) && conn_at_rest(conn))
-		giver_on_rest(worker);
+	departure_note_rest(conn);
 	if (conn->state == CONN_WRITING || conn->state == CONN_CLOSING)
 		return (CONN_WAIT);
 	if (conn_in_mid_message(conn) && !conn_may_handle(conn))
@@ -525,7 +515,7 @@ conn_settle(struct conn *conn)
 	pending_trim(conn);
 	/* What had come before the order is answered. */
 	if (!conn_in_mid_message(conn) && !conn_awaits(conn) &&
-	    drain_is_due(conn) && !conn_has_unread(conn))
+	    departure_is_due(conn) && !conn_has_unread(conn))
 		return (conn_finish(conn, CLOSE_DRAIN));
 	return (go_on_reading(conn));
 }

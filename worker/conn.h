@@ -97,6 +97,8 @@ struct conn {
  * Serve a socket that has been accepted; owned from here on, also on failure.
  * Returns NULL with errno set.
  */
+struct worker;
+
 struct conn *conn_new(struct listener *, int fd, const struct sockaddr *peer);
 
 /* The same for a client over the limit: it is told so, and let go. */
@@ -122,10 +124,8 @@ void conn_finish_now(struct conn *, enum close_reason);
  * that are there, and is told why it ends unless it waits for others. */
 void conn_shed(struct conn *);
 
-void conn_on_deadline(struct conn *);
-/* Whether what it waits for has come, and its event will say so in this turn of
- * the loop.  Of one that is idle, conn_on_deadline() looks for that. */
-bool conn_can_go_on(const struct conn *);
+/* End the connections whose deadline has come: called once per tick. */
+void conn_end_due(struct worker *);
 
 /* A request stands in the list of a connection from now on.  Returns -1 with
  * errno set. */
@@ -144,7 +144,7 @@ void conn_run_ready(struct conn *);
 /* It was starved, and there is memory; its delay is over. */
 void conn_on_memory(struct conn *);
 void conn_on_patience(struct conn *);
-/* It may have been held back for what is over now: giver_holds_back(). */
+/* It may have been held back for what is over now: departure_holds_back(). */
 void conn_reconsider(struct conn *);
 
 /*

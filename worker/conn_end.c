@@ -58,51 +58,6 @@ conn_finish_now(struct conn *conn, enum close_reason reason)
 	end(conn, reason);
 }
 
-/* Give up the requests behind those that are done.  Returns whether there are
- * any. */
-static bool
-abandon_undone(struct conn *conn)
-{
-	struct request_list *requests = &conn->pending->requests;
-	struct request *request, *last_done = NULL, *last;
-	bool any = false;
-
-	TAILQ_FOREACH(request, requests, of_conn) {
-		if (request->state != REQUEST_DONE)
-			break;
-		last_done = request;
-	}
-	while ((last = TAILQ_LAST(requests, request_list)) != last_done) {
-		conn_remove_request(conn, last);
-		request_abandon(last);
-		any = true;
-	}
-	return (any);
-}
-
-void
-conn_shed(struct conn *conn)
-{
-	struct buffer_pool *buffers = &conn_worker(conn)->buffers;
-	struct conn_pending *pending = conn->pending;
-
-	event_del(&conn->event);
-	conn_end_after_replies(conn, CLOSE_MEMORY);
-	conn_stop_waiting(conn);
-	buffer_release(buffers, &pending->in);
-	if (conn_owes(conn)) {
-		pending->shed = CONN_SHED_CUT;
-		conn_abandon_requests(conn);
-		buffer_release(buffers, &pending->out);
-	} else
-		pending->shed = abandon_undone(conn) ? CONN_SHED_SILENT :
-		    CONN_SHED_TOLD;
-	/* It waits for no peer any more, but for its turn. */
-	conn_enter(conn, CONN_DISPATCHED);
-	deadline_set(conn, DEADLINE_REPLY, conn_worker(conn)->now_ms);
-	conn_make_ready(conn);
-}
-
 enum conn_next
 conn_end_shed(struct conn *conn)
 {
@@ -205,8 +160,10 @@ end_unless_taking(struct conn *conn)
 		conn_set_write_deadline(conn);
 }
 
-bool
-conn_can_go_on(const struct conn *conn)
+/* Whether what it waits for has come, and its event will say so in this turn of
+ * the loop.  end_idle() looks itself. */
+static bool
+can_go_on(const struct conn *conn)
 {
 	struct pollfd writable = { .fd = conn_fd(conn), .events = POLLOUT };
 
@@ -216,8 +173,8 @@ conn_can_go_on(const struct conn *conn)
 	    poll(&writable, 1, 0) == 1);
 }
 
-void
-conn_on_deadline(struct conn *conn)
+static void
+end_due(struct conn *conn)
 {
 	switch ((enum deadline_kind)conn->deadline) {
 	case DEADLINE_IDLE:
@@ -236,5 +193,19 @@ conn_on_deadline(struct conn *conn)
 	case DEADLINE_NONE:
 	case DEADLINE_KINDS:
 		break;
+	}
+}
+
+void
+conn_end_due(struct worker *worker)
+{
+	struct conn *conn;
+
+	while ((conn = deadline_next_due(worker)) != NULL) {
+		/* What it waits for may have come, and not been looked at. */
+		if (!conn->overdue && can_go_on(conn))
+			deadline_put_off(conn);
+		else
+			end_due(conn);
 	}
 }

@@ -8,6 +8,7 @@
 #define WORKER_CONN_INTERNAL_H
 
 #include "worker/conn.h"
+#include "worker/departure.h"
 #include "worker/worker.h"
 
 /* What a state function says of what comes next. */
@@ -46,9 +47,7 @@ conn_may_handle(const struct conn *conn)
 	    pending->feeds == NULL && !pending->starved &&
 	    !pending->blame.is_slowed &&
 	    pending->nrequests < conn->listener->conf->pipeline &&
-	    (pending->nrequests == 0 ||
-	    !giver_wants(&conn_worker(conn)->giver, conn) ||
-	    !giver_holds_back(conn)))));
+	    (pending->nrequests == 0 || !departure_holds_back(conn)))));
 }
 
 /* Nothing more of the peer's is handled; when all that is owed has been taken,

@@ -118,7 +118,7 @@ conn_reply_text(struct conn *conn, const char *text, struct exchange *exchange)
 bool
 conn_is_last_of_drain(const struct conn *conn)
 {
-	return (drain_is_closing(conn) && !conn_has_unread(conn));
+	return (departure_is_closing(conn) && !conn_has_unread(conn));
 }
 
 /*

@@ -102,11 +102,12 @@ deadline_forgive(struct worker *worker, uint64_t stall_ms)
 				forgive(conn, stall_ms, worker->now_ms);
 }
 
-/* Judge it at the next tick. */
-static void
-put_off(struct deadline_queue *queue, struct conn *conn, uint64_t now_ms)
+void
+deadline_put_off(struct conn *conn)
 {
-	uint64_t since_ms = now_ms + WORKER_TICK_MS / 2 - queue->length_ms;
+	struct deadline_queue *queue = &conn->listener->deadlines[conn->deadline];
+	uint64_t since_ms = conn->listener->worker->now_ms +
+	    WORKER_TICK_MS / 2 - queue->length_ms;
 	struct conn *next = TAILQ_NEXT(conn, waiting);
 	uint8_t kind = conn->deadline;
 
@@ -123,36 +124,26 @@ put_off(struct deadline_queue *queue, struct conn *conn, uint64_t now_ms)
 }
 
 static bool
-is_due(const struct deadline_queue *queue, const struct conn *conn,
-    uint64_t now_ms)
+is_due(const struct deadline_queue *queue, uint64_t now_ms)
 {
-	return (since_ms_of(conn) + queue->length_ms <= now_ms);
+	const struct conn *first = TAILQ_FIRST(&queue->waiting);
+
+	return (queue->length_ms > 0 && first != NULL &&
+	    since_ms_of(first) + queue->length_ms <= now_ms);
 }
 
-/* What a connection waits for may have come, and not been looked at. */
-static void
-run_queue(struct deadline_queue *queue, uint64_t now_ms)
+struct conn *
+deadline_next_due(struct worker *worker)
 {
-	struct conn *conn;
+	const struct deadline_queue *queue;
 
-	if (queue->length_ms == 0)
-		return;
-	while ((conn = TAILQ_FIRST(&queue->waiting)) != NULL &&
-	    is_due(queue, conn, now_ms)) {
-		if (!conn->overdue && conn_can_go_on(conn))
-			put_off(queue, conn, now_ms);
-		else
-			conn_on_deadline(conn);
-	}
-}
-
-void
-deadline_run(struct worker *worker)
-{
 	for (size_t i = 0; i < worker->nlisteners; i++)
-		for (int kind = 0; kind < DEADLINE_KINDS; kind++)
-			run_queue(&worker->listeners[i].deadlines[kind],
-			    worker->now_ms);
+		for (int kind = 0; kind < DEADLINE_KINDS; kind++) {
+			queue = &worker->listeners[i].deadlines[kind];
+			if (is_due(queue, worker->now_ms))
+				return (TAILQ_FIRST(&queue->waiting));
+		}
+	return (NULL);
 }
 
 /* The head of a queue, or the one behind it if the head is not wanted. */

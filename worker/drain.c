@@ -7,7 +7,7 @@
 #include "common/log.h"
 #include "common/title.h"
 #include "worker/conn.h"
-#include "worker/worker.h"
+#include "worker/departure.h"
 
 enum {
 	/* After the cut the peers have so long to take what was said before. */
@@ -18,17 +18,6 @@ static const char *
 mode_name(uint32_t mode)
 {
 	return (mode == CTL_DRAIN_STOP ? "stop" : "replaced");
-}
-
-/*
- * Who is spared, as it can still be handed over.
- */
-
-static bool
-spares(const struct worker *worker, const struct listener *listener)
-{
-	return (worker->drain.order.mode == CTL_DRAIN_REPLACED &&
-	    giver_may_give(worker, listener));
 }
 
 /* Whether a request has a handler that may keep it for ever. */
@@ -55,7 +44,7 @@ spares_any(const struct worker *worker)
 
 	for (size_t i = 0; i < worker->nlisteners; i++) {
 		listener = &worker->listeners[i];
-		if (!spares(worker, listener))
+		if (!departure_is_possible(listener))
 			continue;
 		if (giver_under_way(&worker->giver) > 0)
 			return (true);
@@ -75,7 +64,7 @@ count_idle(const struct worker *worker)
 	size_t n = 0;
 
 	for (size_t i = 0; i < worker->nlisteners; i++) {
-		if (spares(worker, &worker->listeners[i]))
+		if (departure_is_possible(&worker->listeners[i]))
 			continue;
 		TAILQ_FOREACH(conn, &worker->listeners[i]
 		    .deadlines[DEADLINE_IDLE].waiting, waiting)
@@ -128,31 +117,6 @@ elapsed(const struct worker *worker)
 	return (worker->now_ms - worker->drain.begun_ms);
 }
 
-bool
-drain_is_overdue(const struct worker *worker)
-{
-	return (worker->drain.on &&
-	    elapsed(worker) >= worker->drain.order.timeout_ms);
-}
-
-bool
-drain_is_closing(const struct conn *conn)
-{
-	const struct worker *worker = conn->listener->worker;
-
-	return (worker->drain.closing && !spares(worker, conn->listener));
-}
-
-bool
-drain_is_due(const struct conn *conn)
-{
-	const struct drain *drain = &conn->listener->worker->drain;
-
-	/* While the spread lasts, idle connections have their turn in
-	 * drain_tick(); after it whoever comes to rest has had it. */
-	return (drain->closed >= drain->idle && drain_is_closing(conn));
-}
-
 /*
  * Ending connections.
  */
@@ -189,7 +153,7 @@ close_idle(struct worker *worker)
 		due = drain->idle * since_ms / drain->order.spread_ms;
 	for (size_t i = 0; i < worker->nlisteners; i++)
 		if (drain->closed < due &&
-		    !spares(worker, &worker->listeners[i]))
+		    !departure_is_possible(&worker->listeners[i]))
 			drain->closed += close_idle_of(&worker->listeners[i],
 			    due - drain->closed);
 	if (due == UINT64_MAX)
@@ -226,7 +190,7 @@ cut_queue(struct worker *worker, struct deadline_queue *queue, bool is_spared)
 static void
 cut_listener(struct worker *worker, struct listener *listener)
 {
-	bool is_spared = spares(worker, listener);
+	bool is_spared = departure_is_possible(listener);
 
 	/* An idle connection has no request. */
 	if (!is_spared)
@@ -307,7 +271,7 @@ is_closing(struct worker *worker)
 
 	if (!drain->closing && (order->mode == CTL_DRAIN_STOP ||
 	    (elapsed(worker) + order->spread_ms >= order->timeout_ms &&
-	    !giver_awaits_taker(worker)))) {
+	    !departure_awaits_taker(worker)))) {
 		drain->closing = true;
 		drain->closing_ms = worker->now_ms;
 		drain->idle = count_idle(worker);
@@ -322,7 +286,7 @@ drain_tick(struct worker *worker)
 
 	if (!drain->on || drain->left)
 		return;
-	if (drain_is_overdue(worker))
+	if (departure_is_overdue(worker))
 		cut_all(worker);
 	else if (is_closing(worker))
 		close_idle(worker);

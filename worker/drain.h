@@ -5,7 +5,7 @@
  *
  * The time of drain_timeout is for connections that nobody takes over.  One
  * that can be handed over, now or when its request has its reply, is neither
- * closed nor cut while there is a taker or one is to come: giver_may_give().
+ * closed nor cut while there is a taker or one is to come: departure_is_possible().
  */
 #ifndef WORKER_DRAIN_H
 #define WORKER_DRAIN_H
@@ -13,7 +13,6 @@
 #include "common/counters.h"
 #include "common/ctl.h"
 
-struct conn;
 struct worker;
 
 struct drain {
@@ -38,13 +37,5 @@ void drain_tick(struct worker *);
 
 /* The worker did not run for that long: no time of the drain is over. */
 void drain_forgive(struct worker *, uint64_t stall_ms);
-
-/* Whether the reply to a connection's last message so far is to be the last
- * one, and whether the connection is to be closed when it comes to rest. */
-bool drain_is_closing(const struct conn *);
-bool drain_is_due(const struct conn *);
-
-/* Whether the worker drains, and the time for that is over. */
-bool drain_is_overdue(const struct worker *);
 
 #endif

@@ -11,8 +11,8 @@
 #include "common/clock.h"
 #include "common/log.h"
 #include "worker/conn_record.h"
+#include "worker/departure.h"
 #include "worker/parcel.h"
-#include "worker/worker.h"
 
 /* A batch while it is put together. */
 struct packing {
@@ -31,27 +31,13 @@ link_of(const struct giver *giver)
 	return (event_get_fd(&giver->event));
 }
 
-static bool
-takes(const struct giver *giver, const struct listener *listener)
+/* Perhaps there is one more to give. */
+static void
+giver_on_rest(struct worker *worker)
 {
-	return (giver->protocol[listener->number] ==
-	    listener->conf->protocol + 1);
-}
-
-bool
-giver_has_taker(const struct giver *giver, const struct conn *conn)
-{
-	return (takes(giver, conn->listener));
-}
-
-/*
- * Whether there is anybody to give to.
- */
-
-static bool
-is_patient(const struct worker *worker)
-{
-	return (worker->now_ms < worker->giver.heard_ms + GIVER_PATIENCE_MS);
+	worker->giver.rested = worker->giver.on;
+	if (worker->giver.rested)
+		worker_end_later(worker);
 }
 
 void
@@ -64,27 +50,6 @@ void
 giver_orphan(struct worker *worker)
 {
 	worker->giver.orphaned = true;
-}
-
-bool
-giver_awaits_taker(const struct worker *worker)
-{
-	const struct giver *giver = &worker->giver;
-
-	if (giver->on && giver->greeted)
-		return (false);
-	return ((giver->on || !giver->orphaned) && is_patient(worker));
-}
-
-bool
-giver_may_give(const struct worker *worker, const struct listener *listener)
-{
-	const struct giver *giver = &worker->giver;
-
-	if (!giver->on || !giver->greeted)
-		return (giver_awaits_taker(worker));
-	return (takes(giver, listener) &&
-	    (giver->unanswered == 0 || is_patient(worker)));
 }
 
 /*
@@ -115,21 +80,6 @@ wanted(const struct giver *giver)
 	uint64_t gone = giver->carried + giver_under_way(giver);
 
 	return (giver->order.quota > gone ? giver->order.quota - gone : 0);
-}
-
-bool
-giver_holds_back(const struct conn *conn)
-{
-	const struct worker *worker = conn->listener->worker;
-	const struct request *request;
-
-	if (drain_is_overdue(worker))
-		return (true);
-	TAILQ_FOREACH(request, &conn->pending->requests, of_conn)
-		if (request->state == REQUEST_RUNNING)
-			break;
-	return (request == NULL ||
-	    request->begun_us / 1000 + GIVER_SLOW_MS > worker->now_ms);
 }
 
 /* Go on with those that were held back, where a request has become slow. */
@@ -204,7 +154,7 @@ pack_all(struct worker *worker, struct packing *packing)
 	for (size_t i = 0; i < worker->nlisteners; i++) {
 		struct listener *listener = &worker->listeners[i];
 
-		if (!takes(giver, listener))
+		if (!departure_has_taker(giver, listener))
 			continue;
 		for (size_t k = 0; k < nkinds; k++)
 			if (!pack_queue(packing, &listener->deadlines[kinds[k]],
@@ -216,14 +166,6 @@ pack_all(struct worker *worker, struct packing *packing)
 /*
  * What stays.
  */
-
-void
-giver_on_rest(struct worker *worker)
-{
-	worker->giver.rested = worker->giver.on;
-	if (worker->giver.rested)
-		worker_end_later(worker);
-}
 
 static void
 take_back(struct worker *worker, struct conn *conn, uint8_t was, bool stays)
@@ -403,27 +345,26 @@ break_link(struct worker *worker, int why)
 }
 
 /* Go on as far as can be; no connection is being run. */
-void
+bool
 giver_settle(struct worker *worker)
 {
 	struct giver *giver = &worker->giver;
 
 	if (!giver->rested)
-		return;
+		return (false);
 	giver->rested = false;
 	if (!giver->on || !giver->greeted)
-		return;
+		return (false);
 	while (giver_has_room(giver) && wanted(giver) > 0 && send_batch(worker))
 		;
 	if (giver->unanswered > 0 || giver->blocked)
-		return;
-	if (giver->next != -1 || !gives_all(giver))
+		return (false);
+	if (giver->next != -1 || !gives_all(giver)) {
 		end_link(worker);
-	else {
-		say_given(worker, false);
-		/* With nothing left it need not wait for the next tick. */
-		drain_tick(worker);
+		return (false);
 	}
+	say_given(worker, false);
+	return (true);
 }
 
 static void

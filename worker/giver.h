@@ -90,49 +90,19 @@ void giver_decline(struct worker *);
 /* Give no more than is on its way. */
 void giver_end(struct worker *);
 
-/* A connection has come to rest, or may go after all: giver_settle() is called
- * at the end of this turn. */
-void giver_on_rest(struct worker *);
-
-/* Called at the end of a turn, and with the worker's tick. */
-void giver_settle(struct worker *);
+/* Send off what is at rest: called at the end of a turn.  Returns whether all
+ * that could be given has been given. */
+bool giver_settle(struct worker *);
+/* Called with the worker's tick. */
 void giver_tick(struct worker *);
 
 /* The worker did not run for that long: a taker had no time to say more. */
 void giver_forgive(struct worker *, uint64_t stall_ms);
 
-/* Whether the other worker has a listener for a connection. */
-bool giver_has_taker(const struct giver *, const struct conn *);
-
 /* Begin to wait for a link that the master has promised; or know that there
  * will be none, as the master is gone. */
 void giver_expect(struct worker *);
 void giver_orphan(struct worker *);
-
-/* Whether it is not known yet what can be handed over. */
-bool giver_awaits_taker(const struct worker *);
-
-/* Whether connections of a listener may still go, now or later.  A taker that
- * does not answer, or does not come, is given up after GIVER_PATIENCE_MS. */
-bool giver_may_give(const struct worker *, const struct listener *);
-
-/* Whether a connection is to go when it comes to rest. */
-static inline bool
-giver_wants(const struct giver *giver, const struct conn *conn)
-{
-	return (giver->on && giver->greeted &&
-	    giver->order.quota == CTL_GIVE_ALL && !conn->stays &&
-	    giver_has_taker(giver, conn));
-}
-
-/*
- * Whether a connection that is to go begins no new request until then.  This
- * brings it to rest.  If one of its requests is slow, it is not held back: its
- * other requests need not wait for that one.  It goes when it comes to rest by
- * itself; after drain_timeout it is held back in any case.  For one that
- * giver_wants(), and that awaits replies.
- */
-bool giver_holds_back(const struct conn *);
 
 /* Whether one that is at rest can be sent off at the end of this turn. */
 static inline bool

@@ -11,6 +11,7 @@
 #include <errno.h>
 
 #include "common/log.h"
+#include "worker/conn_internal.h"
 #include "worker/conn_record.h"
 #include "worker/lane.h"
 #include "worker/queue.h"
@@ -68,6 +69,51 @@ worker_feed_starved(struct worker *worker)
 		conn_on_memory(first->conn);
 }
 
+/* Give up the requests behind those that are done.  Returns whether there are
+ * any. */
+static bool
+abandon_undone(struct conn *conn)
+{
+	struct request_list *requests = &conn->pending->requests;
+	struct request *request, *last_done = NULL, *last;
+	bool any = false;
+
+	TAILQ_FOREACH(request, requests, of_conn) {
+		if (request->state != REQUEST_DONE)
+			break;
+		last_done = request;
+	}
+	while ((last = TAILQ_LAST(requests, request_list)) != last_done) {
+		conn_remove_request(conn, last);
+		request_abandon(last);
+		any = true;
+	}
+	return (any);
+}
+
+void
+conn_shed(struct conn *conn)
+{
+	struct buffer_pool *buffers = &conn_worker(conn)->buffers;
+	struct conn_pending *pending = conn->pending;
+
+	event_del(&conn->event);
+	conn_end_after_replies(conn, CLOSE_MEMORY);
+	conn_stop_waiting(conn);
+	buffer_release(buffers, &pending->in);
+	if (conn_owes(conn)) {
+		pending->shed = CONN_SHED_CUT;
+		conn_abandon_requests(conn);
+		buffer_release(buffers, &pending->out);
+	} else
+		pending->shed = abandon_undone(conn) ? CONN_SHED_SILENT :
+		    CONN_SHED_TOLD;
+	/* It waits for no peer any more, but for its turn. */
+	conn_enter(conn, CONN_DISPATCHED);
+	deadline_set(conn, DEADLINE_REPLY, conn_worker(conn)->now_ms);
+	conn_make_ready(conn);
+}
+
 /* Free what the slowest connection holds.  Returns false if there is none but
  * the one given. */
 static bool
@@ -101,6 +147,12 @@ worker_reserve(struct worker *worker, const struct conn *conn,
 		}
 	}
 	return (0);
+}
+
+int
+conn_reserve(struct conn *conn, struct buffer **buffer, size_t room)
+{
+	return (worker_reserve(conn_worker(conn), conn, buffer, room));
 }
 
 int

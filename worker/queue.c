@@ -9,6 +9,7 @@
 #include "common/clock.h"
 #include "common/log.h"
 #include "worker/conn.h"
+#include "worker/departure.h"
 #include "worker/exec_link.h"
 #include "worker/proto.h"
 #include "worker/trace.h"
@@ -238,8 +239,7 @@ first_of(const struct queue *queue, const struct lane *lane)
 	struct request *request;
 
 	TAILQ_FOREACH(request, &lane->requests, of_work)
-		if (!giver_wants(&queue->worker->giver, request->conn) ||
-		    !giver_holds_back(request->conn))
+		if (!departure_holds_back(request->conn))
 			break;
 	return (request);
 }
@@ -412,9 +412,7 @@ queue_on_return(struct request *request, const struct payload *message)
 	else
 		lane_readmit(queue, request);
 	/* Nobody works on it any more. */
-	if (giver_wants(&worker->giver, request->conn) &&
-	    conn_at_rest(request->conn))
-		giver_on_rest(worker);
+	departure_note_rest(request->conn);
 }
 
 /*

@@ -96,11 +96,11 @@ on_tick(evutil_socket_t fd, short what, void *arg)
 	    WORKER_TICK_MS)) > 0)
 		forgive(worker, stall_ms);
 	beat(worker);
-	deadline_run(worker);
+	conn_end_due(worker);
 	blame_tick(worker);
 	takers_tick(worker);
 	giver_tick(worker);
-	acceptors_on_departure(&worker->acceptors);
+	acceptors_resume(&worker->acceptors);
 	drain_tick(worker);
 	for (size_t i = 0; i < worker->nhandlers; i++)
 		if (worker->handlers[i].queue != NULL)
@@ -145,13 +145,17 @@ worker_end_turn(struct worker *worker)
 {
 	while (has_more(worker)) {
 		/* Who is at rest goes before it begins something new. */
-		giver_settle(worker);
+		if (giver_settle(worker))
+			/* With nothing left it need not wait for the tick. */
+			drain_tick(worker);
 		worker_run_ready(worker);
 		call_feeder(worker);
 		worker_feed_starved(worker);
 		if (worker->nready == 0 && TAILQ_EMPTY(&worker->roomy))
 			exec_links_flush(worker);
 	}
+	if (worker->acceptors.has_room)
+		acceptors_resume(&worker->acceptors);
 	worker->is_end_due = false;
 }
 

@@ -122,6 +122,17 @@ worker_end_later(struct worker *worker)
 	event_active(&worker->turn_end, EV_TIMEOUT, 0);
 }
 
+/* A connection has ended: acceptors that wait for that go on at the end of this
+ * turn. */
+static inline void
+acceptors_note_room(struct worker *worker)
+{
+	if (!worker->acceptors.held_back)
+		return;
+	worker->acceptors.has_room = true;
+	worker_end_later(worker);
+}
+
 /*
  * buffer_reserve() for the sake of a connection, or NULL.  Where the limit
  * forbids it, the slowest other connections have to go first.

@@ -2,8 +2,8 @@
 /*
  * Holds worker/deadline.c to worker/deadline.h, without a worker's loop.
  *
- * conn_on_deadline() and conn_record() are the test's own, so that
- * worker/conn_end.c and worker/conn_record.c stay out of this program.
+ * conn_record() is the test's own, so that worker/conn_record.c stays out of
+ * this program.
  */
 #include "worker/deadline.h"
 
@@ -37,21 +37,15 @@ conn_record(const struct conn *conn)
 	return (&records[conn->index]);
 }
 
-void
-conn_on_deadline(struct conn *conn)
+/* What it waits for has come. */
+static bool can_go_on[CONNS];
+
+static void
+tell(struct conn *conn)
 {
 	ck_assert_uint_lt(ntold, sizeof(told) / sizeof(*told));
 	told[ntold++] = conn;
 	when_told(conn);
-}
-
-/* What it waits for has come. */
-static bool can_go_on[CONNS];
-
-bool
-conn_can_go_on(const struct conn *conn)
-{
-	return (can_go_on[conn->index]);
 }
 
 static void
@@ -85,9 +79,16 @@ start(void)
 static size_t
 run_at(uint64_t ms)
 {
+	struct conn *conn;
+
 	ntold = 0;
 	worker.now_ms = NOW_MS + ms;
-	deadline_run(&worker);
+	while ((conn = deadline_next_due(&worker)) != NULL) {
+		if (!conn->overdue && can_go_on[conn->index])
+			deadline_put_off(conn);
+		else
+			tell(conn);
+	}
 	return (ntold);
 }
 
