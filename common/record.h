@@ -15,6 +15,8 @@ enum conn_state {
 	CONN_DISPATCHED,	/* handlers owe replies; no more is read */
 	CONN_WRITING,		/* the peer has not taken all that we owe */
 	CONN_CLOSING,		/* nothing more will be sent; linger for EOF */
+	CONN_PARKED,		/* it changes hands; in no record, which shows
+				   what it did before */
 };
 
 /*

@@ -157,7 +157,12 @@ void conn_reconsider(struct conn *);
  */
 bool conn_at_rest(const struct conn *);
 void conn_park(struct conn *);
-bool conn_is_parked(const struct conn *);
+static inline bool
+conn_is_parked(const struct conn *conn)
+{
+	return (conn->state == CONN_PARKED);
+}
+
 /* since_ms is for how long it has waited, if it waits for the same as it was
  * waiting for.  It may come to its end here. */
 void conn_wake(struct conn *, enum deadline_kind was, uint64_t since_ms);
@@ -165,9 +170,6 @@ void conn_wake(struct conn *, enum deadline_kind was, uint64_t since_ms);
 /* A place for a connection that comes, with its event set up; its record is not
  * filled.  NULL with errno set, and fd still the caller's. */
 struct conn *conn_place(struct listener *, int fd);
-/* Find out how the socket of a connection is to be read; its record is
- * filled. */
-void conn_look_at(struct conn *);
 /* It is another's now: close our copy of the socket, and count nothing. */
 void conn_forget(struct conn *);
 /* It was never ours: give its place back, and leave its socket alone. */
@@ -175,9 +177,19 @@ void conn_withdraw(struct conn *);
 
 /* The public part; see conn_record.h. */
 struct conn_record *conn_record(const struct conn *);
-int conn_fd(const struct conn *);
+static inline int
+conn_fd(const struct conn *conn)
+{
+	return (conn->event.ev_fd);
+}
+
 /* Whether the peer has not taken all that it is to get. */
-bool conn_owes(const struct conn *);
+static inline bool
+conn_owes(const struct conn *conn)
+{
+	return (conn->pending != NULL && conn->pending->out != NULL);
+}
+
 
 /* conn->pending, made if it is not there.  NULL with errno set. */
 struct conn_pending *conn_pending(struct conn *);

@@ -5,11 +5,10 @@
 #include "worker/conn_internal.h"
 
 #include <assert.h>
-#include <poll.h>
 
 #include "common/log.h"
 #include "worker/conn_record.h"
-#include "worker/queue.h"
+#include "worker/transport.h"
 
 static void
 end(struct conn *conn, enum close_reason reason)
@@ -22,8 +21,8 @@ bool
 conn_finish_idle(struct conn *conn, enum close_reason reason)
 {
 	assert(conn->state == CONN_READING && !conn_in_mid_message(conn));
-	if (conn_has_unread(conn)) {
-		deadline_set(conn, DEADLINE_IDLE, conn_worker(conn)->now_ms);
+	if (transport_has_unread(conn)) {
+		conn_set_deadline(conn);
 		return (false);
 	}
 	end(conn, reason);
@@ -58,27 +57,6 @@ conn_finish_now(struct conn *conn, enum close_reason reason)
 	end(conn, reason);
 }
 
-enum conn_next
-conn_end_shed(struct conn *conn)
-{
-	enum conn_shed shed = conn->pending->shed;
-
-	conn->pending->shed = CONN_NOT_SHED;
-	if (conn->state == CONN_CLOSING)
-		return (CONN_WAIT);
-	if (shed == CONN_SHED_CUT) {
-		conn_close_hard(conn);
-		return (CONN_DONE);
-	}
-	if (conn_finish_done(conn) == -1 ||
-	    output_flush(&conn_worker(conn)->output, conn) == -1)
-		return (conn_fail(conn));
-	if (shed == CONN_SHED_TOLD && !conn_owes(conn))
-		output_tell(conn, NULL, TROUBLE_BUSY,
-		    conn->listener->proto->busy);
-	return (conn_finish(conn, conn->reason));
-}
-
 void
 conn_reject(struct listener *listener, int fd, const struct sockaddr *peer,
     enum reject_reason reason)
@@ -101,9 +79,9 @@ conn_reject(struct listener *listener, int fd, const struct sockaddr *peer,
 static void
 end_idle(struct conn *conn)
 {
-	if (conn_has_unread(conn))
-		deadline_set(conn, DEADLINE_IDLE, conn_worker(conn)->now_ms);
-	else if (conn_unsent(conn) > 0)
+	if (transport_has_unread(conn))
+		conn_set_deadline(conn);
+	else if (transport_unsent(conn) > 0)
 		/* It is idle because it takes nothing. */
 		conn_cut(conn, CLOSE_WRITE_TIMEOUT);
 	else
@@ -154,10 +132,10 @@ end_unless_taking(struct conn *conn)
 	const struct conn_pending *pending = conn->pending;
 
 	if (pending->unsent + pending->taken <
-	    conn_unsent(conn) + CONN_WRITE_PROGRESS)
+	    transport_unsent(conn) + CONN_WRITE_PROGRESS)
 		conn_cut(conn, CLOSE_WRITE_TIMEOUT);
 	else
-		conn_set_write_deadline(conn);
+		conn_set_deadline(conn);
 }
 
 /* Whether what it waits for has come, and its event will say so in this turn of
@@ -165,12 +143,10 @@ end_unless_taking(struct conn *conn)
 static bool
 can_go_on(const struct conn *conn)
 {
-	struct pollfd writable = { .fd = conn_fd(conn), .events = POLLOUT };
-
 	if (conn->deadline == DEADLINE_READ)
-		return (conn->state == CONN_READING && conn_has_unread(conn));
+		return (conn->state == CONN_READING && transport_has_unread(conn));
 	return (conn->deadline == DEADLINE_WRITE &&
-	    poll(&writable, 1, 0) == 1);
+	    transport_has_room(conn));
 }
 
 static void

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: ISC */
 /*
  * What the files of a connection share, and nobody else is to know: conn.c has
- * its life, its states and how it changes hands, conn_read.c what comes in,
- * conn_reply.c what goes out, and conn_end.c the endings that others cause.
+ * its parts, its states and its end, conn_read.c what comes in, conn_reply.c what
+ * goes out, conn_run.c its course, and conn_end.c the endings that others cause.
  */
 #ifndef WORKER_CONN_INTERNAL_H
 #define WORKER_CONN_INTERNAL_H
@@ -14,6 +14,7 @@
 /* What a state function says of what comes next. */
 enum conn_next {
 	CONN_AGAIN,		/* the state has changed: run it */
+	CONN_SETTLE,		/* by what is owed, and what is there */
 	CONN_WAIT,		/* for the event that is set */
 	CONN_DONE,		/* it is over, for conn->reason */
 };
@@ -63,17 +64,10 @@ conn_end_after_replies(struct conn *conn, enum close_reason reason)
  * conn.c
  */
 
-/* A connection in the table with its event set up and its record filled. */
-struct conn *conn_make(struct listener *, int fd, const struct sockaddr *peer);
-
-/* Whether the kernel has bytes of the peer's for us. */
-bool conn_has_unread(const struct conn *);
-/* The bytes that the kernel has of us and the peer has not taken. */
-size_t conn_unsent(const struct conn *);
-
 /* conn_make_ready() for a caller who has it run: he calls worker_run_ready(), or
  * worker_end_later(). */
 void conn_list_ready(struct conn *);
+void conn_end_ready(struct conn *);
 
 /* A request is not its connection's any more; the first one. */
 void conn_remove_request(struct conn *, struct request *);
@@ -84,29 +78,37 @@ void conn_stop_waiting(struct conn *);
 void conn_abandon_requests(struct conn *);
 /* The input has to wait for memory before it grows. */
 void conn_starve(struct conn *);
+/* Free the pending part, if nothing is. */
+void conn_trim(struct conn *);
 
-void conn_enter(struct conn *, enum conn_state);
+/*
+ * The only ways from one state to another: set the event and the deadline that
+ * belong to it.  Returns -1 with errno set and the state as it was; DISPATCHED
+ * and PARKED are always entered.
+ */
+int conn_enter(struct conn *, enum conn_state);
+/* From PARKED to where it goes on. */
+int conn_unpark(struct conn *, enum deadline_kind was, uint64_t since_ms);
+/* The same state begins anew: now. */
+void conn_set_deadline(struct conn *);
+
 /* What its peer does not take would stay in the kernel for minutes: let the
  * close destroy it. */
 void conn_close_hard(struct conn *);
 
-void conn_set_write_deadline(struct conn *);
-void conn_set_reading_deadline(struct conn *);
-
 /* Something failed on the way to or from the peer: for which reason the
  * connection ends, by errno. */
 enum conn_next conn_fail(struct conn *);
-/* No more is to be read: what is owed goes first, if anything. */
-enum conn_next conn_finish(struct conn *, enum close_reason);
-/* Send the replies of this turn; what then is to become of the connection. */
-enum conn_next conn_settle(struct conn *);
 
 /*
- * conn_end.c
+ * conn_run.c
  */
 
-/* What becomes of one that was shed, now that it is run. */
-enum conn_next conn_end_shed(struct conn *);
+/* A connection in the table with its event set up and its record filled. */
+struct conn *conn_make(struct listener *, int fd, const struct sockaddr *peer);
+
+/* No more is to be read: what is owed goes first, if anything. */
+enum conn_next conn_finish(struct conn *, enum close_reason);
 
 /*
  * conn_read.c
@@ -118,10 +120,6 @@ enum conn_next conn_read_messages(struct conn *);
 /*
  * conn_reply.c; those that return an int return -1 with errno set.
  */
-
-/* Read as recv(2) with MSG_DONTWAIT; EBADMSG: there are descriptors that nobody
- * wants. */
-ssize_t conn_receive(const struct conn *, void *bytes, size_t len);
 
 /* Send a reply that is there at once, after those that are still awaited; the
  * exchange is NULL if the protocol has none, and not kept. */

@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "worker/conn_record.h"
+#include "worker/transport.h"
 
 /* The bytes that one read brought, with those that were there before. */
 struct input {
@@ -298,7 +299,7 @@ handle_input(struct conn *conn, struct input *input)
 		    &input->progress));
 	if (left == 0 || used > 0 || conn->deadline != DEADLINE_READ ||
 	    is_timed_anew)
-		conn_set_reading_deadline(conn);
+		conn_set_deadline(conn);
 	if (conn->pending != NULL)
 		conn->pending->unhandled = left > 0 && !conn_may_handle(conn);
 	return (0);
@@ -352,7 +353,7 @@ read_input(struct conn *conn, struct input *input)
 	}
 	if (room > CONN_READ_SHORT && worker_is_short(worker))
 		room = CONN_READ_SHORT;
-	if ((n = conn_receive(conn, input->bytes + had, room)) <= 0)
+	if ((n = transport_receive(conn, input->bytes + had, room)) <= 0)
 		return (n);
 	if (in != NULL && in_scratch)
 		buffer_release(&worker->buffers, &conn->pending->in);
@@ -386,7 +387,7 @@ at_eof(struct conn *conn)
 	conn->eof = true;
 	conn_end_after_replies(conn, conn_in_mid_message(conn) ?
 	    CLOSE_ABORTED : CLOSE_EOF);
-	return (conn_settle(conn));
+	return (CONN_SETTLE);
 }
 
 enum conn_next
@@ -398,7 +399,7 @@ conn_read_messages(struct conn *conn)
 	if (handle_unhandled(conn) == -1)
 		return (conn_fail(conn));
 	if (!conn_may_handle(conn))
-		return (conn_settle(conn));
+		return (CONN_SETTLE);
 	for (int i = 0; i < CONN_READS_PER_TURN; i++) {
 		if (has_to_starve(conn)) {
 			conn_starve(conn);
@@ -421,5 +422,5 @@ conn_read_messages(struct conn *conn)
 		if (!input.full || !conn_may_handle(conn))
 			break;
 	}
-	return (conn_settle(conn));
+	return (CONN_SETTLE);
 }

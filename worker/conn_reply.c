@@ -9,6 +9,7 @@
 
 #include "common/clock.h"
 #include "worker/access_log.h"
+#include "worker/transport.h"
 
 const struct payload conn_no_payload = { .bytes = (const uint8_t *)"" };
 
@@ -118,7 +119,7 @@ conn_reply_text(struct conn *conn, const char *text, struct exchange *exchange)
 bool
 conn_is_last_of_drain(const struct conn *conn)
 {
-	return (departure_is_closing(conn) && !conn_has_unread(conn));
+	return (departure_is_closing(conn) && !transport_has_unread(conn));
 }
 
 /*

@@ -109,8 +109,7 @@ conn_shed(struct conn *conn)
 		pending->shed = abandon_undone(conn) ? CONN_SHED_SILENT :
 		    CONN_SHED_TOLD;
 	/* It waits for no peer any more, but for its turn. */
-	conn_enter(conn, CONN_DISPATCHED);
-	deadline_set(conn, DEADLINE_REPLY, conn_worker(conn)->now_ms);
+	(void)conn_enter(conn, CONN_DISPATCHED);
 	conn_make_ready(conn);
 }
 

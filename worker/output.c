@@ -1,15 +1,12 @@
 /* SPDX-License-Identifier: ISC */
 #include "worker/output.h"
 
-#include <sys/socket.h>
-#include <sys/uio.h>
-
 #include <assert.h>
-#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "worker/conn_record.h"
+#include "worker/transport.h"
 #include "worker/worker.h"
 
 enum {
@@ -54,19 +51,8 @@ output_end(struct output *output)
 static ssize_t
 send_parts(struct conn *conn, struct iovec *parts, size_t nparts)
 {
-	struct msghdr hdr = { .msg_iov = parts, .msg_iovlen = nparts };
-	ssize_t n;
+	ssize_t n = transport_send(conn, parts, nparts);
 
-	do {
-		if (nparts == 1)
-			n = send(conn_fd(conn), parts->iov_base, parts->iov_len,
-			    MSG_DONTWAIT | MSG_NOSIGNAL);
-		else
-			n = sendmsg(conn_fd(conn), &hdr,
-			    MSG_DONTWAIT | MSG_NOSIGNAL);
-	} while (n == -1 && errno == EINTR);
-	if (n == -1 && errno == EAGAIN)
-		return (0);
 	if (n > 0)
 		conn_count_out(conn, (size_t)n);
 	return (n);

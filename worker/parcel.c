@@ -13,6 +13,7 @@
 #include "worker/conn_record.h"
 #include "worker/lineage.h"
 #include "worker/queue.h"
+#include "worker/transport.h"
 #include "worker/worker.h"
 
 enum {
@@ -495,9 +496,9 @@ parcel_unpack(struct worker *worker, const struct handover_conn *from,
 	if ((conn = conn_place(listener, fd)) == NULL)
 		return (NULL);
 	/* It is served when it is ours for certain. */
-	event_del(&conn->event);
+	conn_park(conn);
 	conn_record_adopt(conn, from);
-	conn_look_at(conn);
+	transport_open(conn);
 	conn->reason = from->reason;
 	conn->finishing = (from->flags & HANDOVER_FINISHING) != 0;
 	conn->eof = (from->flags & HANDOVER_EOF) != 0;
