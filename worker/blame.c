@@ -51,21 +51,20 @@ blame_resume(struct conn *conn)
 	return (conn->pending->blame.is_slowed);
 }
 
-void
-blame_tick(struct worker *worker)
+struct conn *
+blame_next_over(struct worker *worker)
 {
-	struct conn_pending *pending, *next;
+	struct conn_pending *pending;
 
-	for (pending = TAILQ_FIRST(&worker->slowed); pending != NULL;
-	    pending = next) {
-		next = TAILQ_NEXT(pending, slowed);
+	TAILQ_FOREACH(pending, &worker->slowed, slowed) {
 		/* A server that stops does not wait for it. */
 		if (pending->blame.until_ms > worker->now_ms &&
 		    !worker->drain.closing)
 			continue;
 		pending->blame.until_ms = 0;
-		conn_on_patience(pending->conn);
+		return (pending->conn);
 	}
+	return (NULL);
 }
 
 /*
@@ -193,26 +192,18 @@ blame_pack(const struct blame *blame, uint64_t now_ms)
 	    (uint32_t)(left_ms / LEFT_UNIT_MS) << LEFT_SHIFT);
 }
 
-int
-blame_unpack(struct conn *conn, uint32_t packed)
+void
+blame_unpack(struct blame *blame, uint32_t packed, uint64_t now_ms)
 {
-	uint64_t now_ms = conn->listener->worker->now_ms;
-	struct conn_pending *pending;
-	uint64_t left_ms;
+	uint64_t left_ms = (uint64_t)(packed >> LEFT_SHIFT) * LEFT_UNIT_MS;
 
-	if (packed == 0)
-		return (0);
-	if ((pending = conn_pending(conn)) == NULL)
-		return (-1);
-	left_ms = (uint64_t)(packed >> LEFT_SHIFT) * LEFT_UNIT_MS;
 	if (left_ms > BLAME_MAX_MS)
 		left_ms = BLAME_MAX_MS;
-	pending->blame = (struct blame){
+	*blame = (struct blame){
 		.until_ms = left_ms > 0 ? now_ms + left_ms : 0,
 		.struck_ms = now_ms,
 		.strikes = (uint8_t)packed,
 		.coincidences = (uint8_t)(packed >> COINCIDENCES_SHIFT) %
 		    BLAME_COINCIDENCES,
 	};
-	return (0);
 }

@@ -60,12 +60,12 @@ void blame_suspend(struct conn *);
 bool blame_resume(struct conn *);
 
 /* In the form that goes to another worker, which is 0 if there is nothing to
- * remember; and back.  Returns -1 with errno set. */
+ * remember; and back. */
 uint32_t blame_pack(const struct blame *, uint64_t now_ms);
-int blame_unpack(struct conn *, uint32_t packed);
+void blame_unpack(struct blame *, uint32_t packed, uint64_t now_ms);
 
-/* Let the connections go on whose delay is over; called with the worker's
- * tick. */
-void blame_tick(struct worker *);
+/* A connection whose delay is over, NULL if there is none.  The caller calls
+ * conn_on_patience(). */
+struct conn *blame_next_over(struct worker *);
 
 #endif

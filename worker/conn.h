@@ -130,11 +130,6 @@ void conn_end_due(struct worker *);
 /* A request stands in the list of a connection from now on.  Returns -1 with
  * errno set. */
 int conn_add_request(struct conn *, struct request *);
-/* It is done, and belongs to its connection now, which is ready if that is what
- * it waits for.  Our caller has it run, by worker_run_ready() or
- * worker_end_later(); a reply has to stay until then. */
-void conn_on_reply(struct request *, enum request_result,
-    const struct payload *reply);
 /* Have a connection run that has a pending part and something to do: at the end
  * of this turn, or with the next worker_run_ready(). */
 void conn_make_ready(struct conn *);

@@ -267,39 +267,3 @@ conn_finish_done(struct conn *conn)
 	errno = why;
 	return (why == 0 ? 0 : -1);
 }
-
-/* Keep a reply that others have to leave before. */
-static void
-keep_reply(struct request *request, const struct payload *reply)
-{
-	if (reply == NULL || reply->len == 0)
-		return;
-	if (conn_reserve(request->conn, &request->payload, reply->len) == -1) {
-		request->result = REQUEST_FAILED;
-		return;
-	}
-	buffer_use(&conn_worker(request->conn)->buffers, request->payload,
-	    BUFFER_WORK);
-	buffer_append(request->payload, reply->bytes, reply->len);
-}
-
-void
-conn_on_reply(struct request *request, enum request_result result,
-    const struct payload *reply)
-{
-	const struct request *before;
-
-	request->state = REQUEST_DONE;
-	request->result = (uint8_t)result;
-	if (result <= REQUEST_SILENT)
-		blame_clear_suspicion(&request->conn->pending->blame);
-	before = TAILQ_PREV(request, request_list, of_conn);
-	if (before != NULL && !before->is_leaving) {
-		keep_reply(request, reply);
-		return;
-	}
-	request->is_leaving = true;
-	if (reply != NULL)
-		request->reply = *reply;
-	conn_list_ready(request->conn);
-}

@@ -17,6 +17,7 @@
 #include "common/log.h"
 #include "worker/conn_record.h"
 #include "worker/queue.h"
+#include "worker/result.h"
 #include "worker/worker.h"
 
 enum {
@@ -278,7 +279,7 @@ exec_link_free(struct exec_link *link, enum request_result result,
 		notice_disown(worker, link->id, why, ended);
 	}
 	while ((request = TAILQ_FIRST(&link->running)) != NULL)
-		queue_on_done(take_out(link, request), result, NULL);
+		result_of_executor(take_out(link, request), result, NULL);
 	free(link->places);
 	free(link->free);
 	free(link);
@@ -813,12 +814,12 @@ settle_request(struct exec_link *link, struct request *request,
 	if (is_returned) {
 		link->calls_us = (uint64_t)CALL_US_MAX * AVERAGE_OVER;
 		set_limit(link);
-		queue_on_return(take_out(link, request), frame);
+		result_returned(take_out(link, request), frame);
 		return;
 	}
 	if (!request->is_ahead)
 		learn(link, request);
-	queue_on_done(take_out(link, request), result, frame);
+	result_of_executor(take_out(link, request), result, frame);
 }
 
 /* Refuse a reply that no message waits for; it begins with these bytes, the first
@@ -1064,7 +1065,7 @@ static void
 expire(struct exec_link *link, struct request *request)
 {
 	link->nthreads--;
-	queue_on_done(take_out(link, request), REQUEST_TIMEOUT, NULL);
+	result_of_executor(take_out(link, request), REQUEST_TIMEOUT, NULL);
 }
 
 void

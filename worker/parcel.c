@@ -460,6 +460,18 @@ unpack_pending(struct conn *conn, const struct handover_conn *from,
 	return (0);
 }
 
+static int
+unpack_blame(struct conn *conn, uint32_t packed)
+{
+	if (packed == 0)
+		return (0);
+	if (conn_pending(conn) == NULL)
+		return (-1);
+	blame_unpack(&conn->pending->blame, packed,
+	    conn->listener->worker->now_ms);
+	return (0);
+}
+
 static bool
 is_sound(const struct handover_conn *from)
 {
@@ -502,7 +514,7 @@ parcel_unpack(struct worker *worker, const struct handover_conn *from,
 	conn->reason = from->reason;
 	conn->finishing = (from->flags & HANDOVER_FINISHING) != 0;
 	conn->eof = (from->flags & HANDOVER_EOF) != 0;
-	if (blame_unpack(conn, from->blame) == 0 &&
+	if (unpack_blame(conn, from->blame) == 0 &&
 	    unpack_pending(conn, from, &reader) == 0) {
 		if (reader.at == reader.end)
 			return (conn);

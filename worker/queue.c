@@ -12,6 +12,7 @@
 #include "worker/departure.h"
 #include "worker/exec_link.h"
 #include "worker/proto.h"
+#include "worker/result.h"
 #include "worker/trace.h"
 #include "worker/worker.h"
 
@@ -269,22 +270,6 @@ take_next(struct queue *queue, struct request *request)
 	lane_leave(request);
 }
 
-static void
-finish(struct request *request, enum request_result result,
-    const struct payload *reply)
-{
-	struct worker *worker = request->queue->worker;
-
-	if (request->conn == NULL) {
-		trace_end_later(worker, request, SPAN_ABANDONED);
-		request_free(worker, request);
-	} else
-		conn_on_reply(request, result, reply);
-	/* For one that has a reply, its link calls worker_run_ready(). */
-	if (reply == NULL)
-		worker_end_later(worker);
-}
-
 /* Give the first that waits to an executor that is free.  Returns false if it
  * has to wait on. */
 static bool
@@ -305,7 +290,7 @@ begin_next(struct queue *queue, struct exec_link *link)
 	take_next(queue, request);
 	if (!reserved) {
 		counter_add(&queue->counters->shed, 1);
-		finish(request, REQUEST_BUSY, NULL);
+		result_store(request, REQUEST_BUSY, NULL);
 		return (true);
 	}
 	request->payload = NULL;
@@ -364,55 +349,6 @@ queue_call_next(struct worker *worker)
 	if (called != NULL)
 		queue_list_roomy(queue);
 	return (called);
-}
-
-static void
-count_handling(struct counters_handler *counters, struct request *request)
-{
-	uint64_t now_us = worker_now_us(request->queue->worker);
-
-	histogram_add(&counters->handling, now_us - request->begun_us);
-	if (request->trace != NULL)
-		request->trace->span.handled_us = now_us;
-}
-
-void
-queue_on_done(struct request *request, enum request_result result,
-    const struct payload *reply)
-{
-	struct counters_handler *counters = request->queue->counters;
-
-	if (result == REQUEST_FAILED)
-		counter_add(&counters->failed, 1);
-	else if (result == REQUEST_TIMEOUT)
-		counter_add(&counters->timeouts, 1);
-	else
-		count_handling(counters, request);
-	finish(request, result, reply);
-}
-
-/* It has been let in once, and waits where it would if it had not been sent. */
-void
-queue_on_return(struct request *request, const struct payload *message)
-{
-	struct queue *queue = request->queue;
-	struct worker *worker = queue->worker;
-
-	if (request->conn == NULL || (message->len > 0 &&
-	    buffer_reserve(&worker->buffers, &request->payload,
-	    message->len) == -1)) {
-		counter_add(&queue->counters->shed, request->conn != NULL);
-		finish(request, REQUEST_BUSY, NULL);
-		return;
-	}
-	if (message->len > 0)
-		buffer_append(request->payload, message->bytes, message->len);
-	if (request->conn->pending->blame.is_slowed)
-		request->state = REQUEST_PARKED;
-	else
-		lane_readmit(queue, request);
-	/* Nobody works on it any more. */
-	departure_note_rest(request->conn);
 }
 
 /*
@@ -501,7 +437,7 @@ expire_lane(struct queue *queue, struct lane *lane, uint64_t now_us)
 	while ((request = find_late(queue, lane, now_us)) != NULL) {
 		lane_leave(request);
 		counter_add(&queue->counters->expired, 1);
-		finish(request, REQUEST_BUSY, NULL);
+		result_store(request, REQUEST_BUSY, NULL);
 	}
 }
 

@@ -65,13 +65,6 @@ enum handler_verdict queue_submit(struct queue *, struct conn *,
 void queue_add_executor(struct queue *, uint64_t id, int fds[CTL_FDS_MAX],
     unsigned speaks);
 
-/* A request is done: called by its link.  The reply has to stay until
- * worker_run_ready() was called. */
-void queue_on_done(struct request *, enum request_result,
-    const struct payload *reply);
-/* A request has been returned with its message, and waits again: called by its
- * link. */
-void queue_on_return(struct request *, const struct payload *message);
 /* Give out what waits in the first queue that has become roomy.  Returns its
  * next feeder, if there is room for one: the caller runs it before it asks
  * again, and clears worker->call. */

@@ -87,6 +87,7 @@ static void
 on_tick(evutil_socket_t fd, short what, void *arg)
 {
 	struct worker *worker = arg;
+	struct conn *conn;
 	uint64_t stall_ms;
 
 	(void)fd;
@@ -97,7 +98,8 @@ on_tick(evutil_socket_t fd, short what, void *arg)
 		forgive(worker, stall_ms);
 	beat(worker);
 	conn_end_due(worker);
-	blame_tick(worker);
+	while ((conn = blame_next_over(worker)) != NULL)
+		conn_on_patience(conn);
 	takers_tick(worker);
 	giver_tick(worker);
 	acceptors_resume(&worker->acceptors);

@@ -4,6 +4,7 @@
  * in, and what is damaged is refused and leaves nothing behind.
  */
 #include "worker/parcel.h"
+#include "worker/result.h"
 
 #include <check.h>
 #include <errno.h>
@@ -541,7 +542,7 @@ START_TEST(what_wakes_sends_no_reply_of_another_client)
 	worker_turn(&lone.worker);
 	conn_park(other);
 	add_request(one, REQUEST_RUNNING, REQUEST_REPLIED, 0);
-	conn_on_reply(TAILQ_FIRST(&one->pending->requests), REQUEST_REPLIED,
+	result_store(TAILQ_FIRST(&one->pending->requests), REQUEST_REPLIED,
 	    &reply);
 	conn_wake(other, DEADLINE_IDLE, lone.worker.now_ms);
 	worker_end_turn(&lone.worker);
