@@ -131,11 +131,13 @@ void conn_end_due(struct worker *);
  * errno set. */
 int conn_add_request(struct conn *, struct request *);
 /* Have a connection run that has a pending part and something to do: at the end
- * of this turn, or with the next worker_run_ready(). */
+ * of this turn, or with the next conn_run_all_ready(). */
 void conn_make_ready(struct conn *);
 /* Run one that is ready, or called: send the replies that are there, and go
  * on. */
 void conn_run_ready(struct conn *);
+/* Run each connection that is ready, once. */
+void conn_run_all_ready(struct worker *);
 /* It was starved, and there is memory; its delay is over. */
 void conn_on_memory(struct conn *);
 void conn_on_patience(struct conn *);

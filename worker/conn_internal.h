@@ -64,8 +64,8 @@ conn_end_after_replies(struct conn *conn, enum close_reason reason)
  * conn.c
  */
 
-/* conn_make_ready() for a caller who has it run: he calls worker_run_ready(), or
- * worker_end_later(). */
+/* conn_make_ready() for a caller who has it run: he calls conn_run_all_ready(),
+ * or worker_end_later(). */
 void conn_list_ready(struct conn *);
 void conn_end_ready(struct conn *);
 

@@ -296,6 +296,17 @@ conn_run_ready(struct conn *conn)
 }
 
 void
+conn_run_all_ready(struct worker *worker)
+{
+	struct conn_pending *first;
+
+	/* Whoever becomes ready meanwhile stands behind these. */
+	for (unsigned n = worker->nready; n > 0 &&
+	    (first = TAILQ_FIRST(&worker->ready)) != NULL; n--)
+		conn_run_ready(first->conn);
+}
+
+void
 conn_reconsider(struct conn *conn)
 {
 	if (conn->state == CONN_DISPATCHED && conn_may_handle(conn))

@@ -8,7 +8,7 @@
 #include "common/log.h"
 #include "worker/access_log.h"
 #include "worker/conn.h"
-#include "worker/queue.h"
+#include "worker/executors.h"
 #include "worker/worker.h"
 
 static void
@@ -26,7 +26,7 @@ add_executor(struct worker *worker, struct ctl *msg)
 		    "its descriptor did not arrive", false);
 		return;
 	}
-	queue_add_executor(queue, executor->id, msg->fd,
+	executors_add(queue, executor->id, msg->fd,
 	    executor->speaks > CTL_PREVIOUS ? executor->speaks : CTL_PREVIOUS);
 }
 
@@ -87,7 +87,7 @@ worker_dispatch(struct worker *worker, struct ctl *msg)
 	case CTL_DIED:
 		for (size_t i = 0; i < worker->nhandlers; i++)
 			if (worker->handlers[i].queue != NULL)
-				queue_on_death(worker->handlers[i].queue,
+				executors_on_death(worker->handlers[i].queue,
 				    msg->died.id);
 		return;
 	case CTL_GIVE:

@@ -35,11 +35,6 @@ enum {
 	/* A long call counts as this long, so that a thread that had to wait
 	 * for its CPU does not make a quick module slow for long. */
 	CALL_US_MAX = 2 * AHEAD_US,
-	READS_PER_TURN = 4,
-	/* The pipe or socket of an executor that has died holds no more than
-	 * that many reads take.  A process that it has started may go on
-	 * writing. */
-	LAST_READS = 256,
 	/* A reply has at most this part of max_buffered: while it comes there
 	 * are two of its buffer, and then one more of what its client owes. */
 	REPLY_SHARE = 4,
@@ -56,27 +51,6 @@ enum {
 	SHOWN = 16,
 	SHOWN_MAX = 4 * SHOWN + 1,
 };
-
-#define WHY_LATE "it had a request for longer than request_timeout"
-/* Its channel has ended; the master knows more. */
-#define WHY_ENDED ""
-
-static void give_up_ended(struct exec_link *, bool with_blame);
-static void on_readable(evutil_socket_t, short, void *);
-static void on_writable(evutil_socket_t, short, void *);
-
-/* Where replies come from, and where requests go. */
-static int
-reply_fd(const struct exec_link *link)
-{
-	return (event_get_fd(&link->readable));
-}
-
-static int
-request_fd(const struct exec_link *link)
-{
-	return (event_get_fd(&link->writable));
-}
 
 /*
  * Birth and death.
@@ -117,8 +91,8 @@ capacity_of(const struct exec_link *link, const struct conf_handler *conf)
 }
 
 /* By how long its calls take. */
-static void
-set_limit(struct exec_link *link)
+void
+exec_link_set_limit(struct exec_link *link)
 {
 	uint64_t call_us = link->calls_us / AVERAGE_OVER, ahead;
 
@@ -134,7 +108,8 @@ set_limit(struct exec_link *link)
 }
 
 static int
-set_up(struct exec_link *link, const int fds[CTL_FDS_MAX])
+set_up(struct exec_link *link, const int fds[CTL_FDS_MAX],
+    event_callback_fn on_readable, event_callback_fn on_writable)
 {
 	struct event_base *base = link->worker->base;
 
@@ -153,7 +128,8 @@ set_up(struct exec_link *link, const int fds[CTL_FDS_MAX])
 
 struct exec_link *
 exec_link_new(struct worker *worker, struct queue *queue, uint64_t id,
-    const int fds[CTL_FDS_MAX], const struct conf_handler *conf)
+    const int fds[CTL_FDS_MAX], const struct conf_handler *conf,
+    event_callback_fn on_readable, event_callback_fn on_writable)
 {
 	struct exec_link *link;
 
@@ -171,11 +147,11 @@ exec_link_new(struct worker *worker, struct queue *queue, uint64_t id,
 	link->capacity = capacity_of(link, conf);
 	/* Slow, until it has shown that it is not. */
 	link->calls_us = (uint64_t)CALL_US_MAX * AVERAGE_OVER;
-	set_limit(link);
+	exec_link_set_limit(link);
 	TAILQ_INIT(&link->running);
 	link->is_socket = fds[1] == -1;
 	link->looks = link->is_socket && !fd_refuses_rights(fds[0]);
-	if (set_up(link, fds) == 0)
+	if (set_up(link, fds, on_readable, on_writable) == 0)
 		return (link);
 	free(link->places);
 	free(link->free);
@@ -199,8 +175,8 @@ begin_calls(struct exec_link *link)
 	}
 }
 
-static struct request *
-take_out(struct exec_link *link, struct request *request)
+struct request *
+exec_link_take_out(struct exec_link *link, struct request *request)
 {
 	unsigned place = request->tag & ((1U << PLACE_BITS) - 1);
 
@@ -239,8 +215,8 @@ add_partial_reply(struct exec_link *link, const char *why)
 }
 
 /* Count that an executor has ended that ever had a message, perhaps with one. */
-static void
-count_end(const struct exec_link *link, bool with_message)
+void
+exec_link_count_end(const struct exec_link *link, bool with_message)
 {
 	struct counters_handler *counters = link->queue->counters;
 
@@ -262,10 +238,10 @@ exec_link_free(struct exec_link *link, enum request_result result,
 	event_del(&link->readable);
 	event_del(&link->writable);
 	if (link->is_socket) {
-		fd_close_unread(reply_fd(link));
+		fd_close_unread(exec_link_reply_fd(link));
 	} else {
-		close(reply_fd(link));
-		close(request_fd(link));
+		close(exec_link_reply_fd(link));
+		close(exec_link_request_fd(link));
 	}
 	if (link->is_unsent)
 		TAILQ_REMOVE(&worker->unsent, link, unsent);
@@ -275,11 +251,11 @@ exec_link_free(struct exec_link *link, enum request_result result,
 	counter_sub(&link->queue->counters->executors, 1);
 	if (why != NULL) {
 		if (link->serial > 0 && !link->is_retired)
-			count_end(link, link->nrunning > 0);
+			exec_link_count_end(link, link->nrunning > 0);
 		notice_disown(worker, link->id, why, ended);
 	}
 	while ((request = TAILQ_FIRST(&link->running)) != NULL)
-		result_of_executor(take_out(link, request), result, NULL);
+		result_of_executor(exec_link_take_out(link, request), result, NULL);
 	free(link->places);
 	free(link->free);
 	free(link);
@@ -496,16 +472,16 @@ transmit(const struct exec_link *link, const uint8_t *bytes, size_t len)
 	ssize_t n;
 
 	do {
-		n = link->is_socket ? send(request_fd(link), bytes, len,
+		n = link->is_socket ? send(exec_link_request_fd(link), bytes, len,
 		    MSG_DONTWAIT | MSG_NOSIGNAL) :
-		    write(request_fd(link), bytes, len);
+		    write(exec_link_request_fd(link), bytes, len);
 	} while (n == -1 && errno == EINTR);
 	return (n);
 }
 
 /* Write what waits.  Returns -1 if the executor is gone. */
-static int
-flush(struct exec_link *link)
+int
+exec_link_flush(struct exec_link *link)
 {
 	ssize_t n = transmit(link, link->out->bytes, link->out->len);
 
@@ -552,9 +528,9 @@ exec_link_reserve(struct exec_link *link, const struct request *request,
 {
 	size_t room = room_for(link, request, len);
 
-	/* One that is gone is found to be so in exec_links_flush(). */
+	/* One that is gone is found to be so in executors_flush(). */
 	if (gathers_too_much(link, room) &&
-	    (flush(link) == -1 || link->is_blocked)) {
+	    (exec_link_flush(link) == -1 || link->is_blocked)) {
 		errno = EAGAIN;
 		return (-1);
 	}
@@ -589,42 +565,10 @@ exec_link_send(struct exec_link *link, struct request *request,
 	begin_calls(link);
 	if (++link->ngathered == GATHER_REQUESTS ||
 	    !exec_link_has_room(link)) {
-		/* One that is gone is found to be so in exec_links_flush(). */
-		(void)flush(link);
+		/* One that is gone is found to be so in executors_flush(). */
+		(void)exec_link_flush(link);
 		link->ngathered = 0;
 	}
-}
-
-void
-exec_links_flush(struct worker *worker)
-{
-	struct exec_link *link;
-	struct queue *queue;
-
-	while ((link = TAILQ_FIRST(&worker->unsent)) != NULL) {
-		queue = link->queue;
-		TAILQ_REMOVE(&worker->unsent, link, unsent);
-		link->is_unsent = false;
-		if (link->out != NULL && flush(link) == -1)
-			give_up_ended(link, false);
-		/* More may fit now. */
-		queue_make_roomy(queue);
-	}
-}
-
-static void
-on_writable(evutil_socket_t fd, short what, void *arg)
-{
-	struct exec_link *link = arg;
-	struct worker *worker = link->worker;
-
-	(void)fd;
-	(void)what;
-	worker_turn(worker);
-	if (flush(link) == -1)
-		give_up_ended(link, true);
-	else if (!link->is_blocked)
-		queue_make_roomy(link->queue);
 }
 
 /*
@@ -813,13 +757,13 @@ settle_request(struct exec_link *link, struct request *request,
 {
 	if (is_returned) {
 		link->calls_us = (uint64_t)CALL_US_MAX * AVERAGE_OVER;
-		set_limit(link);
-		result_returned(take_out(link, request), frame);
+		exec_link_set_limit(link);
+		result_returned(exec_link_take_out(link, request), frame);
 		return;
 	}
 	if (!request->is_ahead)
 		learn(link, request);
-	result_of_executor(take_out(link, request), result, frame);
+	result_of_executor(exec_link_take_out(link, request), result, frame);
 }
 
 /* Refuse a reply that no message waits for; it begins with these bytes, the first
@@ -851,8 +795,8 @@ refuse_length(struct exec_link *link, const uint8_t *bytes, size_t len,
 
 /* Hand on the whole replies.  Returns the number of bytes used up, or -1 with
  * link->fault set. */
-static ssize_t
-handle_replies(struct exec_link *link, const uint8_t *bytes, size_t len)
+ssize_t
+exec_link_take(struct exec_link *link, const uint8_t *bytes, size_t len)
 {
 	enum request_result result;
 	struct request *request;
@@ -894,190 +838,8 @@ handle_replies(struct exec_link *link, const uint8_t *bytes, size_t len)
 			settle_request(link, request, &frame, result,
 			    is_returned);
 	}
+	exec_link_set_limit(link);
 	return ((ssize_t)used);
-}
-
-enum took {
-	TOOK_ALL,
-	TOOK_MORE,
-	TOOK_NONSENSE,
-	TOOK_DESCRIPTOR,
-	TOOK_END,
-	TOOK_NO_MEMORY
-};
-
-/* Room for more of a reply.  A client that is slow has to go for it, as for one
- * that its client does not take. */
-static int
-reserve_reply(struct exec_link *link, size_t room)
-{
-	return (worker_reserve(link->worker, NULL, &link->in, room));
-}
-
-/* As recv(2). */
-static ssize_t
-receive(const struct exec_link *link, uint8_t *bytes, size_t room)
-{
-	ssize_t n;
-
-	if (link->looks)
-		return (fd_receive(reply_fd(link), bytes, room));
-	do {
-		n = link->is_socket ?
-		    recv(reply_fd(link), bytes, room, MSG_DONTWAIT) :
-		    read(reply_fd(link), bytes, room);
-	} while (n == -1 && errno == EINTR);
-	return (n);
-}
-
-/* Read once, and hand on what came. */
-static enum took
-take_replies(struct exec_link *link)
-{
-	struct worker *worker = link->worker;
-	uint8_t *bytes = worker->exec_scratch;
-	size_t room = WORKER_SCRATCH, had = 0;
-	ssize_t n, used;
-
-	if (link->in != NULL) {
-		if (reserve_reply(link, BUFFER_MIN) == -1)
-			return (TOOK_NO_MEMORY);
-		bytes = link->in->bytes;
-		had = link->in->len;
-		room = link->in->cap - had;
-	}
-	n = receive(link, bytes + had, room);
-	if (n == -1 && errno == EAGAIN)
-		return (TOOK_ALL);
-	if (n == -1 && errno == EBADMSG)
-		return (TOOK_DESCRIPTOR);
-	if (n <= 0)
-		return (TOOK_END);
-	if (link->in != NULL)
-		link->in->len += (size_t)n;
-	used = handle_replies(link, bytes, had + (size_t)n);
-	set_limit(link);
-	/* While the bytes of the replies are there. */
-	worker_run_ready(worker);
-	if (used == -1)
-		return (TOOK_NONSENSE);
-	if (link->in != NULL) {
-		if (used > 0)
-			buffer_consume(&worker->buffers, &link->in,
-			    (size_t)used);
-	} else if (used < n) {
-		if (reserve_reply(link, (size_t)(n - used)) == -1)
-			return (TOOK_NO_MEMORY);
-		buffer_append(link->in, bytes + used, (size_t)(n - used));
-	}
-	return ((size_t)n == room ? TOOK_MORE : TOOK_ALL);
-}
-
-/* Why the executor is given up; NULL: it is not. */
-static const char *
-fault_of(const struct exec_link *link, enum took took)
-{
-	switch (took) {
-	case TOOK_ALL:
-	case TOOK_MORE:
-		if (link->is_retired && link->nrunning == 0)
-			return (WHY_LATE);
-		break;
-	case TOOK_NONSENSE:
-		return (link->fault);
-	case TOOK_DESCRIPTOR:
-		return ("it sent a descriptor");
-	case TOOK_END:
-		return (WHY_ENDED);
-	case TOOK_NO_MEMORY:
-		return ("there is no memory for its reply");
-	}
-	return (NULL);
-}
-
-static enum took
-take_most(struct exec_link *link, int reads)
-{
-	enum took took = TOOK_MORE;
-
-	while (reads-- > 0 && took == TOOK_MORE)
-		took = take_replies(link);
-	return (took);
-}
-
-/* Hand on what it has answered; the rest will have no reply. */
-static void
-give_up_ended(struct exec_link *link, bool with_blame)
-{
-	const char *why = fault_of(link, take_most(link, LAST_READS));
-
-	if (with_blame)
-		blame_for(link);
-	exec_link_free(link, REQUEST_FAILED, why != NULL ? why : WHY_ENDED);
-}
-
-/* Returns whether the link goes on. */
-static bool
-read_replies(struct exec_link *link)
-{
-	enum took took = take_most(link, READS_PER_TURN);
-	const char *why;
-
-	if (took == TOOK_END || took == TOOK_NONSENSE ||
-	    took == TOOK_DESCRIPTOR)
-		blame_for(link);
-	if ((why = fault_of(link, took)) != NULL)
-		exec_link_free(link, REQUEST_FAILED, why);
-	return (why == NULL);
-}
-
-static void
-on_readable(evutil_socket_t fd, short what, void *arg)
-{
-	struct exec_link *link = arg;
-	struct worker *worker = link->worker;
-	struct queue *queue = link->queue;
-
-	(void)fd;
-	(void)what;
-	worker_turn(worker);
-	(void)read_replies(link);
-	queue_make_roomy(queue);
-}
-
-/*
- * Time.
- */
-
-/* The call that has taken too long; NULL if none has. */
-static struct request *
-find_late(const struct exec_link *link, uint64_t timeout_us)
-{
-	struct request *oldest = TAILQ_FIRST(&link->running);
-
-	return (oldest != NULL && !oldest->is_ahead && worker_now_us(link->worker) >=
-	    oldest->since_us + timeout_us ? oldest : NULL);
-}
-
-/* What is done and what is not begun is not in the way of the other calls, but
- * the thread of this one is not coming back. */
-static void
-expire(struct exec_link *link, struct request *request)
-{
-	link->nthreads--;
-	result_of_executor(take_out(link, request), REQUEST_TIMEOUT, NULL);
-}
-
-void
-exec_link_catch_up(struct exec_link *link)
-{
-	(void)read_replies(link);
-}
-
-void
-exec_link_on_death(struct exec_link *link)
-{
-	give_up_ended(link, true);
 }
 
 void
@@ -1089,30 +851,4 @@ exec_link_forgive(struct exec_link *link, uint64_t stall_us)
 	TAILQ_FOREACH(request, &link->running, of_work)
 		request->since_us = clock_later(request->since_us, stall_us,
 		    now_us);
-}
-
-void
-exec_link_tick(struct exec_link *link, unsigned timeout_ms)
-{
-	uint64_t timeout_us = (uint64_t)timeout_ms * 1000;
-	bool was_retired = link->is_retired;
-	struct request *late;
-
-	/* Its reply may be there. */
-	if (timeout_ms == 0 || find_late(link, timeout_us) == NULL ||
-	    !read_replies(link))
-		return;
-	while ((late = find_late(link, timeout_us)) != NULL) {
-		link->is_retired = true;
-		set_limit(link);
-		expire(link, late);
-	}
-	if (!link->is_retired)
-		return;
-	if (!was_retired)
-		count_end(link, true);
-	if (link->nrunning == 0 || link->nthreads == 0)
-		exec_link_free(link, REQUEST_FAILED, WHY_LATE);
-	else if (!was_retired)
-		notice_retire(link->worker, link->id, WHY_LATE);
 }

@@ -83,7 +83,8 @@ TAILQ_HEAD(exec_link_list, exec_link);
 /* Replies come from fds[0], and requests go to fds[1]; if that is -1, fds[0] is
  * a socket for both.  NULL with errno set; fds are then still the caller's. */
 struct exec_link *exec_link_new(struct worker *, struct queue *, uint64_t id,
-    const int fds[CTL_FDS_MAX], const struct conf_handler *);
+    const int fds[CTL_FDS_MAX], const struct conf_handler *,
+    event_callback_fn on_readable, event_callback_fn on_writable);
 
 /* Give the link up.  Its requests are answered with the result, and the queue
  * is told.  why goes to the master, which replaces the executor; "": its channel
@@ -101,21 +102,34 @@ int exec_link_reserve(struct exec_link *, const struct request *, size_t len);
 void exec_link_send(struct exec_link *, struct request *,
     const struct payload *message);
 
-/* Write what was gathered, at the end of the worker's turn.  Where it is not
- * worth to wait for more, it has been written before. */
-void exec_links_flush(struct worker *);
+/* Write what waits.  Returns -1 if the executor is gone. */
+int exec_link_flush(struct exec_link *);
 
-/* Hand on what has come already; the link may be given up. */
-void exec_link_catch_up(struct exec_link *);
+/* Hand on the whole replies.  Returns the number of bytes used up, or -1 with
+ * link->fault set. */
+ssize_t exec_link_take(struct exec_link *, const uint8_t *bytes, size_t len);
 
-/* The executor has died: hand on what it has answered, and give the link up.
- * What it has started may have the other end open. */
-void exec_link_on_death(struct exec_link *);
+/* A request is not its executor's any more.  Returns it. */
+struct request *exec_link_take_out(struct exec_link *, struct request *);
+/* How many requests it may have from now on. */
+void exec_link_set_limit(struct exec_link *);
+/* Count that an executor has ended that ever had a message, perhaps with one. */
+void exec_link_count_end(const struct exec_link *, bool with_message);
 
 /* The worker did not run for that long: no call has taken it. */
 void exec_link_forgive(struct exec_link *, uint64_t stall_us);
 
-/* Run the timers: called once per tick. */
-void exec_link_tick(struct exec_link *, unsigned timeout_ms);
+/* Where replies come from, and where requests go. */
+static inline int
+exec_link_reply_fd(const struct exec_link *link)
+{
+	return (link->readable.ev_fd);
+}
+
+static inline int
+exec_link_request_fd(const struct exec_link *link)
+{
+	return (link->writable.ev_fd);
+}
 
 #endif

@@ -322,8 +322,8 @@ call_feeder(struct queue *queue, struct lane *lane)
 	return (first->conn);
 }
 
-static void
-give_out(struct queue *queue)
+void
+queue_give_out(struct queue *queue)
 {
 	struct exec_link *link;
 
@@ -342,50 +342,13 @@ queue_call_next(struct worker *worker)
 		return (NULL);
 	TAILQ_REMOVE(&worker->roomy, queue, roomy);
 	queue->is_roomy = false;
-	give_out(queue);
+	queue_give_out(queue);
 	for (int i = 0; i < LANES && called == NULL; i++)
 		called = call_feeder(queue, &queue->lanes[i]);
 	/* The next one is called when this one has been run. */
 	if (called != NULL)
 		queue_list_roomy(queue);
 	return (called);
-}
-
-/*
- * Executors.
- */
-
-void
-queue_add_executor(struct queue *queue, uint64_t id, int fds[CTL_FDS_MAX],
-    unsigned speaks)
-{
-	struct exec_link *link;
-
-	link = exec_link_new(queue->worker, queue, id, fds, queue->conf);
-	if (link == NULL) {
-		notice_disown(queue->worker, id, "out of memory",
-		    false);
-		return;
-	}
-	fds[0] = fds[1] = -1;
-	link->speaks = speaks;
-	TAILQ_INSERT_TAIL(&queue->links, link, of_queue);
-	counter_add(&queue->counters->executors, 1);
-	queue_make_roomy(queue);
-}
-
-void
-queue_on_death(struct queue *queue, uint64_t id)
-{
-	struct exec_link *link;
-
-	TAILQ_FOREACH(link, &queue->links, of_queue)
-		if (link->id == id)
-			break;
-	if (link == NULL)
-		return;
-	exec_link_on_death(link);
-	queue_make_roomy(queue);
 }
 
 bool
@@ -414,58 +377,27 @@ find_late(const struct queue *queue, const struct lane *lane, uint64_t now_us)
 	    request->since_us + timeout_us <= now_us ? request : NULL);
 }
 
-/* An executor may have room, and not have been looked at. */
-static void
-catch_up(struct queue *queue)
+bool
+queue_has_late(const struct queue *queue, uint64_t now_us)
 {
-	struct exec_link *link, *next;
-
-	for (link = TAILQ_FIRST(&queue->links); link != NULL; link = next) {
-		next = TAILQ_NEXT(link, of_queue);
-		exec_link_catch_up(link);
-	}
-	give_out(queue);
-}
-
-static void
-expire_lane(struct queue *queue, struct lane *lane, uint64_t now_us)
-{
-	struct request *request;
-
-	if (find_late(queue, lane, now_us) != NULL)
-		catch_up(queue);
-	while ((request = find_late(queue, lane, now_us)) != NULL) {
-		lane_leave(request);
-		counter_add(&queue->counters->expired, 1);
-		result_store(request, REQUEST_BUSY, NULL);
-	}
-}
-
-static void
-count_busy(struct queue *queue)
-{
-	const struct exec_link *link;
-	uint64_t busy = 0;
-
-	TAILQ_FOREACH(link, &queue->links, of_queue)
-		busy += link->nrunning > 0;
-	counter_set(&queue->counters->executors_busy, busy);
+	for (int i = 0; i < LANES; i++)
+		if (find_late(queue, &queue->lanes[i], now_us) != NULL)
+			return (true);
+	return (false);
 }
 
 void
-queue_tick(struct queue *queue)
+queue_expire(struct queue *queue, uint64_t now_us)
 {
-	struct exec_link *link, *next;
-	uint64_t now_us = clock_us();
+	struct request *request;
 
-	for (link = TAILQ_FIRST(&queue->links); link != NULL; link = next) {
-		next = TAILQ_NEXT(link, of_queue);
-		exec_link_tick(link, queue->conf->request_timeout_ms);
-	}
 	for (int i = 0; i < LANES; i++)
-		expire_lane(queue, &queue->lanes[i], now_us);
-	queue_make_roomy(queue);
-	count_busy(queue);
+		while ((request = find_late(queue, &queue->lanes[i],
+		    now_us)) != NULL) {
+			lane_leave(request);
+			counter_add(&queue->counters->expired, 1);
+			result_store(request, REQUEST_BUSY, NULL);
+		}
 }
 
 void

@@ -60,11 +60,6 @@ void queue_free(struct queue *);
 enum handler_verdict queue_submit(struct queue *, struct conn *,
     const struct proto_message *);
 
-/* An executor of the handler is there: serve through the descriptors of a CTL
- * message, which are taken out of it; on failure they stay. */
-void queue_add_executor(struct queue *, uint64_t id, int fds[CTL_FDS_MAX],
-    unsigned speaks);
-
 /* Give out what waits in the first queue that has become roomy.  Returns its
  * next feeder, if there is room for one: the caller runs it before it asks
  * again, and clears worker->call. */
@@ -77,14 +72,15 @@ struct conn *queue_call_next(struct worker *);
 int queue_reserve(struct queue *, struct conn *, struct buffer **,
     size_t room);
 
-/* An executor, perhaps one of these, has died. */
-void queue_on_death(struct queue *, uint64_t id);
-
 /* Whether its executors have nothing of ours, and we have nothing of theirs. */
 bool queue_is_at_rest(const struct queue *);
 
-/* Time goes by. */
-void queue_tick(struct queue *);
+/* Begin what waits, as far as executors have room. */
+void queue_give_out(struct queue *);
+
+/* Whether requests have waited longer than queue_timeout, and end those. */
+bool queue_has_late(const struct queue *, uint64_t now_us);
+void queue_expire(struct queue *, uint64_t now_us);
 
 /* The worker did not run for that long: no request has waited meanwhile. */
 void queue_forgive(struct queue *, uint64_t stall_us);

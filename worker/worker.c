@@ -14,6 +14,7 @@
 #include "common/loop.h"
 #include "common/title.h"
 #include "worker/access_log.h"
+#include "worker/executors.h"
 
 enum {
 	/* Buffers from here on are mapped one by one, so that their memory goes
@@ -106,22 +107,11 @@ on_tick(evutil_socket_t fd, short what, void *arg)
 	drain_tick(worker);
 	for (size_t i = 0; i < worker->nhandlers; i++)
 		if (worker->handlers[i].queue != NULL)
-			queue_tick(worker->handlers[i].queue);
+			executors_tick(worker->handlers[i].queue);
 	worker_end_later(worker);
 	access_log_tick(worker->access_log, worker->now_ms);
 	log_flush_suppressed();
 	notices_flush(worker);
-}
-
-void
-worker_run_ready(struct worker *worker)
-{
-	struct conn_pending *first;
-
-	/* Whoever becomes ready meanwhile stands behind these. */
-	for (unsigned n = worker->nready; n > 0 &&
-	    (first = TAILQ_FIRST(&worker->ready)) != NULL; n--)
-		conn_run_ready(first->conn);
 }
 
 static void
@@ -150,11 +140,11 @@ worker_end_turn(struct worker *worker)
 		if (giver_settle(worker))
 			/* With nothing left it need not wait for the tick. */
 			drain_tick(worker);
-		worker_run_ready(worker);
+		conn_run_all_ready(worker);
 		call_feeder(worker);
 		worker_feed_starved(worker);
 		if (worker->nready == 0 && TAILQ_EMPTY(&worker->roomy))
-			exec_links_flush(worker);
+			executors_flush(worker);
 	}
 	if (worker->acceptors.has_room)
 		acceptors_resume(&worker->acceptors);

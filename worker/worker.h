@@ -96,10 +96,6 @@ worker_now_us(struct worker *worker)
 	return (worker->now_us);
 }
 
-/* Run each connection that is ready, once.  The bytes of their replies are not
- * needed after this. */
-void worker_run_ready(struct worker *);
-
 /* Lists that are empty, and the end of a turn, on worker->base. */
 void worker_init_turn(struct worker *);
 

@@ -14,6 +14,7 @@
 #include "tests/lib/handlers.h"
 #include "tests/lib/harness.h"
 #include "tests/lib/lone_worker.h"
+#include "worker/executors.h"
 #include "worker/queue.h"
 
 static const char conf_text[] =
@@ -61,7 +62,7 @@ add_executor(void)
 	executor->replies = replies[1];
 	ours[0] = replies[0];
 	ours[1] = requests[1];
-	queue_add_executor(queue(), nexecutors, ours, CTL_VERSION);
+	executors_add(queue(), nexecutors, ours, CTL_VERSION);
 }
 
 static void
@@ -147,7 +148,7 @@ static uint64_t
 tick(void)
 {
 	worker_turn(&lone.worker);
-	queue_tick(queue());
+	executors_tick(queue());
 	return (counted()->timeouts);
 }
 

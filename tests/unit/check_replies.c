@@ -16,6 +16,7 @@
 #include "tests/lib/harness.h"
 #include "tests/lib/lone_worker.h"
 #include "tests/lib/wire.h"
+#include "worker/executors.h"
 #include "worker/queue.h"
 
 enum {
@@ -63,7 +64,7 @@ start(void)
 	executor = fds[1];
 	ours[0] = fds[0];
 	ours[1] = -1;
-	queue_add_executor(lone.worker.listeners[LINES].handler->queue, 1,
+	executors_add(lone.worker.listeners[LINES].handler->queue, 1,
 	    ours, CTL_VERSION);
 }
 
