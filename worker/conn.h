@@ -91,6 +91,8 @@ struct conn {
 	bool stays : 1;			/* it could not change hands just now */
 	bool looks : 1;			/* its peer can send descriptors along,
 					   and is read as fd_receive() does */
+	uint8_t proto : 2;		/* in protos[]; a protocol can install
+					   another one */
 };
 
 /*
@@ -171,6 +173,12 @@ struct conn *conn_place(struct listener *, int fd);
 void conn_forget(struct conn *);
 /* It was never ours: give its place back, and leave its socket alone. */
 void conn_withdraw(struct conn *);
+
+static inline const struct proto *
+conn_proto(const struct conn *conn)
+{
+	return (protos[conn->proto]);
+}
 
 /* The public part; see conn_record.h. */
 struct conn_record *conn_record(const struct conn *);

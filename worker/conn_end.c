@@ -72,7 +72,7 @@ conn_reject(struct listener *listener, int fd, const struct sockaddr *peer,
 	    F_STR("listener", listener->conf->name),
 	    F_STR("peer", conn_peer(conn, text)),
 	    F_STR("reason", reject_reason_name(reason)));
-	output_tell(conn, NULL, TROUBLE_BUSY, listener->proto->busy);
+	output_tell(conn, NULL, TROUBLE_BUSY, conn_proto(conn)->busy);
 	end(conn, CLOSE_EOF);
 }
 
@@ -101,11 +101,11 @@ tell_late(struct conn *conn)
 	struct exchange *exchange = (struct exchange *)room.bytes;
 	struct payload payload;
 
-	listener->proto->glimpse(has_begun ? pending->in->bytes :
+	conn_proto(conn)->glimpse(has_begun ? pending->in->bytes :
 	    conn_no_payload.bytes, has_begun ? pending->in->len : 0,
 	    listener->conf, has_begun ? &pending->progress : &none, exchange);
 	conn_name_request(conn, exchange);
-	payload = listener->proto->explain(TROUBLE_LATE, exchange);
+	payload = conn_proto(conn)->explain(TROUBLE_LATE, exchange);
 	conn_log_access(conn, exchange, 0, payload.len);
 	output_tell(conn, exchange, TROUBLE_LATE, NULL);
 }
@@ -115,7 +115,7 @@ tell_late(struct conn *conn)
 static void
 end_late(struct conn *conn)
 {
-	if (!conn->listener->proto->has_exchange || conn_awaits(conn) ||
+	if (!conn_proto(conn)->has_exchange || conn_awaits(conn) ||
 	    conn_owes(conn)) {
 		conn_cut(conn, CLOSE_READ_TIMEOUT);
 		return;

@@ -49,7 +49,7 @@ static int
 refuse_unparsed(struct conn *conn, enum proto_verdict verdict,
     struct exchange *exchange)
 {
-	const struct proto *proto = conn->listener->proto;
+	const struct proto *proto = conn_proto(conn);
 
 	if (exchange != NULL)
 		conn_name_request(conn, exchange);
@@ -66,7 +66,7 @@ static int
 refuse_for_memory(struct conn *conn, const uint8_t *bytes, size_t len,
     const struct proto_progress *progress)
 {
-	const struct proto *proto = conn->listener->proto;
+	const struct proto *proto = conn_proto(conn);
 	struct exchange *exchange = NULL;
 	struct proto_room room;
 
@@ -196,7 +196,7 @@ static size_t
 skip_from(const struct conn *conn, const struct input *input, size_t at,
     struct proto_progress *progress)
 {
-	return (at + proto_skip(conn->listener->proto, input->bytes + at,
+	return (at + proto_skip(conn_proto(conn), input->bytes + at,
 	    input->len - at, progress));
 }
 
@@ -208,12 +208,13 @@ skip_from(const struct conn *conn, const struct input *input, size_t at,
 static ssize_t
 handle_messages(struct conn *conn, struct input *input)
 {
-	const struct listener *listener = conn->listener;
+	const struct conf_listener *conf = conn->listener->conf;
+	const struct proto *proto = conn_proto(conn);
 	struct proto_room room;
 	struct proto_message found = {
 		/* For parse() to fill. */
 		/* cppcheck-suppress uninitvar */
-		.exchange = listener->proto->has_exchange ?
+		.exchange = proto->has_exchange ?
 		    (struct exchange *)room.bytes : NULL,
 	};
 	enum proto_verdict verdict;
@@ -222,9 +223,8 @@ handle_messages(struct conn *conn, struct input *input)
 	size_t used = skip_from(conn, input, 0, &input->progress), end;
 
 	while (used < input->len && conn_may_handle(conn)) {
-		verdict = listener->proto->parse(input->bytes + used,
-		    input->len - used, listener->conf, &input->progress,
-		    &found);
+		verdict = proto->parse(input->bytes + used,
+		    input->len - used, conf, &input->progress, &found);
 		if (verdict == PROTO_MORE)
 			break;
 		if (verdict == PROTO_INTERIM) {

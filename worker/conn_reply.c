@@ -25,7 +25,7 @@ log_access(const struct conn *conn, const struct exchange *exchange,
 		.arrived_us = arrived_us != 0 ? arrived_us : clock_us(),
 	};
 
-	conn->listener->proto->log(exchange, &facts);
+	conn_proto(conn)->log(exchange, &facts);
 	access_log_add(conn_worker(conn)->access_log, conn, &facts, len);
 }
 
@@ -64,7 +64,7 @@ make_done(struct conn *conn, const struct exchange *exchange)
 	if ((request = calloc(1, sizeof(*request))) == NULL)
 		return (NULL);
 	request->conn = conn;
-	request->proto = conn->listener->proto;
+	request->proto = conn_proto(conn);
 	request->state = REQUEST_DONE;
 	if (exchange == NULL)
 		return (request);
@@ -101,7 +101,7 @@ int
 conn_explain(struct conn *conn, enum proto_trouble trouble,
     const char *text, struct exchange *exchange)
 {
-	struct payload payload = proto_explain(conn->listener->proto, trouble,
+	struct payload payload = proto_explain(conn_proto(conn), trouble,
 	    text, exchange);
 
 	return (conn_reply(conn, exchange, &payload));

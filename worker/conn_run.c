@@ -26,6 +26,7 @@ conn_place(struct listener *listener, int fd)
 	if ((conn = conn_table_take(&worker->conns)) == NULL)
 		return (NULL);
 	conn->listener = listener;
+	conn->proto = (uint8_t)(listener->conf->protocol & 3);
 	conn->state = CONN_READING;
 	event_assign(&conn->event, worker->base, fd, EV_READ | EV_PERSIST,
 	    conn_on_event, conn);
@@ -236,7 +237,7 @@ conn_end_shed(struct conn *conn)
 		return (conn_fail(conn));
 	if (shed == CONN_SHED_TOLD && !conn_owes(conn))
 		output_tell(conn, NULL, TROUBLE_BUSY,
-		    conn->listener->proto->busy);
+		    conn_proto(conn)->busy);
 	return (conn_finish(conn, conn->reason));
 }
 

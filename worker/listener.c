@@ -13,7 +13,6 @@ listener_init(struct listener *listener, struct worker *worker, size_t i)
 
 	listener->worker = worker;
 	listener->conf = &heritage->conf->listeners[i];
-	listener->proto = proto_find(listener->conf->protocol);
 	listener->handler = 
 	    &worker->handlers[listener->conf->handler_index];
 	listener->number = (uint16_t)heritage->listener_number[i];

@@ -9,14 +9,12 @@
 #include "conf/conf.h"
 #include "worker/deadline.h"
 #include "worker/handler.h"
-#include "worker/proto.h"
 
 struct worker;
 
 struct listener {
 	struct worker *worker;
 	const struct conf_listener *conf;
-	const struct proto *proto;
 	struct handler *handler;
 	struct counters_listener *counters;	/* in our block */
 	struct deadline_queue deadlines[DEADLINE_KINDS];

@@ -120,14 +120,14 @@ write_reply(struct output *output, struct conn *conn,
     const struct exchange *exchange, const struct buffer *fields,
     const struct payload *payload)
 {
-	const struct listener *listener = conn->listener;
+	const struct conf_listener *conf = conn->listener->conf;
+	const struct proto *proto = conn_proto(conn);
 	uint8_t head[PROTO_HEAD_MAX + PROTO_FIELDS_MAX];
 	struct proto_framing framing = { .head = head, .fields = fields };
 	struct iovec parts[PARTS_MAX];
 	size_t nparts = 0;
 
-	listener->proto->frame(&framing, payload->len, listener->conf,
-	    exchange);
+	proto->frame(&framing, payload->len, conf, exchange);
 	parts[nparts++] = (struct iovec){ output->bytes, output->len };
 	parts[nparts++] = (struct iovec){ framing.head, framing.head_len };
 	if (!framing.is_bare)
@@ -143,12 +143,13 @@ output_reply(struct output *output, struct conn *conn,
     const struct exchange *exchange, const struct buffer *fields,
     const struct payload *payload)
 {
-	const struct listener *listener = conn->listener;
+	const struct conf_listener *conf = conn->listener->conf;
+	const struct proto *proto = conn_proto(conn);
 	struct proto_framing framing;
 	size_t len = payload->len;
 
 	assert(output->owner == conn);
-	if (len == 0 && !listener->proto->empty)
+	if (len == 0 && !proto->empty)
 		return (0);
 	if (fields != NULL)
 		len += fields->len;
@@ -160,8 +161,7 @@ output_reply(struct output *output, struct conn *conn,
 	framing.head = output->bytes + output->len;
 	framing.fields = fields;
 	framing.is_bare = false;
-	listener->proto->frame(&framing, payload->len, listener->conf,
-	    exchange);
+	proto->frame(&framing, payload->len, conf, exchange);
 	output->len += framing.head_len;
 	if (!framing.is_bare)
 		gather(output, payload->bytes, payload->len);
@@ -188,7 +188,8 @@ void
 output_tell(struct conn *conn, struct exchange *exchange,
     enum proto_trouble trouble, const char *text)
 {
-	const struct listener *listener = conn->listener;
+	const struct conf_listener *conf = conn->listener->conf;
+	const struct proto *proto = conn_proto(conn);
 	const struct proto_progress none = { .scanned = 0 };
 	struct proto_room room;
 	uint8_t head[PROTO_HEAD_MAX];
@@ -196,14 +197,13 @@ output_tell(struct conn *conn, struct exchange *exchange,
 	struct payload payload;
 	struct iovec parts[3];
 
-	if (exchange == NULL && listener->proto->has_exchange) {
+	if (exchange == NULL && proto->has_exchange) {
 		exchange = (struct exchange *)room.bytes;
-		listener->proto->glimpse((const uint8_t *)"", 0,
-		    listener->conf, &none, exchange);
+		proto->glimpse((const uint8_t *)"", 0, conf, &none,
+		    exchange);
 	}
-	payload = proto_explain(listener->proto, trouble, text, exchange);
-	listener->proto->frame(&framing, payload.len, listener->conf,
-	    exchange);
+	payload = proto_explain(proto, trouble, text, exchange);
+	proto->frame(&framing, payload.len, conf, exchange);
 	parts[0] = (struct iovec){ framing.head, framing.head_len };
 	parts[1] = (struct iovec){
 	    (void *)(uintptr_t)payload.bytes,

@@ -343,7 +343,7 @@ read_exchange(struct reader *reader, struct buffer_pool *buffers,
 static bool
 is_sound_request(const struct handover_request *head, const struct conn *conn)
 {
-	bool has_exchange = conn->listener->proto->has_exchange;
+	bool has_exchange = conn_proto(conn)->has_exchange;
 
 	if (head->flags > HANDOVER_REQUEST_FLAGS ||
 	    has_exchange != ((head->flags & HANDOVER_EXCHANGE) != 0) ||
@@ -401,7 +401,7 @@ read_request(struct reader *reader, struct conn *conn)
 	if ((request = calloc(1, sizeof(*request))) == NULL)
 		return (-1);
 	request->conn = conn;
-	request->proto = conn->listener->proto;
+	request->proto = conn_proto(conn);
 	request->arrived_us = head.arrived_us;
 	request->number = head.number;
 	request->begun_us = head.begun_us;
@@ -493,7 +493,7 @@ parcel_unpack(struct worker *worker, const struct handover_conn *from,
 	int saved;
 
 	if (listener == NULL || !is_sound(from) ||
-	    !proto_can_resume(listener->proto, &from->progress,
+	    !proto_can_resume(protos[listener->conf->protocol], &from->progress,
 	    from->in_len)) {
 		errno = EPROTO;
 		return (NULL);

@@ -6,19 +6,11 @@
 
 #include <string.h>
 
-const struct proto *
-proto_find(enum conf_protocol protocol)
-{
-	switch (protocol) {
-	case CONF_PROTOCOL_FRAME:
-		return (&proto_frame);
-	case CONF_PROTOCOL_HTTP:
-		return (&proto_http);
-	case CONF_PROTOCOL_LINE:
-		return (&proto_line);
-	}
-	return (NULL);
-}
+const struct proto *const protos[] = {
+	[CONF_PROTOCOL_FRAME] = &proto_frame,
+	[CONF_PROTOCOL_LINE] = &proto_line,
+	[CONF_PROTOCOL_HTTP] = &proto_http,
+};
 
 bool
 proto_can_resume(const struct proto *proto,

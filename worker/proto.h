@@ -215,7 +215,8 @@ extern const struct proto proto_frame;
 extern const struct proto proto_http;
 extern const struct proto proto_line;
 
-const struct proto *proto_find(enum conf_protocol);
+/* By their number, which is enum conf_protocol. */
+extern const struct proto *const protos[];
 
 /* What is to be skipped before the next call of parse(). */
 static inline size_t

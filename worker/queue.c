@@ -68,7 +68,7 @@ request_new(struct queue *queue, struct conn *conn,
 	request->handler = queue->handler;
 	/* A listener whose messages are routed need not have a handler. */
 	request->is_routed = message->exchange != NULL;
-	request->proto = conn->listener->proto;
+	request->proto = conn_proto(conn);
 	request->queue = queue;
 	request->conn = conn;
 	request->arrived_us = worker_now_us(queue->worker);
@@ -100,7 +100,7 @@ facts_size(const struct queue *queue, const struct conn *conn,
     const struct proto_message *message)
 {
 	return (message->exchange == NULL ? 0 :
-	    conn->listener->proto->keep_size(message->exchange,
+	    conn_proto(conn)->keep_size(message->exchange,
 	    conn->listener->conf, queue->worker->access_log != NULL));
 }
 

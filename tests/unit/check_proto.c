@@ -418,7 +418,7 @@ START_TEST(every_protocol_of_the_configuration_is_found_by_its_name)
 	};
 
 	for (size_t i = 0; i < sizeof(all) / sizeof(*all); i++)
-		ck_assert_str_eq(proto_find(all[i])->name,
+		ck_assert_str_eq(protos[all[i]]->name,
 		    conf_protocol_name(all[i]));
 }
 END_TEST
