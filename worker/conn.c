@@ -176,7 +176,8 @@ conn_trim(struct conn *conn)
 void
 conn_free(struct conn *conn)
 {
-	deadline_clear(conn);
+	if (!conn_is_parked(conn))
+		deadline_clear(conn);
 	if (!conn->rejected) {
 		conn_count_close(conn);
 		conn_log_close(conn);
@@ -370,8 +371,10 @@ void
 conn_park(struct conn *conn)
 {
 	struct request *request;
+	uint8_t was = conn->deadline;
 
 	deadline_clear(conn);
+	conn->deadline = was;
 	(void)conn_change(conn, CONN_PARKED);
 	if (conn->pending == NULL)
 		return;
@@ -383,15 +386,15 @@ conn_park(struct conn *conn)
 }
 
 int
-conn_unpark(struct conn *conn, enum deadline_kind was, uint64_t since_ms)
+conn_unpark(struct conn *conn)
 {
-	enum deadline_kind kind;
+	enum deadline_kind was = conn->deadline, kind;
 
 	if (conn_change(conn, conn_owes(conn) ? CONN_WRITING :
 	    CONN_READING) == -1)
 		return (-1);
 	kind = conn_deadline(conn);
-	deadline_restore(conn, kind, kind == was ? since_ms :
-	    conn_worker(conn)->now_ms);
+	deadline_restore(conn, kind, kind == was ?
+	    conn_record(conn)->since_ms : conn_worker(conn)->now_ms);
 	return (0);
 }

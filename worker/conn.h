@@ -81,7 +81,8 @@ struct conn {
 	TAILQ_ENTRY(conn) waiting;	/* in the queue of its deadline */
 	uint32_t index;			/* in the table, and of its record */
 	uint8_t state;			/* enum conn_state */
-	uint8_t deadline;		/* enum deadline_kind */
+	uint8_t deadline;		/* enum deadline_kind; while parked: the
+					   one before */
 	uint8_t reason;			/* enum close_reason; once finishing */
 	bool finishing : 1;		/* no more is read, and when all replies
 					   are taken it ends */
@@ -162,9 +163,8 @@ conn_is_parked(const struct conn *conn)
 	return (conn->state == CONN_PARKED);
 }
 
-/* since_ms is for how long it has waited, if it waits for the same as it was
- * waiting for.  It may come to its end here. */
-void conn_wake(struct conn *, enum deadline_kind was, uint64_t since_ms);
+/* Serve it.  It may come to its end here. */
+void conn_wake(struct conn *);
 
 /* A place for a connection that comes, with its event set up; its record is not
  * filled.  NULL with errno set, and fd still the caller's. */

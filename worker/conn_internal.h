@@ -87,8 +87,9 @@ void conn_trim(struct conn *);
  * and PARKED are always entered.
  */
 int conn_enter(struct conn *, enum conn_state);
-/* From PARKED to where it goes on. */
-int conn_unpark(struct conn *, enum deadline_kind was, uint64_t since_ms);
+/* From PARKED to where it goes on; if it waits for the same as before, it has
+ * waited all the time. */
+int conn_unpark(struct conn *);
 /* The same state begins anew: now. */
 void conn_set_deadline(struct conn *);
 

@@ -330,9 +330,9 @@ conn_readmit_requests(struct conn *conn)
 }
 
 void
-conn_wake(struct conn *conn, enum deadline_kind was, uint64_t since_ms)
+conn_wake(struct conn *conn)
 {
-	if (conn_unpark(conn, was, since_ms) == -1) {
+	if (conn_unpark(conn) == -1) {
 		conn->reason = CLOSE_MEMORY;
 		conn_free(conn);
 		return;

@@ -20,7 +20,6 @@ struct packing {
 	struct handover_message msg;
 	struct parcel_bytes store;
 	struct conn *unpackable;	/* parked, and has to stay; or NULL */
-	uint8_t was;
 };
 
 static void take_up_next(struct worker *);
@@ -106,20 +105,16 @@ pack(struct packing *packing, struct conn *conn)
 {
 	struct giver_batch *batch = packing->batch;
 	struct handover_batch *wire = &packing->msg.batch;
-	uint8_t was = conn->deadline;
 
 	if (batch->n > 0 && packing->store.len + parcel_size(conn,
 	    packing->store.version) > GIVER_BATCH_BYTES)
 		return (false);
 	conn_park(conn);
-	if (parcel_pack(conn, was, &wire->conns[batch->n],
-	    &packing->store) == -1) {
+	if (parcel_pack(conn, &wire->conns[batch->n], &packing->store) == -1) {
 		packing->unpackable = conn;
-		packing->was = was;
 		return (false);
 	}
-	batch->conns[batch->n] = conn;
-	batch->was[batch->n++] = was;
+	batch->conns[batch->n++] = conn;
 	return (true);
 }
 
@@ -168,12 +163,12 @@ pack_all(struct worker *worker, struct packing *packing)
  */
 
 static void
-take_back(struct worker *worker, struct conn *conn, uint8_t was, bool stays)
+take_back(struct worker *worker, struct conn *conn, bool stays)
 {
 	conn->stays = stays;
 	if (stays && worker->giver.retry_ms == 0)
 		worker->giver.retry_ms = worker->now_ms + GIVER_RETRY_MS;
-	conn_wake(conn, (enum deadline_kind)was, conn_record(conn)->since_ms);
+	conn_wake(conn);
 }
 
 /* Nobody has taken any of a batch. */
@@ -183,7 +178,7 @@ take_back_all(struct worker *worker, struct giver_batch *batch)
 	batch->number = 0;
 	for (unsigned i = 0; i < batch->n; i++) {
 		conn_count_return(batch->conns[i]);
-		take_back(worker, batch->conns[i], batch->was[i], false);
+		take_back(worker, batch->conns[i], false);
 	}
 }
 
@@ -268,7 +263,7 @@ send_batch(struct worker *worker)
 		take_back_all(worker, packing.batch);
 	}
 	if (packing.unpackable != NULL)
-		take_back(worker, packing.unpackable, packing.was, true);
+		take_back(worker, packing.unpackable, true);
 	if (packing.store.fd != -1)
 		close(packing.store.fd);
 	return (sent || packing.unpackable != NULL);
@@ -381,7 +376,7 @@ on_adopted(struct worker *worker, const struct handover_adopted *adopted)
 	for (unsigned i = 0; i < batch->n; i++) {
 		if ((adopted->taken & (UINT64_C(1) << i)) == 0) {
 			conn_count_return(batch->conns[i]);
-			take_back(worker, batch->conns[i], batch->was[i], true);
+			take_back(worker, batch->conns[i], true);
 			kept++;
 			continue;
 		}

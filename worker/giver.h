@@ -47,7 +47,6 @@ struct giver_batch {
 	uint64_t parked_us;
 	unsigned n;
 	struct conn *conns[HANDOVER_CONNS_MAX];
-	uint8_t was[HANDOVER_CONNS_MAX];	/* what they waited for */
 };
 
 struct giver {

@@ -200,7 +200,7 @@ pack_pending(const struct conn *conn, struct handover_conn *to,
 }
 
 int
-parcel_pack(const struct conn *conn, uint8_t was, struct handover_conn *to,
+parcel_pack(const struct conn *conn, struct handover_conn *to,
     struct parcel_bytes *store)
 {
 	const struct conn_record *record = conn_record(conn);
@@ -217,7 +217,7 @@ parcel_pack(const struct conn *conn, uint8_t was, struct handover_conn *to,
 		.listener = record->listener,
 		.peer_port = record->peer_port,
 		.family = record->family,
-		.deadline = was,
+		.deadline = conn->deadline,
 		.reason = conn->reason,
 	};
 	memcpy(to->peer, record->peer, sizeof(to->peer));
@@ -511,6 +511,7 @@ parcel_unpack(struct worker *worker, const struct handover_conn *from,
 	conn_park(conn);
 	conn_record_adopt(conn, from);
 	transport_open(conn);
+	conn->deadline = from->deadline;
 	conn->reason = from->reason;
 	conn->finishing = (from->flags & HANDOVER_FINISHING) != 0;
 	conn->eof = (from->flags & HANDOVER_EOF) != 0;

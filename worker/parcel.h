@@ -28,10 +28,9 @@ struct parcel_bytes {
  * hand-over. */
 uint64_t parcel_size(const struct conn *, unsigned version);
 
-/* Wrap up a connection that is parked; was is what it waited for.  Returns -1
- * with errno set when there is no place for its bytes, which may be half
- * written then. */
-int parcel_pack(const struct conn *, uint8_t was, struct handover_conn *,
+/* Wrap up a connection that is parked.  Returns -1 with errno set when there is
+ * no place for its bytes, which may be half written then. */
+int parcel_pack(const struct conn *, struct handover_conn *,
     struct parcel_bytes *);
 
 /*

@@ -69,9 +69,7 @@ wake_all(struct taker *taker)
 		conn_count_enter(taker->adopted[i], taker->from[i]);
 	for (unsigned i = 0; i < n; i++) {
 		renew_options(taker->adopted[i]);
-		conn_wake(taker->adopted[i],
-		    (enum deadline_kind)taker->was[i],
-		    conn_record(taker->adopted[i])->since_ms);
+		conn_wake(taker->adopted[i]);
 	}
 	handlers_pump(worker);
 }
@@ -134,7 +132,6 @@ adopt(struct taker *taker, const struct handover_batch *batch,
 			continue;
 		}
 		fds->fd[first + i] = -1;
-		taker->was[taker->nadopted] = batch->conns[i].deadline;
 		taker->from[taker->nadopted] = batch->conns[i].listener;
 		taker->adopted[taker->nadopted++] = conn;
 		taker->answer.taken |= UINT64_C(1) << i;

@@ -27,8 +27,8 @@ struct taker {
 	struct lineage lineage;		/* of the giver */
 	unsigned version;		/* that is spoken there */
 	struct conn *adopted[HANDOVER_CONNS_MAX];
-	uint8_t was[HANDOVER_CONNS_MAX];	/* what they waited for, */
-	unsigned from[HANDOVER_CONNS_MAX];	/* and the listener's number */
+	unsigned from[HANDOVER_CONNS_MAX];	/* the number of their
+						   listener there */
 	unsigned nadopted;
 	struct handover_adopted answer;	/* not yet said if number is not 0 */
 	bool greeted;			/* HELLO has been said */

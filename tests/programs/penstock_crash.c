@@ -31,8 +31,8 @@ struct conn *__real_parcel_unpack(struct worker *,
     const struct handover_conn *, struct parcel_bytes *, int fd);
 struct conn *__wrap_parcel_unpack(struct worker *,
     const struct handover_conn *, struct parcel_bytes *, int fd);
-void __real_conn_wake(struct conn *, enum deadline_kind, uint64_t);
-void __wrap_conn_wake(struct conn *, enum deadline_kind, uint64_t);
+void __real_conn_wake(struct conn *);
+void __wrap_conn_wake(struct conn *);
 int __real_conn_reply(struct conn *, struct exchange *,
     const struct payload *);
 int __wrap_conn_reply(struct conn *, struct exchange *,
@@ -130,10 +130,10 @@ __wrap_parcel_unpack(struct worker *worker, const struct handover_conn *conn,
 }
 
 void
-__wrap_conn_wake(struct conn *conn, enum deadline_kind was, uint64_t since_ms)
+__wrap_conn_wake(struct conn *conn)
 {
 	die_at(conn_worker(conn), "adopted");
-	__real_conn_wake(conn, was, since_ms);
+	__real_conn_wake(conn);
 }
 
 int

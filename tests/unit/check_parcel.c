@@ -105,6 +105,7 @@ connect_loaded(void)
 	add_request(conn, REQUEST_PARKED, REQUEST_REPLIED, 70);
 	add_request(conn, REQUEST_DONE, REQUEST_REPLIED, 800);
 	add_request(conn, REQUEST_DONE, REQUEST_FAILED, 0);
+	deadline_set(conn, DEADLINE_READ, lone.worker.now_ms);
 	conn_park(conn);
 	return (conn);
 }
@@ -114,7 +115,7 @@ pack(struct conn *conn)
 {
 	struct handover_conn packed;
 
-	ck_assert_int_eq(parcel_pack(conn, DEADLINE_READ, &packed, &store), 0);
+	ck_assert_int_eq(parcel_pack(conn, &packed, &store), 0);
 	return (packed);
 }
 
@@ -544,7 +545,7 @@ START_TEST(what_wakes_sends_no_reply_of_another_client)
 	add_request(one, REQUEST_RUNNING, REQUEST_REPLIED, 0);
 	result_store(TAILQ_FIRST(&one->pending->requests), REQUEST_REPLIED,
 	    &reply);
-	conn_wake(other, DEADLINE_IDLE, lone.worker.now_ms);
+	conn_wake(other);
 	worker_end_turn(&lone.worker);
 	client_expect_text(one_peer, "for one alone\n");
 	ck_assert(!client_has_input(peer));

@@ -425,12 +425,12 @@ END_TEST
 
 START_TEST(what_a_client_is_told_of_trouble_is_as_the_manual_says)
 {
-	const struct proto *const protos[] = { &proto_frame, &proto_line };
+	const struct proto *const plain[] = { &proto_frame, &proto_line };
 
 	for (size_t i = 0; i < 2; i++) {
-		ck_assert_str_eq(protos[i]->busy, "ERR busy");
-		ck_assert_str_eq(protos[i]->malformed, "ERR malformed");
-		ck_assert_str_eq(protos[i]->too_large, "ERR too large");
+		ck_assert_str_eq(plain[i]->busy, "ERR busy");
+		ck_assert_str_eq(plain[i]->malformed, "ERR malformed");
+		ck_assert_str_eq(plain[i]->too_large, "ERR too large");
 	}
 }
 END_TEST
