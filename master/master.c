@@ -23,7 +23,6 @@
 #include "master/notify.h"
 #include "master/options.h"
 #include "master/publish.h"
-#include "master/signals.h"
 #include "master/watchdog.h"
 
 /*
@@ -72,23 +71,8 @@ begin_stop(struct master *master, const char *mode)
 	master_show(master);
 }
 
-void
-master_stop(struct master *master)
-{
-	struct worker_proc *worker;
-
-	if (master->state != MASTER_RUNNING) {
-		master_stop_now(master);
-		return;
-	}
-	begin_stop(master, "drain");
-	TAILQ_FOREACH(worker, &master->workers, link)
-		worker_proc_drain(worker, CTL_DRAIN_STOP);
-	master_changed(master);
-}
-
-void
-master_stop_now(struct master *master)
+static void
+stop_now(struct master *master)
 {
 	struct worker_proc *worker;
 
@@ -98,11 +82,50 @@ master_stop_now(struct master *master)
 	master_changed(master);
 }
 
-void
-master_reopen(struct master *master)
+static void
+stop(struct master *master)
 {
-	if (master->running != NULL)
-		loggers_reopen(master);
+	struct worker_proc *worker;
+
+	if (master->state != MASTER_RUNNING) {
+		stop_now(master);
+		return;
+	}
+	begin_stop(master, "drain");
+	TAILQ_FOREACH(worker, &master->workers, link)
+		worker_proc_drain(worker, CTL_DRAIN_STOP);
+	master_changed(master);
+}
+
+static void
+on_order(enum order order, void *arg)
+{
+	struct master *master = arg;
+
+	switch (order) {
+	case ORDER_STOP:
+		stop(master);
+		return;
+	case ORDER_STOP_NOW:
+		stop_now(master);
+		return;
+	case ORDER_RELOAD:
+		reload_order(master);
+		return;
+	case ORDER_REOPEN:
+		if (master->running != NULL)
+			loggers_reopen(master);
+		return;
+	case ORDER_UPGRADE:
+		upgrade_order(master);
+		return;
+	case ORDER_REBALANCE:
+		balance_demand(master);
+		return;
+	case ORDER_REAP:
+		processes_reap(master);
+		return;
+	}
 }
 
 /*
@@ -236,7 +259,10 @@ start_loop(struct master *master)
 	struct timeval interval = { .tv_usec = MASTER_TICK_MS * 1000 };
 
 	master->base = loop_new();
-	if (master->base == NULL || signals_start(master) == -1)
+	master->signals.on_order = on_order;
+	master->signals.arg = master;
+	if (master->base == NULL ||
+	    signals_start(&master->signals, master->base) == -1)
 		return (-1);
 	event_assign(&master->turn_end, master->base, -1, 0, on_turn_end,
 	    master);
@@ -256,7 +282,7 @@ master_free(struct master *master)
 	monitor_proc_free(master);
 	fosters_free(master);
 	keeper_end(&master->keeper);
-	signals_stop(master);
+	signals_stop(&master->signals);
 	if (master->tick != NULL)
 		event_free(master->tick);
 	if (master->base != NULL)

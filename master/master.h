@@ -21,6 +21,7 @@
 #include "master/pidfile.h"
 #include "master/probation.h"
 #include "master/reload.h"
+#include "master/signals.h"
 #include "master/slot.h"
 #include "master/socket.h"
 #include "master/succession.h"
@@ -56,7 +57,7 @@ struct roles {
 struct master {
 	enum master_state state;
 	struct event_base *base;
-	struct event *signals;
+	struct signals signals;
 	struct event *tick;
 	struct event turn_end;		/* active while is_changed */
 	bool is_changed;
@@ -109,11 +110,6 @@ void master_init(struct master *);
 
 /* The program: returns its exit status. */
 int master_main(int argc, char *argv[], const struct roles *);
-
-/* Orders. */
-void master_stop(struct master *);	/* the second one: now */
-void master_stop_now(struct master *);
-void master_reopen(struct master *);
 
 /* The new generation holds: all of its workers accept. */
 void master_on_ready(struct master *);

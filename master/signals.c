@@ -8,33 +8,29 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "master/master.h"
-#include "master/reload.h"
-#include "master/worker_proc.h"
-
 static const struct {
 	int number;
 	const char *name;		/* of -s; NULL: it has none */
-	void (*order)(struct master *);
-} signals[] = {
-	{ SIGTERM,	"stop",		master_stop },
-	{ SIGQUIT,	"quit",		master_stop },
-	{ SIGHUP,	"reload",	reload_order },
-	{ SIGUSR1,	"reopen",	master_reopen },
-	{ SIGUSR2,	"upgrade",	upgrade_order },
-	{ SIGWINCH,	"rebalance",	balance_demand },
-	{ SIGINT,	NULL,		master_stop_now },
-	{ SIGCHLD,	NULL,		processes_reap },
+	enum order order;
+} table[] = {
+	{ SIGTERM,	"stop",		ORDER_STOP },
+	{ SIGQUIT,	"quit",		ORDER_STOP },
+	{ SIGHUP,	"reload",	ORDER_RELOAD },
+	{ SIGUSR1,	"reopen",	ORDER_REOPEN },
+	{ SIGUSR2,	"upgrade",	ORDER_UPGRADE },
+	{ SIGWINCH,	"rebalance",	ORDER_REBALANCE },
+	{ SIGINT,	NULL,		ORDER_STOP_NOW },
+	{ SIGCHLD,	NULL,		ORDER_REAP },
 };
 
-#define NSIGNALS (sizeof(signals) / sizeof(*signals))
+#define NSIGNALS (sizeof(table) / sizeof(*table))
 
 static void
 fill(sigset_t *set)
 {
 	sigemptyset(set);
 	for (size_t i = 0; i < NSIGNALS; i++)
-		sigaddset(set, signals[i].number);
+		sigaddset(set, table[i].number);
 }
 
 void
@@ -46,7 +42,7 @@ signals_block(void)
 	sigprocmask(SIG_BLOCK, &set, NULL);
 	/* A peer or log that is gone is seen where it is written to. */
 	signal(SIGPIPE, SIG_IGN);
-	/* Whoever started us may have left this ignored, and then no child
+	/* Whoever started us may have left signals ignored, and then no child
 	 * could be waited for. */
 	signal(SIGCHLD, SIG_DFL);
 }
@@ -68,7 +64,7 @@ signals_reset_in_child(void)
 	sigset_t set;
 
 	for (size_t i = 0; i < NSIGNALS; i++)
-		signal(signals[i].number, signals[i].number == SIGCHLD ?
+		signal(table[i].number, table[i].number == SIGCHLD ?
 		    SIG_DFL : SIG_IGN);
 	fill(&set);
 	sigprocmask(SIG_UNBLOCK, &set, NULL);
@@ -77,17 +73,18 @@ signals_reset_in_child(void)
 static void
 on_readable(evutil_socket_t fd, short what, void *arg)
 {
+	const struct signals *signals = arg;
 	struct signalfd_siginfo info;
 
 	(void)what;
 	while (read(fd, &info, sizeof(info)) == (ssize_t)sizeof(info))
 		for (size_t i = 0; i < NSIGNALS; i++)
-			if ((uint32_t)signals[i].number == info.ssi_signo)
-				signals[i].order(arg);
+			if ((uint32_t)table[i].number == info.ssi_signo)
+				signals->on_order(table[i].order, signals->arg);
 }
 
 int
-signals_start(struct master *master)
+signals_start(struct signals *signals, struct event_base *base)
 {
 	sigset_t set;
 	int fd;
@@ -96,9 +93,9 @@ signals_start(struct master *master)
 	fd = signalfd(-1, &set, SFD_NONBLOCK | SFD_CLOEXEC);
 	if (fd == -1)
 		return (-1);
-	master->signals = event_new(master->base, fd, EV_READ | EV_PERSIST,
-	    on_readable, master);
-	if (master->signals != NULL && event_add(master->signals, NULL) == 0)
+	signals->event = event_new(base, fd, EV_READ | EV_PERSIST, on_readable,
+	    signals);
+	if (signals->event != NULL && event_add(signals->event, NULL) == 0)
 		return (0);
 	close(fd);
 	errno = ENOMEM;
@@ -106,22 +103,22 @@ signals_start(struct master *master)
 }
 
 void
-signals_stop(struct master *master)
+signals_stop(struct signals *signals)
 {
-	if (master->signals == NULL)
+	if (signals->event == NULL)
 		return;
-	event_del(master->signals);
-	close(event_get_fd(master->signals));
-	event_free(master->signals);
+	event_del(signals->event);
+	close(event_get_fd(signals->event));
+	event_free(signals->event);
 }
 
 int
 signals_find(const char *name)
 {
 	for (size_t i = 0; i < NSIGNALS; i++)
-		if (signals[i].name != NULL &&
-		    strcmp(signals[i].name, name) == 0)
-			return (signals[i].number);
+		if (table[i].name != NULL &&
+		    strcmp(table[i].name, name) == 0)
+			return (table[i].number);
 	return (0);
 }
 
@@ -131,9 +128,9 @@ signals_print_names(FILE *stream)
 	const char *separator = "";
 
 	for (size_t i = 0; i < NSIGNALS; i++) {
-		if (signals[i].name == NULL)
+		if (table[i].name == NULL)
 			continue;
-		fprintf(stream, "%s%s", separator, signals[i].name);
+		fprintf(stream, "%s%s", separator, table[i].name);
 		separator = ", ";
 	}
 }

@@ -9,9 +9,24 @@
 #ifndef MASTER_SIGNALS_H
 #define MASTER_SIGNALS_H
 
+#include <event2/event.h>
 #include <stdio.h>
 
-struct master;
+enum order {
+	ORDER_STOP,		/* the second one: now */
+	ORDER_STOP_NOW,
+	ORDER_RELOAD,
+	ORDER_REOPEN,
+	ORDER_UPGRADE,
+	ORDER_REBALANCE,
+	ORDER_REAP,		/* the kernel's: a child has ended */
+};
+
+struct signals {
+	struct event *event;		/* owned, and with it the descriptor */
+	void (*on_order)(enum order, void *arg);
+	void *arg;
+};
 
 /* Block the signals that the master answers to. */
 void signals_block(void);
@@ -24,8 +39,8 @@ void signals_default_in_child(void);
 void signals_reset_in_child(void);
 
 /* Have the orders carried out from now on.  Returns -1 with errno set. */
-int signals_start(struct master *);
-void signals_stop(struct master *);
+int signals_start(struct signals *, struct event_base *);
+void signals_stop(struct signals *);
 
 /* The signal for a name of -s, or 0; and the names, as a list in a line. */
 int signals_find(const char *name);
