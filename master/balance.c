@@ -23,7 +23,12 @@ begin(struct master *master)
 
 	if (balance->on)
 		return;
-	*balance = (struct balance){ .on = true, .begun_ms = clock_ms() };
+	*balance = (struct balance){
+		.on = true,
+		.first = master->shared,
+		.last = master->shared,
+		.begun_ms = clock_ms(),
+	};
 }
 
 void
@@ -37,25 +42,20 @@ void
 balance_demand(struct master *master)
 {
 	LOG(INFO, REBALANCE);
-	if (master->state == MASTER_RUNNING)
+	master->balance.is_demanded = false;
+	if (master->phase != PHASE_STARTING && master->phase != PHASE_STOPPING)
 		begin(master);
-}
-
-void
-balance_on_given(struct master *master, uint64_t carried)
-{
-	master->balance.moved += carried;
-	master->balance.futile = carried > 0 ? 0 : master->balance.futile + 1;
 }
 
 static void
 end(struct master *master)
 {
 	struct balance *balance = &master->balance;
+	uint64_t moved = master->shared - balance->first;
 
 	balance->on = false;
-	if (balance->moved > 0)
-		LOG(INFO, REBALANCED, F_U64("conns", balance->moved),
+	if (moved > 0)
+		LOG(INFO, REBALANCED, F_U64("conns", moved),
 		    F_U64("duration_ms", clock_ms() - balance->begun_ms));
 }
 
@@ -116,26 +116,28 @@ step_size(const struct master *master)
 void
 balance_tick(struct master *master)
 {
+	struct balance *balance = &master->balance;
 	struct loads loads;
 	uint64_t excess, step, tolerance;
 
-	if (!master->balance.on || master->state != MASTER_RUNNING ||
-	    master->reload.fresh != NULL || master->reload.passing)
+	if (!balance->on)
 		return;
 	measure(master, &loads);
 	/* A worker that is awaited, or a step that is not done. */
 	if (!loads.complete)
 		return;
+	balance->futile = master->shared > balance->last ? 0 :
+	    balance->futile + 1;
+	balance->last = master->shared;
 	tolerance = loads.mean / TOLERANCE_PART;
 	if (tolerance < TOLERANCE)
 		tolerance = TOLERANCE;
 	if (loads.max - loads.min <= tolerance ||
-	    master->balance.futile >= FUTILE_MAX) {
+	    balance->futile > FUTILE_MAX) {
 		end(master);
 		return;
 	}
 	excess = (loads.max - loads.min) / 2;
 	step = step_size(master);
-	succession_connect(loads.most, loads.fewest,
-	    excess < step ? excess : step);
+	succession_connect(loads.most, loads.fewest, excess < step ? excess : step);
 }

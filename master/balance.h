@@ -10,13 +10,14 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-struct worker_proc;
 struct master;
 
 struct balance {
 	bool on;
+	bool is_demanded;		/* it is to begin */
 	unsigned futile;		/* steps in a row that moved nobody */
-	uint64_t moved;
+	uint64_t first;			/* master->shared when it began, */
+	uint64_t last;			/* and before the last step */
 	uint64_t begun_ms;
 };
 
@@ -25,10 +26,8 @@ void balance_order(struct master *);
 /* Begin because the operator wants it. */
 void balance_demand(struct master *);
 
-/* A worker that serves has given so many. */
-void balance_on_given(struct master *, uint64_t carried);
-
-/* Called with the master's tick: the next step. */
+/* Called with the master's tick, unless workers are being exchanged: the next
+ * step. */
 void balance_tick(struct master *);
 
 #endif

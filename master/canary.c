@@ -37,12 +37,6 @@ canary_is_needed(const struct master *master)
 	return (false);
 }
 
-bool
-canary_is_on(const struct master *master)
-{
-	return (master->reload.canary.phase != CANARY_NONE);
-}
-
 void
 canary_end(struct master *master)
 {
@@ -50,7 +44,7 @@ canary_end(struct master *master)
 
 	if (canary->timer != NULL)
 		event_free(canary->timer);
-	*canary = (struct canary){ .phase = CANARY_NONE };
+	*canary = (struct canary){ .timer = NULL };
 }
 
 /*
@@ -58,11 +52,11 @@ canary_end(struct master *master)
  */
 
 static void
-enter(struct master *master, enum canary_phase phase)
+enter(struct master *master, enum canary_step step)
 {
 	struct canary *canary = &master->reload.canary;
 
-	canary->phase = phase;
+	canary->step = step;
 	canary->step_ms = canary->polled_ms = clock_ms();
 	canary->waited_ms = 0;
 }
@@ -140,28 +134,26 @@ count_wait(struct canary *canary)
 	    MASTER_TICK_MS;
 }
 
-/* Returns whether every new worker lives, and its loop turns. */
-static bool
-is_proven(struct master *master)
+/* Whether the loop of every new worker turns. */
+static enum canary_answer
+look(struct master *master, char why[CANARY_WHY_MAX])
 {
 	struct worker_proc *silent = find_silent(master, 0);
-	char why[80];
 
 	if (silent == NULL)
-		return (true);
+		return (CANARY_PROVEN);
 	if (master->reload.canary.waited_ms < CANARY_HUNG_MS)
-		return (false);
-	snprintf(why, sizeof(why), "the loop of the new worker of slot %u did "
-	    "not turn for %d s", silent->slot->number, CANARY_HUNG_MS / 1000);
+		return (CANARY_WAITS);
+	snprintf(why, CANARY_WHY_MAX, "the loop of the new worker of slot %u "
+	    "did not turn for %d s", silent->slot->number,
+	    CANARY_HUNG_MS / 1000);
 	for (; silent != NULL;
 	    silent = find_silent(master, silent->slot->number + 1)) {
 		worker_proc_log(LOG_LEVEL_ERROR, EVENT_WORKER_HUNG, silent,
-		    "signal",
-		    "SIGABRT");
+		    "signal", "SIGABRT");
 		worker_proc_kill(silent, SIGABRT, STATUS_HUNG);
 	}
-	reload_fail(master, NULL, why);
-	return (false);
+	return (CANARY_FAILED);
 }
 
 static bool
@@ -181,32 +173,37 @@ has_given(const struct master *master)
 static void
 on_timer(evutil_socket_t fd, short what, void *arg)
 {
-	struct master *master = arg;
-	struct canary *canary = &master->reload.canary;
-
 	(void)fd;
 	(void)what;
+	master_changed(arg);
+}
+
+enum canary_answer
+canary_run(struct master *master, char why[CANARY_WHY_MAX])
+{
+	struct canary *canary = &master->reload.canary;
+	enum canary_answer answer = CANARY_WAITS;
+
 	count_wait(canary);
-	switch (canary->phase) {
-	case CANARY_NONE:
-		return;
+	switch (canary->step) {
 	case CANARY_ACCEPTING:
-		if (!is_proven(master))
-			return;
+		answer = look(master, why);
+		if (answer != CANARY_PROVEN)
+			break;
 		give_share(master);
 		enter(master, CANARY_GIVING);
-		return;
+		return (CANARY_WAITS);
 	case CANARY_GIVING:
 		if (has_given(master))
 			enter(master, CANARY_SERVING);
-		return;
+		break;
 	case CANARY_SERVING:
-		if (!is_proven(master))
-			return;
-		canary_end(master);
-		reload_on_proof(master);
-		return;
+		answer = look(master, why);
+		break;
 	}
+	if (answer == CANARY_PROVEN)
+		canary_end(master);
+	return (answer);
 }
 
 static void
@@ -216,7 +213,7 @@ mark(struct worker_proc *worker, bool is_marked)
 		succession_mark(worker, is_marked);
 }
 
-void
+int
 canary_begin(struct master *master)
 {
 	static const struct timeval interval = { .tv_usec = POLL_MS * 1000 };
@@ -232,8 +229,8 @@ canary_begin(struct master *master)
 	enter(master, CANARY_ACCEPTING);
 	canary->timer = event_new(master->base, -1, EV_PERSIST, on_timer,
 	    master);
-	if (canary->timer == NULL || event_add(canary->timer, &interval) == -1)
-		reload_fail(master, NULL, "no memory for the canary");
+	return (canary->timer == NULL ? -1 :
+	    event_add(canary->timer, &interval));
 }
 
 /*
@@ -265,9 +262,8 @@ canary_take_back(struct master *master, struct worker_proc *dead,
 	for (size_t i = 0; i < master->nslots; i++) {
 		/* They have what they had before. */
 		mark(master->slots[i].serving, false);
-		if ((worker = master->slots[i].next) == NULL)
+		if ((worker = slot_take_next(&master->slots[i])) == NULL)
 			continue;
-		master->slots[i].next = NULL;
 		succession_report_join(&report, worker, master->reload.kind);
 		send_back(master, worker);
 	}

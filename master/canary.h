@@ -33,29 +33,36 @@ enum {
 	CANARY_SHARE_PART = 8,
 };
 
-enum canary_phase {
-	CANARY_NONE,
+enum { CANARY_WHY_MAX = 320 };
+
+enum canary_step {
 	CANARY_ACCEPTING,	/* the new workers accept connections */
 	CANARY_GIVING,		/* an old worker gives its share */
 	CANARY_SERVING,		/* the share is with its new worker */
 };
 
 struct canary {
-	enum canary_phase phase;
-	struct event *timer;	/* owned; NULL in CANARY_NONE */
-	uint64_t step_ms;	/* when the phase began */
+	enum canary_step step;
+	struct event *timer;	/* owned; NULL: there is no canary */
+	uint64_t step_ms;	/* when the step began */
 	uint64_t polled_ms;	/* when it was last looked at */
-	uint64_t waited_ms;	/* in this phase, while the master ran */
+	uint64_t waited_ms;	/* in this step, while the master ran */
+};
+
+enum canary_answer {
+	CANARY_WAITS,		/* look again when something has changed */
+	CANARY_PROVEN,		/* it has ended well */
+	CANARY_FAILED,		/* and why */
 };
 
 /* Whether the reload that is prepared needs a canary. */
 bool canary_is_needed(const struct master *);
 
-/* Let the workers that are READY accept, and call reload_on_proof() when the
- * canary has ended well. */
-void canary_begin(struct master *);
+/* Let the workers that are READY accept.  Returns -1 if there is no memory. */
+int canary_begin(struct master *);
 
-bool canary_is_on(const struct master *);
+/* Look, and take the next step if it is time. */
+enum canary_answer canary_run(struct master *, char why[CANARY_WHY_MAX]);
 
 /* A canary is over, well or not: forget it. */
 void canary_end(struct master *);

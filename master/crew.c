@@ -299,7 +299,7 @@ pass_on(struct executor *executor)
 	executor->patience_ms = 0;
 	log_executor(LOG_LEVEL_INFO, EVENT_EXECUTOR_READY, executor, "", NULL);
 	if (worker->crew.awaited > 0 && --worker->crew.awaited == 0)
-		worker_proc_on_complete(worker);
+		master_changed(worker->master);
 }
 
 /* The length of its first frame.  Returns 0 at the end of its output, or -1 with
@@ -888,8 +888,16 @@ static bool
 can_hire(const struct worker_proc *worker)
 {
 	/* A worker without a channel cannot be told of an executor. */
-	return (worker->state != WORKER_ENDING &&
+	return (worker->state < WORKER_ENDING &&
 	    worker->process.channel != NULL);
+}
+
+/* The first reason stands. */
+static void
+fail(struct crew *crew, const char *why)
+{
+	if (*crew->why == '\0')
+		snprintf(crew->why, sizeof(crew->why), "%s", why);
 }
 
 /* The worker of a dead one has said what there is to say, or will not. */
@@ -898,10 +906,10 @@ settle(struct executor *executor)
 {
 	struct worker_proc *worker = executor->worker;
 	unsigned handler = executor->handler;
-	char why[360];
+	char why[CREW_WHY_MAX];
 
 	TAILQ_REMOVE(&worker->crew.dead, executor, link);
-	if (worker->state == WORKER_ENDING || executor->retired) {
+	if (worker->state >= WORKER_ENDING || executor->retired) {
 		see_off(executor);
 		return;
 	}
@@ -911,7 +919,7 @@ settle(struct executor *executor)
 	executor_free(executor);
 	/* A generation whose handlers cannot be started never begins. */
 	if (worker == worker->slot->next && worker->state < WORKER_SERVING)
-		reload_on_death(worker, why);
+		fail(&worker->crew, why);
 	else if (can_hire(worker))
 		hire_again(worker, handler, clock_ms());
 }
@@ -1307,9 +1315,6 @@ crews_watch(struct master *master)
 		next = TAILQ_NEXT(worker, link);
 		watch_crew(worker, now_ms);
 	}
-	/* Where a roll-back has not used all of them, or was refused. */
-	if (master->probation.before == NULL && master->reload.back == NULL)
-		crews_release(master);
 	TAILQ_FOREACH(executor, &master->leaving, link)
 		watch_leaving(executor, now_ms);
 	for (unsigned i = 0; i < master->handler_names.n; i++)

@@ -179,24 +179,36 @@ on_reopened(struct logger_proc *logger, const char *why)
 static void
 on_opened(struct logger_proc *logger, const char *why)
 {
-	char text[LOGGER_WHY_MAX];
-
 	if (is_leaving(logger))
 		return;
+	master_changed(logger->process.master);
 	if (why == NULL) {
 		logger->is_open = true;
+		logger->is_fresh = false;
 		if (!logger->is_announced)
 			announce(logger);
-	} else if (!logger->is_fresh)
+	} else if (logger->is_fresh)
+		snprintf(logger->why, sizeof(logger->why), "%s %.150s: %s",
+		    logger->kind == LOGGER_LOG ? "log" : "access log",
+		    logger->path, why);
+	else
 		LOG(ERROR, LOGGER_FAILED, F_STR("log", names[logger->kind]),
 		    F_STR("file", logger->path), F_STR("error", why));
-	if (!logger->is_fresh)
-		return;
-	logger->is_fresh = why != NULL;
-	snprintf(text, sizeof(text), "%s %.150s: %s",
-	    logger->kind == LOGGER_LOG ? "log" : "access log", logger->path,
-	    why != NULL ? why : "it is open");
-	reload_on_logger(logger->process.master, why != NULL ? text : NULL);
+}
+
+bool
+loggers_await(const struct master *master, const char **why)
+{
+	const struct logger_proc *logger;
+	bool wait = false;
+
+	*why = NULL;
+	TAILQ_FOREACH(logger, &master->loggers, link) {
+		wait |= logger->is_fresh;
+		if (logger->is_fresh && *logger->why != '\0')
+			*why = logger->why;
+	}
+	return (wait);
 }
 
 static ssize_t
@@ -365,7 +377,6 @@ loggers_prepare(struct master *master, const struct conf *conf,
 {
 	struct logger_proc *logger;
 	const char *path;
-	int n = 0;
 
 	/* As after -D. */
 	if (*conf->log.file == '\0' && master->running != NULL &&
@@ -385,9 +396,8 @@ loggers_prepare(struct master *master, const struct conf *conf,
 			return (-1);
 		}
 		logger->is_fresh = true;
-		n++;
 	}
-	return (n);
+	return (0);
 }
 
 /* End those that the running generation does not need. */
@@ -535,6 +545,9 @@ loggers_watch(struct master *master)
 	for (logger = TAILQ_FIRST(&master->loggers); logger != NULL;
 	    logger = next) {
 		next = TAILQ_NEXT(logger, link);
+		/* The reload that it belongs to is about to be refused. */
+		if (*logger->why != '\0')
+			continue;
 		if (logger->process.pid == 0 && now_ms >= logger->again_ms &&
 		    spawn(logger, -1) == -1) {
 			LOG(ERROR, LOGGER_FAILED,
@@ -547,11 +560,8 @@ loggers_watch(struct master *master)
 			continue;
 		if (logger->is_reopening)
 			on_reopened(logger, late);
-		else if (logger->is_fresh && !logger->is_open) {
-			/* This may be the end of all that are fresh. */
+		else if (logger->is_fresh && !logger->is_open)
 			on_opened(logger, late);
-			return;
-		}
 	}
 }
 

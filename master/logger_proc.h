@@ -27,6 +27,8 @@
 
 struct master;
 
+enum { LOGGER_WHY_MAX = 300 };
+
 enum logger_kind {
 	LOGGER_LOG,
 	LOGGER_ACCESS_LOG,
@@ -40,6 +42,7 @@ struct logger_proc {
 	int pipe[2];			/* owned; [1] is -1 when it is to end */
 	struct event *word;		/* owned, with its descriptor; NULL */
 	bool is_fresh;			/* a reload waits for it */
+	char why[LOGGER_WHY_MAX];	/* it cannot be opened: of a fresh one */
 	bool is_open;			/* it has said so */
 	bool is_announced;		/* it takes the place of what another
 					   program has left, once it is open */
@@ -51,16 +54,16 @@ struct logger_proc {
 
 TAILQ_HEAD(logger_list, logger_proc);
 
-enum { LOGGER_WHY_MAX = 300 };
-
 /* Begin the log of the first configuration; its file is opened at once.  Returns
  * -1 with errno set. */
 int loggers_start(struct master *, const struct conf *);
 
-/* Start those that a configuration needs and that are not there.  Returns how
- * many: reload_on_logger() is called for each.  Returns -1 and says why. */
+/* Start those that a configuration needs and that are not there.  Returns -1 and
+ * says why. */
 int loggers_prepare(struct master *, const struct conf *,
     char why[LOGGER_WHY_MAX]);
+/* Whether one of these is not open yet; why one cannot be, or NULL. */
+bool loggers_await(const struct master *, const char **why);
 void loggers_discard(struct master *);
 /* The running generation is another one now. */
 void loggers_commit(struct master *);

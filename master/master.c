@@ -25,77 +25,10 @@
 #include "master/publish.h"
 #include "master/watchdog.h"
 
-/*
- * Orders.
- */
-
-void
-master_show(struct master *master)
-{
-	uint64_t number = master->running != NULL ?
-	    master->running->number : 0;
-	const char *state = "";
-
-	if (master->state == MASTER_STOPPING)
-		state = " stopping";
-	else if (master->reload.fresh != NULL || master->reload.passing)
-		state = master->running != NULL ? " reloading" : " starting";
-	title_set("master gen=%" PRIu64 "%s", number, state);
-	publish_now(master);
-}
-
-/* No new connections, and no new workers. */
-static void
-close_for_good(struct master *master)
-{
-	master->state = MASTER_STOPPING;
-	/* Nobody is to queue for a server that goes. */
-	sockets_close(&master->sockets);
-	for (size_t i = 0; i < master->nslots; i++) {
-		master->slots[i].serving = NULL;
-		master->slots[i].again_ms = 0;
-	}
-}
-
-static void
-begin_stop(struct master *master, const char *mode)
-{
-	LOG(INFO, STOP, F_STR("mode", mode));
-	keeper_end(&master->keeper);
-	upgrade_abort(master, "the server stops");
-	reload_abort(master, "the server stops");
-	probation_end(master);
-	master->resuming = false;
-	notify_stopping();
-	close_for_good(master);
-	master_show(master);
-}
-
-static void
-stop_now(struct master *master)
-{
-	struct worker_proc *worker;
-
-	begin_stop(master, "now");
-	TAILQ_FOREACH(worker, &master->workers, link)
-		worker_proc_stop(worker);
-	master_changed(master);
-}
-
-static void
-stop(struct master *master)
-{
-	struct worker_proc *worker;
-
-	if (master->state != MASTER_RUNNING) {
-		stop_now(master);
-		return;
-	}
-	begin_stop(master, "drain");
-	TAILQ_FOREACH(worker, &master->workers, link)
-		worker_proc_drain(worker, CTL_DRAIN_STOP);
-	master_changed(master);
-}
+enum {
+	/* How often the files of sockets are looked at. */
+	SOCKETS_MS = 1000,
+};
 
 static void
 on_order(enum order order, void *arg)
@@ -104,20 +37,20 @@ on_order(enum order order, void *arg)
 
 	switch (order) {
 	case ORDER_STOP:
-		stop(master);
+		phase_stop(master);
 		return;
 	case ORDER_STOP_NOW:
-		stop_now(master);
+		phase_stop_now(master);
 		return;
 	case ORDER_RELOAD:
-		reload_order(master);
+		phase_reload(master);
 		return;
 	case ORDER_REOPEN:
 		if (master->running != NULL)
 			loggers_reopen(master);
 		return;
 	case ORDER_UPGRADE:
-		upgrade_order(master);
+		phase_upgrade(master);
 		return;
 	case ORDER_REBALANCE:
 		balance_demand(master);
@@ -126,84 +59,6 @@ on_order(enum order order, void *arg)
 		processes_reap(master);
 		return;
 	}
-}
-
-/*
- * What happens to the server as a whole.
- */
-
-void
-master_on_ready(struct master *master)
-{
-	char why[320];
-
-	if (master->state == MASTER_STARTING) {
-		if (pidfile_publish(&master->pidfile) == -1) {
-			snprintf(why, sizeof(why), "pid file %s: %s",
-			    master->pidfile.path, strerror(errno));
-			master_on_failure(master, why);
-			return;
-		}
-		master->state = MASTER_RUNNING;
-		LOG(INFO, READY, F_U64("workers", master->running->slots));
-		daemon_ready(&master->daemon_fd);
-	}
-	/* While another reload is to follow, this is not yet its end. */
-	if (!master->reload.ordered)
-		notify_ready(master->running->number, master->running->slots);
-	master_show(master);
-}
-
-void
-master_on_failure(struct master *master, const char *why)
-{
-	struct worker_proc *worker;
-
-	LOG(ERROR, START_FAILED, F_STR("error", why));
-	if (!log_is_stderr())
-		fprintf(stderr, "penstock: cannot start: %s\n", why);
-	master->exit_status = EXIT_FAILED;
-	close_for_good(master);
-	/* The caller waits for our end, and no client for a reply. */
-	TAILQ_FOREACH(worker, &master->workers, link) {
-		worker_proc_stop(worker);
-		worker->process.patience_ms = clock_ms() + MASTER_FAIL_MS;
-		crew_dismiss(worker);
-	}
-	crews_hurry(master, MASTER_FAIL_MS);
-	master_changed(master);
-}
-
-bool
-master_is_over(const struct master *master)
-{
-	return (master->state == MASTER_STOPPING &&
-	    TAILQ_EMPTY(&master->workers) && TAILQ_EMPTY(&master->leaving) &&
-	    TAILQ_EMPTY(&master->kept));
-}
-
-/* Do what the changes of this turn have made possible. */
-static void
-advance(struct master *master)
-{
-	if (!master_is_over(master))
-		return;
-	/* The monitor tells of the others to the end. */
-	if (master->monitor.process.pid != 0)
-		monitor_proc_stop(master);
-	else
-		event_base_loopbreak(master->base);
-}
-
-static void
-on_turn_end(evutil_socket_t fd, short what, void *arg)
-{
-	struct master *master = arg;
-
-	(void)fd;
-	(void)what;
-	master->is_changed = false;
-	advance(master);
 }
 
 /* Nobody has had an answer from us for that long, and perhaps the others did
@@ -230,23 +85,35 @@ on_tick(evutil_socket_t fd, short what, void *arg)
 	(void)what;
 	if (stall_ms > 0)
 		forgive(master, stall_ms);
+	/* Each look is a system call for each unix socket. */
+	if (master->tick_ms / SOCKETS_MS != clock_ms() / SOCKETS_MS) {
+		sockets_watch(&master->sockets);
+		sockets_watch(&master->monitor.sockets);
+	}
 	watchdog_run(master);
 	workers_tick(master);
 	crews_watch(master);
 	slots_revive(master);
-	probation_run(master);
 	monitor_proc_watch(master);
 	loggers_watch(master);
-	sockets_watch(&master->sockets);
-	sockets_watch(&master->monitor.sockets);
-	reload_try(master);
 	succession_tick(master);
-	balance_tick(master);
-	upgrade_run(master);
+	if (master->phase == PHASE_RUNNING || master->phase == PHASE_CHECKING)
+		balance_tick(master);
 	keeper_run(&master->keeper);
-	publish_now(master);
+	master_changed(master);
 	log_flush_suppressed();
 	master->tick_ms = clock_ms();
+}
+
+static void
+on_turn_end(evutil_socket_t fd, short what, void *arg)
+{
+	struct master *master = arg;
+
+	(void)fd;
+	(void)what;
+	master->is_changed = false;
+	phase_advance(master);
 }
 
 /*
@@ -322,7 +189,7 @@ claim_pidfile(struct master *master, const struct conf *conf)
 static int
 serve_on(struct master *master)
 {
-	if (!master_is_over(master))
+	if (!phase_is_over(master))
 		event_base_dispatch(master->base);
 	LOG(INFO, STOPPED, F_I64("status", master->exit_status));
 	return (master->exit_status);
@@ -358,8 +225,7 @@ serve(struct master *master, struct conf *conf)
 		conf_free(conf);
 		return (fail("shared memory", strerror(errno)));
 	}
-	if (reload_first(master, conf) == 0)
-		master_show(master);
+	phase_start(master, conf);
 	return (serve_on(master));
 }
 
@@ -375,37 +241,13 @@ take_over(struct master *master, const struct upgrade_legacy *legacy)
 		fflush(NULL);
 		_exit(EXIT_FAILED);
 	}
-	master_show(master);
+	phase_resume(master);
 	return (serve_on(master));
 }
 
 /*
  * What else the program can be asked for.
  */
-
-static void
-tell(const struct conf_error *error, const char *kind)
-{
-	char place[CONF_PLACE_MAX];
-
-	fprintf(stderr, "%s: %s%s\n", conf_error_place(error, place), kind,
-	    error->text);
-}
-
-struct conf *
-master_load_or_tell(const char *path, bool with_warnings)
-{
-	struct conf_report report = { .errors = NULL };
-	struct conf *conf;
-
-	conf = conf_load(path, &report);
-	for (size_t i = 0; i < report.nerrors; i++)
-		tell(&report.errors[i], "");
-	for (size_t i = 0; with_warnings && i < report.nwarnings; i++)
-		tell(&report.warnings[i], "warning: ");
-	conf_report_free(&report);
-	return (conf);
-}
 
 static int
 signal_running(const struct conf *conf, int number)
@@ -468,7 +310,7 @@ run(struct master *master, const struct options *options)
 	int status = EXIT_FINE;
 	struct conf *conf;
 
-	conf = master_load_or_tell(options->conf_path,
+	conf = reload_load_or_tell(options->conf_path,
 	    options->signal == 0 && !options->print);
 	if (conf == NULL)
 		return (EXIT_CONF);
@@ -532,6 +374,7 @@ master_init(struct master *master)
 	};
 	TAILQ_INIT(&master->generations);
 	TAILQ_INIT(&master->workers);
+	TAILQ_INIT(&master->dead);
 	TAILQ_INIT(&master->leaving);
 	TAILQ_INIT(&master->kept);
 	TAILQ_INIT(&master->loggers);

@@ -18,6 +18,7 @@
 #include "master/keeper.h"
 #include "master/logger_proc.h"
 #include "master/monitor_proc.h"
+#include "master/phase.h"
 #include "master/pidfile.h"
 #include "master/probation.h"
 #include "master/reload.h"
@@ -40,12 +41,6 @@ enum {
 	MASTER_FAIL_MS = 500,
 };
 
-enum master_state {
-	MASTER_STARTING,	/* not all workers have accepted yet */
-	MASTER_RUNNING,
-	MASTER_STOPPING,	/* all children drain */
-};
-
 /* What the master may fork. */
 struct roles {
 	const struct role *worker;
@@ -55,7 +50,8 @@ struct roles {
 };
 
 struct master {
-	enum master_state state;
+	enum phase phase;
+	struct pending pending;
 	struct event_base *base;
 	struct signals signals;
 	struct event *tick;
@@ -74,6 +70,7 @@ struct master {
 	struct process_list processes;
 	struct succession_report_list reports;	/* that are not complete */
 	struct worker_list workers;
+	struct worker_list dead;		/* reaped, not buried yet */
 	struct executor_list leaving;		/* without a worker */
 	struct executor_list kept;		/* for a roll-back */
 	uint64_t executors;			/* that ever were */
@@ -82,6 +79,8 @@ struct master {
 	size_t nslots;				/* that ever were */
 	struct status status;			/* what we tell of ourselves */
 	struct balance balance;
+	uint64_t shared;			/* connections that serving
+					   workers gave others */
 	struct settling settling;
 	struct spans_taken spans;		/* of those whom it concerns */
 	int64_t started;			/* seconds since 1970 */
@@ -100,7 +99,8 @@ struct master {
 	uint64_t numbered;			/* generations so far */
 	uint64_t tick_ms;			/* the last tick */
 	uint64_t lenient_until_ms;		/* see watchdog.c */
-	bool resuming;				/* a reload during a stop */
+	bool resuming;				/* a reload has taken a stop
+						   back: if refused, it holds */
 	int daemon_fd;				/* see daemon_ready(); -1 */
 	int exit_status;
 };
@@ -111,16 +111,9 @@ void master_init(struct master *);
 /* The program: returns its exit status. */
 int master_main(int argc, char *argv[], const struct roles *);
 
-/* The new generation holds: all of its workers accept. */
-void master_on_ready(struct master *);
-/* The first start has failed: all processes are to end. */
-void master_on_failure(struct master *, const char *why);
-/* Read the configuration, or tell on standard error what is wrong with it. */
-struct conf *master_load_or_tell(const char *path, bool with_warnings);
-
 /*
  * Something has changed: a process is ready or gone, an order has come.  Files
- * below reload.c change their own state, and say so here.  What follows is
+ * below phase.c change their own state, and say so here.  What follows is
  * decided in one place, when all that was ready in this turn of the loop has
  * been looked at.
  */
@@ -132,12 +125,6 @@ master_changed(struct master *master)
 	master->is_changed = true;
 	event_active(&master->turn_end, EV_TIMEOUT, 0);
 }
-
-/* Whether all is over: a stop, and no child left but the monitor. */
-bool master_is_over(const struct master *);
-
-/* Show generation and state in the process title, and to the monitor. */
-void master_show(struct master *);
 
 /* Act on one message from a child, whose sender and length already hold. */
 void master_dispatch(struct worker_proc *, const struct ctl *);

@@ -144,9 +144,10 @@ on_message(void *owner, struct ctl *msg)
 		monitor->beat_ms = clock_ms();
 	else if (msg->header.type == CTL_ASK_CLOSE)
 		ask_workers(master, &msg->conn);
-	else if (msg->header.type == CTL_ASK_REBALANCE)
-		balance_demand(master);
-	else if (msg->header.type == CTL_FAILED)
+	else if (msg->header.type == CTL_ASK_REBALANCE) {
+		master->balance.is_demanded = true;
+		master_changed(master);
+	} else if (msg->header.type == CTL_FAILED)
 		LOG(ERROR, MONITOR_FAILED, F_I64("child", monitor->process.pid),
 		    F_STR("error", "it could not be set up"));
 	else if (msg->header.type != CTL_READY)
@@ -338,7 +339,7 @@ monitor_proc_commit(struct master *master)
 	monitor->young_deaths = 0;
 	if (monitor->process.pid != 0)
 		monitor_proc_stop(master);
-	monitor_proc_watch(master);
+	monitor_proc_revive(master);
 }
 
 /*
@@ -384,7 +385,6 @@ on_death(void *owner, int status)
 	else
 		mourn(monitor, master, status);
 	monitor->process = (struct process){ .pid = 0 };
-	monitor_proc_watch(master);
 	master_changed(master);
 }
 
@@ -430,9 +430,15 @@ monitor_proc_watch(struct master *master)
 	if (monitor->process.pid != 0 &&
 	    process_is_late(&monitor->process, now_ms))
 		kill_it(&monitor->process);
+}
+
+void
+monitor_proc_revive(struct master *master)
+{
+	const struct monitor_proc *monitor = &master->monitor;
+
 	if (monitor->process.pid == 0 && monitor->due &&
-	    now_ms >= monitor->again_ms && is_wanted(master) &&
-	    !master_is_over(master))
+	    clock_ms() >= monitor->again_ms && is_wanted(master))
 		start(master);
 }
 

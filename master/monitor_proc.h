@@ -52,6 +52,9 @@ void monitor_proc_stop(struct master *);
 /* Called with the master's tick. */
 void monitor_proc_watch(struct master *);
 
+/* Start another one if that is due. */
+void monitor_proc_revive(struct master *);
+
 /* The master did not run for that long: the monitor has not used its time. */
 void monitor_proc_forgive(struct master *, uint64_t stall_ms);
 

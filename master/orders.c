@@ -20,7 +20,7 @@ on_ready(struct worker_proc *worker)
 	LOG(INFO, WORKER_READY, F_I64("child", worker->process.pid),
 	    F_U64("child_slot", worker->slot->number),
 	    F_U64("child_gen", worker->generation->number));
-	worker_proc_on_complete(worker);
+	master_changed(worker->master);
 }
 
 static void
@@ -43,10 +43,30 @@ on_drained(struct worker_proc *worker, const struct ctl_drained *drained)
 	}
 	/* Also of one that is dead by now, or that we have killed. */
 	worker->drained = *drained;
-	if (worker->state == WORKER_ENDING)
+	if (worker->state >= WORKER_ENDING)
 		return;
 	worker->state = WORKER_ENDING;
 	process_await(&worker->process, MASTER_EXIT_MS, "exit after DRAINED");
+}
+
+static void
+on_given(struct worker_proc *worker, const struct ctl_given *given)
+{
+	uint64_t longest_us = worker->given.longest_us;
+
+	worker->given.left = given->left;
+	worker->given.longest_us = given->longest_us > longest_us ?
+	    given->longest_us : longest_us;
+	if (worker->passing > 0)
+		worker->passing--;
+	/* A shortage has ended it, perhaps. */
+	if (given->ended && given->left > 0 && worker->passing == 0)
+		worker->again_ms = clock_ms() + WORKER_RETRY_MS;
+	if (worker->is_marked)
+		worker->shared_us = given->longest_us;
+	else if (worker->state == WORKER_SERVING)
+		worker->master->shared += given->carried;
+	master_changed(worker->master);
 }
 
 void
@@ -69,7 +89,7 @@ master_dispatch(struct worker_proc *worker, const struct ctl *msg)
 		crew_retire(worker, &msg->disown);
 		return;
 	case CTL_GIVEN:
-		succession_on_given(worker, &msg->given);
+		on_given(worker, &msg->given);
 		return;
 	case CTL_EXECUTOR:
 	case CTL_DIED:

@@ -7,17 +7,12 @@
 #include "common/clock.h"
 #include "common/log.h"
 #include "master/master.h"
-#include "master/notify.h"
-#include "master/publish.h"
 
 void
 probation_end(struct master *master)
 {
 	struct probation *probation = &master->probation;
 
-	/* A roll-back that has begun needs them. */
-	if (master->reload.back == NULL)
-		crews_release(master);
 	generation_release(probation->before);
 	if (probation->program != -1)
 		close(probation->program);
@@ -65,8 +60,6 @@ probation_refuse(struct master *master, const char *why)
 	probation->of = STATUS_UPGRADE;
 	probation->before = generation_hold(master->running);
 	probation->refused = true;
-	master->upgrade.again = master->upgrade.ordered;
-	master->upgrade.ordered = false;
 	snprintf(probation->why, sizeof(probation->why), "%s", why);
 }
 
@@ -80,12 +73,10 @@ probation_on_death(struct master *master, const struct generation *generation,
 	    generation != master->running || n < PROBATION_DEATHS ||
 	    *probation->why != '\0')
 		return;
-	/* What follows must not happen amid a burial. */
 	snprintf(probation->why, sizeof(probation->why), "%s of generation "
 	    "%ju crash in a loop: %s", whose, (uintmax_t)generation->number,
 	    how);
-	/* Whoever waits for its end is not to take it for over meanwhile. */
-	publish_now(master);
+	master_changed(master);
 }
 
 void
@@ -102,29 +93,14 @@ probation_on_crash(struct master *master, const struct generation *generation,
 	snprintf(probation->why, sizeof(probation->why), "%s of generation "
 	    "%ju crash: %s: %s", generation->conf->handlers[handler].name,
 	    (uintmax_t)generation->number, worse, how);
-	publish_now(master);
-}
-
-static void
-go_back(struct master *master)
-{
-	struct probation *probation = &master->probation;
-
-	LOG(ERROR, ROLLBACK, F_STR("of", status_kind_name(probation->of)),
-	    F_U64("to", probation->before->number),
-	    F_STR("error", probation->why));
-	notify_status("rolling back: %s", probation->why);
-	if (probation->of == STATUS_UPGRADE)
-		upgrade_back(master);
-	else
-		reload_back(master, probation->before, probation->why);
+	master_changed(master);
 }
 
 static bool
 is_overruled(const struct master *master)
 {
-	return (master->upgrade.ordered || (master->reload.ordered &&
-	    master->reload.ordered_kind == STATUS_RELOAD));
+	return (master->pending.upgrade || (master->pending.reload &&
+	    master->pending.kind == STATUS_RELOAD));
 }
 
 void
@@ -132,18 +108,9 @@ probation_run(struct master *master)
 {
 	struct probation *probation = &master->probation;
 
-	if (probation->until_ms == 0)
-		return;
 	/* The administrator, who knows better, has given the next order. */
-	if (!probation->refused && is_overruled(master)) {
-		probation_end(master);
-		return;
-	}
-	if (*probation->why != '\0') {
-		if (!reload_may_begin(master))
-			return;
-		go_back(master);
-		probation_end(master);
-	} else if (clock_ms() >= probation->until_ms)
+	if (probation->until_ms != 0 && !probation->refused &&
+	    (is_overruled(master) ||
+	    (*probation->why == '\0' && clock_ms() >= probation->until_ms)))
 		probation_end(master);
 }

@@ -36,7 +36,8 @@ life_of_worker(const struct worker_proc *worker)
 	case WORKER_READY:	return (STATUS_READY);
 	case WORKER_SERVING:	return (STATUS_SERVING);
 	case WORKER_DRAINING:	return (STATUS_DRAINING);
-	case WORKER_ENDING:	break;
+	case WORKER_ENDING:
+	case WORKER_DEAD:	break;
 	}
 	return (STATUS_ENDING);
 }
@@ -102,15 +103,6 @@ add_processes(struct status_now *now, const struct master *master)
 	add_executors(now, &master->leaving);
 }
 
-/* Whether one is under way or to follow, an upgrade included. */
-static bool
-is_reloading(const struct master *master)
-{
-	return (master->reload.fresh != NULL || master->reload.passing ||
-	    master->reload.ordered || master->upgrade.ordered ||
-	    upgrade_is_under_way(master));
-}
-
 /* One that is to end in a roll-back lasts until that begins. */
 static uint64_t
 end_of_probation(const struct probation *probation)
@@ -124,16 +116,22 @@ end_of_probation(const struct probation *probation)
 static enum status_state
 state_of(const struct master *master)
 {
-	switch (master->state) {
-	case MASTER_STARTING:
+	switch (master->phase) {
+	case PHASE_STARTING:
 		return (STATUS_STARTING);
-	case MASTER_RUNNING:
-		return (is_reloading(master) ? STATUS_RELOADING :
-		    STATUS_RUNNING);
-	case MASTER_STOPPING:
+	case PHASE_STOPPING:
+		return (STATUS_STOPPING);
+	case PHASE_RUNNING:
+		if (!master->pending.reload && !master->pending.upgrade)
+			return (STATUS_RUNNING);
+		break;
+	case PHASE_PREPARING:
+	case PHASE_CANARY:
+	case PHASE_HANDING_OVER:
+	case PHASE_CHECKING:
 		break;
 	}
-	return (STATUS_STOPPING);
+	return (STATUS_RELOADING);
 }
 
 void

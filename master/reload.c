@@ -15,7 +15,6 @@
 #include "master/notify.h"
 
 enum {
-	WHY_MAX = 320,
 	/* The time that a configuration may take, as nobody is looked after
 	 * meanwhile: one on a file server that is gone takes for ever. */
 	CONF_READ_MS = 5000,
@@ -25,19 +24,12 @@ enum {
  * Refusal: nothing has changed.
  */
 
-/* Release what was prepared. */
-static void
-discard(struct master *master)
+void
+reload_discard(struct master *master)
 {
 	struct reload *reload = &master->reload;
 
-	for (size_t i = 0; i < master->nslots; i++) {
-		struct worker_proc *worker = master->slots[i].next;
-
-		master->slots[i].next = NULL;
-		if (worker != NULL)
-			worker_proc_stop(worker);
-	}
+	slots_discard(master);
 	sockets_undo(&master->sockets);
 	monitor_proc_undo(master);
 	pidfile_remove(&master->next_pidfile);
@@ -47,15 +39,15 @@ discard(struct master *master)
 	loggers_discard(master);
 }
 
-static void
-forget_back(struct reload *reload)
+void
+reload_forget_back(struct reload *reload)
 {
 	generation_release(reload->back);
 	reload->back = NULL;
 }
 
-static void
-report_refusal(struct master *master, const char *why)
+void
+reload_report_refusal(struct master *master, const char *why)
 {
 	struct status_report report = {
 		.kind = master->reload.kind,
@@ -68,81 +60,6 @@ report_refusal(struct master *master, const char *why)
 	report.begun = time(NULL) - (int64_t)(report.duration_ms / 1000);
 	snprintf(report.why, sizeof(report.why), "%s", why);
 	status_add_report(&master->status, &report);
-}
-
-void
-reload_fail(struct master *master, struct worker_proc *dead, const char *why)
-{
-	enum status_kind kind = master->reload.kind;
-	bool was_canary = canary_is_on(master);
-
-	if (was_canary)
-		canary_take_back(master, dead, why);
-	discard(master);
-	forget_back(&master->reload);
-	if (master->state == MASTER_STARTING) {
-		master_on_failure(master, why);
-		return;
-	}
-	LOG(ERROR, RELOAD_REFUSED, F_STR("kind", status_kind_name(kind)),
-	    F_STR("error", why),
-	    F_STR("kept", "the configuration and workers of before"));
-	/* That of a canary is complete when its workers are gone. */
-	if (!was_canary)
-		report_refusal(master, why);
-	if (kind == STATUS_UPGRADE && was_canary)
-		probation_refuse(master, why);
-	/* The program stays, and with it nothing to go back to. */
-	else if (kind == STATUS_UPGRADE)
-		probation_end(master);
-	upgrade_done(master);
-	if (!master->reload.ordered)
-		notify_ready(master->running->number, master->running->slots);
-	notify_status("%s refused: %s", status_kind_name(kind), why);
-	if (master->resuming) {
-		/* The order before this one was to stop. */
-		master->resuming = false;
-		master->state = MASTER_STOPPING;
-		notify_stopping();
-		master_changed(master);
-	}
-	master_show(master);
-}
-
-static void
-refuse(struct master *master, const char *why)
-{
-	reload_fail(master, NULL, why);
-}
-
-/* The workers of a canary serve: they end with the other ones. */
-static void
-abandon_canary(struct master *master)
-{
-	if (!canary_is_on(master))
-		return;
-	canary_end(master);
-	for (size_t i = 0; i < master->nslots; i++)
-		master->slots[i].next = NULL;
-}
-
-void
-reload_abort(struct master *master, const char *why)
-{
-	struct reload *reload = &master->reload;
-
-	reload->ordered = false;
-	reload->passing = false;
-	forget_back(reload);
-	if (reload->fresh == NULL)
-		return;
-	abandon_canary(master);
-	discard(master);
-	if (master->running == NULL)
-		return;
-	LOG(WARN, RELOAD_REFUSED, F_STR("kind", status_kind_name(reload->kind)),
-	    F_STR("error", why));
-	report_refusal(master, why);
 }
 
 /*
@@ -160,10 +77,8 @@ log_mistake(const struct conf_error *error)
 		    F_STR("error", error->text));
 }
 
-/* Report what is wrong with the file, the first of it as why; returns NULL
- * then. */
-static struct conf *
-load(const struct master *master, char why[WHY_MAX])
+struct conf *
+reload_load(const struct master *master, char why[RELOAD_WHY_MAX])
 {
 	const struct conf_request request = {
 		.path = master->conf_path, .timeout_ms = CONF_READ_MS,
@@ -180,31 +95,42 @@ load(const struct master *master, char why[WHY_MAX])
 		    F_U64("line", report.warnings[i].line),
 		    F_STR("warning", report.warnings[i].text));
 	if (report.is_unread)
-		snprintf(why, WHY_MAX, "the configuration %s",
+		snprintf(why, RELOAD_WHY_MAX, "the configuration %s",
 		    report.errors[0].text);
 	else if (report.nerrors > 0)
-		snprintf(why, WHY_MAX, "the configuration is wrong: %s: %s",
+		snprintf(why, RELOAD_WHY_MAX, "the configuration is wrong: %s: %s",
 		    conf_error_place(&report.errors[0], place),
 		    report.errors[0].text);
 	conf_report_free(&report);
 	return (conf);
 }
 
-/* Logs that are not there yet are opened by their loggers, as the disk may
- * take its time. */
-static int
-prepare_logs(struct master *master, char why[WHY_MAX])
+static void
+load_tell(const struct conf_error *error, const char *kind)
 {
-	int n = loggers_prepare(master, master->reload.fresh->conf, why);
+	char place[CONF_PLACE_MAX];
 
-	if (n == -1)
-		return (-1);
-	master->reload.awaited += (unsigned)n;
-	return (0);
+	fprintf(stderr, "%s: %s%s\n", conf_error_place(error, place), kind,
+	    error->text);
+}
+
+struct conf *
+reload_load_or_tell(const char *path, bool with_warnings)
+{
+	struct conf_report report = { .errors = NULL };
+	struct conf *conf;
+
+	conf = conf_load(path, &report);
+	for (size_t i = 0; i < report.nerrors; i++)
+		load_tell(&report.errors[i], "");
+	for (size_t i = 0; with_warnings && i < report.nwarnings; i++)
+		load_tell(&report.warnings[i], "warning: ");
+	conf_report_free(&report);
+	return (conf);
 }
 
 static int
-prepare_pidfile(struct master *master, const char *path, char why[WHY_MAX])
+prepare_pidfile(struct master *master, const char *path, char why[RELOAD_WHY_MAX])
 {
 	char said[PIDFILE_WHY_MAX];
 	pid_t owner;
@@ -219,34 +145,15 @@ prepare_pidfile(struct master *master, const char *path, char why[WHY_MAX])
 	/* Another name of the file that we have. */
 	if (owner == getpid())
 		return (0);
-	snprintf(why, WHY_MAX, "pid file %.200s: %s", path,
+	snprintf(why, RELOAD_WHY_MAX, "pid file %.200s: %s", path,
 	    pidfile_explain(owner, said));
 	return (-1);
-}
-
-static int
-fork_workers(struct master *master, char why[WHY_MAX])
-{
-	struct reload *reload = &master->reload;
-
-	for (unsigned i = 0; i < reload->fresh->slots; i++) {
-		struct slot *slot = &master->slots[i];
-
-		slot->next = worker_proc_new(master, slot, reload->fresh, true);
-		if (slot->next == NULL) {
-			snprintf(why, WHY_MAX, "a worker for slot %u: %s", i,
-			    strerror(errno));
-			return (-1);
-		}
-		reload->awaited++;
-	}
-	return (0);
 }
 
 /* Of a configuration, which is then owned or freed; or, if that is NULL, of the
  * one to go back to. */
 static struct generation *
-make_generation(struct master *master, struct conf *conf, char why[WHY_MAX])
+make_generation(struct master *master, struct conf *conf, char why[RELOAD_WHY_MAX])
 {
 	struct generation *generation;
 	int saved;
@@ -254,7 +161,7 @@ make_generation(struct master *master, struct conf *conf, char why[WHY_MAX])
 	if (conf == NULL) {
 		generation = generation_renew(master->reload.back);
 		if (generation == NULL)
-			snprintf(why, WHY_MAX, "%s", strerror(errno));
+			snprintf(why, RELOAD_WHY_MAX, "%s", strerror(errno));
 		return (generation);
 	}
 	generation = generation_new(master, conf, why);
@@ -267,34 +174,40 @@ make_generation(struct master *master, struct conf *conf, char why[WHY_MAX])
 }
 
 static int
-prepare(struct master *master, struct conf *conf, char why[WHY_MAX])
+prepare(struct master *master, struct conf *conf, char why[RELOAD_WHY_MAX])
 {
-	const struct conf *fresh;
 	struct reload *reload = &master->reload;
+	const struct conf *fresh;
+	unsigned slot;
 
-	reload->awaited = 0;
 	reload->fresh = make_generation(master, conf, why);
 	if (reload->fresh == NULL)
 		return (-1);
 	fresh = reload->fresh->conf;
 	if (slots_prepare(master, reload->fresh->slots) == -1) {
-		snprintf(why, WHY_MAX, "counters: %s", strerror(errno));
+		snprintf(why, RELOAD_WHY_MAX, "counters: %s", strerror(errno));
 		return (-1);
 	}
+	/* Logs that are not there yet are opened by their loggers, as the disk
+	 * may take its time. */
 	if (sockets_prepare(&master->sockets, fresh, reload->fresh->slots,
 	    why) == -1 ||
 	    monitor_proc_prepare(master, fresh, why) == -1 ||
 	    prepare_pidfile(master, fresh->pid_file, why) == -1 ||
-	    prepare_logs(master, why) == -1)
+	    loggers_prepare(master, fresh, why) == -1)
 		return (-1);
 	master->numbered++;
-	return (fork_workers(master, why));
+	if (slots_fill(master, reload->fresh, &slot) == 0)
+		return (0);
+	snprintf(why, RELOAD_WHY_MAX, "a worker for slot %u: %s", slot,
+	    strerror(errno));
+	return (-1);
 }
 
 /* An address that has just left may still be open in workers that drain, until
  * they have read that they are to; and names that have left may be theirs. */
 static bool
-may_retry(struct master *master)
+reload_may_retry(struct master *master)
 {
 	struct reload *reload = &master->reload;
 	const struct worker_proc *worker;
@@ -316,45 +229,22 @@ reload_forgive(struct reload *reload, uint64_t stall_ms)
 		reload->retry_until_ms += stall_ms;
 }
 
-/* Begin with a configuration that is found good, and now owned; or go back, if
- * it is NULL.  The rest happens when the workers are READY. */
-static int
-begin(struct master *master, struct conf *conf)
+enum reload_answer
+reload_prepare(struct master *master, struct conf *conf,
+    char why[RELOAD_WHY_MAX])
 {
-	char why[WHY_MAX];
-
 	errno = 0;
 	if (prepare(master, conf, why) == 0) {
 		master->reload.retry_until_ms = 0;
-		return (0);
+		return (RELOAD_READY);
 	}
-	if ((errno == EADDRINUSE || errno == EUSERS) && may_retry(master)) {
-		discard(master);
-		master->reload.ordered = true;
-		master->reload.ordered_kind = master->reload.kind;
-		return (0);
+	if ((errno == EADDRINUSE || errno == EUSERS) &&
+	    reload_may_retry(master)) {
+		reload_discard(master);
+		return (RELOAD_WAITS);
 	}
 	master->reload.retry_until_ms = 0;
-	refuse(master, why);
-	return (-1);
-}
-
-int
-reload_first(struct master *master, struct conf *conf)
-{
-	master->reload.begun_ms = clock_ms();
-	return (begin(master, conf));
-}
-
-/* Each slot must have room for one worker more; the oldest that still drains in
- * a slot that has none is waited for. */
-static bool
-have_room(const struct master *master)
-{
-	for (size_t i = 0; i < master->nslots; i++)
-		if (!slot_has_room(&master->slots[i]))
-			return (false);
-	return (true);
+	return (RELOAD_FAILED);
 }
 
 bool
@@ -362,10 +252,11 @@ reload_may_begin(struct master *master)
 {
 	struct reload *reload = &master->reload;
 
-	if (reload->fresh != NULL || master->state != MASTER_RUNNING ||
-	    succession_is_leaving(master))
+	if (succession_is_leaving(master))
 		return (false);
-	if (have_room(master)) {
+	/* The oldest worker that still drains in a slot that has no room is
+	 * waited for. */
+	if (slots_have_room(master)) {
 		reload->said_waiting = false;
 		return (true);
 	}
@@ -376,14 +267,9 @@ reload_may_begin(struct master *master)
 	return (false);
 }
 
-/* Whether the new workers wait for handlers that have not said for seconds that
- * they are ready, as those may never do. */
-static bool
-waits_for_handlers(const struct master *master)
+bool
+reload_waits_for_handlers(const struct master *master)
 {
-	if (master->reload.fresh == NULL || canary_is_on(master) ||
-	    master->state != MASTER_RUNNING)
-		return (false);
 	for (size_t i = 0; i < master->nslots; i++)
 		if (master->slots[i].next != NULL &&
 		    crew_is_late(master->slots[i].next))
@@ -391,111 +277,61 @@ waits_for_handlers(const struct master *master)
 	return (false);
 }
 
-void
-reload_give_way(struct master *master)
+enum reload_answer
+reload_look(const struct master *master, char why[RELOAD_WHY_MAX])
 {
-	struct reload *reload = &master->reload;
-	bool resuming = master->resuming;
+	const struct worker_proc *worker;
+	const char *error;
+	bool wait = loggers_await(master, &error);
 
-	if (((!master->upgrade.ordered || resuming) && (!reload->ordered ||
-	    reload->ordered_kind != STATUS_RELOAD)) ||
-	    !waits_for_handlers(master))
-		return;
-	/* That order takes back a stop as much as this one. */
-	master->resuming = false;
-	refuse(master, "a later order came while it waited for a handler to "
-	    "be ready");
-	master->resuming = resuming;
-}
-
-void
-reload_try(struct master *master)
-{
-	struct reload *reload = &master->reload;
-	char why[WHY_MAX] = "the configuration is wrong";
-	struct conf *conf;
-
-	reload_give_way(master);
-	/* A new program is to find all at rest, and reloads by itself. */
-	if (!reload->ordered || upgrade_is_under_way(master) ||
-	    master->probation.refused || !reload_may_begin(master))
-		return;
-	reload->ordered = false;
-	reload->kind = reload->ordered_kind;
-	if (reload->kind == STATUS_RELOAD)
-		probation_end(master);
-	reload->begun_ms = clock_ms();
-	notify_reloading();
-	if (reload->kind == STATUS_ROLLBACK)
-		conf = NULL;
-	else if ((conf = load(master, why)) == NULL) {
-		refuse(master, why);
-		return;
+	if (error != NULL) {
+		snprintf(why, RELOAD_WHY_MAX, "%s", error);
+		return (RELOAD_FAILED);
 	}
-	if (reload->kind == STATUS_RELOAD)
-		generation_check_files(master->running);
-	if (begin(master, conf) == 0)
-		master_show(master);
+	for (unsigned i = 0; i < master->reload.fresh->slots; i++) {
+		worker = master->slots[i].next;
+		if (*worker->crew.why != '\0') {
+			snprintf(why, RELOAD_WHY_MAX, "the worker of slot %u "
+			    "did not get ready: %.270s", i,
+			    worker->crew.why);
+			return (RELOAD_FAILED);
+		}
+		wait |= !worker_proc_is_complete(worker);
+	}
+	return (wait ? RELOAD_WAITS : RELOAD_READY);
 }
 
-static void
-order(struct master *master, enum status_kind kind)
+int
+reload_listen(struct master *master, char why[RELOAD_WHY_MAX])
 {
-	master->reload.ordered = true;
-	master->reload.ordered_kind = kind;
-	reload_try(master);
-}
+	const struct conf *fresh = master->reload.fresh->conf;
 
-void
-reload_after_upgrade(struct master *master)
-{
-	order(master, STATUS_UPGRADE);
+	/* Sockets of slots that are new get no connections yet: if there will be
+	 * no such slots, nobody must wait there. */
+	if (master->running != NULL)
+		slots_steer(master);
+	if (sockets_listen(&master->sockets, fresh, why) == -1 ||
+	    monitor_proc_listen(master, fresh, why) == -1)
+		return (-1);
+	if (pidfile_publish(&master->next_pidfile) == 0)
+		return (0);
+	snprintf(why, RELOAD_WHY_MAX, "pid file %.200s: %s",
+	    master->next_pidfile.path, strerror(errno));
+	return (-1);
 }
 
 void
 reload_back(struct master *master, struct generation *back, const char *why)
 {
+	struct reload *reload = &master->reload;
+
 	notify_status("rolling back: %s", why);
-	forget_back(&master->reload);
-	master->reload.back = generation_hold(back);
-	snprintf(master->reload.back_why, sizeof(master->reload.back_why), "%s",
-	    why);
+	reload_forget_back(reload);
+	reload->back = generation_hold(back);
+	snprintf(reload->back_why, sizeof(reload->back_why), "%s", why);
 	generation_check_files(back);
-	order(master, STATUS_ROLLBACK);
-}
-
-/* A stop that has not come to its end is taken back: the last order holds. */
-static void
-resume(struct master *master)
-{
-	master->state = MASTER_RUNNING;
-	master->resuming = true;
-}
-
-void
-reload_order(struct master *master)
-{
-	LOG(INFO, RELOAD, F_STR("file", master->conf_path));
-	if (master->state == MASTER_STOPPING &&
-	    (master->running == NULL || master->exit_status != 0)) {
-		LOG(ERROR, RELOAD_REFUSED, F_STR("error",
-		    "the server stops before it has started"));
-		return;
-	}
-	if (master->state == MASTER_STOPPING)
-		resume(master);
-	/* That of an upgrade reads the configuration too. */
-	if (master->reload.ordered &&
-	    master->reload.ordered_kind == STATUS_UPGRADE) {
-		reload_try(master);
-		return;
-	}
-	/* During a canary it is not yet known whether there is a way back to be
-	 * forgotten. */
-	if (!canary_is_on(master) && !master->probation.refused)
-		probation_end(master);
-	forget_back(&master->reload);
-	order(master, STATUS_RELOAD);
+	master->pending.reload = true;
+	master->pending.kind = STATUS_ROLLBACK;
 }
 
 /*
@@ -534,19 +370,10 @@ static void
 change_workers(struct master *master, bool first)
 {
 	struct succession_report *report = NULL;
+	struct worker_proc *old;
 
 	for (size_t i = 0; i < master->nslots; i++) {
-		struct slot *slot = &master->slots[i];
-		struct worker_proc *old = slot->serving;
-
-		slot->serving = slot->next;
-		slot->next = NULL;
-		slot->again_ms = 0;
-		slot->young_deaths = 0;
-		if (slot->serving != NULL &&
-		    slot->serving->state == WORKER_READY)
-			worker_proc_start(slot->serving);
-		if (old == NULL)
+		if ((old = slot_promote(&master->slots[i])) == NULL)
 			continue;
 		succession_report_join(&report, old, master->reload.kind);
 		worker_proc_drain(old, CTL_DRAIN_REPLACED);
@@ -556,31 +383,8 @@ change_workers(struct master *master, bool first)
 	succession_begin(master);
 }
 
-/* The new generation has all that it could be given. */
-static void
-finish(struct master *master)
-{
-	struct reload *reload = &master->reload;
-
-	reload->passing = false;
-	upgrade_done(master);
-	LOG(INFO, RELOAD_DONE, F_STR("kind", status_kind_name(reload->kind)),
-	    F_U64("workers", master->running->slots),
-	    F_U64("duration_ms", clock_ms() - reload->begun_ms));
-	balance_order(master);
-	master_on_ready(master);
-	reload_try(master);
-}
-
 void
-reload_on_given(struct master *master)
-{
-	if (master->reload.passing && !succession_is_passing(master))
-		finish(master);
-}
-
-void
-reload_on_proof(struct master *master)
+reload_commit(struct master *master)
 {
 	struct reload *reload = &master->reload;
 	struct generation *old = master->running;
@@ -588,82 +392,15 @@ reload_on_proof(struct master *master)
 	master->running = reload->fresh;
 	reload->fresh = NULL;
 	generation_confirm(master->running);
-	forget_back(reload);
-	master->resuming = false;
+	reload_forget_back(reload);
 	change_log(master);
 	change_pidfile(master);
 	limits_check(master->running->conf, master->running->slots);
 	crews_check(master->running);
 	sockets_commit(&master->sockets, master->running->conf,
 	    master->running->slots);
-	reload->passing = old != NULL;
 	change_workers(master, old == NULL);
 	monitor_proc_commit(master);
 	probation_begin(master, reload->kind, old);
 	generation_release(old);
-	upgrade_advance(master);
-	if (!reload->passing)
-		master_on_ready(master);
-	else if (!succession_is_passing(master))
-		finish(master);
-	else
-		master_show(master);
-}
-
-/* All workers are READY. */
-static void
-prove(struct master *master)
-{
-	const struct conf *fresh = master->reload.fresh->conf;
-	char why[WHY_MAX];
-
-	/* Sockets of slots that are new get no connections yet: if there will be
-	 * no such slots, nobody must wait there. */
-	if (master->running != NULL)
-		slots_steer(master);
-	if (sockets_listen(&master->sockets, fresh, why) == -1 ||
-	    monitor_proc_listen(master, fresh, why) == -1)
-		refuse(master, why);
-	else if (pidfile_publish(&master->next_pidfile) == -1) {
-		snprintf(why, sizeof(why), "pid file %.200s: %s",
-		    master->next_pidfile.path, strerror(errno));
-		refuse(master, why);
-	}
-	else if (canary_is_needed(master)) {
-		canary_begin(master);
-		upgrade_advance(master);
-	} else
-		reload_on_proof(master);
-}
-
-void
-reload_on_ready(struct worker_proc *worker)
-{
-	struct master *master = worker->master;
-
-	if (--master->reload.awaited == 0)
-		prove(master);
-}
-
-void
-reload_on_logger(struct master *master, const char *why)
-{
-	if (why != NULL)
-		refuse(master, why);
-	else if (--master->reload.awaited == 0)
-		prove(master);
-}
-
-void
-reload_on_death(struct worker_proc *worker, const char *how)
-{
-	char why[WHY_MAX];
-
-	if (canary_is_on(worker->master))
-		snprintf(why, sizeof(why), "the new worker of slot %u died "
-		    "during the canary: %s", worker->slot->number, how);
-	else
-		snprintf(why, sizeof(why), "the worker of slot %u did not get "
-		    "ready: %s", worker->slot->number, how);
-	reload_fail(worker->master, worker, why);
 }

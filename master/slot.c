@@ -27,7 +27,8 @@ slots_prepare(struct master *master, unsigned slots)
 	return (0);
 }
 
-bool
+/* Whether a slot can have one more worker than it has. */
+static bool
 slot_has_room(const struct slot *slot)
 {
 	for (int i = 0; i < COUNTERS_BLOCKS; i++)
@@ -35,6 +36,90 @@ slot_has_room(const struct slot *slot)
 			return (true);
 	return (false);
 }
+
+bool
+slots_have_room(const struct master *master)
+{
+	for (size_t i = 0; i < master->nslots; i++)
+		if (!slot_has_room(&master->slots[i]))
+			return (false);
+	return (true);
+}
+
+/*
+ * From one generation to the next.
+ */
+
+static struct worker_proc *
+start(struct master *master, struct slot *slot, struct generation *generation,
+    bool prepared)
+{
+	struct worker_proc *worker;
+
+	worker = worker_proc_new(master, slot, generation, prepared);
+	if (worker != NULL)
+		succession_mark(worker, false);
+	return (worker);
+}
+
+int
+slots_fill(struct master *master, struct generation *generation,
+    unsigned *number)
+{
+	for (*number = 0; *number < generation->slots; ++*number) {
+		struct slot *slot = &master->slots[*number];
+
+		slot->next = start(master, slot, generation, true);
+		if (slot->next == NULL)
+			return (-1);
+	}
+	return (0);
+}
+
+struct worker_proc *
+slot_take_next(struct slot *slot)
+{
+	struct worker_proc *next = slot->next;
+
+	slot->next = NULL;
+	return (next);
+}
+
+void
+slots_discard(struct master *master)
+{
+	struct worker_proc *next;
+
+	for (size_t i = 0; i < master->nslots; i++)
+		if ((next = slot_take_next(&master->slots[i])) != NULL)
+			worker_proc_stop(next);
+}
+
+struct worker_proc *
+slot_promote(struct slot *slot)
+{
+	struct worker_proc *old = slot->serving;
+
+	slot->serving = slot_take_next(slot);
+	slot->again_ms = 0;
+	slot->young_deaths = 0;
+	if (slot->serving != NULL && slot->serving->state == WORKER_READY)
+		worker_proc_start(slot->serving);
+	return (old);
+}
+
+void
+slots_close(struct master *master)
+{
+	for (size_t i = 0; i < master->nslots; i++) {
+		master->slots[i].serving = NULL;
+		master->slots[i].again_ms = 0;
+	}
+}
+
+/*
+ * From one worker to the next.
+ */
 
 void
 slots_steer(struct master *master)
@@ -51,7 +136,7 @@ static void
 revive(struct master *master, struct slot *slot)
 {
 	slot->again_ms = 0;
-	slot->serving = worker_proc_new(master, slot, master->running, false);
+	slot->serving = start(master, slot, master->running, false);
 	if (slot->serving == NULL) {
 		LOG(ERROR, WORKER_FAILED, F_U64("child_slot", slot->number),
 		    F_ERRNO(errno));
@@ -60,10 +145,11 @@ revive(struct master *master, struct slot *slot)
 }
 
 static void
-log_death(const struct worker_proc *worker, int status, uint64_t lost,
-    uint64_t retry_ms)
+log_death(const struct worker_proc *worker, uint64_t retry_ms)
 {
 	uint64_t alive_ms = clock_ms() - worker->process.born_ms;
+	uint64_t lost = worker->conns_lost;
+	int status = worker->status;
 	char how[PAUSE_HOW_MAX];
 
 	if (WIFEXITED(status) && WEXITSTATUS(status) == 0 && lost == 0) {
@@ -84,16 +170,15 @@ log_death(const struct worker_proc *worker, int status, uint64_t lost,
 }
 
 static enum status_cause
-cause_of(const struct worker_proc *worker, int status)
+cause_of(const struct worker_proc *worker)
 {
 	if (worker->was_killed)
 		return (worker->cause);
-	return (WIFSIGNALED(status) ? STATUS_SIGNAL : STATUS_EXIT);
+	return (WIFSIGNALED(worker->status) ? STATUS_SIGNAL : STATUS_EXIT);
 }
 
 static void
-replace(struct slot *slot, const struct worker_proc *worker, int status,
-    uint64_t lost)
+replace(struct slot *slot, const struct worker_proc *worker)
 {
 	struct master *master = worker->master;
 	char how[PAUSE_HOW_MAX];
@@ -101,11 +186,10 @@ replace(struct slot *slot, const struct worker_proc *worker, int status,
 
 	pause = pause_after(&slot->young_deaths,
 	    clock_ms() - worker->process.born_ms);
-	log_death(worker, status, lost, pause);
+	log_death(worker, pause);
 	probation_on_death(master, worker->generation, slot->young_deaths,
-	    "workers", describe_death(status, how));
-	status_count_death(&master->status, slot->number,
-	    cause_of(worker, status));
+	    "workers", describe_death(worker->status, how));
+	status_count_death(&master->status, slot->number, cause_of(worker));
 	slots_steer(master);
 	if (pause == 0)
 		revive(master, slot);
@@ -113,23 +197,21 @@ replace(struct slot *slot, const struct worker_proc *worker, int status,
 		slot->again_ms = clock_ms() + pause;
 }
 
-void
-slot_on_death(struct slot *slot, struct worker_proc *worker, int status,
-    uint64_t lost)
+bool
+slot_on_death(struct worker_proc *worker)
 {
-	char how[PAUSE_HOW_MAX];
+	struct slot *slot = worker->slot;
 
 	if (worker == slot->serving) {
 		slot->serving = NULL;
-		replace(slot, worker, status, lost);
-		return;
+		replace(slot, worker);
+		return (false);
 	}
-	log_death(worker, status, lost, 0);
-	if (worker == slot->next) {
-		slot->next = NULL;
-		reload_on_death(worker, *worker->why != '\0' ? worker->why :
-		    describe_death(status, how));
-	}
+	log_death(worker, 0);
+	if (worker != slot->next)
+		return (false);
+	slot->next = NULL;
+	return (true);
 }
 
 void
@@ -141,4 +223,23 @@ slots_revive(struct master *master)
 		if (master->slots[i].again_ms != 0 &&
 		    now_ms >= master->slots[i].again_ms)
 			revive(master, &master->slots[i]);
+}
+
+bool
+slots_admit(struct master *master)
+{
+	struct worker_proc *worker;
+	bool any = false;
+
+	for (size_t i = 0; i < master->nslots; i++) {
+		worker = master->slots[i].serving;
+		if (worker == NULL || !worker_proc_is_complete(worker))
+			continue;
+		worker_proc_start(worker);
+		succession_resume(master, worker);
+		any = true;
+	}
+	if (any)
+		slots_steer(master);
+	return (any);
 }

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * A slot: a place for a worker.
+ * A slot: a place for a worker.  Which worker has it is changed here only.
  *
  * Decides when the worker of a slot is replaced after its death: at once, and
  * with a growing pause if that keeps happening.
@@ -13,6 +13,7 @@
 
 #include "common/counters.h"
 
+struct generation;
 struct worker_proc;
 struct master;
 
@@ -31,14 +32,33 @@ struct slot {
  * errno. */
 int slots_prepare(struct master *, unsigned slots);
 
-/* Whether a slot can have one more worker than it has. */
-bool slot_has_room(const struct slot *);
+/* Whether every slot can have one more worker than it has. */
+bool slots_have_room(const struct master *);
 
-/* A child is gone; lost is the number of connections that went with it. */
-void slot_on_death(struct slot *, struct worker_proc *, int status,
-    uint64_t lost);
+/* Start the workers of a generation that a reload brings.  Returns -1 with
+ * errno set, and says for which slot. */
+int slots_fill(struct master *, struct generation *, unsigned *slot);
 
-/* Start again what is due. */
+/* The same workers are of no use: they are to exit at once. */
+void slots_discard(struct master *);
+
+/* The worker that was to be the next one; NULL.  It is that no longer. */
+struct worker_proc *slot_take_next(struct slot *);
+
+/* The next worker serves from now on.  Returns the one that did; NULL. */
+struct worker_proc *slot_promote(struct slot *);
+
+/* No slot has a worker from now on, or gets one. */
+void slots_close(struct master *);
+
+/* Those that wait for START may serve.  Returns whether there was one. */
+bool slots_admit(struct master *);
+
+/* The worker is dead: another one takes its place, if it had one.  Returns
+ * whether it was the next one. */
+bool slot_on_death(struct worker_proc *);
+
+/* Start again what is due; called with the master's tick. */
 void slots_revive(struct master *);
 
 /* Send newcomers to the slots that have a worker. */

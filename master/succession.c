@@ -13,8 +13,6 @@
 #include "master/master.h"
 
 enum {
-	/* When a worker whose link has ended gets another one. */
-	SUCCESSION_RETRY_MS = 1000,
 	/* In this time a worker whose loop turns has read its links. */
 	SETTLE_MS = 1000,
 };
@@ -74,7 +72,7 @@ succession_report_join(struct succession_report **report,
 		return;
 	(*report)->workers++;
 	/* What a canary has moved counts too, and all that a new worker had. */
-	if (!worker->is_marked && !worker->is_dead)
+	if (!worker->is_marked && worker->state != WORKER_DEAD)
 		tally(worker, &worker->before);
 	worker->is_marked = false;
 }
@@ -237,7 +235,7 @@ succession_connect(struct worker_proc *giver, struct worker_proc *taker,
 	/* A reload is not done before its workers could begin to give. */
 	giver->unlinked = can_give(giver);
 	giver->again_ms = clock_ms() + (errno == EAGAIN ? MASTER_TICK_MS :
-	    SUCCESSION_RETRY_MS);
+	    WORKER_RETRY_MS);
 }
 
 struct worker_proc *
@@ -392,38 +390,10 @@ succession_is_leaving(const struct master *master)
 	return (false);
 }
 
-/*
- * What children tell.
- */
-
-void
-succession_on_given(struct worker_proc *worker, const struct ctl_given *given)
-{
-	uint64_t longest_us = worker->given.longest_us;
-
-	worker->given.left = given->left;
-	worker->given.longest_us = given->longest_us > longest_us ?
-	    given->longest_us : longest_us;
-	if (worker->passing > 0)
-		worker->passing--;
-	/* A shortage has ended it, perhaps. */
-	if (given->ended && given->left > 0 && worker->passing == 0)
-		worker->again_ms = clock_ms() + SUCCESSION_RETRY_MS;
-	if (worker->state == WORKER_SERVING && canary_is_on(worker->master)) {
-		worker->shared_us = given->longest_us;
-	} else if (worker->state == WORKER_SERVING)
-		balance_on_given(worker->master, given->carried);
-	reload_on_given(worker->master);
-}
-
 void
 succession_on_death(struct worker_proc *worker)
 {
 	worker->master->settling = (struct settling){ .is_due = true };
-	if (worker->passing > 0) {
-		worker->passing = 0;
-		reload_on_given(worker->master);
-	}
 	leave(worker);
 }
 
@@ -465,6 +435,6 @@ succession_adopt(struct master *master)
 		worker->before.cut -= worker->adopted.cut;
 		/* A link that was to be made anew, perhaps. */
 		if (can_give(worker))
-			worker->again_ms = clock_ms() + SUCCESSION_RETRY_MS;
+			worker->again_ms = clock_ms() + WORKER_RETRY_MS;
 	}
 }

@@ -87,7 +87,6 @@ bool succession_is_passing(const struct master *);
 /* Whether that is so, or a worker that has nothing left is still there. */
 bool succession_is_leaving(const struct master *);
 
-void succession_on_given(struct worker_proc *, const struct ctl_given *);
 /* It is gone, and its counters are final. */
 void succession_on_death(struct worker_proc *);
 

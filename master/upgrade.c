@@ -197,9 +197,6 @@ refuse(struct master *master, const char *why)
 
 	forget_task(&master->upgrade);
 	tell_refusal(master, kind, why);
-	if (master->upgrade.again)
-		master->upgrade.ordered = true;
-	master->upgrade.again = false;
 }
 
 static void
@@ -443,8 +440,9 @@ upgrade_reap(struct master *master, pid_t pid, int status)
 	wrong = judge(master, status, why);
 	close(upgrade->answer);
 	upgrade->answer = -1;
-	/* Given up meanwhile, or to be begun anew. */
-	if (upgrade->program == -1 || upgrade->ordered)
+	master_changed(master);
+	/* Given up meanwhile. */
+	if (upgrade->program == -1)
 		return;
 	if (wrong == NULL) {
 		upgrade->passed = true;
@@ -462,48 +460,31 @@ upgrade_reap(struct master *master, pid_t pid, int status)
  */
 
 bool
-upgrade_is_under_way(const struct master *master)
+upgrade_is_under_way(const struct upgrade *upgrade)
 {
-	return (master->upgrade.program != -1);
+	return (upgrade->program != -1);
+}
+
+bool
+upgrade_may_begin(const struct upgrade *upgrade)
+{
+	return (upgrade->check == 0);
 }
 
 void
-upgrade_order(struct master *master)
+upgrade_forget(struct upgrade *upgrade)
 {
-	struct upgrade *upgrade = &master->upgrade;
-
-	LOG(INFO, UPGRADE, F_STR("program", upgrade->path),
-	    F_STR("version", PENSTOCK_VERSION));
-	if (master->state == MASTER_STOPPING) {
-		LOG(ERROR, UPGRADE_REFUSED,
-		    F_STR("error", "the server stops"));
-		return;
-	}
-	/* The way back comes first: it is the previous program that carries the
-	 * order out. */
-	if (master->probation.refused || upgrade->refused) {
-		upgrade->again = true;
-		return;
-	}
-	/* During a canary it is not yet known whether there is a way back to be
-	 * forgotten. */
-	if (!canary_is_on(master))
-		probation_end(master);
-	upgrade->ordered = true;
-	/* The file may be another one by now. */
 	if (upgrade->check != 0)
 		end_check(upgrade);
 	forget_task(upgrade);
-	upgrade_run(master);
 }
 
 void
 upgrade_abort(struct master *master, const char *why)
 {
 	struct upgrade *upgrade = &master->upgrade;
-	bool lost = upgrade->ordered || upgrade->program != -1;
+	bool lost = master->pending.upgrade || upgrade->program != -1;
 
-	upgrade->ordered = false;
 	if (upgrade->check != 0)
 		end_check(upgrade);
 	if (lost && master->running != NULL)
@@ -512,13 +493,11 @@ upgrade_abort(struct master *master, const char *why)
 		forget_task(upgrade);
 }
 
-static void
-begin(struct master *master)
+void
+upgrade_begin(struct master *master)
 {
 	struct upgrade *upgrade = &master->upgrade;
 
-	probation_end(master);
-	upgrade->ordered = false;
 	upgrade->task = STATE_TASK_UPGRADE;
 	upgrade->refused = false;
 	*upgrade->reason = '\0';
@@ -611,21 +590,14 @@ are_understood(struct master *master)
 	return (all);
 }
 
-unsigned
-upgrade_speaks(const struct upgrade *upgrade)
-{
-	return (upgrade->passed && upgrade->format == STATE_PREVIOUS ?
-	    CTL_PREVIOUS : CTL_VERSION);
-}
-
 /* Orders that the previous program is to carry out: it finds them pending, as
  * the signals are blocked until it has a descriptor to read them from. */
 static void
 pass_orders_on(const struct master *master)
 {
-	if (master->upgrade.again)
+	if (master->pending.upgrade)
 		kill(getpid(), SIGUSR2);
-	if (master->reload.ordered)
+	if (master->pending.reload)
 		kill(getpid(), SIGHUP);
 }
 
@@ -739,7 +711,6 @@ upgrade_run(struct master *master)
 {
 	struct upgrade *upgrade = &master->upgrade;
 
-	reload_give_way(master);
 	if (upgrade->check != 0) {
 		if (!upgrade->overdue &&
 		    clock_ms() >= upgrade->check_until_ms) {
@@ -754,9 +725,7 @@ upgrade_run(struct master *master)
 		    clock_ms() >= upgrade->check_until_ms)
 			refuse(master, "a process does not go back to the "
 			    "previous version of the control protocol");
-	} else if (upgrade->ordered && reload_may_begin(master) &&
-	    !workers_have_unsent(master))
-		begin(master);
+	}
 }
 
 /*
@@ -808,7 +777,7 @@ upgrade_check(struct master *master, const struct upgrade_legacy *legacy)
 	}
 	/* At a roll-back, the file is perhaps what it cannot live with. */
 	if (master->upgrade.task != STATE_TASK_ROLLBACK) {
-		conf = master_load_or_tell(master->conf_path, false);
+		conf = reload_load_or_tell(master->conf_path, false);
 		if (conf == NULL)
 			return (EXIT_CONF);
 		conf_free(conf);
@@ -837,6 +806,13 @@ give_back(struct master *master, const struct upgrade_legacy *legacy,
 	    PENSTOCK_VERSION, strerror(errno));
 }
 
+static void
+order_reload(struct master *master, enum status_kind kind)
+{
+	master->pending.reload = true;
+	master->pending.kind = kind;
+}
+
 /* Another program has refused to take over, or died before it was done. */
 static void
 go_on_as_before(struct master *master, enum state_task task,
@@ -847,7 +823,8 @@ go_on_as_before(struct master *master, enum state_task task,
 	if (foster_any(master)) {
 		succession_return(master);
 		/* Those that are not our children have to be replaced. */
-		reload_order(master);
+		LOG(INFO, RELOAD, F_STR("file", master->conf_path));
+		order_reload(master, STATUS_RELOAD);
 	}
 }
 
@@ -871,7 +848,7 @@ go_on(struct master *master, const char *refused)
 	}
 	if (refused == NULL && task == STATE_TASK_UPGRADE) {
 		master->probation.program = previous;
-		reload_after_upgrade(master);
+		order_reload(master, STATUS_UPGRADE);
 		return;
 	}
 	if (previous != -1)
@@ -895,7 +872,6 @@ upgrade_take_over(struct master *master, const struct upgrade_legacy *legacy)
 	}
 	close(legacy->state);
 	(void)pidfile_renew(&master->pidfile);
-	master->state = MASTER_RUNNING;
 	loggers_adopt(master);
 	go_on(master, legacy->refused);
 	/* Whoever died meanwhile. */

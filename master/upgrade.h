@@ -29,6 +29,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "common/ctl.h"
 #include "master/state.h"
 #include "master/stderr_line.h"
 
@@ -40,13 +41,11 @@ enum { UPGRADE_WHY_MAX = 320 };
 struct upgrade {
 	char **argv;			/* owned; as we were started */
 	char *path;			/* owned; where the program is found */
-	bool ordered;			/* one is to follow */
 	bool passed;			/* the check run; the exec is next */
 	enum state_task task;
 	unsigned format;		/* STATE_VERSION that the program knows */
 	bool refused;			/* by a canary: to the previous program
 					   it is an upgrade that was refused */
-	bool again;			/* ordered while that is under way */
 	struct generation *back;	/* a reference; of a roll-back */
 	char reason[UPGRADE_WHY_MAX];	/* likewise */
 	int program;			/* that is checked; -1: none */
@@ -88,20 +87,31 @@ int upgrade_check(struct master *, const struct upgrade_legacy *);
  * neither could the program of before be executed. */
 int upgrade_take_over(struct master *, const struct upgrade_legacy *);
 
-/* Carry out the order to upgrade. */
-void upgrade_order(struct master *);
+/* Begin to check the program that is found now. */
+void upgrade_begin(struct master *);
 
 /* Go back to the program and generation from before the probation. */
 void upgrade_back(struct master *);
 
+/* Whether one could begin: no check run is left. */
+bool upgrade_may_begin(const struct upgrade *);
+
 /* Whether a new program is being checked, or about to be executed. */
-bool upgrade_is_under_way(const struct master *);
+bool upgrade_is_under_way(const struct upgrade *);
 
 /* The CTL_VERSION that a process which starts now is to speak at first: what
  * the master that will have it understands. */
-unsigned upgrade_speaks(const struct upgrade *);
+static inline unsigned
+upgrade_speaks(const struct upgrade *upgrade)
+{
+	return (upgrade->passed && upgrade->format == STATE_PREVIOUS ?
+	    CTL_PREVIOUS : CTL_VERSION);
+}
 
-/* Give up one that is under way. */
+/* Give up what is checked. */
+void upgrade_forget(struct upgrade *);
+
+/* The same, and what was ordered, and report why. */
 void upgrade_abort(struct master *, const char *why);
 
 /* A process is gone that is none of ours but perhaps the check run. */

@@ -47,7 +47,7 @@ on_hangup(void *owner)
 {
 	struct worker_proc *worker = owner;
 
-	if (worker->state != WORKER_ENDING)
+	if (worker->state < WORKER_ENDING)
 		process_await(&worker->process, MASTER_EXIT_MS,
 		    "exit after it closed its channel");
 }
@@ -335,7 +335,6 @@ worker_proc_new(struct master *master, struct slot *slot,
 	describe(worker);
 	process_await(&worker->process, MASTER_READY_MS, "READY");
 	clean_block(master, worker);
-	succession_mark(worker, false);
 	if (spawn(worker, generation, prepared) == -1)
 		goto fail;
 	TAILQ_INSERT_TAIL(&master->workers, worker, link);
@@ -369,6 +368,7 @@ reason_for_patience(enum worker_state state)
 	case WORKER_READY:
 	case WORKER_SERVING:
 	case WORKER_ENDING:
+	case WORKER_DEAD:
 		break;
 	}
 	return ("exit");
@@ -392,19 +392,10 @@ worker_proc_speaks(const struct worker_proc *worker)
 	    channel_speaks(worker->process.channel));
 }
 
-void
-worker_proc_on_complete(struct worker_proc *worker)
+bool
+worker_proc_is_complete(const struct worker_proc *worker)
 {
-	if (worker->state != WORKER_READY || worker->crew.awaited > 0)
-		return;
-	if (worker == worker->slot->next)
-		reload_on_ready(worker);
-	else if (worker == worker->slot->serving) {
-		worker_proc_start(worker);
-		slots_steer(worker->master);
-		succession_resume(worker->master, worker);
-		balance_order(worker->master);
-	}
+	return (worker->state == WORKER_READY && worker->crew.awaited == 0);
 }
 
 /*
@@ -428,7 +419,7 @@ worker_proc_drain(struct worker_proc *worker, enum ctl_drain_mode mode)
 		.spread_ms = conf->drain_spread_ms,
 	};
 
-	if (worker->state == WORKER_ENDING)
+	if (worker->state >= WORKER_ENDING)
 		return;
 	if (worker->state < WORKER_SERVING) {
 		worker_proc_stop(worker);
@@ -447,7 +438,7 @@ worker_proc_drain(struct worker_proc *worker, enum ctl_drain_mode mode)
 void
 worker_proc_stop(struct worker_proc *worker)
 {
-	if (worker->state != WORKER_ENDING) {
+	if (worker->state < WORKER_ENDING) {
 		worker->state = WORKER_ENDING;
 		process_await(&worker->process, MASTER_EXIT_MS,
 		    "exit after STOP");
@@ -459,6 +450,8 @@ void
 worker_proc_kill(struct worker_proc *worker, int signal,
     enum status_cause cause)
 {
+	if (worker->state == WORKER_DEAD)
+		return;
 	(void)foster_kill(worker->master, worker->process.pid, signal);
 	if (!worker->was_killed)
 		worker->cause = cause;
@@ -471,7 +464,7 @@ worker_proc_kill(struct worker_proc *worker, int signal,
 void
 worker_proc_disown(struct worker_proc *worker, const char *why)
 {
-	if (worker->state == WORKER_ENDING)
+	if (worker->state >= WORKER_ENDING)
 		return;
 	if (*worker->why == '\0')
 		snprintf(worker->why, sizeof(worker->why), "%s", why);
@@ -544,17 +537,24 @@ on_death(void *owner, int status)
 	    &counters->map->block[worker->block].worker.log_untold));
 
 	/* Its last words may tell why; they are no longer acted on. */
-	worker->state = WORKER_ENDING;
-	worker->is_dead = true;
+	worker->state = WORKER_DEAD;
 	while (process->channel != NULL && channel_catch_up(process->channel))
 		;
-	TAILQ_REMOVE(&master->workers, worker, link);
-	worker->slot->lent[worker->block] = false;
-	slot_on_death(worker->slot, worker, status, lost);
-	succession_on_death(worker);
-	crew_dismiss(worker);
 	channel_free(process->channel);
+	process->channel = NULL;
+	crew_dismiss(worker);
+	worker->status = status;
+	worker->conns_lost = lost;
+	TAILQ_REMOVE(&master->workers, worker, link);
+	TAILQ_INSERT_TAIL(&master->dead, worker, link);
+	master_changed(master);
+}
+
+void
+worker_proc_free(struct worker_proc *worker)
+{
+	TAILQ_REMOVE(&worker->master->dead, worker, link);
+	worker->slot->lent[worker->block] = false;
 	generation_release(worker->generation);
 	free(worker);
-	master_changed(master);
 }

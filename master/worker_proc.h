@@ -23,13 +23,20 @@ struct succession_report;
 struct master;
 struct slot;
 
+enum {
+	/* When a worker whose link has ended gets another one. */
+	WORKER_RETRY_MS = 1000,
+};
+
 /* In the order of life. */
 enum worker_state {
 	WORKER_STARTING,		/* not READY yet */
 	WORKER_READY,		/* waits for START */
 	WORKER_SERVING,
 	WORKER_DRAINING,
-	WORKER_ENDING		/* told to stop, or killed: about to exit */
+	WORKER_ENDING,		/* told to stop, or killed: about to exit */
+	WORKER_DEAD		/* reaped, and in master->dead until it is
+				   buried at the end of the turn */
 };
 
 struct worker_proc {
@@ -53,13 +60,14 @@ struct worker_proc {
 	struct counters_fates adopted;	/* what had become of its connections
 					   when the program was exchanged */
 	bool serving;			/* in its slot, at that time */
-	bool is_marked;			/* a canary has begun, */
-	bool is_dead;			/* or this is its end */
+	bool is_marked;			/* a canary has begun */
 	struct ctl_drained drained;	/* what it said at its end */
 	bool log_due;			/* LOG could not be sent yet, */
 	bool access_log_due;		/* nor ACCESS_LOG */
 	bool was_killed;		/* by us, and why: */
 	enum status_cause cause;
+	int status;			/* of a dead one: as waitpid(2) says */
+	uint64_t conns_lost;		/* with it */
 };
 
 TAILQ_HEAD(worker_list, worker_proc);
@@ -76,8 +84,11 @@ int worker_proc_adopt(struct master *, struct worker_proc *);
 /* The CTL_VERSION that a child understands. */
 unsigned worker_proc_speaks(const struct worker_proc *);
 
-/* It and its crew are ready. */
-void worker_proc_on_complete(struct worker_proc *);
+/* Whether it and its crew are ready, and it waits for START. */
+bool worker_proc_is_complete(const struct worker_proc *);
+
+/* It is dead, and what follows from that is done. */
+void worker_proc_free(struct worker_proc *);
 
 void worker_proc_start(struct worker_proc *);
 void worker_proc_drain(struct worker_proc *, enum ctl_drain_mode);

@@ -5,8 +5,8 @@
  * check run, nothing does.
  *
  * The steps: "start" (before anything), "adopt" (the state has been read),
- * "channel" (the second process is taken over), "adopted" (all are), "ready" (a
- * worker of the first reload is), "canary" (they accept), "proof" (they serve what
+ * "channel" (the second process is taken over), "adopted" (all are), "ready" (the
+ * workers of the first reload are), "canary" (they accept), "proof" (they serve what
  * the canary gave them), "commit" (they have taken the place of the old ones).
  */
 #include <errno.h>
@@ -24,12 +24,12 @@ enum { CHANNELS = 2 };
 
 int __real_adopt_finish(struct master *, char why[STATE_WHY_MAX]);
 int __wrap_adopt_finish(struct master *, char why[STATE_WHY_MAX]);
-void __real_reload_after_upgrade(struct master *);
-void __wrap_reload_after_upgrade(struct master *);
-void __real_reload_on_ready(struct worker_proc *);
-void __wrap_reload_on_ready(struct worker_proc *);
-void __real_reload_on_proof(struct master *);
-void __wrap_reload_on_proof(struct master *);
+void __real_phase_resume(struct master *);
+void __wrap_phase_resume(struct master *);
+int __real_reload_listen(struct master *, char why[RELOAD_WHY_MAX]);
+int __wrap_reload_listen(struct master *, char why[RELOAD_WHY_MAX]);
+void __real_reload_commit(struct master *);
+void __wrap_reload_commit(struct master *);
 void __real_upgrade_advance(struct master *);
 void __wrap_upgrade_advance(struct master *);
 struct channel *__real_channel_new(struct event_base *, int, enum ctl_sender,
@@ -109,24 +109,24 @@ __wrap_channel_new(struct event_base *base, int fd, enum ctl_sender peer,
 }
 
 void
-__wrap_reload_after_upgrade(struct master *master)
+__wrap_phase_resume(struct master *master)
 {
 	meet("adopted");
-	__real_reload_after_upgrade(master);
+	__real_phase_resume(master);
 }
 
-void
-__wrap_reload_on_ready(struct worker_proc *worker)
+int
+__wrap_reload_listen(struct master *master, char why[RELOAD_WHY_MAX])
 {
 	meet("ready");
-	__real_reload_on_ready(worker);
+	return (__real_reload_listen(master, why));
 }
 
 void
-__wrap_reload_on_proof(struct master *master)
+__wrap_reload_commit(struct master *master)
 {
 	meet("proof");
-	__real_reload_on_proof(master);
+	__real_reload_commit(master);
 }
 
 void
