@@ -81,7 +81,7 @@ expect_match(const char *line, const char *pattern)
 /* Where a request that does not come is soon too late. */
 #define HASTY	LISTENER("hasty", "9003", "http", "echo", "read_timeout = 0.3;")
 
-START_TEST(there_is_none_unless_it_is_configured)
+START_TEST(there_is_no_access_log_unless_configured)
 {
 	struct server *srv = server_start("workers = 1;", WEB("echo", ""));
 	int fd = client_connect(WEB_PORT);
@@ -92,7 +92,7 @@ START_TEST(there_is_none_unless_it_is_configured)
 }
 END_TEST
 
-START_TEST(a_line_tells_what_was_asked_and_answered)
+START_TEST(an_access_line_shows_request_and_reply)
 {
 	struct server *srv = server_start("workers = 1;\n" TO("access"),
 	    WEB("echo", "") ",\n" HASTY ",\n" FRAMES(""));
@@ -138,7 +138,7 @@ START_TEST(a_line_tells_what_was_asked_and_answered)
 }
 END_TEST
 
-START_TEST(a_line_can_be_json)
+START_TEST(an_access_line_can_be_json)
 {
 	struct server *srv = server_start("workers = 1;\n" AS_JSON,
 	    WEB("discard", ""));
@@ -163,7 +163,7 @@ START_TEST(a_line_can_be_json)
 END_TEST
 
 /* Whoever answers it, and when. */
-START_TEST(a_line_of_json_has_the_id_of_its_request)
+START_TEST(a_json_access_line_has_the_request_id)
 {
 	struct server *srv = handlers_start("workers = 1;\n" AS_JSON
 	    "handlers = ( " SLOW_HANDLER " );\n",
@@ -190,7 +190,7 @@ START_TEST(a_line_of_json_has_the_id_of_its_request)
 }
 END_TEST
 
-START_TEST(a_long_line_is_cut_where_it_is_long)
+START_TEST(a_long_access_line_is_cut_in_its_long_field)
 {
 	enum { LONG = 5000 };
 	struct server *srv = server_start("workers = 1;\n" TO("access"),
@@ -218,7 +218,7 @@ START_TEST(a_long_line_is_cut_where_it_is_long)
 END_TEST
 
 /* Handlers elsewhere, replies that wait for those, and more than one worker. */
-START_TEST(slow_requests_have_their_lines_too_and_how_long_they_took)
+START_TEST(slow_requests_are_logged_with_their_duration)
 {
 	struct server *srv = handlers_start("workers = 2;\n" TO("access")
 	    "handlers = ( " COMMAND("mine", "\"sleep\", \"200\"", "") " );",
@@ -262,7 +262,7 @@ put_refused(char *to, unsigned n, size_t len)
 	return ((size_t)(at - to));
 }
 
-START_TEST(what_is_kept_for_lines_is_bounded_with_all_that_is_kept)
+START_TEST(memory_for_access_lines_counts_against_max_buffered)
 {
 	enum { EACH = 15, LONG = 7000, CROWD = 20 };
 	static char text[EACH * (2 * LONG + 256)];
@@ -377,7 +377,7 @@ START_TEST(no_line_is_lost_over_rotations_reloads_and_upgrades)
 }
 END_TEST
 
-START_TEST(a_file_that_does_not_open_refuses_a_reload)
+START_TEST(an_access_log_that_does_not_open_refuses_the_reload)
 {
 	struct server *srv = server_start("workers = 1;", WEB("echo", ""));
 	int fd = client_connect(WEB_PORT);
@@ -406,7 +406,7 @@ lines_in(int pipe)
 }
 
 /* Nobody waits for who does not read it. */
-START_TEST(what_a_pipe_does_not_take_is_lost_and_told)
+START_TEST(lines_that_a_full_pipe_does_not_take_are_counted_as_lost)
 {
 	enum { MANY = 16000 };
 	struct server *srv = server_new();
@@ -436,13 +436,13 @@ START_TEST(what_a_pipe_does_not_take_is_lost_and_told)
 END_TEST
 
 RUN_TESTS("server_access_log",
-    there_is_none_unless_it_is_configured,
-    a_line_tells_what_was_asked_and_answered,
-    a_line_can_be_json,
-    a_line_of_json_has_the_id_of_its_request,
-    a_long_line_is_cut_where_it_is_long,
-    slow_requests_have_their_lines_too_and_how_long_they_took,
-    what_is_kept_for_lines_is_bounded_with_all_that_is_kept,
+    there_is_no_access_log_unless_configured,
+    an_access_line_shows_request_and_reply,
+    an_access_line_can_be_json,
+    a_json_access_line_has_the_request_id,
+    a_long_access_line_is_cut_in_its_long_field,
+    slow_requests_are_logged_with_their_duration,
+    memory_for_access_lines_counts_against_max_buffered,
     no_line_is_lost_over_rotations_reloads_and_upgrades,
-    a_file_that_does_not_open_refuses_a_reload,
-    what_a_pipe_does_not_take_is_lost_and_told)
+    an_access_log_that_does_not_open_refuses_the_reload,
+    lines_that_a_full_pipe_does_not_take_are_counted_as_lost)

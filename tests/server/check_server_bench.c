@@ -97,7 +97,7 @@ START_TEST(held_connections_are_verified_in_the_end)
 }
 END_TEST
 
-START_TEST(who_is_closed_is_counted)
+START_TEST(closed_connections_are_counted)
 {
 	struct server *srv = server_start("workers = 1;",
 	    FRAMES("idle_timeout = 0.2;"));
@@ -112,7 +112,7 @@ END_TEST
 
 /* One message a millisecond is due; those during the stall wait for what is
  * left of it, and are not left out. */
-START_TEST(a_stall_is_felt_by_all_that_should_have_left_during_it)
+START_TEST(a_stall_counts_for_every_message_that_was_due_during_it)
 {
 	struct bad_server server = bad_server_start(9000, WIRE_FRAME,
 	    FAULT_DELAY, 200);
@@ -177,7 +177,7 @@ START_TEST(the_floor_is_an_echo_on_every_wire)
 }
 END_TEST
 
-START_TEST(of_a_raw_wire_bytes_are_counted)
+START_TEST(on_a_raw_wire_reply_bytes_are_counted)
 {
 	struct server *srv = server_start("workers = 1;", LINES(""));
 
@@ -190,7 +190,7 @@ START_TEST(of_a_raw_wire_bytes_are_counted)
 }
 END_TEST
 
-START_TEST(words_that_make_no_sense_are_refused)
+START_TEST(invalid_arguments_are_refused)
 {
 	static const char *const wrong[] = {
 		"", "$A", "$A:9000 more", "-c 0 $A:9000", "-c 1.5 $A:9000",
@@ -214,8 +214,8 @@ END_TEST
 RUN_TESTS("server_bench",
     all_replies_of_a_good_server_are_right,
     held_connections_are_verified_in_the_end,
-    who_is_closed_is_counted,
-    a_stall_is_felt_by_all_that_should_have_left_during_it,
+    closed_connections_are_counted,
+    a_stall_counts_for_every_message_that_was_due_during_it,
     the_floor_is_an_echo_on_every_wire,
-    of_a_raw_wire_bytes_are_counted,
-    words_that_make_no_sense_are_refused)
+    on_a_raw_wire_reply_bytes_are_counted,
+    invalid_arguments_are_refused)

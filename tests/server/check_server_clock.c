@@ -98,7 +98,7 @@ start_faked(const char *globals, const char *listeners)
 	return (srv);
 }
 
-START_TEST(a_day_forth_or_back_closes_nobody)
+START_TEST(a_clock_jump_of_a_day_closes_no_connection)
 {
 	static const int days[] = { 1, -1, 365, 0 };
 	struct server *srv = start_faked("workers = 1;\n"
@@ -124,7 +124,7 @@ START_TEST(a_day_forth_or_back_closes_nobody)
 }
 END_TEST
 
-START_TEST(timeouts_are_as_long_as_ever_while_the_clock_jumps)
+START_TEST(clock_jumps_do_not_change_timeouts)
 {
 	struct server *srv = start_faked("workers = 1;",
 	    FRAMES("idle_timeout = 2.0;"));
@@ -143,7 +143,7 @@ START_TEST(timeouts_are_as_long_as_ever_while_the_clock_jumps)
 }
 END_TEST
 
-START_TEST(a_drain_is_as_long_as_ever_while_the_clock_jumps)
+START_TEST(clock_jumps_do_not_change_drain_timeout)
 {
 	struct server *srv = start_faked("workers = 1;\n"
 	    "drain_timeout = 1.0;", FRAMES(""));
@@ -164,9 +164,9 @@ int
 main(void)
 {
 	const TTest *const tests[] = {
-		a_day_forth_or_back_closes_nobody,
-		timeouts_are_as_long_as_ever_while_the_clock_jumps,
-		a_drain_is_as_long_as_ever_while_the_clock_jumps,
+		a_clock_jump_of_a_day_closes_no_connection,
+		clock_jumps_do_not_change_timeouts,
+		clock_jumps_do_not_change_drain_timeout,
 	};
 
 	if (*find_library() != '\0' && !server_is_sanitized())

@@ -26,7 +26,7 @@ conns_lost(struct server *srv)
 	return (lost);
 }
 
-START_TEST(twenty_killed_workers_cost_their_own_connections_alone)
+START_TEST(twenty_killed_workers_cost_only_their_own_connections)
 {
 	enum { WORKERS = 4, KILLS = 20, CLIENTS = 100 };
 	struct server *srv = server_start("workers = 4;", FRAMES(""));
@@ -78,7 +78,7 @@ START_TEST(twenty_killed_workers_cost_their_own_connections_alone)
 }
 END_TEST
 
-START_TEST(the_replacement_serves_who_waited_in_the_queue)
+START_TEST(a_new_worker_serves_clients_that_waited_in_the_queue)
 {
 	enum { WAITING = 50 };
 	struct server *srv = server_start("workers = 1;", FRAMES(""));
@@ -108,7 +108,7 @@ START_TEST(the_replacement_serves_who_waited_in_the_queue)
 }
 END_TEST
 
-START_TEST(the_death_of_a_worker_is_told_with_what_it_held)
+START_TEST(a_workers_death_is_logged_with_the_connections_it_held)
 {
 	struct server *srv = server_start("workers = 1;", FRAMES(""));
 	int fds[3];
@@ -141,7 +141,7 @@ check_retry(const char *line, void *arg)
 	*last = retry_ms;
 }
 
-START_TEST(a_worker_that_dies_again_and_again_waits_longer_each_time)
+START_TEST(a_worker_that_keeps_dying_is_restarted_with_backoff)
 {
 	struct server *srv = server_start("workers = 1;", FRAMES(""));
 	pid_t pid = server_worker(srv, 0);
@@ -191,7 +191,7 @@ START_TEST(a_worker_that_hangs_is_killed_and_replaced)
 }
 END_TEST
 
-START_TEST(a_watchdog_that_is_off_leaves_a_stopped_worker_alone)
+START_TEST(a_disabled_watchdog_kills_no_stopped_worker)
 {
 	struct server *srv = server_start("workers = 1;\n"
 	    "watchdog_timeout = 0;", FRAMES(""));
@@ -208,7 +208,7 @@ START_TEST(a_watchdog_that_is_off_leaves_a_stopped_worker_alone)
 END_TEST
 
 /* Many workers that die at the same time are one more thing at a time. */
-START_TEST(all_workers_at_once_are_replaced)
+START_TEST(all_workers_can_be_replaced_at_once)
 {
 	enum { WORKERS = 8 };
 	struct server *srv = server_start("workers = 8;", FRAMES(""));
@@ -233,10 +233,10 @@ START_TEST(all_workers_at_once_are_replaced)
 END_TEST
 
 RUN_TESTS("crash",
-    twenty_killed_workers_cost_their_own_connections_alone,
-    the_replacement_serves_who_waited_in_the_queue,
-    the_death_of_a_worker_is_told_with_what_it_held,
-    a_worker_that_dies_again_and_again_waits_longer_each_time,
+    twenty_killed_workers_cost_only_their_own_connections,
+    a_new_worker_serves_clients_that_waited_in_the_queue,
+    a_workers_death_is_logged_with_the_connections_it_held,
+    a_worker_that_keeps_dying_is_restarted_with_backoff,
     a_worker_that_hangs_is_killed_and_replaced,
-    a_watchdog_that_is_off_leaves_a_stopped_worker_alone,
-    all_workers_at_once_are_replaced)
+    a_disabled_watchdog_kills_no_stopped_worker,
+    all_workers_can_be_replaced_at_once)

@@ -89,7 +89,7 @@ spread_of(const char *line, void *arg)
 }
 
 /* All clients sent away at once come back at once. */
-START_TEST(idle_clients_are_sent_away_one_after_another)
+START_TEST(a_drain_closes_idle_clients_one_by_one)
 {
 	enum { N = 100 };
 	struct server *srv = server_start("workers = 2;\n"
@@ -117,7 +117,7 @@ START_TEST(idle_clients_are_sent_away_one_after_another)
 }
 END_TEST
 
-START_TEST(a_message_that_has_begun_is_finished_first)
+START_TEST(a_drain_finishes_partial_messages)
 {
 	struct server *srv = server_start("workers = 1;\ndrain_spread = 0.0;",
 	    FRAMES(""));
@@ -140,7 +140,7 @@ START_TEST(a_message_that_has_begun_is_finished_first)
 }
 END_TEST
 
-START_TEST(replies_that_are_under_way_arrive)
+START_TEST(a_drain_delivers_replies_that_are_being_sent)
 {
 	enum { SIZE = 1000 * 1000 };
 	struct server *srv = server_start("workers = 1;\ndrain_spread = 0.0;",
@@ -163,7 +163,7 @@ START_TEST(replies_that_are_under_way_arrive)
 }
 END_TEST
 
-START_TEST(who_does_not_finish_is_cut_after_drain_timeout)
+START_TEST(drain_timeout_cuts_connections_that_do_not_finish)
 {
 	struct server *srv = server_start("workers = 1;\n"
 	    "drain_spread = 0.0; drain_timeout = 1.0;", FRAMES(""));
@@ -188,7 +188,7 @@ START_TEST(who_does_not_finish_is_cut_after_drain_timeout)
 }
 END_TEST
 
-START_TEST(who_is_in_the_queue_is_served_before_the_end)
+START_TEST(a_drain_serves_clients_in_the_accept_queue)
 {
 	enum { N = 50 };
 	struct server *srv = server_start("workers = 1;\n"
@@ -215,7 +215,7 @@ START_TEST(who_is_in_the_queue_is_served_before_the_end)
 }
 END_TEST
 
-START_TEST(newcomers_are_refused_once_it_drains)
+START_TEST(a_drain_refuses_new_clients)
 {
 	struct server *srv = server_start("workers = 2;", FRAMES(""));
 	int busy = client_connect(FRAME_PORT);
@@ -247,7 +247,7 @@ start_long_drain(int *fd)
 	return (srv);
 }
 
-START_TEST(a_second_term_means_now)
+START_TEST(a_second_term_stops_at_once)
 {
 	struct server *srv;
 	int fd;
@@ -261,7 +261,7 @@ START_TEST(a_second_term_means_now)
 }
 END_TEST
 
-START_TEST(an_int_means_now)
+START_TEST(an_int_stops_at_once)
 {
 	struct server *srv;
 	int fd;
@@ -278,7 +278,7 @@ END_TEST
 
 /* Whoever runs the master may kill it with -9; its workers must not stay, and
  * not cut anybody short either. */
-START_TEST(workers_whose_master_is_gone_serve_those_they_have_and_leave)
+START_TEST(workers_without_a_master_serve_their_clients_and_exit)
 {
 	struct server *srv = server_start("workers = 2;", FRAMES(""));
 	int busy = client_connect(FRAME_PORT);
@@ -301,7 +301,7 @@ START_TEST(workers_whose_master_is_gone_serve_those_they_have_and_leave)
 }
 END_TEST
 
-START_TEST(workers_whose_master_is_gone_are_gone_after_drain_timeout)
+START_TEST(workers_without_a_master_exit_after_drain_timeout)
 {
 	struct server *srv = server_start("workers = 2;\n"
 	    "drain_timeout = 0.5;", FRAMES(""));
@@ -334,14 +334,14 @@ END_TEST
 RUN_TESTS("drain",
     five_drains_under_load_answer_all_that_was_read,
     a_drain_under_churn_answers_all_that_was_read,
-    idle_clients_are_sent_away_one_after_another,
-    a_message_that_has_begun_is_finished_first,
-    replies_that_are_under_way_arrive,
-    who_does_not_finish_is_cut_after_drain_timeout,
-    who_is_in_the_queue_is_served_before_the_end,
-    newcomers_are_refused_once_it_drains,
-    a_second_term_means_now,
-    an_int_means_now,
-    workers_whose_master_is_gone_serve_those_they_have_and_leave,
-    workers_whose_master_is_gone_are_gone_after_drain_timeout,
+    a_drain_closes_idle_clients_one_by_one,
+    a_drain_finishes_partial_messages,
+    a_drain_delivers_replies_that_are_being_sent,
+    drain_timeout_cuts_connections_that_do_not_finish,
+    a_drain_serves_clients_in_the_accept_queue,
+    a_drain_refuses_new_clients,
+    a_second_term_stops_at_once,
+    an_int_stops_at_once,
+    workers_without_a_master_serve_their_clients_and_exit,
+    workers_without_a_master_exit_after_drain_timeout,
     a_server_without_clients_stops_at_once)

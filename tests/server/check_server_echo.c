@@ -82,7 +82,7 @@ START_TEST(every_size_from_none_to_the_limit_comes_back_as_a_line)
 }
 END_TEST
 
-START_TEST(all_bytes_there_are_come_back)
+START_TEST(every_byte_value_comes_back)
 {
 	struct server *srv = server_start("workers = 1;", BOTH);
 	int frames = client_connect(FRAME_PORT);
@@ -298,7 +298,7 @@ START_TEST(printf_piped_into_nc_gets_its_reply)
 }
 END_TEST
 
-START_TEST(discard_takes_everything_and_says_nothing)
+START_TEST(discard_reads_everything_and_replies_nothing)
 {
 	struct server *srv = server_start("workers = 1;", SINK(""));
 	int fd = client_connect(SINK_PORT);
@@ -315,7 +315,7 @@ START_TEST(discard_takes_everything_and_says_nothing)
 }
 END_TEST
 
-START_TEST(what_is_counted_and_logged_is_what_was_exchanged)
+START_TEST(counters_and_log_match_what_was_exchanged)
 {
 	struct server *srv = server_start("workers = 1;", FRAMES(""));
 	int fd = client_connect(FRAME_PORT);
@@ -345,7 +345,7 @@ END_TEST
 RUN_TESTS("echo",
     every_size_from_one_byte_to_the_limit_comes_back_as_a_frame,
     every_size_from_none_to_the_limit_comes_back_as_a_line,
-    all_bytes_there_are_come_back,
+    every_byte_value_comes_back,
     pipelined_messages_come_back_in_their_order,
     a_small_message_and_a_large_one_come_back_at_every_size,
     messages_that_drip_in_byte_by_byte_come_back,
@@ -354,5 +354,5 @@ RUN_TESTS("echo",
     a_last_line_without_its_end_is_no_message,
     a_client_that_half_closes_gets_its_whole_reply,
     printf_piped_into_nc_gets_its_reply,
-    discard_takes_everything_and_says_nothing,
-    what_is_counted_and_logged_is_what_was_exchanged)
+    discard_reads_everything_and_replies_nothing,
+    counters_and_log_match_what_was_exchanged)

@@ -204,67 +204,67 @@ reload_amid(uint32_t on, uint32_t one_in)
 	munmap(faults, sizeof(*faults));
 }
 
-START_TEST(links_that_are_full)
+START_TEST(reloads_carry_clients_over_full_links)
 {
 	reload_amid(1U << FAULT_SEND_AGAIN, 2);
 }
 END_TEST
 
-START_TEST(links_that_cannot_send)
+START_TEST(reloads_carry_clients_though_links_cannot_send)
 {
 	reload_amid(1U << FAULT_SEND_NOBUFS | 1U << FAULT_SEND_REFS, 4);
 }
 END_TEST
 
-START_TEST(links_that_bring_nothing_yet)
+START_TEST(reloads_carry_clients_though_links_are_empty_at_first)
 {
 	reload_amid(1U << FAULT_RECEIVE_AGAIN, 2);
 }
 END_TEST
 
-START_TEST(links_that_cannot_receive)
+START_TEST(reloads_carry_clients_though_links_cannot_receive)
 {
 	reload_amid(1U << FAULT_RECEIVE_NOMEM, 2);
 }
 END_TEST
 
-START_TEST(descriptors_that_do_not_arrive)
+START_TEST(clients_whose_descriptor_does_not_arrive_stay_served)
 {
 	reload_amid(1U << FAULT_RECEIVE_CUT, 2);
 }
 END_TEST
 
-START_TEST(no_descriptor_ever_arrives)
+START_TEST(clients_stay_served_if_no_descriptor_ever_arrives)
 {
 	reload_amid(1U << FAULT_RECEIVE_CUT, 1);
 }
 END_TEST
 
-START_TEST(no_place_for_bytes)
+START_TEST(clients_stay_served_if_their_bytes_find_no_place)
 {
 	reload_amid(1U << FAULT_MEMFD | 1U << FAULT_NO_SPACE, 2);
 }
 END_TEST
 
-START_TEST(no_memfd_at_all)
+START_TEST(clients_stay_served_if_no_memfd_can_be_made)
 {
 	reload_amid(1U << FAULT_MEMFD, 1);
 }
 END_TEST
 
-START_TEST(bytes_that_come_and_go_in_pieces)
+START_TEST(reloads_carry_clients_while_bytes_move_in_small_pieces)
 {
 	reload_amid(1U << FAULT_SHORT, 3);
 }
 END_TEST
 
-START_TEST(memory_that_fails)
+START_TEST(reloads_keep_clients_while_malloc_sometimes_fails)
 {
 	reload_amid(1U << FAULT_MALLOC, 3);
 }
 END_TEST
 
-START_TEST(memory_that_fails_always)
+START_TEST(reloads_keep_clients_while_malloc_always_fails)
 {
 	reload_amid(1U << FAULT_MALLOC, 1);
 }
@@ -454,7 +454,7 @@ START_TEST(a_name_service_that_hangs_does_not_hold_up_the_master)
 }
 END_TEST
 
-START_TEST(all_of_it_together)
+START_TEST(reloads_keep_clients_under_all_faults_together)
 {
 	reload_amid((1U << FAULT_ACCEPT) - 1, 5);
 }
@@ -502,20 +502,20 @@ die_amid(enum fault fault)
 	munmap(faults, sizeof(*faults));
 }
 
-START_TEST(workers_that_die_when_they_have_sent)
+START_TEST(a_worker_that_dies_after_sending_costs_only_what_it_held)
 {
 	die_amid(FAULT_DIE_SENT);
 }
 END_TEST
 
-START_TEST(workers_that_die_when_they_have_received)
+START_TEST(a_worker_that_dies_after_receiving_costs_only_what_it_held)
 {
 	die_amid(FAULT_DIE_RECEIVED);
 }
 END_TEST
 
 /* Who comes meanwhile waits in the queue, and is taken. */
-START_TEST(newcomers_while_descriptors_run_out)
+START_TEST(new_clients_are_served_while_descriptors_run_out)
 {
 	struct faults *faults;
 	struct server *srv = start("workers = 2;" GLOBALS, &faults);
@@ -550,7 +550,7 @@ END_TEST
 /* Processes of handlers that end in every way.  A process that has been reaped
  * is not there any more, and its number may be another one's: no signal is sent
  * to it, nor to its process group. */
-START_TEST(no_signal_goes_to_what_was_reaped)
+START_TEST(no_signal_is_sent_to_a_reaped_process)
 {
 	enum { ROUNDS = 5 };
 	struct server *srv = handlers_new();
@@ -599,7 +599,7 @@ START_TEST(no_signal_goes_to_what_was_reaped)
 END_TEST
 
 /* The moment for which a program has to live begins with the program. */
-START_TEST(a_program_that_is_begun_late_can_still_fail_to_start)
+START_TEST(a_program_that_starts_late_can_still_fail_the_start)
 {
 	struct server *srv = handlers_new();
 	struct faults *faults;
@@ -628,12 +628,17 @@ static int
 run_all(void)
 {
 	const TTest *const tests[] = {
-		links_that_are_full, links_that_cannot_send,
-		links_that_bring_nothing_yet, links_that_cannot_receive,
-		descriptors_that_do_not_arrive, no_descriptor_ever_arrives,
-		no_place_for_bytes, no_memfd_at_all,
-		bytes_that_come_and_go_in_pieces, memory_that_fails,
-		memory_that_fails_always,
+		reloads_carry_clients_over_full_links,
+		reloads_carry_clients_though_links_cannot_send,
+		reloads_carry_clients_though_links_are_empty_at_first,
+		reloads_carry_clients_though_links_cannot_receive,
+		clients_whose_descriptor_does_not_arrive_stay_served,
+		clients_stay_served_if_no_descriptor_ever_arrives,
+		clients_stay_served_if_their_bytes_find_no_place,
+		clients_stay_served_if_no_memfd_can_be_made,
+		reloads_carry_clients_while_bytes_move_in_small_pieces,
+		reloads_keep_clients_while_malloc_sometimes_fails,
+		reloads_keep_clients_while_malloc_always_fails,
 		a_shortage_while_the_master_sends_orders_kills_no_worker,
 		orders_that_fail_are_sent_when_the_shortage_is_over,
 		a_master_without_memory_refuses_a_reload_and_lives,
@@ -643,12 +648,12 @@ run_all(void)
 		a_reader_that_dies_refuses_a_reload,
 		a_configuration_is_not_read_without_address_space_for_it,
 		a_name_service_that_hangs_does_not_hold_up_the_master,
-		all_of_it_together,
-		workers_that_die_when_they_have_sent,
-		workers_that_die_when_they_have_received,
-		newcomers_while_descriptors_run_out,
-		no_signal_goes_to_what_was_reaped,
-		a_program_that_is_begun_late_can_still_fail_to_start,
+		reloads_keep_clients_under_all_faults_together,
+		a_worker_that_dies_after_sending_costs_only_what_it_held,
+		a_worker_that_dies_after_receiving_costs_only_what_it_held,
+		new_clients_are_served_while_descriptors_run_out,
+		no_signal_is_sent_to_a_reaped_process,
+		a_program_that_starts_late_can_still_fail_the_start,
 	};
 
 	return (run_tests("faults", tests, sizeof(tests) / sizeof(*tests)));

@@ -838,7 +838,7 @@ START_TEST(clients_that_are_held_back_can_leave)
 }
 END_TEST
 
-START_TEST(what_has_waited_for_queue_timeout_is_answered_busy)
+START_TEST(requests_older_than_queue_timeout_are_answered_busy)
 {
 	struct server *srv = handlers_start(HANDLERS(TIMED_COMMAND("slow",
 	    "\"hold\"", "queue_timeout = 0.3;")),
@@ -1022,7 +1022,7 @@ START_TEST(failure_and_timeout_can_close_the_connection_instead)
 }
 END_TEST
 
-START_TEST(answers_of_trouble_can_be_worded)
+START_TEST(error_replies_can_be_configured)
 {
 	struct server *srv = handlers_start(HANDLERS(COMMAND("fails",
 	    "\"exit\"", "failed = \"sorry\";")), ONE("fails", "") ",\n"
@@ -1099,7 +1099,7 @@ static const char *const unstartable[] = {
 
 enum { UNSTARTABLE = sizeof(unstartable) / sizeof(unstartable[0]) };
 
-START_TEST(what_cannot_be_started_fails_the_reload_alone)
+START_TEST(a_handler_that_cannot_be_started_fails_only_the_reload)
 {
 	struct server *srv = handlers_start(RELOADED("type = \"command\"; "
 	    "command = [ \"src/examples/upper.py\" ]; processes = 1;"),
@@ -1130,7 +1130,7 @@ START_TEST(what_cannot_be_started_fails_the_reload_alone)
 }
 END_TEST
 
-START_TEST(what_cannot_be_started_ends_the_start)
+START_TEST(a_handler_that_cannot_be_started_ends_the_start)
 {
 	struct server *srv;
 	char globals[1024];
@@ -1205,7 +1205,7 @@ START_TEST(a_drain_answers_what_is_in_flight)
 }
 END_TEST
 
-START_TEST(a_command_that_does_not_leave_is_made_to)
+START_TEST(a_command_that_does_not_exit_is_killed)
 {
 	struct server *srv = handlers_start(HANDLERS(COMMAND("lingers",
 	    "\"linger\"", "")), ONE("lingers", ""));
@@ -1398,20 +1398,20 @@ RUN_TESTS("handlers",
     with_overload_shed_a_full_queue_answers_busy_at_once,
     with_overload_wait_all_replies_come_in_the_end,
     clients_that_are_held_back_can_leave,
-    what_has_waited_for_queue_timeout_is_answered_busy,
+    requests_older_than_queue_timeout_are_answered_busy,
     high_priority_goes_first_and_others_are_not_delayed,
     the_normal_lane_moves_while_high_ones_wait,
     after_a_half_close_all_replies_come_before_the_end,
     a_client_that_vanishes_leaves_nothing_to_others,
     one_connection_has_no_more_than_pipeline_in_flight,
     failure_and_timeout_can_close_the_connection_instead,
-    answers_of_trouble_can_be_worded,
+    error_replies_can_be_configured,
     a_reload_puts_another_program_in_place,
-    what_cannot_be_started_fails_the_reload_alone,
-    what_cannot_be_started_ends_the_start,
+    a_handler_that_cannot_be_started_fails_only_the_reload,
+    a_handler_that_cannot_be_started_ends_the_start,
     during_a_slow_start_the_old_program_serves_on,
     a_drain_answers_what_is_in_flight,
-    a_command_that_does_not_leave_is_made_to,
+    a_command_that_does_not_exit_is_killed,
     the_executors_of_a_dead_worker_leave_and_new_ones_come,
     metadata_tells_the_facts_of_a_request,
     tagged_replies_in_any_order_reach_their_clients_in_order,

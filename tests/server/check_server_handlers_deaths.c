@@ -245,7 +245,7 @@ END_TEST
  * Several at once.
  */
 
-START_TEST(two_that_time_out_in_the_same_tick_are_replaced)
+START_TEST(two_executors_that_time_out_in_one_tick_are_replaced)
 {
 	struct server *srv = handlers_start(HANDLERS("{ name = \"cmd\"; "
 	    "type = \"command\"; processes = 2; request_timeout = 1.0; "
@@ -273,7 +273,7 @@ END_TEST
 
 /* The worker says nothing of them, as it stands still: the first whose time is
  * over ends the start, and with it the others. */
-START_TEST(two_that_end_the_start_together_end_it_once)
+START_TEST(two_failing_handlers_end_the_start_once)
 {
 	struct server *srv = handlers_new();
 	pid_t pids[2], worker;
@@ -306,5 +306,5 @@ RUN_TESTS("server_handlers_deaths",
     half_a_reply_is_told_with_how_it_ended,
     a_death_hidden_by_a_child_is_answered_at_once,
     a_command_that_is_dead_gets_no_more_messages,
-    two_that_time_out_in_the_same_tick_are_replaced,
-    two_that_end_the_start_together_end_it_once)
+    two_executors_that_time_out_in_one_tick_are_replaced,
+    two_failing_handlers_end_the_start_once)

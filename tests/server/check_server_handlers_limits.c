@@ -141,7 +141,7 @@ START_TEST(a_module_has_its_environment_and_directory)
 }
 END_TEST
 
-START_TEST(a_command_that_takes_too_much_memory_fails_alone)
+START_TEST(a_command_that_takes_too_much_memory_fails_only_itself)
 {
 	struct server *srv = handlers_start(HANDLERS(COMMAND("big",
 	    "\"--every\", \"2\", \"big\", \"2000000000\"",
@@ -425,7 +425,7 @@ time_to_get_a_place(struct server *srv, int *waiting)
 	return (sum);
 }
 
-START_TEST(who_is_held_back_has_the_place_of_who_leaves_at_once)
+START_TEST(a_held_back_client_takes_the_place_of_one_that_leaves)
 {
 	struct server *srv = handlers_start(HANDLERS(TIMED_COMMAND("hangs",
 	    "\"hang\"", "queue = 1; queue_timeout = 0; request_timeout = 0;")),
@@ -452,7 +452,7 @@ END_TEST
 
 /* Its place is taken for want of memory: it may go, but "ERR busy" would stand
  * where it looks for its reply. */
-START_TEST(who_waits_for_a_reply_is_told_nothing_else)
+START_TEST(a_client_that_waits_for_a_reply_gets_nothing_else)
 {
 	enum { OTHERS = 8, PART = 500000 };
 	struct server *srv = handlers_start(MEMORY("2097152",
@@ -483,7 +483,7 @@ RUN_TESTS("limits of handlers",
     a_flood_on_stderr_hides_nothing_of_another_handler,
     a_command_has_its_environment_directory_and_limits,
     a_module_has_its_environment_and_directory,
-    a_command_that_takes_too_much_memory_fails_alone,
+    a_command_that_takes_too_much_memory_fails_only_itself,
     a_command_runs_as_the_user_of_the_workers,
     with_wait_big_messages_wait_for_memory_and_none_is_lost,
     many_clients_messages_wait_for_memory_and_none_is_lost,
@@ -491,5 +491,5 @@ RUN_TESTS("limits of handlers",
     what_a_handler_is_told_of_http_has_its_share_of_memory_too,
     a_reply_finds_memory_though_slow_clients_have_it,
     a_reply_too_large_is_refused_when_it_is_announced,
-    who_is_held_back_has_the_place_of_who_leaves_at_once,
-    who_waits_for_a_reply_is_told_nothing_else)
+    a_held_back_client_takes_the_place_of_one_that_leaves,
+    a_client_that_waits_for_a_reply_gets_nothing_else)

@@ -266,7 +266,7 @@ START_TEST(a_client_that_sends_before_its_turn_costs_no_time)
 }
 END_TEST
 
-START_TEST(with_shed_those_who_are_answered_do_not_wait_long)
+START_TEST(with_shed_answered_requests_do_not_wait_long)
 {
 	enum { CLIENTS = 100, SHED_MS = 1500 };
 	struct server *srv = handlers_start(HANDLERS(SLOW("100",
@@ -348,6 +348,6 @@ END_TEST
 RUN_TESTS("load on handlers",
     a_slow_handler_with_a_full_queue_slows_nobody_else,
     a_client_that_sends_before_its_turn_costs_no_time,
-    with_shed_those_who_are_answered_do_not_wait_long,
+    with_shed_answered_requests_do_not_wait_long,
     high_priority_waits_for_none_of_many_normal_ones,
     the_normal_lane_moves_while_many_high_ones_wait)

@@ -448,7 +448,7 @@ most_in_a_slot(struct server *srv, unsigned slots)
 	return (most);
 }
 
-START_TEST(the_load_evens_out_when_there_are_more_workers)
+START_TEST(connections_spread_to_added_workers)
 {
 	enum { IDLE = 400 };
 	struct server *srv = server_start("workers = 1;", FRAMES(""));
@@ -474,7 +474,7 @@ START_TEST(the_load_evens_out_when_there_are_more_workers)
 }
 END_TEST
 
-START_TEST(it_can_be_off_and_is_done_on_demand)
+START_TEST(rebalancing_can_be_off_and_is_done_on_demand)
 {
 	enum { IDLE = 200 };
 	struct server *srv = server_start("workers = 1; rebalance = 0;",
@@ -569,7 +569,7 @@ forbid_descriptors(void)
 	setrlimit(RLIMIT_NOFILE, &limit);
 }
 
-START_TEST(nine_hundred_move_at_a_limit_of_1024_descriptors)
+START_TEST(nine_hundred_connections_move_at_a_limit_of_1024_descriptors)
 {
 	enum { IDLE = 900 };
 	struct server *srv = server_new();
@@ -596,7 +596,7 @@ END_TEST
 
 /* Four workers' connections do not fit into one: what fits moves, and the rest
  * is served where it is, and moves as others leave. */
-START_TEST(what_does_not_fit_stays_and_follows_later)
+START_TEST(connections_that_do_not_fit_stay_and_follow_later)
 {
 	enum { HERE = 800 };
 	struct server *srv = server_new();
@@ -651,8 +651,8 @@ RUN_TESTS("handover",
     a_timeout_goes_on_over_reloads,
     a_listener_that_speaks_another_protocol_now_is_drained,
     many_reloads_leave_nothing_behind,
-    the_load_evens_out_when_there_are_more_workers,
-    it_can_be_off_and_is_done_on_demand,
+    connections_spread_to_added_workers,
+    rebalancing_can_be_off_and_is_done_on_demand,
     workers_killed_amid_reloads_take_only_what_they_held,
-    nine_hundred_move_at_a_limit_of_1024_descriptors,
-    what_does_not_fit_stays_and_follows_later)
+    nine_hundred_connections_move_at_a_limit_of_1024_descriptors,
+    connections_that_do_not_fit_stay_and_follow_later)

@@ -273,7 +273,7 @@ end_load(const char *title, struct hold_process *load)
 	hold_drop(load);
 }
 
-START_TEST(whoever_is_killed_amid_reloads_and_upgrades)
+START_TEST(killed_processes_cost_only_their_own_connections)
 {
 	struct stage stage = { .srv = start(), .seed = test_seed(1) };
 	unsigned n = rounds(16, 200);
@@ -418,7 +418,7 @@ START_TEST(an_old_worker_spends_nothing_on_those_it_gave_away)
 END_TEST
 
 RUN_TESTS("kills",
-    whoever_is_killed_amid_reloads_and_upgrades,
+    killed_processes_cost_only_their_own_connections,
     workers_whose_master_is_killed_serve_on,
     a_master_killed_amid_a_reload_costs_nobody,
     without_a_master_the_drain_comes_to_its_end,

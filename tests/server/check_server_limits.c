@@ -126,7 +126,7 @@ find_served(int *fds, int n)
 	return (NULL);
 }
 
-START_TEST(with_on_limit_wait_newcomers_wait_for_their_turn)
+START_TEST(with_on_limit_wait_new_clients_wait_for_their_turn)
 {
 	struct server *srv = server_start("workers = 2;",
 	    FRAMES("max_connections = 3; on_limit = \"wait\";") ",\n"
@@ -179,7 +179,7 @@ start_with(void (*prepare)(void), const char *globals, const char *listeners)
 }
 
 /* Accept loops of others spin and flood their logs then. */
-START_TEST(without_descriptors_it_waits_and_says_so_once_a_second)
+START_TEST(without_descriptors_accepting_pauses_and_is_logged_once_a_second)
 {
 	enum { N = 100 };
 	struct server *srv = start_with(allow_64_descriptors, "workers = 1;",
@@ -238,7 +238,7 @@ allow_few_at_first(void)
 	setrlimit(RLIMIT_NOFILE, &limit);
 }
 
-START_TEST(the_soft_limit_is_raised_and_what_fits_is_told)
+START_TEST(the_descriptor_limit_is_raised_and_the_resulting_maximum_logged)
 {
 	enum { N = 200 };
 	struct server *srv = start_with(allow_few_at_first,
@@ -306,9 +306,9 @@ RUN_TESTS("limits",
     a_client_over_the_limit_of_a_listener_is_told_so,
     a_client_over_the_limit_of_the_server_is_told_so,
     the_busy_reply_reaches_clients_that_have_sent_already,
-    with_on_limit_wait_newcomers_wait_for_their_turn,
-    without_descriptors_it_waits_and_says_so_once_a_second,
+    with_on_limit_wait_new_clients_wait_for_their_turn,
+    without_descriptors_accepting_pauses_and_is_logged_once_a_second,
     a_reload_is_possible_without_descriptors_for_clients,
-    the_soft_limit_is_raised_and_what_fits_is_told,
+    the_descriptor_limit_is_raised_and_the_resulting_maximum_logged,
     connections_spread_evenly_over_the_workers,
     quick_connects_are_all_taken)

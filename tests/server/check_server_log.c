@@ -42,7 +42,7 @@ check_lines(struct server *srv)
 	regfree(&regex);
 }
 
-START_TEST(lines_are_whole_whoever_writes_at_the_same_time)
+START_TEST(log_lines_of_concurrent_processes_stay_whole)
 {
 	struct server *srv = server_start("workers = 4;", FRAMES(""));
 	struct hold_options options = load_on(FRAME_PORT);
@@ -68,7 +68,7 @@ START_TEST(lines_are_whole_whoever_writes_at_the_same_time)
 }
 END_TEST
 
-START_TEST(what_stands_in_a_value_can_not_begin_a_line)
+START_TEST(a_value_cannot_begin_a_log_line)
 {
 	struct server *srv = server_start("workers = 1;", FRAMES(""));
 
@@ -136,7 +136,7 @@ size_of(const struct server *srv, const char *file)
 	return (st.st_size);
 }
 
-START_TEST(after_rename_and_usr1_everybody_writes_to_the_new_file)
+START_TEST(after_rename_and_usr1_all_processes_write_to_the_new_file)
 {
 	enum { N = 20 };
 	struct server *srv = server_start("workers = 2;", FRAMES(""));
@@ -204,7 +204,7 @@ START_TEST(no_line_is_lost_when_the_log_is_reopened_under_load)
 }
 END_TEST
 
-START_TEST(a_log_that_can_not_be_reopened_goes_on_as_it_is)
+START_TEST(a_log_that_cannot_be_reopened_stays_in_use)
 {
 	struct server *srv = server_new();
 	char dir[128], away[128];
@@ -277,7 +277,7 @@ check_rate(const char *line, void *arg)
 	ck_assert_uint_le(++now->lines, 2 * (LOG_BURST + 1));
 }
 
-START_TEST(what_clients_cause_is_told_in_full_at_first_then_counted)
+START_TEST(events_that_clients_cause_are_logged_up_to_a_rate_then_counted)
 {
 	enum { N = 300 };
 	struct server *srv = server_start("workers = 1;", FRAMES(""));
@@ -361,7 +361,7 @@ served(void)
 	return (true);
 }
 
-START_TEST(a_log_that_nobody_reads_holds_nobody_up)
+START_TEST(a_log_that_is_not_read_blocks_no_process)
 {
 	enum { N = 200 };
 	struct server *srv = server_new();
@@ -387,11 +387,11 @@ START_TEST(a_log_that_nobody_reads_holds_nobody_up)
 END_TEST
 
 RUN_TESTS("log",
-    lines_are_whole_whoever_writes_at_the_same_time,
-    what_stands_in_a_value_can_not_begin_a_line,
-    after_rename_and_usr1_everybody_writes_to_the_new_file,
+    log_lines_of_concurrent_processes_stay_whole,
+    a_value_cannot_begin_a_log_line,
+    after_rename_and_usr1_all_processes_write_to_the_new_file,
     no_line_is_lost_when_the_log_is_reopened_under_load,
-    a_log_that_can_not_be_reopened_goes_on_as_it_is,
+    a_log_that_cannot_be_reopened_stays_in_use,
     a_reload_can_change_level_format_and_file,
-    what_clients_cause_is_told_in_full_at_first_then_counted,
-    a_log_that_nobody_reads_holds_nobody_up)
+    events_that_clients_cause_are_logged_up_to_a_rate_then_counted,
+    a_log_that_is_not_read_blocks_no_process)

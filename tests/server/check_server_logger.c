@@ -121,7 +121,7 @@ logger_of(const struct server *srv, const char *title)
 	return (0);
 }
 
-TEST_ON_DISK(a_frozen_disk_delays_nobody_and_is_told_of_afterwards)
+TEST_ON_DISK(a_frozen_disk_delays_no_client_and_lost_lines_are_logged)
 {
 	int held, web;
 
@@ -185,7 +185,7 @@ TEST_ON_DISK(the_last_lines_wait_for_a_disk_that_is_slow)
 
 /* Lines of clients had filled its pipe, and the last ones of the master were
  * still waiting for that when it ended. */
-TEST_ON_DISK(the_end_is_told_after_more_lines_than_a_pipe_holds)
+TEST_ON_DISK(the_stop_is_logged_after_more_lines_than_a_pipe_holds)
 {
 	set(&disk->frozen, 1);
 	serve(rounds(6000, 60000));
@@ -269,7 +269,7 @@ TEST_ON_DISK(a_logger_killed_within_a_line_glues_nothing_to_it)
 	ck_assert_uint_le(check_lines(srv, "log"), 1);
 }
 
-START_TEST(a_killed_logger_is_replaced_and_loses_nothing_in_its_pipe)
+START_TEST(a_killed_logger_loses_no_line_in_its_pipe)
 {
 	static const char *const titles[] = {
 		"penstock: logger log", "penstock: logger access_log",
@@ -307,7 +307,7 @@ START_TEST(a_killed_logger_is_replaced_and_loses_nothing_in_its_pipe)
 }
 END_TEST
 
-START_TEST(loggers_that_are_needed_no_more_end)
+START_TEST(unneeded_loggers_exit)
 {
 	struct server *srv = server_start(GLOBALS, FRAMES("") ","
 	    WEB("echo", ""));
@@ -362,13 +362,13 @@ START_TEST(a_full_device_costs_no_cpu_and_keeps_no_old_logger)
 END_TEST
 
 RUN_TESTS("server_logger",
-    a_frozen_disk_delays_nobody_and_is_told_of_afterwards,
+    a_frozen_disk_delays_no_client_and_lost_lines_are_logged,
     a_server_stops_while_the_disk_is_frozen,
     the_last_lines_wait_for_a_disk_that_is_slow,
-    the_end_is_told_after_more_lines_than_a_pipe_holds,
+    the_stop_is_logged_after_more_lines_than_a_pipe_holds,
     a_full_disk_loses_no_line_that_is_kept_and_tears_none,
     a_log_moved_away_from_a_full_disk_goes_on_with_a_whole_line,
     a_logger_killed_within_a_line_glues_nothing_to_it,
-    a_killed_logger_is_replaced_and_loses_nothing_in_its_pipe,
-    loggers_that_are_needed_no_more_end,
+    a_killed_logger_loses_no_line_in_its_pipe,
+    unneeded_loggers_exit,
     a_full_device_costs_no_cpu_and_keeps_no_old_logger)

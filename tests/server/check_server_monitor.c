@@ -279,7 +279,7 @@ START_TEST(promtool_has_nothing_to_say)
 }
 END_TEST
 
-START_TEST(connections_tell_who_is_there)
+START_TEST(the_connections_page_lists_all_clients)
 {
 	struct server *srv = server_start("workers = 1;\n" MONITOR,
 	    FRAMES("") "," LINES(""));
@@ -412,7 +412,7 @@ ask_all_through(struct server *srv, const char *words, pid_t before)
 	ck_assert(accepted > 0 && messages > 0);
 }
 
-START_TEST(an_upgrade_keeps_the_monitor_and_all_that_it_tells)
+START_TEST(an_upgrade_keeps_the_monitors_address_and_numbers)
 {
 	static const char *const programs[] = {
 		"tests/programs/penstock-next", "penstock",
@@ -454,7 +454,7 @@ START_TEST(an_upgrade_keeps_the_monitor_and_all_that_it_tells)
 }
 END_TEST
 
-START_TEST(the_accept_queue_is_told)
+START_TEST(the_accept_queue_is_shown)
 {
 	struct server *srv = server_start("workers = 1;\n" MONITOR,
 	    FRAMES("backlog = 7;"));
@@ -492,7 +492,7 @@ END_TEST
  * Life.
  */
 
-START_TEST(a_monitor_that_is_killed_is_replaced_and_asked_nothing_in_vain)
+START_TEST(a_killed_monitor_is_replaced_and_waiting_requests_are_answered)
 {
 	struct server *srv = server_start("workers = 1;\n" MONITOR,
 	    FRAMES(""));
@@ -536,7 +536,7 @@ START_TEST(a_monitor_that_hangs_is_replaced)
 }
 END_TEST
 
-START_TEST(readiness_tells_of_a_drain_to_its_end)
+START_TEST(readyz_reports_a_drain_until_its_end)
 {
 	struct server *srv = server_start("workers = 1; drain_timeout = 60;\n"
 	    MONITOR, FRAMES("read_timeout = 60;"));
@@ -558,7 +558,7 @@ START_TEST(readiness_tells_of_a_drain_to_its_end)
 }
 END_TEST
 
-START_TEST(readiness_tells_of_a_slot_without_a_worker)
+START_TEST(readyz_reports_a_slot_without_a_worker)
 {
 	struct server *srv = server_start("workers = 1;\n" MONITOR,
 	    FRAMES(""));
@@ -655,7 +655,7 @@ START_TEST(an_address_that_is_taken_refuses_a_start_and_a_reload)
 }
 END_TEST
 
-START_TEST(a_default_address_that_is_taken_costs_the_monitor_alone)
+START_TEST(a_default_address_in_use_costs_only_the_monitor)
 {
 	uint64_t until_ms = clock_ms() + 5000;
 	struct server *srv;
@@ -702,7 +702,7 @@ reload_with_monitor(struct server *srv)
 	expect_code("GET /healthz", 200);
 }
 
-START_TEST(a_reload_lets_the_path_of_a_socket_that_listens_be)
+START_TEST(a_reload_keeps_the_path_of_a_listening_socket)
 {
 	struct server *srv = server_start("workers = 1;\n" MONITOR,
 	    FRAMES(""));
@@ -732,7 +732,7 @@ START_TEST(a_reload_lets_the_path_of_a_socket_that_listens_be)
 }
 END_TEST
 
-START_TEST(without_its_master_a_monitor_ends)
+START_TEST(a_monitor_without_a_master_exits)
 {
 	struct server *srv = server_start("workers = 1; drain_timeout = 0;\n"
 	    MONITOR, FRAMES(""));
@@ -749,7 +749,7 @@ END_TEST
  * Orders.
  */
 
-START_TEST(a_connection_is_closed_by_order_on_the_unix_socket_alone)
+START_TEST(only_the_unix_socket_takes_orders_to_close_a_connection)
 {
 	struct server *srv = server_start("workers = 2;\n" MONITOR,
 	    FRAMES(""));
@@ -957,7 +957,7 @@ status_for(const char *host)
 
 /* A page in a browser can have its own name lead here, and then read what it
  * likes: DNS rebinding. */
-START_TEST(only_requests_for_the_own_addresses_and_names_are_answered)
+START_TEST(requests_for_other_hosts_are_refused)
 {
 	struct server *srv = server_start("workers = 1;\n"
 	    "monitor = { address = [ \"$A:9180\", \"unix:m\" ]; "
@@ -993,7 +993,7 @@ START_TEST(only_requests_for_the_own_addresses_and_names_are_answered)
 }
 END_TEST
 
-START_TEST(clients_that_say_nothing_keep_nobody_out)
+START_TEST(silent_clients_do_not_keep_others_out)
 {
 	enum { N = 500 };
 	struct server *srv = server_start("workers = 1;\n" MONITOR,
@@ -1041,7 +1041,7 @@ begin_flood(const struct server *srv)
 	_exit(0);
 }
 
-START_TEST(a_flood_of_clients_makes_no_flood_of_descriptors)
+START_TEST(the_monitors_descriptors_are_bounded)
 {
 	enum { N = 4 };
 	struct server *srv = server_start("workers = 1;\n" MONITOR,
@@ -1066,7 +1066,7 @@ START_TEST(a_flood_of_clients_makes_no_flood_of_descriptors)
 }
 END_TEST
 
-START_TEST(a_client_whose_line_has_no_end_is_let_go)
+START_TEST(a_chunk_size_without_end_is_refused)
 {
 	enum { MANY = 64 << 20 };
 	static char zeros[65536];
@@ -1132,7 +1132,7 @@ START_TEST(more_requests_at_once_than_it_reads_at_once_are_answered)
 }
 END_TEST
 
-START_TEST(a_client_that_drips_is_let_go)
+START_TEST(a_request_that_drips_is_closed_in_time)
 {
 	struct server *srv = server_start("workers = 1;\n" MONITOR,
 	    FRAMES(""));
@@ -1256,30 +1256,30 @@ RUN_TESTS("server: monitor",
     a_head_gets_the_header_alone,
     the_metrics_are_what_prometheus_reads,
     promtool_has_nothing_to_say,
-    connections_tell_who_is_there,
+    the_connections_page_lists_all_clients,
     totals_are_what_clients_counted_over_reloads_and_a_crash,
-    an_upgrade_keeps_the_monitor_and_all_that_it_tells,
-    the_accept_queue_is_told,
+    an_upgrade_keeps_the_monitors_address_and_numbers,
+    the_accept_queue_is_shown,
     clients_in_the_accept_queue_are_counted,
-    a_monitor_that_is_killed_is_replaced_and_asked_nothing_in_vain,
+    a_killed_monitor_is_replaced_and_waiting_requests_are_answered,
     a_monitor_that_hangs_is_replaced,
-    readiness_tells_of_a_drain_to_its_end,
-    readiness_tells_of_a_slot_without_a_worker,
+    readyz_reports_a_drain_until_its_end,
+    readyz_reports_a_slot_without_a_worker,
     a_reload_moves_the_monitor_or_ends_it,
     an_address_that_is_taken_refuses_a_start_and_a_reload,
-    a_default_address_that_is_taken_costs_the_monitor_alone,
-    a_reload_lets_the_path_of_a_socket_that_listens_be,
-    without_its_master_a_monitor_ends,
-    a_connection_is_closed_by_order_on_the_unix_socket_alone,
+    a_default_address_in_use_costs_only_the_monitor,
+    a_reload_keeps_the_path_of_a_listening_socket,
+    a_monitor_without_a_master_exits,
+    only_the_unix_socket_takes_orders_to_close_a_connection,
     orders_to_close_harm_no_worker_that_is_slow,
     garbage_is_refused_and_harms_nobody,
     a_request_that_could_be_read_in_two_ways_is_refused,
-    only_requests_for_the_own_addresses_and_names_are_answered,
-    clients_that_say_nothing_keep_nobody_out,
-    a_flood_of_clients_makes_no_flood_of_descriptors,
-    a_client_whose_line_has_no_end_is_let_go,
+    requests_for_other_hosts_are_refused,
+    silent_clients_do_not_keep_others_out,
+    the_monitors_descriptors_are_bounded,
+    a_chunk_size_without_end_is_refused,
     requests_behind_a_reply_that_is_not_taken_wait_in_the_kernel,
     more_requests_at_once_than_it_reads_at_once_are_answered,
-    a_client_that_drips_is_let_go,
+    a_request_that_drips_is_closed_in_time,
     two_hundred_scrapes_at_a_time_are_answered,
     scrapes_among_ten_thousand_connections_cost_the_workers_nothing)

@@ -117,7 +117,7 @@ use_and_expect(const struct server *srv, unsigned round)
 			await(metric(srv, accepted, round, i) == 0.0);
 }
 
-START_TEST(names_can_change_for_ever)
+START_TEST(any_number_of_names_can_follow_each_other_over_reloads)
 {
 	struct server *srv = server_new();
 
@@ -212,5 +212,5 @@ END_TEST
 
 RUN_TESTS("server_names",
     connections_count_for_the_new_name_and_its_limit,
-    names_can_change_for_ever,
+    any_number_of_names_can_follow_each_other_over_reloads,
     refused_reloads_use_up_no_names)

@@ -49,7 +49,7 @@ with_configuration(void)
 	return (srv);
 }
 
-START_TEST(t_tells_that_a_configuration_is_good)
+START_TEST(t_reports_a_good_configuration)
 {
 	struct server *srv = with_configuration();
 
@@ -105,7 +105,7 @@ START_TEST(t_warns_of_keys_that_have_no_effect)
 }
 END_TEST
 
-START_TEST(a_file_that_is_missing_or_no_configuration_is_told)
+START_TEST(t_reports_a_missing_or_invalid_file)
 {
 	struct server *srv = server_new();
 
@@ -185,7 +185,7 @@ START_TEST(a_wrong_command_line_is_refused_with_2)
 }
 END_TEST
 
-START_TEST(s_without_a_running_master_exits_with_4)
+START_TEST(s_exits_with_4_if_no_master_runs)
 {
 	struct server *srv = with_configuration();
 
@@ -201,7 +201,7 @@ START_TEST(s_without_a_running_master_exits_with_4)
 }
 END_TEST
 
-START_TEST(s_gives_the_running_master_its_orders)
+START_TEST(s_sends_orders_to_the_running_master)
 {
 	struct server *srv = server_start("workers = 2;", FRAMES(""));
 
@@ -388,7 +388,7 @@ START_TEST(a_reload_does_not_take_the_log_from_a_daemon)
 END_TEST
 
 /* As in a container or chroot that lacks it. */
-START_TEST(without_proc_it_says_so)
+START_TEST(a_start_without_proc_is_refused_with_the_reason)
 {
 	static const char cover[] = "mount -t tmpfs none /proc && ";
 	struct server *srv = with_configuration();
@@ -447,21 +447,21 @@ START_TEST(a_start_that_fails_says_why_with_and_without_D)
 END_TEST
 
 RUN_TESTS("options",
-    t_tells_that_a_configuration_is_good,
+    t_reports_a_good_configuration,
     t_names_every_mistake_with_file_and_line,
     t_warns_of_keys_that_have_no_effect,
-    a_file_that_is_missing_or_no_configuration_is_told,
+    t_reports_a_missing_or_invalid_file,
     what_T_prints_reads_back_to_the_same,
     a_server_runs_on_what_T_printed,
     v_V_and_h_inform_and_do_nothing_else,
     a_wrong_command_line_is_refused_with_2,
-    s_without_a_running_master_exits_with_4,
-    s_gives_the_running_master_its_orders,
+    s_exits_with_4_if_no_master_runs,
+    s_sends_orders_to_the_running_master,
     D_returns_when_all_workers_accept,
     D_keeps_nothing_open_of_the_caller_s,
     a_lock_of_the_caller_s_is_not_kept_in_the_foreground,
     D_is_refused_where_nobody_would_see_the_log,
     D_can_log_to_a_file_that_is_its_standard_error,
     a_reload_does_not_take_the_log_from_a_daemon,
-    without_proc_it_says_so,
+    a_start_without_proc_is_refused_with_the_reason,
     a_start_that_fails_says_why_with_and_without_D)

@@ -61,7 +61,7 @@ expect_json(void)
 	json_free(value);
 }
 
-START_TEST(it_tells_what_the_monitor_knows)
+START_TEST(status_shows_what_the_monitor_knows)
 {
 	struct server *srv = server_start("workers = 2;\n" MONITOR,
 	    FRAMES("") "," LINES(""));
@@ -286,7 +286,7 @@ START_TEST(a_reload_brings_back_the_monitor_s_socket)
 }
 END_TEST
 
-START_TEST(mistakes_are_told)
+START_TEST(usage_errors_are_reported)
 {
 	struct server *srv = server_new();
 
@@ -406,7 +406,7 @@ expect_no_controls(void)
 	ck_assert_msg(strstr(said, "\x9b!") == NULL, "%s", said);
 }
 
-START_TEST(no_text_of_the_server_s_is_an_order_to_the_terminal)
+START_TEST(no_text_from_the_server_controls_the_terminal)
 {
 #define ODD "\\u001b[2J\\u009b2J\x7f\xc2\x9b\x9b!\\u00e9\xc3\xa9"
 	static const char page[] = OK "\r\n"
@@ -458,7 +458,7 @@ expect_another(const char *order, int started, int pid)
 	server_end(srv);
 }
 
-START_TEST(no_other_server_is_waited_for)
+START_TEST(another_masters_reload_is_not_mistaken_for_ours)
 {
 	expect_another("reload --wait", 1001, 0);
 	expect_another("reload --wait", 1000, 1);
@@ -466,7 +466,7 @@ START_TEST(no_other_server_is_waited_for)
 }
 END_TEST
 
-START_TEST(an_answer_that_is_cut_off_is_none)
+START_TEST(a_truncated_answer_is_an_error)
 {
 	struct server *srv = server_new();
 	pid_t liar;
@@ -483,7 +483,7 @@ START_TEST(an_answer_that_is_cut_off_is_none)
 }
 END_TEST
 
-START_TEST(numbers_that_are_too_large_break_nothing)
+START_TEST(too_large_numbers_do_no_harm)
 {
 #define PAGE(clock, messages) OK "\r\n{\"clock_seconds\":" clock ","	\
 	"\"slots\":[{\"slot\":0,\"pid\":1,\"wanted\":true,"		\
@@ -502,7 +502,7 @@ START_TEST(numbers_that_are_too_large_break_nothing)
 END_TEST
 
 RUN_TESTS("server: penstockctl",
-    it_tells_what_the_monitor_knows,
+    status_shows_what_the_monitor_knows,
     a_reload_is_awaited_and_reported,
     an_upgrade_that_its_canary_refuses_says_why,
     a_reload_that_is_refused_says_why,
@@ -513,9 +513,9 @@ RUN_TESTS("server: penstockctl",
     a_stop_is_awaited,
     connections_are_closed_by_their_id,
     a_reload_brings_back_the_monitor_s_socket,
-    mistakes_are_told,
+    usage_errors_are_reported,
     no_process_but_a_master_is_signalled,
-    no_text_of_the_server_s_is_an_order_to_the_terminal,
-    no_other_server_is_waited_for,
-    an_answer_that_is_cut_off_is_none,
-    numbers_that_are_too_large_break_nothing)
+    no_text_from_the_server_controls_the_terminal,
+    another_masters_reload_is_not_mistaken_for_ours,
+    a_truncated_answer_is_an_error,
+    too_large_numbers_do_no_harm)

@@ -120,7 +120,7 @@ await_more(struct hold_process *load)
 	await(hold_peek(load)->answered > answered + CLIENTS);
 }
 
-START_TEST(its_totals_are_those_of_the_clients)
+START_TEST(prometheus_totals_match_the_clients)
 {
 	struct server *srv = server_new();
 	struct hold_process *load;
@@ -189,7 +189,7 @@ main(void)
 		"curl", "prometheus", "promtool", "python3",
 	};
 	const TTest *const tests[] = {
-		its_totals_are_those_of_the_clients,
+		prometheus_totals_match_the_clients,
 		promtool_has_nothing_to_say,
 	};
 

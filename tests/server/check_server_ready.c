@@ -57,7 +57,7 @@ status_has(const char *text)
 	return (strstr(reply, text) != NULL);
 }
 
-START_TEST(what_is_waited_for_is_told)
+START_TEST(a_reload_that_waits_says_what_it_waits_for)
 {
 	struct server *srv = start_waiting(MONITOR
 	    NEVER("ready_timeout = 5.0;"));
@@ -79,7 +79,7 @@ START_TEST(what_is_waited_for_is_told)
 END_TEST
 
 /* A module that does not come back from open(). */
-START_TEST(a_module_that_does_not_open_is_told)
+START_TEST(a_module_that_does_not_open_is_reported)
 {
 	struct server *srv = start_waiting(HANDLERS(MODULE("work",
 	    "open_ms = 600000;", "threads = 1; ready_timeout = 4.0;")));
@@ -91,7 +91,7 @@ START_TEST(a_module_that_does_not_open_is_told)
 }
 END_TEST
 
-START_TEST(a_later_reload_does_not_wait_for_what_is_not_ready)
+START_TEST(a_later_reload_does_not_wait_for_unready_handlers)
 {
 	struct server *srv = start_waiting(NEVER(""));
 
@@ -108,7 +108,7 @@ START_TEST(a_later_reload_does_not_wait_for_what_is_not_ready)
 END_TEST
 
 /* What does not take seconds is not given up for a later order. */
-START_TEST(a_later_reload_waits_for_what_gets_ready)
+START_TEST(a_later_reload_waits_for_its_own_handlers)
 {
 	struct server *srv = start_waiting(HANDLERS(COMMAND("work",
 	    "\"--ready\", \"--start-ms\", \"700\"", "ready = true;")));
@@ -122,7 +122,7 @@ START_TEST(a_later_reload_waits_for_what_gets_ready)
 }
 END_TEST
 
-START_TEST(an_upgrade_does_not_wait_for_what_is_not_ready)
+START_TEST(an_upgrade_does_not_wait_for_unready_handlers)
 {
 	struct server *srv = start_waiting(NEVER(""));
 
@@ -136,7 +136,7 @@ START_TEST(an_upgrade_does_not_wait_for_what_is_not_ready)
 }
 END_TEST
 
-START_TEST(a_stop_does_not_wait_for_what_is_not_ready)
+START_TEST(a_stop_does_not_wait_for_unready_handlers)
 {
 	struct server *srv = start_waiting(NEVER(""));
 
@@ -161,10 +161,10 @@ START_TEST(a_start_that_waits_is_told_and_can_be_stopped)
 END_TEST
 
 RUN_TESTS("server_ready",
-    what_is_waited_for_is_told,
-    a_module_that_does_not_open_is_told,
-    a_later_reload_does_not_wait_for_what_is_not_ready,
-    a_later_reload_waits_for_what_gets_ready,
-    an_upgrade_does_not_wait_for_what_is_not_ready,
-    a_stop_does_not_wait_for_what_is_not_ready,
+    a_reload_that_waits_says_what_it_waits_for,
+    a_module_that_does_not_open_is_reported,
+    a_later_reload_does_not_wait_for_unready_handlers,
+    a_later_reload_waits_for_its_own_handlers,
+    an_upgrade_does_not_wait_for_unready_handlers,
+    a_stop_does_not_wait_for_unready_handlers,
     a_start_that_waits_is_told_and_can_be_stopped)

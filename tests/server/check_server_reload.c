@@ -161,7 +161,7 @@ START_TEST(a_reload_keeps_open_connections)
 }
 END_TEST
 
-START_TEST(what_the_new_configuration_says_holds_for_all)
+START_TEST(the_new_configuration_applies_to_all_connections)
 {
 	struct server *srv = server_start(TWO, FRAMES(""));
 	int old = client_connect(FRAME_PORT), fd;
@@ -384,7 +384,7 @@ START_TEST(a_missing_configuration_is_refused_by_its_name)
 }
 END_TEST
 
-START_TEST(an_address_that_can_not_be_bound_changes_nothing)
+START_TEST(an_address_that_cannot_be_bound_refuses_the_reload)
 {
 	static const char *const bad[] = {
 		LISTENER("taken", "9005", "frame", "echo", ""),
@@ -480,7 +480,7 @@ START_TEST(a_hundred_hups_in_a_second_end_in_one_generation_of_the_newest)
 }
 END_TEST
 
-START_TEST(more_generations_than_there_is_room_for_wait)
+START_TEST(reloads_wait_while_too_many_generations_live)
 {
 	struct server *srv = server_start("workers = 1;", FRAMES(""));
 	int fds[COUNTERS_BLOCKS - 1];
@@ -650,7 +650,7 @@ RUN_TESTS("reload",
     a_reload_near_max_connections_rejects_nobody,
     all_slots_are_used_again_after_there_was_one,
     a_reload_keeps_open_connections,
-    what_the_new_configuration_says_holds_for_all,
+    the_new_configuration_applies_to_all_connections,
     listeners_come_and_go_by_reload,
     the_queue_of_a_listener_that_goes_is_served,
     a_listener_can_change_its_name_protocol_and_handler,
@@ -658,9 +658,9 @@ RUN_TESTS("reload",
     a_configuration_that_does_not_end_is_refused,
     a_reader_ends_with_its_master,
     a_missing_configuration_is_refused_by_its_name,
-    an_address_that_can_not_be_bound_changes_nothing,
+    an_address_that_cannot_be_bound_refuses_the_reload,
     a_hundred_hups_in_a_second_end_in_one_generation_of_the_newest,
-    more_generations_than_there_is_room_for_wait,
+    reloads_wait_while_too_many_generations_live,
     the_clients_of_a_listener_that_goes_have_drain_timeout,
     a_reload_changes_nodelay_of_clients_that_are_there,
     counters_go_on_over_a_reload,

@@ -49,7 +49,7 @@ connect_and_begin(void)
 	return (fd);
 }
 
-START_TEST(a_report_tells_who_closed_the_connections)
+START_TEST(a_report_says_how_connections_were_closed)
 {
 	const char *globals = "workers = 1; probation = 0.0; "
 	    "drain_timeout = 5.0; drain_spread = 0.0;";
@@ -270,7 +270,7 @@ START_TEST(reports_add_up_amid_random_reloads_and_kills)
 END_TEST
 
 RUN_TESTS("reports",
-    a_report_tells_who_closed_the_connections,
+    a_report_says_how_connections_were_closed,
     a_worker_that_is_killed_while_it_drains_is_accounted_for,
     reports_add_up_amid_random_reloads,
     reports_add_up_amid_random_reloads_and_kills)

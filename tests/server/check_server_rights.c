@@ -154,13 +154,13 @@ abuse_all(bool old)
 	server_end(srv);
 }
 
-START_TEST(a_descriptor_of_a_client_delays_nobody)
+START_TEST(a_descriptor_from_a_client_delays_no_other_client)
 {
 	abuse_all(true);
 }
 END_TEST
 
-START_TEST(a_kernel_that_can_keeps_descriptors_out)
+START_TEST(a_descriptor_does_no_harm_on_this_kernel)
 {
 	struct server *srv = start(false, SINGLE, LOCAL("f", "frame"));
 	int fd = connect_to(srv, "f");
@@ -274,7 +274,7 @@ write_handler(char *text, size_t size, const char *how, const char *more)
 /* As the previous release does, it gives a command a socket. */
 #define PREVIOUS	"tests/programs/penstock-previous"
 
-START_TEST(a_descriptor_of_a_handler_delays_nobody)
+START_TEST(a_descriptor_from_a_handler_delays_no_client)
 {
 	char globals[PATH_MAX + 256];
 	struct server *srv;
@@ -359,11 +359,11 @@ static int
 run_all(void)
 {
 	const TTest *const tests[] = {
-		a_descriptor_of_a_client_delays_nobody,
-		a_kernel_that_can_keeps_descriptors_out,
+		a_descriptor_from_a_client_delays_no_other_client,
+		a_descriptor_does_no_harm_on_this_kernel,
 		a_descriptor_in_the_accept_queue_delays_no_stop,
 		a_descriptor_does_not_freeze_the_monitor,
-		a_descriptor_of_a_handler_delays_nobody,
+		a_descriptor_from_a_handler_delays_no_client,
 		a_descriptor_with_the_first_word_does_not_freeze_the_master,
 		a_handler_on_a_kernel_that_keeps_them_out_is_served,
 		a_command_has_no_way_to_send_a_descriptor,

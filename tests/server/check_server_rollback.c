@@ -122,7 +122,7 @@ START_TEST(kept_processes_leave_when_the_probation_ends)
 }
 END_TEST
 
-START_TEST(an_order_ends_the_probation_and_what_is_kept_for_it)
+START_TEST(an_order_ends_the_probation_and_kept_processes)
 {
 	struct server *srv = start("workers = 1; probation = 60.0;\n"
 	    HANDLED("2"));
@@ -139,7 +139,7 @@ START_TEST(an_order_ends_the_probation_and_what_is_kept_for_it)
 }
 END_TEST
 
-START_TEST(an_upgrade_lets_go_what_is_kept)
+START_TEST(an_upgrade_ends_kept_processes)
 {
 	struct server *srv = handlers_new();
 	int fd;
@@ -210,7 +210,7 @@ RUN_TESTS("server_rollback",
     a_rollback_restores_a_file_that_crashed_on_messages,
     a_rollback_restores_a_file_that_did_not_last,
     kept_processes_leave_when_the_probation_ends,
-    an_order_ends_the_probation_and_what_is_kept_for_it,
-    an_upgrade_lets_go_what_is_kept,
+    an_order_ends_the_probation_and_kept_processes,
+    an_upgrade_ends_kept_processes,
     a_process_that_has_a_request_is_not_kept,
     a_kept_process_that_dies_is_replaced_at_the_rollback)

@@ -25,7 +25,7 @@
  * The pid file.
  */
 
-START_TEST(the_pid_file_is_there_while_the_server_is)
+START_TEST(the_pid_file_exists_while_the_server_runs)
 {
 	struct server *srv = server_start("workers = 2;", FRAMES(""));
 
@@ -70,7 +70,7 @@ START_TEST(all_workers_accept_before_the_pid_file_is_there)
 }
 END_TEST
 
-START_TEST(a_stale_pid_file_prevents_nothing)
+START_TEST(a_stale_pid_file_does_not_prevent_a_start)
 {
 	static const char *const stale[] = { "1\n", "999999\n", "", "junk" };
 	struct server *srv;
@@ -348,7 +348,7 @@ START_TEST(a_refused_reload_ends_for_the_service_manager_too)
 }
 END_TEST
 
-START_TEST(a_service_manager_that_does_not_listen_holds_nothing_up)
+START_TEST(a_deaf_service_manager_delays_nothing)
 {
 	struct server *srv = server_new();
 
@@ -367,7 +367,7 @@ END_TEST
  * Processes.
  */
 
-START_TEST(titles_tell_role_slot_and_generation)
+START_TEST(process_titles_show_role_slot_and_generation)
 {
 	struct server *srv = server_start("workers = 2;",
 	    FRAMES("") ",\n" EXTRA(""));
@@ -419,7 +419,7 @@ status_of(pid_t pid, const char *key)
 	return (line + strlen(key));
 }
 
-START_TEST(started_as_root_only_the_master_stays_it)
+START_TEST(only_the_master_stays_root)
 {
 	const struct passwd *nobody = getpwnam("nobody");
 	struct server *srv;
@@ -468,9 +468,9 @@ START_TEST(cpu_affinity_puts_workers_on_cpus_of_their_own)
 END_TEST
 
 RUN_TESTS("service",
-    the_pid_file_is_there_while_the_server_is,
+    the_pid_file_exists_while_the_server_runs,
     all_workers_accept_before_the_pid_file_is_there,
-    a_stale_pid_file_prevents_nothing,
+    a_stale_pid_file_does_not_prevent_a_start,
     a_pid_file_whose_owner_lives_refuses_a_second_server,
     the_pid_file_of_a_killed_master_is_free_when_it_is_dead,
     a_reload_moves_the_pid_file,
@@ -479,7 +479,7 @@ RUN_TESTS("service",
     a_service_manager_is_told_of_start_reload_and_stop,
     a_service_manager_at_an_abstract_address_is_told_too,
     a_refused_reload_ends_for_the_service_manager_too,
-    a_service_manager_that_does_not_listen_holds_nothing_up,
-    titles_tell_role_slot_and_generation,
-    started_as_root_only_the_master_stays_it,
+    a_deaf_service_manager_delays_nothing,
+    process_titles_show_role_slot_and_generation,
+    only_the_master_stays_root,
     cpu_affinity_puts_workers_on_cpus_of_their_own)

@@ -21,7 +21,7 @@ expect_service(void)
 	close(fd);
 }
 
-START_TEST(orders_sent_to_a_worker_are_left_to_the_master)
+START_TEST(workers_ignore_order_signals)
 {
 	static const int orders[] = {
 		SIGTERM, SIGINT, SIGHUP, SIGQUIT, SIGUSR1, SIGUSR2, SIGPIPE
@@ -43,7 +43,7 @@ START_TEST(orders_sent_to_a_worker_are_left_to_the_master)
 END_TEST
 
 /* A terminal sends an interrupt to the whole group. */
-START_TEST(an_interrupt_of_the_group_stops_it_once)
+START_TEST(an_int_to_the_group_stops_once)
 {
 	struct server *srv = server_start(TWO, FRAMES(""));
 	int fd = client_connect(FRAME_PORT);
@@ -128,7 +128,7 @@ START_TEST(an_int_during_a_reload_stops)
 }
 END_TEST
 
-START_TEST(a_hup_during_a_drain_takes_the_stop_back)
+START_TEST(a_hup_during_a_drain_cancels_the_stop)
 {
 	struct server *srv = server_start(TWO, FRAMES(""));
 	int fd = client_connect(FRAME_PORT);
@@ -149,7 +149,7 @@ START_TEST(a_hup_during_a_drain_takes_the_stop_back)
 }
 END_TEST
 
-START_TEST(a_bad_hup_during_a_drain_leaves_the_drain)
+START_TEST(a_refused_reload_during_a_drain_lets_the_drain_go_on)
 {
 	struct server *srv = server_start(TWO, FRAMES(""));
 	int fd = client_connect(FRAME_PORT);
@@ -184,7 +184,7 @@ give_order(struct server *srv, int signal)
 	await(server_count(srv, taken) > before);
 }
 
-START_TEST(whatever_comes_before_the_last_order_it_holds)
+START_TEST(the_last_of_many_orders_is_carried_out)
 {
 	static const int orders[] = {
 		SIGHUP, SIGUSR1, SIGHUP, SIGUSR2, SIGHUP, SIGTERM, SIGHUP,
@@ -209,7 +209,7 @@ START_TEST(whatever_comes_before_the_last_order_it_holds)
 }
 END_TEST
 
-START_TEST(signals_that_are_no_orders_change_nothing)
+START_TEST(other_signals_change_nothing)
 {
 	struct server *srv = server_start(TWO, FRAMES(""));
 
@@ -237,7 +237,7 @@ block_and_ignore(void)
 	signal(SIGCHLD, SIG_IGN);
 }
 
-START_TEST(signals_blocked_or_ignored_at_start_are_heard)
+START_TEST(inherited_signal_masks_do_not_matter)
 {
 	struct server *srv = server_new();
 	pid_t worker;
@@ -259,14 +259,14 @@ START_TEST(signals_blocked_or_ignored_at_start_are_heard)
 END_TEST
 
 RUN_TESTS("signals",
-    orders_sent_to_a_worker_are_left_to_the_master,
-    an_interrupt_of_the_group_stops_it_once,
+    workers_ignore_order_signals,
+    an_int_to_the_group_stops_once,
     a_term_to_the_group_drains,
     a_hup_to_the_group_reloads_once,
     a_term_during_a_reload_stops,
     an_int_during_a_reload_stops,
-    a_hup_during_a_drain_takes_the_stop_back,
-    a_bad_hup_during_a_drain_leaves_the_drain,
-    whatever_comes_before_the_last_order_it_holds,
-    signals_that_are_no_orders_change_nothing,
-    signals_blocked_or_ignored_at_start_are_heard)
+    a_hup_during_a_drain_cancels_the_stop,
+    a_refused_reload_during_a_drain_lets_the_drain_go_on,
+    the_last_of_many_orders_is_carried_out,
+    other_signals_change_nothing,
+    inherited_signal_masks_do_not_matter)

@@ -73,7 +73,7 @@ fill_queue(const struct server *srv, pid_t worker, int fds[WAITING])
 	}
 }
 
-START_TEST(a_unix_socket_serves_and_goes_when_the_server_does)
+START_TEST(a_unix_socket_serves_and_is_removed_at_the_end)
 {
 	struct server *srv = server_start("workers = 2;", UNIX);
 	struct stat st;
@@ -98,7 +98,7 @@ START_TEST(a_unix_socket_serves_and_goes_when_the_server_does)
 }
 END_TEST
 
-START_TEST(a_unix_socket_of_a_dead_server_is_in_nobody_s_way)
+START_TEST(a_stale_unix_socket_is_replaced)
 {
 	struct server *srv = server_new();
 
@@ -119,7 +119,7 @@ START_TEST(a_unix_socket_of_a_dead_server_is_in_nobody_s_way)
 }
 END_TEST
 
-START_TEST(a_unix_socket_in_use_is_left_alone)
+START_TEST(a_unix_socket_in_use_is_not_replaced)
 {
 	struct server *srv = server_new();
 
@@ -133,7 +133,7 @@ START_TEST(a_unix_socket_in_use_is_left_alone)
 }
 END_TEST
 
-START_TEST(a_file_that_is_no_socket_is_left_alone)
+START_TEST(a_regular_file_at_the_sockets_path_is_not_replaced)
 {
 	struct server *srv = server_new();
 
@@ -167,7 +167,7 @@ START_TEST(a_unix_socket_survives_reloads_and_goes_with_its_listener)
 }
 END_TEST
 
-START_TEST(a_killed_worker_loses_nobody_in_the_queue_of_a_unix_socket)
+START_TEST(a_killed_worker_loses_no_client_in_a_unix_sockets_queue)
 {
 	struct server *srv = server_start("workers = 1;", UNIX);
 	pid_t worker = server_worker(srv, 0);
@@ -538,7 +538,7 @@ close_standard(void)
 }
 
 /* Of another server a log line once went to a client then: nginx#1368. */
-START_TEST(started_without_descriptors_0_to_2_it_puts_nothing_in_their_place)
+START_TEST(closed_standard_descriptors_are_not_reused)
 {
 	struct server *srv = server_new();
 	struct proc_fd fds[3];
@@ -569,12 +569,12 @@ START_TEST(started_without_descriptors_0_to_2_it_puts_nothing_in_their_place)
 END_TEST
 
 RUN_TESTS("sockets",
-    a_unix_socket_serves_and_goes_when_the_server_does,
-    a_unix_socket_of_a_dead_server_is_in_nobody_s_way,
-    a_unix_socket_in_use_is_left_alone,
-    a_file_that_is_no_socket_is_left_alone,
+    a_unix_socket_serves_and_is_removed_at_the_end,
+    a_stale_unix_socket_is_replaced,
+    a_unix_socket_in_use_is_not_replaced,
+    a_regular_file_at_the_sockets_path_is_not_replaced,
     a_unix_socket_survives_reloads_and_goes_with_its_listener,
-    a_killed_worker_loses_nobody_in_the_queue_of_a_unix_socket,
+    a_killed_worker_loses_no_client_in_a_unix_sockets_queue,
     a_socket_file_that_was_removed_is_reported_and_comes_back,
     clients_in_the_queue_of_a_removed_socket_are_served,
     a_socket_file_of_another_server_refuses_a_reload,
@@ -585,4 +585,4 @@ RUN_TESTS("sockets",
     a_port_that_another_server_has_is_not_shared_with_it,
     a_worker_has_its_own_descriptors_and_no_others,
     the_master_s_descriptors_do_not_grow_with_reloads,
-    started_without_descriptors_0_to_2_it_puts_nothing_in_their_place)
+    closed_standard_descriptors_are_not_reused)

@@ -136,7 +136,7 @@ START_TEST(messages_that_came_during_a_pause_are_answered)
 END_TEST
 
 /* Their clients still have the rest of their time after the pause. */
-START_TEST(a_pause_counts_for_no_timeout)
+START_TEST(a_suspended_machine_causes_no_timeout)
 {
 	struct server *srv = server_start("workers = 1;",
 	    FRAMES("read_timeout = 2.0; idle_timeout = 2.0;"));
@@ -186,7 +186,7 @@ expect_calls_to_survive(struct server *srv, const char *call, const char *next)
 }
 
 /* One is with the handler, the other waits for it. */
-START_TEST(a_pause_counts_for_no_request_of_a_module)
+START_TEST(a_suspended_machine_times_out_no_module_request)
 {
 	expect_calls_to_survive(handlers_start(HANDLERS(MODULE("mod", "",
 	    "threads = 1; request_timeout = 2.0; queue_timeout = 2.0;")),
@@ -194,7 +194,7 @@ START_TEST(a_pause_counts_for_no_request_of_a_module)
 }
 END_TEST
 
-START_TEST(a_pause_counts_for_no_request_of_a_command)
+START_TEST(a_suspended_machine_times_out_no_command_request)
 {
 	expect_calls_to_survive(handlers_start(HANDLERS(TIMED_COMMAND("sleepy",
 	    "\"--ready\", \"sleep\", \"600\"",
@@ -203,7 +203,7 @@ START_TEST(a_pause_counts_for_no_request_of_a_command)
 }
 END_TEST
 
-START_TEST(a_pause_counts_for_no_drain)
+START_TEST(a_suspended_machine_shortens_no_drain)
 {
 	struct server *srv = server_start("workers = 1;\n"
 	    "drain_timeout = 1.5; drain_spread = 0;", FRAMES(""));
@@ -231,7 +231,7 @@ END_TEST
 
 RUN_TESTS("a pause of the whole machine",
     messages_that_came_during_a_pause_are_answered,
-    a_pause_counts_for_no_timeout,
-    a_pause_counts_for_no_request_of_a_module,
-    a_pause_counts_for_no_request_of_a_command,
-    a_pause_counts_for_no_drain)
+    a_suspended_machine_causes_no_timeout,
+    a_suspended_machine_times_out_no_module_request,
+    a_suspended_machine_times_out_no_command_request,
+    a_suspended_machine_shortens_no_drain)

@@ -389,7 +389,7 @@ START_TEST(a_request_that_is_not_sampled_says_so_and_leaves_no_span)
 }
 END_TEST
 
-START_TEST(about_so_many_are_sampled_as_configured)
+START_TEST(the_configured_share_of_requests_is_sampled)
 {
 	enum { MANY = 20000 };
 	struct server *srv = start("workers = 1;\n" TRACED("0.1"), FRAMES(""));
@@ -443,7 +443,7 @@ START_TEST(a_request_that_fails_has_a_status_and_stands_in_the_log)
 }
 END_TEST
 
-START_TEST(nobody_waits_for_a_collector_that_is_slow)
+START_TEST(a_slow_collector_delays_no_client)
 {
 	enum { MANY = 4000 };
 	struct server *srv = start("workers = 1;\n" TRACED("1.0"), FRAMES(""));
@@ -499,7 +499,7 @@ START_TEST(a_collector_that_drips_is_given_up)
 }
 END_TEST
 
-START_TEST(without_a_collector_all_goes_on)
+START_TEST(a_missing_collector_delays_no_client)
 {
 	struct server *srv = server_start("workers = 1;\n" TRACED("1.0"),
 	    FRAMES(""));
@@ -622,12 +622,12 @@ RUN_TESTS("server: tracing",
     a_client_of_http_may_say_its_place_and_the_requests_id,
     without_tracing_a_client_of_http_may_say_the_requests_id_too,
     a_request_that_is_not_sampled_says_so_and_leaves_no_span,
-    about_so_many_are_sampled_as_configured,
+    the_configured_share_of_requests_is_sampled,
     without_an_endpoint_handlers_are_told_nothing_of_traces,
     a_request_that_fails_has_a_status_and_stands_in_the_log,
-    nobody_waits_for_a_collector_that_is_slow,
+    a_slow_collector_delays_no_client,
     what_a_collector_refuses_is_lost_and_counted,
     a_collector_that_drips_is_given_up,
-    without_a_collector_all_goes_on,
+    a_missing_collector_delays_no_client,
     no_span_is_missing_after_reload_upgrade_and_the_monitors_death,
     requests_that_move_keep_their_places_in_their_traces)

@@ -80,7 +80,7 @@ stop_load(struct hold_process *load, unsigned clients)
 	hold_drop(load);
 }
 
-START_TEST(reloads_within_the_users_limits_lose_nobody)
+START_TEST(reloads_within_the_users_limits_lose_no_client)
 {
 	struct server *srv = start(WORKERS, "");
 	struct hold_process *load = start_load(CLIENTS);
@@ -164,6 +164,6 @@ START_TEST(a_stopped_worker_survives_a_reload_that_it_holds_up)
 END_TEST
 
 RUN_TESTS("unprivileged",
-    reloads_within_the_users_limits_lose_nobody,
+    reloads_within_the_users_limits_lose_no_client,
     a_stopped_worker_survives_any_number_of_reopened_logs,
     a_stopped_worker_survives_a_reload_that_it_holds_up)

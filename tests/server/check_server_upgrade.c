@@ -128,7 +128,7 @@ START_TEST(an_upgrade_keeps_pid_clients_and_counters)
 }
 END_TEST
 
-START_TEST(upgrades_to_and_fro_refuse_nobody)
+START_TEST(upgrades_back_and_forth_refuse_no_client)
 {
 	struct server *srv = start(TWO, FRAMES(PATIENT));
 	struct hold_process *load = start_churn(20);
@@ -225,7 +225,7 @@ START_TEST(adopted_executors_are_supervised)
 }
 END_TEST
 
-START_TEST(paths_limits_and_a_daemon_are_no_hindrance)
+START_TEST(upgrades_work_with_relative_paths_limits_and_a_daemon)
 {
 	struct server *srv = server_new();
 
@@ -387,7 +387,7 @@ START_TEST(the_next_program_is_where_a_link_leads)
 }
 END_TEST
 
-START_TEST(what_is_no_new_penstock_changes_nothing)
+START_TEST(a_program_that_is_not_penstock_refuses_the_upgrade)
 {
 	struct server *srv = start(TWO, FRAMES(PATIENT));
 	pid_t workers[2] = { server_worker(srv, 0), server_worker(srv, 1) };
@@ -411,7 +411,7 @@ START_TEST(what_is_no_new_penstock_changes_nothing)
 }
 END_TEST
 
-START_TEST(a_wrong_configuration_changes_nothing)
+START_TEST(a_wrong_configuration_refuses_the_upgrade)
 {
 	struct server *srv = start(TWO, FRAMES(PATIENT));
 	pid_t workers[2] = { server_worker(srv, 0), server_worker(srv, 1) };
@@ -444,31 +444,31 @@ refuse_decoy(const char *decoy, const char *why)
 	server_end(srv);
 }
 
-START_TEST(a_check_that_crashes_changes_nothing)
+START_TEST(a_check_that_crashes_refuses_the_upgrade)
 {
 	refuse_decoy("crash", "signal 6");
 }
 END_TEST
 
-START_TEST(a_check_that_does_not_end_changes_nothing)
+START_TEST(a_check_that_hangs_refuses_the_upgrade)
 {
 	refuse_decoy("hang", "not done with the check within 10 s");
 }
 END_TEST
 
-START_TEST(a_check_that_has_read_something_else_changes_nothing)
+START_TEST(a_check_of_another_state_refuses_the_upgrade)
 {
 	refuse_decoy("lie", "no penstock that can take over");
 }
 END_TEST
 
-START_TEST(an_exec_that_fails_changes_nothing)
+START_TEST(an_exec_that_fails_refuses_the_upgrade)
 {
 	refuse_decoy("vanish", "exec: Permission denied");
 }
 END_TEST
 
-START_TEST(a_program_that_cannot_take_over_gives_back)
+START_TEST(a_program_that_cannot_take_over_executes_the_previous_one)
 {
 	struct server *srv = start(TWO LIVING, FRAMES(PATIENT) ", " CATS);
 	pid_t workers[2] = { server_worker(srv, 0), server_worker(srv, 1) };
@@ -810,7 +810,7 @@ START_TEST(a_configuration_with_a_dying_handler_is_rolled_back)
 }
 END_TEST
 
-START_TEST(what_crashes_after_a_rollback_stays)
+START_TEST(a_crash_loop_after_a_rollback_causes_no_second_rollback)
 {
 	struct server *srv = start(TWO DYING, FRAMES(PATIENT) ", " CATS);
 
@@ -841,7 +841,7 @@ START_TEST(without_probation_nothing_is_rolled_back)
 }
 END_TEST
 
-START_TEST(a_refused_rollback_leaves_what_is_there)
+START_TEST(a_refused_rollback_keeps_the_running_generation)
 {
 	struct server *srv = start(TWO, FRAMES(PATIENT) ", " EXTRA(""));
 	pid_t worker;
@@ -907,22 +907,22 @@ END_TEST
 
 RUN_TESTS("upgrade",
     an_upgrade_keeps_pid_clients_and_counters,
-    upgrades_to_and_fro_refuse_nobody,
+    upgrades_back_and_forth_refuse_no_client,
     upgrades_leak_no_descriptor,
     adopted_workers_are_supervised,
     adopted_executors_are_supervised,
-    paths_limits_and_a_daemon_are_no_hindrance,
+    upgrades_work_with_relative_paths_limits_and_a_daemon,
     sixty_four_descriptors_are_enough,
     reports_that_are_not_complete_go_along,
     a_log_that_was_reopened_goes_on,
     the_next_program_is_where_a_link_leads,
-    what_is_no_new_penstock_changes_nothing,
-    a_wrong_configuration_changes_nothing,
-    a_check_that_crashes_changes_nothing,
-    a_check_that_does_not_end_changes_nothing,
-    a_check_that_has_read_something_else_changes_nothing,
-    an_exec_that_fails_changes_nothing,
-    a_program_that_cannot_take_over_gives_back,
+    a_program_that_is_not_penstock_refuses_the_upgrade,
+    a_wrong_configuration_refuses_the_upgrade,
+    a_check_that_crashes_refuses_the_upgrade,
+    a_check_that_hangs_refuses_the_upgrade,
+    a_check_of_another_state_refuses_the_upgrade,
+    an_exec_that_fails_refuses_the_upgrade,
+    a_program_that_cannot_take_over_executes_the_previous_one,
     an_upgrade_from_the_previous_release_and_back_keeps_all_clients,
     a_downgrade_starts_another_executor_in_place_of_a_starting_one,
     a_rollback_to_the_previous_release_keeps_all_clients,
@@ -933,7 +933,7 @@ RUN_TESTS("upgrade",
     a_stop_during_a_check_stops,
     many_orders_at_once_end_in_one_generation,
     a_configuration_with_a_dying_handler_is_rolled_back,
-    what_crashes_after_a_rollback_stays,
+    a_crash_loop_after_a_rollback_causes_no_second_rollback,
     without_probation_nothing_is_rolled_back,
-    a_refused_rollback_leaves_what_is_there,
+    a_refused_rollback_keeps_the_running_generation,
     a_program_whose_workers_crash_is_rolled_back)

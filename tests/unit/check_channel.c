@@ -620,7 +620,7 @@ count_turn(evutil_socket_t fd, short what, void *arg)
 	*(unsigned *)arg = nheard;
 }
 
-START_TEST(who_never_stops_talking_does_not_keep_us_from_everything_else)
+START_TEST(a_peer_that_never_stops_sending_does_not_block_the_loop)
 {
 	unsigned heard_before = UINT_MAX;
 	int other[2];
@@ -692,7 +692,7 @@ START_TEST(an_end_with_unread_messages_is_an_end_like_any_other)
 }
 END_TEST
 
-START_TEST(to_say_something_to_nobody_is_an_error_and_no_signal)
+START_TEST(sending_to_a_closed_peer_is_an_error_without_a_signal)
 {
 	start(CTL_FROM_CHILD);
 	signal(SIGPIPE, SIG_DFL);
@@ -749,7 +749,7 @@ START_TEST(messages_that_cannot_be_sent_are_kept_in_their_order)
 }
 END_TEST
 
-START_TEST(few_descriptors_are_on_their_way_to_who_does_not_read)
+START_TEST(descriptors_in_flight_to_a_peer_that_does_not_read_are_bounded)
 {
 	struct ctl_log log = { .level = 1 };
 	int fd = open_any();
@@ -774,7 +774,7 @@ START_TEST(few_descriptors_are_on_their_way_to_who_does_not_read)
 }
 END_TEST
 
-START_TEST(to_talk_to_who_does_not_read_never_waits)
+START_TEST(sending_to_a_peer_that_does_not_read_never_blocks)
 {
 	unsigned sent = 0;
 	int result;
@@ -1125,15 +1125,15 @@ RUN_TESTS("channel",
     the_ends_of_a_pair_keep_packets_and_close_on_exec,
     a_message_arrives_as_it_was_sent,
     messages_arrive_in_their_order,
-    who_never_stops_talking_does_not_keep_us_from_everything_else,
+    a_peer_that_never_stops_sending_does_not_block_the_loop,
     what_has_come_can_be_heard_without_the_loop,
     what_was_said_before_the_end_is_heard_before_it,
     an_end_with_unread_messages_is_an_end_like_any_other,
     messages_before_a_reset_are_heard,
     messages_that_cannot_be_sent_are_kept_in_their_order,
-    few_descriptors_are_on_their_way_to_who_does_not_read,
-    to_say_something_to_nobody_is_an_error_and_no_signal,
-    to_talk_to_who_does_not_read_never_waits,
+    descriptors_in_flight_to_a_peer_that_does_not_read_are_bounded,
+    sending_to_a_closed_peer_is_an_error_without_a_signal,
+    sending_to_a_peer_that_does_not_read_never_blocks,
     a_channel_may_be_freed_by_a_message,
     a_channel_may_be_freed_by_a_message_that_is_caught_up_with,
     a_channel_may_be_freed_by_its_end,

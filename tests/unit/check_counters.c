@@ -197,7 +197,7 @@ END_TEST
  * Opening one that is there.
  */
 
-START_TEST(who_opens_a_mapping_sees_what_is_written_to_it)
+START_TEST(an_opened_mapping_shows_what_is_written)
 {
 	struct counters seen;
 
@@ -216,7 +216,7 @@ START_TEST(who_opens_a_mapping_sees_what_is_written_to_it)
 }
 END_TEST
 
-START_TEST(who_opens_a_mapping_cannot_write_to_it)
+START_TEST(an_opened_mapping_is_read_only)
 {
 	struct counters seen;
 
@@ -311,7 +311,7 @@ make_like(size_t size, uint32_t version, uint32_t records)
 	return (fd);
 }
 
-START_TEST(what_is_no_mapping_is_refused)
+START_TEST(a_file_that_is_not_a_mapping_is_refused)
 {
 	size_t whole;
 	struct {
@@ -353,7 +353,7 @@ START_TEST(a_mapping_of_the_right_shape_is_taken)
 }
 END_TEST
 
-START_TEST(what_cannot_be_looked_at_is_an_error)
+START_TEST(a_descriptor_that_cannot_be_read_is_an_error)
 {
 	struct counters seen;
 
@@ -459,7 +459,7 @@ START_TEST(burying_one_worker_lets_the_others_of_its_slot_be)
 END_TEST
 
 /* A giver and its taker can die together. */
-START_TEST(what_nobody_took_is_counted_as_lost)
+START_TEST(connections_that_no_worker_took_are_counted_as_lost)
 {
 	struct counters slots[2];
 	struct counters_listener *giver, *taker, *settled;
@@ -651,19 +651,19 @@ RUN_TESTS("counters",
     a_mapping_that_is_freed_is_closed,
     every_block_begins_on_a_cache_line_of_its_own,
     every_block_has_a_table_of_its_own_on_pages_of_its_own,
-    who_opens_a_mapping_sees_what_is_written_to_it,
-    who_opens_a_mapping_cannot_write_to_it,
+    an_opened_mapping_shows_what_is_written,
+    an_opened_mapping_is_read_only,
     a_sealed_mapping_can_be_read_and_never_written_again,
     sealing_leaves_others_their_mapping,
     without_its_descriptor_a_mapping_cannot_be_sealed,
-    what_is_no_mapping_is_refused,
+    a_file_that_is_not_a_mapping_is_refused,
     a_mapping_of_the_right_shape_is_taken,
-    what_cannot_be_looked_at_is_an_error,
+    a_descriptor_that_cannot_be_read_is_an_error,
     counters_outlive_the_process_that_wrote_them,
     what_a_dead_worker_held_is_counted_as_lost,
     burying_sets_gauges_to_0_and_lets_counters_be,
     burying_one_worker_lets_the_others_of_its_slot_be,
-    what_nobody_took_is_counted_as_lost,
+    connections_that_no_worker_took_are_counted_as_lost,
     a_worker_that_wrote_nonsense_has_lost_no_more_than_it_could_hold,
     a_worker_that_died_between_two_stores_leaves_sums_that_add_up,
     records_that_are_forgotten_are_zero_and_no_others,

@@ -323,7 +323,7 @@ START_TEST(the_slowest_is_another_than_the_one_given)
 }
 END_TEST
 
-START_TEST(who_owes_nothing_is_not_the_slowest)
+START_TEST(a_connection_without_pending_work_is_never_the_slowest)
 {
 	start();
 	deadline_set(&conns[0], DEADLINE_IDLE, NOW_MS);
@@ -358,5 +358,5 @@ RUN_TESTS("deadline",
     one_that_is_told_may_take_others_with_it,
     the_slowest_is_the_one_that_has_waited_longest_for_its_peer,
     the_slowest_is_another_than_the_one_given,
-    who_owes_nothing_is_not_the_slowest,
+    a_connection_without_pending_work_is_never_the_slowest,
     where_nothing_times_out_there_is_a_slowest_all_the_same)

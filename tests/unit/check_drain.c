@@ -170,7 +170,7 @@ START_TEST(without_a_master_no_taker_is_awaited)
 END_TEST
 
 /* As when it has no room: it is asked again, as long as it lives. */
-START_TEST(what_a_taker_refuses_is_kept)
+START_TEST(connections_that_a_taker_refuses_are_kept)
 {
 	struct handover_message msg;
 	struct handover_fds fds;
@@ -200,4 +200,4 @@ RUN_TESTS("drain",
     a_taker_that_never_speaks_is_not_awaited_for_ever,
     a_taker_that_never_answers_is_not_awaited_for_ever,
     without_a_master_no_taker_is_awaited,
-    what_a_taker_refuses_is_kept)
+    connections_that_a_taker_refuses_are_kept)

@@ -633,7 +633,7 @@ START_TEST(a_worker_that_does_not_read_loses_nothing)
 }
 END_TEST
 
-START_TEST(failed_and_silent_are_told)
+START_TEST(failed_and_silent_results_are_sent)
 {
 	configure(built(MISBEHAVE));
 	start(2);
@@ -1062,7 +1062,7 @@ START_TEST(a_worker_that_is_gone_needs_no_replies)
 }
 END_TEST
 
-START_TEST(half_a_request_is_nobodys)
+START_TEST(a_partial_request_at_the_end_is_dropped)
 {
 	configure(built(MISBEHAVE));
 	start(2);
@@ -1248,7 +1248,7 @@ RUN_TESTS("executor",
     a_reply_that_is_too_large_fails,
     requests_may_come_in_pieces,
     a_worker_that_does_not_read_loses_nothing,
-    failed_and_silent_are_told,
+    failed_and_silent_results_are_sent,
     a_module_sees_the_facts_of_its_request,
     a_request_of_http_has_the_id_that_its_worker_gives,
     the_fields_of_a_reply_stand_behind_it,
@@ -1268,7 +1268,7 @@ RUN_TESTS("executor",
     a_module_of_another_version_is_refused,
     the_end_waits_for_what_was_sent,
     a_worker_that_is_gone_needs_no_replies,
-    half_a_request_is_nobodys,
+    a_partial_request_at_the_end_is_dropped,
     stop_ends_it_at_once,
     without_a_master_the_worker_is_served_on,
     the_log_goes_where_the_master_says,

@@ -207,7 +207,7 @@ TEST_ALL(a_reset_connection_is_reset)
 	ck_assert_uint_gt(report.lost, 0);
 }
 
-TEST_ALL(who_gets_no_answer_has_hung)
+TEST_ALL(a_connection_without_an_answer_has_hung)
 {
 	struct hold_report report = meet(wire, FAULT_STALL);
 
@@ -276,7 +276,7 @@ TEST_ALL(messages_are_split_at_every_byte)
 	bad_server_end(&server);
 }
 
-TEST_ALL(who_does_not_read_finds_what_is_wrong_when_it_does)
+TEST_ALL(a_deaf_client_finds_errors_when_it_reads_again)
 {
 	struct bad_server server = bad_server_start(PORT, wire, FAULT_FLIP,
 	    1500);
@@ -364,7 +364,7 @@ TEST_ALL(processes_share_the_work)
 	bad_server_end(&server);
 }
 
-TEST_ALL(nobody_there_is_refused)
+TEST_ALL(a_connect_without_a_server_is_refused)
 {
 	struct hold_options options = options_for(wire);
 	struct hold_process *load;
@@ -388,12 +388,12 @@ RUN_TESTS("hold",
     a_closed_connection_is_disconnected,
     a_reply_that_ends_half_way_is_lost,
     a_reset_connection_is_reset,
-    who_gets_no_answer_has_hung,
+    a_connection_without_an_answer_has_hung,
     a_pause_is_measured,
     a_reply_of_another_connection_is_corrupted,
     messages_are_split_at_every_byte,
-    who_does_not_read_finds_what_is_wrong_when_it_does,
+    a_deaf_client_finds_errors_when_it_reads_again,
     a_gap_in_a_stream_is_found,
     the_rate_is_never_exceeded,
     processes_share_the_work,
-    nobody_there_is_refused)
+    a_connect_without_a_server_is_refused)

@@ -294,7 +294,7 @@ START_TEST(a_peak_that_rises_while_it_is_read_is_told_once)
 }
 END_TEST
 
-START_TEST(what_came_after_the_look_is_of_no_age)
+START_TEST(a_process_born_after_the_snapshot_has_age_zero)
 {
 	struct status_now now;
 	struct view *view;
@@ -348,7 +348,7 @@ START_TEST(a_histogram_counts_what_is_not_above_each_bound)
 }
 END_TEST
 
-START_TEST(what_was_never_used_is_not_looked_at)
+START_TEST(unused_blocks_are_not_read)
 {
 	struct stat before, after;
 
@@ -365,7 +365,7 @@ START_TEST(what_was_never_used_is_not_looked_at)
 }
 END_TEST
 
-START_TEST(handlers_on_the_loop_are_not_told_of)
+START_TEST(handlers_without_executors_have_no_metrics)
 {
 	char *text;
 
@@ -564,7 +564,7 @@ START_TEST(the_status_is_json_whatever_it_tells)
 }
 END_TEST
 
-START_TEST(what_is_no_json_is_not_read)
+START_TEST(text_that_is_not_json_is_refused)
 {
 	static const char *const bad[] = {
 		"", "[1,]", "{\"a\" 1}", "{\"a\":1,}", "01", "1.", "1e", "-",
@@ -864,10 +864,10 @@ RUN_TESTS("metrics",
     a_number_that_another_name_has_now_is_not_told_of,
     peaks_are_the_highest_of_a_slot_and_added_up_over_slots,
     a_peak_that_rises_while_it_is_read_is_told_once,
-    what_came_after_the_look_is_of_no_age,
+    a_process_born_after_the_snapshot_has_age_zero,
     a_histogram_counts_what_is_not_above_each_bound,
-    what_was_never_used_is_not_looked_at,
-    handlers_on_the_loop_are_not_told_of,
+    unused_blocks_are_not_read,
+    handlers_without_executors_have_no_metrics,
     reports_are_counted_by_order_and_result,
     deaths_are_counted_by_slot_and_cause,
     each_process_is_a_series_of_its_own,
@@ -875,7 +875,7 @@ RUN_TESTS("metrics",
     the_server_is_ready_when_every_slot_has_a_worker,
     a_status_that_is_never_whole_is_not_believed,
     the_status_is_json_whatever_it_tells,
-    what_is_no_json_is_not_read,
+    text_that_is_not_json_is_refused,
     connections_are_sorted_and_limited,
     many_connections_are_sorted_as_a_sort_would,
     a_connection_that_is_being_written_is_not_told,

@@ -413,7 +413,7 @@ START_TEST(an_address_in_use_is_refused)
 }
 END_TEST
 
-START_TEST(an_address_in_use_by_who_would_share_it_is_refused)
+START_TEST(an_address_in_use_with_reuseport_is_refused)
 {
 	expect_in_use(SO_REUSEPORT);
 }
@@ -532,7 +532,7 @@ START_TEST(an_address_can_become_the_wildcard_and_back)
 }
 END_TEST
 
-START_TEST(who_waits_at_an_address_is_not_reset_by_the_wildcard)
+START_TEST(the_wildcard_resets_no_client_that_waits_at_an_address)
 {
 	char wild[64], own[64];
 
@@ -1092,7 +1092,7 @@ expect_handed(unsigned slot, unsigned slots, bool prepared, const char *numbers)
 	free(ours);
 }
 
-START_TEST(what_is_prepared_is_handed_out_only_to_who_asks_for_it)
+START_TEST(prepared_sockets_are_handed_out_only_on_request)
 {
 	start();
 	add_port(OTHER_PORT);
@@ -1424,13 +1424,13 @@ RUN_TESTS("socket",
     what_is_undone_leaves_what_is_committed_as_it_was,
     sockets_do_not_block_and_are_closed_on_exec,
     an_address_in_use_is_refused,
-    an_address_in_use_by_who_would_share_it_is_refused,
+    an_address_in_use_with_reuseport_is_refused,
     an_address_that_the_host_does_not_have_is_refused,
     an_address_in_use_refuses_the_new_and_leaves_the_old,
     a_port_can_be_had_again_at_once,
     half_of_a_wildcard_may_be_missing,
     an_address_can_become_the_wildcard_and_back,
-    who_waits_at_an_address_is_not_reset_by_the_wildcard,
+    the_wildcard_resets_no_client_that_waits_at_an_address,
     the_wildcard_and_an_address_can_be_had_together,
     a_port_of_ours_elsewhere_does_not_hide_that_an_address_is_in_use,
     newcomers_can_come_and_wait_before_anything_is_committed,
@@ -1453,7 +1453,7 @@ RUN_TESTS("socket",
     slots_that_come_back_get_newcomers_again,
     slots_that_are_new_get_their_share,
     slots_that_are_prepared_get_nothing_yet,
-    what_is_prepared_is_handed_out_only_to_who_asks_for_it,
+    prepared_sockets_are_handed_out_only_on_request,
     the_sockets_of_slots_that_went_are_shared_out,
     no_two_slots_are_handed_the_same_socket,
     an_address_that_is_not_configured_is_not_handed_out,

@@ -108,7 +108,7 @@ START_TEST(how_far_it_was_read_outlives_a_process)
 }
 END_TEST
 
-START_TEST(who_is_only_to_read_cannot_write)
+START_TEST(a_reader_of_spans_cannot_write)
 {
 	struct spans_taken of;
 	int ends[2], status;
@@ -242,5 +242,5 @@ RUN_TESTS("spans",
     a_reader_that_lies_stops_nobody,
     text_ends_whatever_was_written,
     how_far_it_was_read_outlives_a_process,
-    who_is_only_to_read_cannot_write,
+    a_reader_of_spans_cannot_write,
     spans_are_printed_whatever_a_worker_wrote)

@@ -35,7 +35,7 @@ START_TEST(the_last_reports_are_kept)
 }
 END_TEST
 
-START_TEST(one_that_is_being_written_is_not_read)
+START_TEST(a_report_that_is_being_written_is_not_read)
 {
 	struct status status;
 	struct status_report report = { .result = STATUS_REFUSED };
@@ -54,7 +54,7 @@ START_TEST(one_that_is_being_written_is_not_read)
 }
 END_TEST
 
-START_TEST(what_is_no_status_is_not_mapped)
+START_TEST(a_file_that_is_not_a_status_is_refused)
 {
 	struct status status;
 	int fd;
@@ -71,7 +71,7 @@ START_TEST(what_is_no_status_is_not_mapped)
 }
 END_TEST
 
-START_TEST(names)
+START_TEST(status_values_have_names)
 {
 	ck_assert_str_eq(status_kind_name(STATUS_ROLLBACK), "rollback");
 	ck_assert_str_eq(status_kind_name(STATUS_KINDS), "unknown");
@@ -82,6 +82,6 @@ END_TEST
 
 RUN_TESTS("status",
     the_last_reports_are_kept,
-    one_that_is_being_written_is_not_read,
-    what_is_no_status_is_not_mapped,
-    names)
+    a_report_that_is_being_written_is_not_read,
+    a_file_that_is_not_a_status_is_refused,
+    status_values_have_names)
