@@ -122,11 +122,6 @@ bool conn_finish_idle(struct conn *, enum close_reason);
  * it at once, and end. */
 void conn_finish_now(struct conn *, enum close_reason);
 
-/* The same for want of memory, which is given back at once.  The connection
- * ends when it is run, as another one may be running now: it gets the replies
- * that are there, and is told why it ends unless it waits for others. */
-void conn_shed(struct conn *);
-
 /* End the connections whose deadline has come: called once per tick. */
 void conn_end_due(struct worker *);
 
@@ -198,9 +193,5 @@ conn_owes(const struct conn *conn)
 
 /* conn->pending, made if it is not there.  NULL with errno set. */
 struct conn_pending *conn_pending(struct conn *);
-
-/* buffer_reserve() for this connection.  Where the worker's limit forbids it,
- * the slowest others have to go first. */
-int conn_reserve(struct conn *, struct buffer **, size_t room);
 
 #endif

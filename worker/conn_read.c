@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "worker/conn_record.h"
+#include "worker/memory.h"
 #include "worker/transport.h"
 
 /* The bytes that one read brought, with those that were there before. */
@@ -265,7 +266,7 @@ keep_unfinished(struct conn *conn, const struct input *input, size_t used)
 	size_t left = input->len - used;
 
 	if ((pending = conn_pending(conn)) == NULL ||
-	    conn_reserve(conn, &pending->in, left) == -1)
+	    memory_reserve(conn, &pending->in, left) == -1)
 		return (-1);
 	buffer_append(pending->in, input->bytes + used, left);
 	pending->progress = input->progress;
@@ -320,7 +321,7 @@ make_room(struct conn *conn)
 {
 	if (!conn_in_mid_message(conn) || fits_scratch(conn))
 		return (0);
-	return (conn_reserve(conn, &conn->pending->in, BUFFER_MIN));
+	return (memory_reserve(conn, &conn->pending->in, BUFFER_MIN));
 }
 
 /* Whether no more is to be read of the message that has begun, as memory is
@@ -329,7 +330,7 @@ static bool
 has_to_starve(const struct conn *conn)
 {
 	return (conn_in_mid_message(conn) && conn->pending->in->len >=
-	    CONN_READ_SHORT && worker_is_short(conn_worker(conn)));
+	    CONN_READ_SHORT && memory_is_short(conn_worker(conn)));
 }
 
 /* Read behind the unfinished message, if there is one.  Returns as recv(2). */
@@ -351,7 +352,7 @@ read_input(struct conn *conn, struct input *input)
 		input->bytes = in->bytes;
 		room = in->cap - had;
 	}
-	if (room > CONN_READ_SHORT && worker_is_short(worker))
+	if (room > CONN_READ_SHORT && memory_is_short(worker))
 		room = CONN_READ_SHORT;
 	if ((n = transport_receive(conn, input->bytes + had, room)) <= 0)
 		return (n);

@@ -9,6 +9,7 @@
 
 #include "common/clock.h"
 #include "worker/access_log.h"
+#include "worker/memory.h"
 #include "worker/transport.h"
 
 const struct payload conn_no_payload = { .bytes = (const uint8_t *)"" };
@@ -46,7 +47,7 @@ keep_facts(struct conn *conn, struct request *request,
 	const struct proto *proto = request->proto;
 	bool is_logged = conn_worker(conn)->access_log != NULL;
 
-	if (conn_reserve(conn, &request->facts,
+	if (memory_reserve(conn, &request->facts,
 	    proto->keep_size(exchange, NULL, is_logged)) == -1)
 		return (-1);
 	request->exchange = proto->keep(request->facts->bytes, exchange, NULL,
@@ -89,7 +90,7 @@ conn_reply(struct conn *conn, struct exchange *exchange,
 	}
 	if ((request = make_done(conn, exchange)) == NULL)
 		return (-1);
-	if (conn_reserve(conn, &request->payload, reply->len) == -1) {
+	if (memory_reserve(conn, &request->payload, reply->len) == -1) {
 		request_free(worker, request);
 		return (-1);
 	}

@@ -16,6 +16,7 @@
 #include "common/fd.h"
 #include "common/log.h"
 #include "worker/conn_record.h"
+#include "worker/memory.h"
 #include "worker/queue.h"
 #include "worker/result.h"
 #include "worker/worker.h"
@@ -534,7 +535,7 @@ exec_link_reserve(struct exec_link *link, const struct request *request,
 		errno = EAGAIN;
 		return (-1);
 	}
-	if (queue_reserve(link->queue, request->conn, &link->out, room) == -1)
+	if (memory_reserve_work(link->queue, request->conn, &link->out, room) == -1)
 		return (-1);
 	buffer_use(&link->worker->buffers, link->out, BUFFER_WORK);
 	if (!link->is_unsent) {
@@ -604,7 +605,7 @@ note_reply(struct request *request, unsigned status,
 		return (-1);
 	if (fields->len == 0 || conn == NULL || *result != REQUEST_REPLIED)
 		return (0);
-	if (conn_reserve(conn, &request->fields, fields->len) == -1) {
+	if (memory_reserve(conn, &request->fields, fields->len) == -1) {
 		*result = REQUEST_FAILED;
 		return (0);
 	}

@@ -9,6 +9,7 @@
 #include "common/clock.h"
 #include "common/fd.h"
 #include "worker/conn.h"
+#include "worker/memory.h"
 #include "worker/queue.h"
 #include "worker/result.h"
 #include "worker/worker.h"
@@ -43,7 +44,7 @@ enum took {
 static int
 executor_reserve(struct exec_link *link, size_t room)
 {
-	return (worker_reserve(link->worker, NULL, &link->in, room));
+	return (memory_reserve_but(link->worker, NULL, &link->in, room));
 }
 
 /* As recv(2). */
@@ -173,7 +174,7 @@ executor_on_readable(evutil_socket_t fd, short what, void *arg)
 	(void)what;
 	worker_turn(link->worker);
 	(void)executor_read(link);
-	queue_make_roomy(queue);
+	lanes_make_roomy(queue);
 }
 
 static void
@@ -187,7 +188,7 @@ executor_on_writable(evutil_socket_t fd, short what, void *arg)
 	if (exec_link_flush(link) == -1)
 		executor_give_up(link, true);
 	else if (!link->is_blocked)
-		queue_make_roomy(link->queue);
+		lanes_make_roomy(link->queue);
 }
 
 void
@@ -203,7 +204,7 @@ executors_flush(struct worker *worker)
 		if (link->out != NULL && exec_link_flush(link) == -1)
 			executor_give_up(link, false);
 		/* More may fit now. */
-		queue_make_roomy(queue);
+		lanes_make_roomy(queue);
 	}
 }
 
@@ -227,7 +228,7 @@ executors_add(struct queue *queue, uint64_t id, int fds[CTL_FDS_MAX],
 	link->speaks = speaks;
 	TAILQ_INSERT_TAIL(&queue->links, link, of_queue);
 	counter_add(&queue->counters->executors, 1);
-	queue_make_roomy(queue);
+	lanes_make_roomy(queue);
 }
 
 void
@@ -241,7 +242,7 @@ executors_on_death(struct queue *queue, uint64_t id)
 	if (link == NULL)
 		return;
 	executor_give_up(link, true);
-	queue_make_roomy(queue);
+	lanes_make_roomy(queue);
 }
 
 /*
@@ -315,7 +316,7 @@ executors_tick(struct queue *queue)
 		queue_give_out(queue);
 		queue_expire(queue, now_us);
 	}
-	queue_make_roomy(queue);
+	lanes_make_roomy(queue);
 	TAILQ_FOREACH(link, &queue->links, of_queue)
 		busy += link->nrunning > 0;
 	counter_set(&queue->counters->executors_busy, busy);

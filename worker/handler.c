@@ -154,5 +154,5 @@ handlers_pump(struct worker *worker)
 {
 	for (size_t i = 0; i < worker->nhandlers; i++)
 		if (worker->handlers[i].queue != NULL)
-			queue_make_roomy(worker->handlers[i].queue);
+			lanes_make_roomy(worker->handlers[i].queue);
 }

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: ISC */
 #include "worker/lane.h"
 
-#include "worker/exec_link.h"
 #include "worker/queue.h"
 #include "worker/worker.h"
 
@@ -106,7 +105,7 @@ lane_forget_feeder(struct conn_pending *pending)
 	struct queue *queue = pending->feeds;
 
 	lane_remove_feeder(pending);
-	queue_make_roomy(queue);
+	lanes_make_roomy(queue);
 }
 
 /*
@@ -114,7 +113,7 @@ lane_forget_feeder(struct conn_pending *pending)
  */
 
 void
-queue_list_roomy(struct queue *queue)
+lanes_list_roomy(struct queue *queue)
 {
 	if (queue->is_roomy)
 		return;
@@ -124,7 +123,7 @@ queue_list_roomy(struct queue *queue)
 }
 
 void
-queue_make_roomy(struct queue *queue)
+lanes_make_roomy(struct queue *queue)
 {
 	bool has_feeders = false;
 
@@ -134,22 +133,5 @@ queue_make_roomy(struct queue *queue)
 		has_feeders |= queue->lanes[i].nfeeders > 0;
 	}
 	if (queue->waiting > 0 || has_feeders)
-		queue_list_roomy(queue);
-}
-
-bool
-queue_is_running(const struct queue *queue)
-{
-	const struct exec_link *link;
-
-	TAILQ_FOREACH(link, &queue->links, of_queue)
-		if (link->nrunning > 0)
-			return (true);
-	return (false);
-}
-
-bool
-queue_is_busy(const struct queue *queue)
-{
-	return (queue->waiting > 0 || queue_is_running(queue));
+		lanes_list_roomy(queue);
 }

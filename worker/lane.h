@@ -34,7 +34,7 @@ void lane_leave(struct request *);
 
 /* Take a request that waits out of its lane; and put it into that of a queue,
  * in the order of arrival, whatever the limit: it was let in once.  It does not
- * begin before the end of this turn, after queue_make_roomy(). */
+ * begin before the end of this turn, after lanes_make_roomy(). */
 void lane_withdraw(struct request *);
 void lane_readmit(struct queue *, struct request *);
 
@@ -46,12 +46,7 @@ void lane_forget_feeder(struct conn_pending *);
 
 /* There may be room: what waits is given out, and the feeders are called, at
  * the end of this turn. */
-void queue_make_roomy(struct queue *);
-void queue_list_roomy(struct queue *);
-
-/* Whether an executor works; and whether something will be done that calls the
- * feeders. */
-bool queue_is_running(const struct queue *);
-bool queue_is_busy(const struct queue *);
+void lanes_make_roomy(struct queue *);
+void lanes_list_roomy(struct queue *);
 
 #endif

@@ -1,13 +1,6 @@
 /* SPDX-License-Identifier: ISC */
-/*
- * The worker's memory for messages and replies: who has to wait when it is
- * short, and who has to go.
- *
- * What handlers have to do gives its memory back by itself, so where that is
- * much of it, clients wait: those whose message finds no room in a queue, and
- * those whose message would grow.  Where it is not, clients hold the memory who
- * may never give it back, and the slowest has to go.  The rest is for replies.
- */
+#include "worker/memory.h"
+
 #include <errno.h>
 
 #include "common/log.h"
@@ -15,7 +8,6 @@
 #include "worker/conn_record.h"
 #include "worker/lane.h"
 #include "worker/queue.h"
-#include "worker/worker.h"
 
 enum {
 	/* Parts of the limit: what handlers' work may take before it has to
@@ -29,7 +21,7 @@ enum {
 };
 
 bool
-worker_has_share(const struct worker *worker, size_t len)
+memory_has_share(const struct worker *worker, size_t len)
 {
 	const struct buffer_pool *buffers = &worker->buffers;
 
@@ -38,13 +30,14 @@ worker_has_share(const struct worker *worker, size_t len)
 }
 
 bool
-worker_is_crowded(const struct worker *worker)
+memory_is_crowded(const struct worker *worker)
 {
 	return (worker->buffers.lent > worker->buffers.limit / CROWDED_PART);
 }
 
-bool
-worker_is_loaded(const struct worker *worker)
+/* Whether handlers' work has much of the memory. */
+static bool
+memory_is_loaded(const struct worker *worker)
 {
 	const struct buffer_pool *buffers = &worker->buffers;
 
@@ -54,25 +47,25 @@ worker_is_loaded(const struct worker *worker)
 }
 
 bool
-worker_is_short(const struct worker *worker)
+memory_is_short(const struct worker *worker)
 {
 	return (worker->buffers.lent > worker->buffers.limit / CLIENTS_PART &&
-	    worker_is_loaded(worker));
+	    memory_is_loaded(worker));
 }
 
 void
-worker_feed_starved(struct worker *worker)
+memory_feed_starved(struct worker *worker)
 {
 	struct conn_pending *first = TAILQ_FIRST(&worker->starved);
 
-	if (first != NULL && !worker_is_short(worker))
+	if (first != NULL && !memory_is_short(worker))
 		conn_on_memory(first->conn);
 }
 
 /* Give up the requests behind those that are done.  Returns whether there are
  * any. */
 static bool
-abandon_undone(struct conn *conn)
+memory_abandon_undone(struct conn *conn)
 {
 	struct request_list *requests = &conn->pending->requests;
 	struct request *request, *last_done = NULL, *last;
@@ -91,8 +84,10 @@ abandon_undone(struct conn *conn)
 	return (any);
 }
 
-void
-conn_shed(struct conn *conn)
+/* Take back what a connection holds, which ends when it is run: another one may
+ * be running now. */
+static void
+memory_shed(struct conn *conn)
 {
 	struct buffer_pool *buffers = &conn_worker(conn)->buffers;
 	struct conn_pending *pending = conn->pending;
@@ -106,8 +101,8 @@ conn_shed(struct conn *conn)
 		conn_abandon_requests(conn);
 		buffer_release(buffers, &pending->out);
 	} else
-		pending->shed = abandon_undone(conn) ? CONN_SHED_SILENT :
-		    CONN_SHED_TOLD;
+		pending->shed = memory_abandon_undone(conn) ?
+		    CONN_SHED_SILENT : CONN_SHED_TOLD;
 	/* It waits for no peer any more, but for its turn. */
 	(void)conn_enter(conn, CONN_DISPATCHED);
 	conn_make_ready(conn);
@@ -116,7 +111,7 @@ conn_shed(struct conn *conn)
 /* Free what the slowest connection holds.  Returns false if there is none but
  * the one given. */
 static bool
-shed_slowest(struct worker *worker, const struct conn *but)
+memory_shed_slowest(struct worker *worker, const struct conn *but)
 {
 	struct conn *slowest;
 
@@ -126,12 +121,12 @@ shed_slowest(struct worker *worker, const struct conn *but)
 	    F_U64("conn", conn_record(slowest)->id),
 	    F_STR("listener", slowest->listener->conf->name),
 	    F_U64("max_buffered", worker->buffers.limit));
-	conn_shed(slowest);
+	memory_shed(slowest);
 	return (true);
 }
 
 int
-worker_reserve(struct worker *worker, const struct conn *conn,
+memory_reserve_but(struct worker *worker, const struct conn *conn,
     struct buffer **buffer, size_t room)
 {
 	struct buffer_pool *buffers = &worker->buffers;
@@ -140,7 +135,7 @@ worker_reserve(struct worker *worker, const struct conn *conn,
 		/* Where even an empty pool has no room, nobody need go. */
 		if (errno != ENOBUFS || !buffer_fits(buffers, *buffer, room))
 			return (-1);
-		if (!shed_slowest(worker, conn)) {
+		if (!memory_shed_slowest(worker, conn)) {
 			errno = ENOBUFS;
 			return (-1);
 		}
@@ -149,18 +144,18 @@ worker_reserve(struct worker *worker, const struct conn *conn,
 }
 
 int
-conn_reserve(struct conn *conn, struct buffer **buffer, size_t room)
+memory_reserve(struct conn *conn, struct buffer **buffer, size_t room)
 {
-	return (worker_reserve(conn_worker(conn), conn, buffer, room));
+	return (memory_reserve_but(conn_worker(conn), conn, buffer, room));
 }
 
 int
-queue_reserve(struct queue *queue, struct conn *conn, struct buffer **buffer,
-    size_t room)
+memory_reserve_work(struct queue *queue, struct conn *conn,
+    struct buffer **buffer, size_t room)
 {
 	struct worker *worker = queue->worker;
 
-	if (!worker_is_loaded(worker) || !queue_is_busy(queue))
-		return (conn_reserve(conn, buffer, room));
+	if (!memory_is_loaded(worker) || !queue_is_busy(queue))
+		return (memory_reserve(conn, buffer, room));
 	return (buffer_reserve(&worker->buffers, buffer, room));
 }

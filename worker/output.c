@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "worker/conn_record.h"
+#include "worker/memory.h"
 #include "worker/transport.h"
 #include "worker/worker.h"
 
@@ -71,7 +72,7 @@ keep_rest(struct conn *conn, const struct iovec *parts, size_t nparts,
 	if ((rest -= taken) == 0)
 		return (0);
 	if ((pending = conn_pending(conn)) == NULL ||
-	    conn_reserve(conn, &pending->out, rest) == -1)
+	    memory_reserve(conn, &pending->out, rest) == -1)
 		return (-1);
 	for (size_t i = 0; i < nparts; i++) {
 		const uint8_t *bytes = parts[i].iov_base;

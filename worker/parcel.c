@@ -12,6 +12,7 @@
 #include "worker/conn.h"
 #include "worker/conn_record.h"
 #include "worker/lineage.h"
+#include "worker/memory.h"
 #include "worker/queue.h"
 #include "worker/transport.h"
 #include "worker/worker.h"
@@ -501,7 +502,7 @@ parcel_unpack(struct worker *worker, const struct handover_conn *from,
 	if (claim_part(&reader, from, store) == -1)
 		return (NULL);
 	/* What is left is for those that are served here already. */
-	if (from->size > 0 && worker_is_short(worker)) {
+	if (from->size > 0 && memory_is_short(worker)) {
 		errno = ENOBUFS;
 		return (NULL);
 	}

@@ -11,6 +11,7 @@
 #include "worker/conn.h"
 #include "worker/departure.h"
 #include "worker/exec_link.h"
+#include "worker/memory.h"
 #include "worker/proto.h"
 #include "worker/result.h"
 #include "worker/trace.h"
@@ -112,7 +113,7 @@ keep_facts(struct queue *queue, struct request *request,
 
 	if (message->exchange == NULL)
 		return (0);
-	if (queue_reserve(queue, conn, &request->facts, size) == -1)
+	if (memory_reserve_work(queue, conn, &request->facts, size) == -1)
 		return (-1);
 	buffer_use(&queue->worker->buffers, request->facts, BUFFER_WORK);
 	request->exchange = request->proto->keep(request->facts->bytes,
@@ -125,7 +126,7 @@ static int
 enqueue(struct queue *queue, struct request *request,
     const struct payload *message)
 {
-	if (queue_reserve(queue, request->conn, &request->payload,
+	if (memory_reserve_work(queue, request->conn, &request->payload,
 	    message->len) == -1)
 		return (-1);
 	buffer_use(&queue->worker->buffers, request->payload, BUFFER_WORK);
@@ -178,9 +179,9 @@ has_room(const struct queue *queue, const struct lane *lane,
 
 	if (link == NULL && lane->waiting >= queue->limit)
 		return (false);
-	return (worker_has_share(worker, len) || !queue_is_busy(queue) ||
+	return (memory_has_share(worker, len) || !queue_is_busy(queue) ||
 	    (link != NULL && link->nrunning == 0 &&
-	    !worker_is_crowded(worker)));
+	    !memory_is_crowded(worker)));
 }
 
 /* Whether a connection was called to bring its messages, and has not brought so
@@ -347,7 +348,7 @@ queue_call_next(struct worker *worker)
 		called = call_feeder(queue, &queue->lanes[i]);
 	/* The next one is called when this one has been run. */
 	if (called != NULL)
-		queue_list_roomy(queue);
+		lanes_list_roomy(queue);
 	return (called);
 }
 

@@ -26,7 +26,7 @@ request_abandon(struct request *request)
 	case REQUEST_WAITING:
 		trace_end_later(worker, request, SPAN_ABANDONED);
 		lane_leave(request);
-		queue_make_roomy(request->queue);
+		lanes_make_roomy(request->queue);
 		break;
 	case REQUEST_RUNNING:
 		/* Its executor has it; its reply will go nowhere. */

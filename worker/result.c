@@ -3,6 +3,7 @@
 
 #include "worker/conn_internal.h"
 #include "worker/lane.h"
+#include "worker/memory.h"
 #include "worker/queue.h"
 #include "worker/trace.h"
 
@@ -12,7 +13,7 @@ result_keep(struct request *request, const struct payload *reply)
 {
 	if (reply == NULL || reply->len == 0)
 		return;
-	if (conn_reserve(request->conn, &request->payload, reply->len) == -1) {
+	if (memory_reserve(request->conn, &request->payload, reply->len) == -1) {
 		request->result = REQUEST_FAILED;
 		return;
 	}

@@ -15,6 +15,7 @@
 #include "common/title.h"
 #include "worker/access_log.h"
 #include "worker/executors.h"
+#include "worker/memory.h"
 
 enum {
 	/* Buffers from here on are mapped one by one, so that their memory goes
@@ -129,7 +130,7 @@ has_more(const struct worker *worker)
 {
 	return (worker->nready > 0 || worker->giver.rested ||
 	    !TAILQ_EMPTY(&worker->roomy) || !TAILQ_EMPTY(&worker->unsent) ||
-	    (!TAILQ_EMPTY(&worker->starved) && !worker_is_short(worker)));
+	    (!TAILQ_EMPTY(&worker->starved) && !memory_is_short(worker)));
 }
 
 void
@@ -142,7 +143,7 @@ worker_end_turn(struct worker *worker)
 			drain_tick(worker);
 		conn_run_all_ready(worker);
 		call_feeder(worker);
-		worker_feed_starved(worker);
+		memory_feed_starved(worker);
 		if (worker->nready == 0 && TAILQ_EMPTY(&worker->roomy))
 			executors_flush(worker);
 	}

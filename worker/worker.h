@@ -129,24 +129,6 @@ acceptors_note_room(struct worker *worker)
 	worker_end_later(worker);
 }
 
-/*
- * buffer_reserve() for the sake of a connection, or NULL.  Where the limit
- * forbids it, the slowest other connections have to go first.
- */
-int worker_reserve(struct worker *, const struct conn *, struct buffer **,
-    size_t room);
-
-/* Whether handlers' work may take so many bytes more; whether there is too
- * little memory left for what it brings; whether it has much of the memory; and
- * whether a client whose message grows has to wait for that. */
-bool worker_has_share(const struct worker *, size_t len);
-bool worker_is_crowded(const struct worker *);
-bool worker_is_loaded(const struct worker *);
-bool worker_is_short(const struct worker *);
-
-/* Let the one that has waited the longest go on, if there is memory. */
-void worker_feed_starved(struct worker *);
-
 /* Act on one message of the master's, whose sender and length already hold. */
 void worker_dispatch(struct worker *, struct ctl *);
 

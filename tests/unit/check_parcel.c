@@ -4,6 +4,7 @@
  * in, and what is damaged is refused and leaves nothing behind.
  */
 #include "worker/parcel.h"
+#include "worker/memory.h"
 #include "worker/result.h"
 
 #include <check.h>
@@ -56,7 +57,7 @@ fill(struct conn *conn, struct buffer **buffer, size_t len, uint8_t first)
 {
 	uint8_t byte;
 
-	ck_assert_int_eq(conn_reserve(conn, buffer, len), 0);
+	ck_assert_int_eq(memory_reserve(conn, buffer, len), 0);
 	for (size_t i = 0; i < len; i++) {
 		byte = (uint8_t)(first + i * 7);
 		buffer_append(*buffer, &byte, 1);
