@@ -77,13 +77,14 @@ prepare_lives(struct master *master)
 static int
 check_handlers(const struct executor_list *list, char why[STATE_WHY_MAX])
 {
-	const struct executor *executor;
+	const struct executor_proc *executor;
 
 	TAILQ_FOREACH(executor, list, link)
 		if (executor->handler >=
 		    executor->generation->conf->nhandlers) {
 			snprintf(why, STATE_WHY_MAX,
-			    "executor %d has no handler", (int)executor->pid);
+			    "executor %d has no handler",
+			    (int)executor->process.pid);
 			return (-1);
 		}
 	return (0);
@@ -116,15 +117,13 @@ adopt_prepare(struct master *master, int state_fd, char why[STATE_WHY_MAX])
  * The rest.
  */
 
-/* Processes that are not our children have to be watched in another way. */
 static int
 finish_executors(struct master *master, struct executor_list *list)
 {
-	struct executor *executor;
+	struct executor_proc *executor;
 
 	TAILQ_FOREACH(executor, list, link)
-		if (crew_adopt(master, executor) == -1 ||
-		    foster_watch(master, executor->pid) == -1)
+		if (crew_adopt(master, executor) == -1)
 			return (-1);
 	return (0);
 }
@@ -136,15 +135,13 @@ finish_processes(struct master *master)
 
 	TAILQ_FOREACH(worker, &master->workers, link)
 		if (worker_proc_adopt(master, worker) == -1 ||
-		    foster_watch(master, worker->process.pid) == -1 ||
 		    finish_executors(master, &worker->crew.members) == -1)
 			return (-1);
 	if (finish_executors(master, &master->leaving) == -1 ||
 	    monitor_proc_adopt(master) == -1)
 		return (-1);
 	succession_adopt(master);
-	return (master->monitor.process.pid == 0 ? 0 :
-	    foster_watch(master, master->monitor.process.pid));
+	return (0);
 }
 
 static void

@@ -19,60 +19,15 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "common/channel.h"
+#include "common/ctl.h"
 #include "conf/conf.h"
 #include "master/evidence.h"
+#include "master/executor_proc.h"
 #include "master/pause.h"
-#include "master/stderr_line.h"
 
 struct worker_proc;
 struct generation;
 struct master;
-
-enum executor_state {
-	EXECUTOR_STARTING,
-	EXECUTOR_SERVING,	/* its worker has the channel */
-	EXECUTOR_LEAVING,	/* its worker is gone, or wants it no more */
-	EXECUTOR_KEPT,		/* likewise, but a roll-back may use it */
-	EXECUTOR_DEAD		/* reaped; its worker is to say more */
-};
-
-struct executor {
-	TAILQ_ENTRY(executor) link;	/* in a crew, or master->leaving or
-					   master->kept */
-	struct master *master;
-	struct worker_proc *worker;		/* NULL when leaving or kept */
-	const struct conf_handler *conf;	/* of generation */
-	struct generation *generation;	/* a reference */
-	unsigned handler;
-	uint64_t id;			/* never used again */
-	pid_t pid;
-	enum executor_state state;
-	int work;			/* the worker's end, of which it gets
-					   a copy; -1 when leaving */
-	int requests;			/* the same, where work is a pipe that
-					   brings replies: where its requests
-					   go; or -1 */
-	unsigned work_speaks;		/* CTL_VERSION there */
-	struct event *word;		/* waits to hear that it is ready */
-	struct channel *channel;	/* of a module's; NULL */
-	int channel_fd;			/* see struct process */
-	unsigned speaks;
-	struct stderr_line errors;
-	uint64_t born_ms;
-	uint64_t patience_ms;		/* one that serves: 0, or its channel has
-					   ended, and so should it by then */
-	bool is_ready;			/* its worker gets it when it can */
-	bool asked;			/* SIGTERM has been sent */
-	bool disowned;			/* why is its worker's word */
-	bool is_dead;			/* its number may be another's by now */
-	bool is_told;			/* to its worker, of its death */
-	uint64_t lived_ms;		/* of a dead one */
-	bool retired;			/* another one has its place */
-	char why[240];			/* what it said went wrong */
-};
-
-TAILQ_HEAD(executor_list, executor);
 
 /* What a crew is short of, for one handler. */
 struct shortage {
@@ -108,16 +63,12 @@ int crew_start(struct worker_proc *);
 
 /* Take over an executor that another program has started, as it was read.
  * Returns -1 with errno set. */
-int crew_adopt(struct master *, struct executor *);
+int crew_adopt(struct master *, struct executor_proc *);
 
 /* Part with those of no use to the previous release, which passes a worker one
  * descriptor, and does not wait for the end of one whose channel has ended.  It
  * starts others in their place. */
 void crews_suit_previous(struct master *);
-
-/* Whether the channel of one that serves has ended, so that it is about to end
- * too. */
-bool crew_has_hung_up(const struct executor *);
 
 /* Whether an executor is ready that its worker could not be passed yet, or dead
  * and its worker not told. */
@@ -142,20 +93,10 @@ void crew_disown(struct worker_proc *, const struct ctl_disown *);
 /* The worker gives that one no more requests: start another one beside it. */
 void crew_retire(struct worker_proc *, const struct ctl_disown *);
 
-/* The process has ended; its number is still its own.  If it is an executor, end
- * what it has started. */
-void crew_on_end(struct master *, pid_t);
-
-/* If the process is an executor, bury it, and return true. */
-bool crew_reap(struct master *, pid_t, int status);
-
 /* Ask those that are to leave at once, and let them have so long. */
 void crews_hurry(struct master *, uint64_t ms);
 
 /* Called with the master's tick. */
 void crews_watch(struct master *);
-
-/* The master did not run for that long: no executor has used its time. */
-void crews_forgive(struct master *, uint64_t stall_ms);
 
 #endif

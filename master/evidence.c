@@ -34,11 +34,11 @@ read_counters(const struct counters_handler *from, struct evidence *to)
 		to->messages += counter_get(&from->handling.count[i]);
 }
 
-static const struct counters_handler *
-counters_of(const struct worker_proc *worker, unsigned handler)
+const struct counters_handler *
+evidence_counters(const struct worker_proc *worker, unsigned handler)
 {
 	const struct counters *counters =
-	    &worker->master->counters[worker->slot->number];
+	    &worker->process.master->counters[worker->slot->number];
 
 	return (&counters->map->block[worker->block].handler[
 	    worker->generation->handler_number[handler]]);
@@ -48,7 +48,7 @@ void
 evidence_note(const struct worker_proc *worker, unsigned handler,
     struct evidence *evidence)
 {
-	read_counters(counters_of(worker, handler), evidence);
+	read_counters(evidence_counters(worker, handler), evidence);
 }
 
 /* All that was ever counted for a handler. */

@@ -44,6 +44,10 @@ struct evidence_before {
 	struct evidence all[COUNTERS_HANDLERS];	/* when that had ended */
 };
 
+/* What a worker counts for a handler of its generation. */
+const struct counters_handler *evidence_counters(const struct worker_proc *,
+    unsigned handler);
+
 /* What the block of a worker that is about to begin says by now. */
 void evidence_note(const struct worker_proc *, unsigned handler,
     struct evidence *);

@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #include "common/title.h"
+#include "master/master.h"
 
 /* The pid, and the descriptor of the pipe. */
 #define ENV_KEEPER	"PENSTOCK_KEEPER"
@@ -118,56 +119,93 @@ keep(int pipe, pid_t master, keeper_rescue rescue, const void *arg)
  * The master.
  */
 
-int
-keeper_start(struct keeper *keeper, keeper_rescue rescue, const void *arg)
+static void
+keeper_free(struct keeper *keeper)
 {
-	struct keeper fresh = { .word = -1 };
-	pid_t master = getpid();
+	keeper->process.master->keeper = NULL;
+	process_end(&keeper->process);
+	close(keeper->word);
+	free(keeper);
+}
+
+static void
+keeper_on_death(void *owner, int status)
+{
+	(void)status;
+	keeper_free(owner);
+}
+
+static struct keeper *
+keeper_new(struct master *master, int word)
+{
+	static const struct process_kind kind = { .on_death = keeper_on_death };
+	struct keeper *keeper;
+
+	if ((keeper = calloc(1, sizeof(*keeper))) == NULL)
+		return (NULL);
+	keeper->process.master = master;
+	keeper->process.kind = &kind;
+	keeper->process.owner = keeper;
+	keeper->process.fd = -1;
+	keeper->word = word;
+	return (keeper);
+}
+
+int
+keeper_start(struct master *master, keeper_rescue rescue, const void *arg)
+{
+	struct keeper *keeper;
+	pid_t self = getpid();
 	int ends[2], saved;
 
 	if (pipe2(ends, O_CLOEXEC | O_NONBLOCK) == -1)
 		return (-1);
-	fflush(NULL);
-	if ((fresh.pid = fork()) == 0) {
+	if ((keeper = keeper_new(master, ends[1])) == NULL)
+		goto fail;
+	switch (process_fork(&keeper->process, 0, NULL, 0)) {
+	case 0:
 		close(ends[1]);
-		if (keeper->word != -1)
-			close(keeper->word);
-		keep(ends[0], master, rescue, arg);
+		if (master->keeper != NULL)
+			close(master->keeper->word);
+		keep(ends[0], self, rescue, arg);
+	case -1:
+		goto fail;
 	}
-	saved = errno;
 	close(ends[0]);
-	if (fresh.pid == -1) {
-		close(ends[1]);
-		errno = saved;
-		return (-1);
-	}
-	fresh.word = ends[1];
-	keeper_end(keeper);
-	*keeper = fresh;
+	keeper_end(master);
+	master->keeper = keeper;
 	return (0);
+fail:
+	saved = errno;
+	free(keeper);
+	close(ends[0]);
+	close(ends[1]);
+	errno = saved;
+	return (-1);
 }
 
 void
-keeper_end(struct keeper *keeper)
+keeper_end(struct master *master)
 {
-	if (keeper->pid != 0) {
-		kill(keeper->pid, SIGKILL);
-		while (waitpid(keeper->pid, NULL, 0) == -1 && errno == EINTR)
-			;
-	}
-	if (keeper->word != -1)
-		close(keeper->word);
-	*keeper = (struct keeper){ .word = -1 };
+	struct keeper *keeper = master->keeper;
+
+	if (keeper == NULL)
+		return;
+	process_kill(&keeper->process, SIGKILL);
+	while (waitpid(keeper->process.pid, NULL, 0) == -1 && errno == EINTR)
+		;
+	keeper_free(keeper);
 }
 
 void
-keeper_pass_on(const struct keeper *keeper, bool pass)
+keeper_pass_on(const struct master *master, bool pass)
 {
+	const struct keeper *keeper = master->keeper;
 	char text[48];
 
-	if (keeper->pid == 0)
+	if (keeper == NULL)
 		return;
-	snprintf(text, sizeof(text), "%ld %d", (long)keeper->pid,
+	snprintf(text, sizeof(text), "%ld %d", (long)keeper->process.pid,
 	    keeper->word);
 	if (!pass)
 		unsetenv(ENV_KEEPER);
@@ -177,36 +215,27 @@ keeper_pass_on(const struct keeper *keeper, bool pass)
 }
 
 void
-keeper_inherit(struct keeper *keeper)
+keeper_inherit(struct master *master)
 {
 	const char *text = getenv(ENV_KEEPER);
 	long pid;
 	int word;
 
-	*keeper = (struct keeper){ .word = -1 };
 	if (text == NULL)
 		return;
 	if (sscanf(text, "%ld %d", &pid, &word) == 2 && pid > 1 &&
-	    word > STDERR_FILENO && fcntl(word, F_SETFD, FD_CLOEXEC) == 0) {
-		keeper->pid = (pid_t)pid;
-		keeper->word = word;
+	    word > STDERR_FILENO && fcntl(word, F_SETFD, FD_CLOEXEC) == 0 &&
+	    waitpid((pid_t)pid, NULL, WNOHANG) == 0 &&
+	    (master->keeper = keeper_new(master, word)) != NULL) {
+		master->keeper->process.pid = (pid_t)pid;
+		(void)process_adopt(&master->keeper->process, 0);
 	}
 	unsetenv(ENV_KEEPER);
 }
 
 void
-keeper_run(const struct keeper *keeper)
+keeper_run(const struct master *master)
 {
-	if (keeper->word != -1)
-		(void)!write(keeper->word, "", 1);
-}
-
-bool
-keeper_reap(struct keeper *keeper, pid_t pid)
-{
-	if (pid != keeper->pid)
-		return (false);
-	keeper->pid = 0;
-	keeper_end(keeper);
-	return (true);
+	if (master->keeper != NULL)
+		(void)!write(master->keeper->word, "", 1);
 }

@@ -12,38 +12,35 @@
 #ifndef MASTER_KEEPER_H
 #define MASTER_KEEPER_H
 
-#include <sys/types.h>
-
 #include <stdbool.h>
+
+#include "master/process.h"
 
 enum { KEEPER_SILENCE_S = 10 };
 
 struct keeper {
-	pid_t pid;			/* 0: there is none */
-	int word;			/* owned; our end of its pipe; -1 */
+	struct process process;
+	int word;			/* owned; our end of its pipe */
 };
 
 /* Become the master in the place of one that is gone.  Does not return, unless
  * to exit. */
 typedef void (*keeper_rescue)(const char *why, const void *arg);
 
-/* Fork one.  It takes the place of the keeper that there is, if any.  Returns -1
- * with errno set; then that one stays. */
-int keeper_start(struct keeper *, keeper_rescue, const void *arg);
+/* Fork master->keeper.  It takes the place of the keeper that there is, if any.
+ * Returns -1 with errno set; then that one stays. */
+int keeper_start(struct master *, keeper_rescue, const void *arg);
 
 /* End it; it has no descriptor open any more when this returns. */
-void keeper_end(struct keeper *);
+void keeper_end(struct master *);
 
 /* Keep it over an exec, or no longer. */
-void keeper_pass_on(const struct keeper *, bool pass);
+void keeper_pass_on(const struct master *, bool pass);
 
 /* Find the keeper of the master that executed us. */
-void keeper_inherit(struct keeper *);
+void keeper_inherit(struct master *);
 
 /* Say that this master is well.  Called with its tick. */
-void keeper_run(const struct keeper *);
-
-/* If the process is the keeper, note its end, and return true. */
-bool keeper_reap(struct keeper *, pid_t);
+void keeper_run(const struct master *);
 
 #endif

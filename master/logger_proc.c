@@ -75,6 +75,7 @@ static void
 forget(struct logger_proc *logger)
 {
 	TAILQ_REMOVE(&logger->process.master->loggers, logger, link);
+	process_end(&logger->process);
 	if (logger->word != NULL) {
 		close(event_get_fd(logger->word));
 		event_free(logger->word);
@@ -90,16 +91,12 @@ forget(struct logger_proc *logger)
 static void
 retire(struct logger_proc *logger)
 {
-	close(logger->pipe[1]);
+	if (!is_leaving(logger))
+		close(logger->pipe[1]);
 	logger->pipe[1] = -1;
 	logger->is_fresh = logger->is_reopening = false;
-	if (logger->process.pid == 0) {
+	if (logger->process.pid == 0)
 		forget(logger);
-	} else if (!logger->is_open) {
-		/* Whatever it waits for, it has nothing to write. */
-		kill(logger->process.pid, SIGKILL);
-		logger->is_killed = true;
-	}
 }
 
 /*
@@ -133,13 +130,10 @@ announce(struct logger_proc *logger)
 		return;
 	if (logger->kind == LOGGER_LOG) {
 		use_log(logger);
-		monitor_proc_use_log(master);
-	}
-	TAILQ_FOREACH(worker, &master->workers, link)
-		if (logger->kind == LOGGER_LOG)
-			worker_proc_use_log(worker);
-		else
-			worker_proc_use_access_log(worker);
+		processes_use_log(master);
+	} else
+		TAILQ_FOREACH(worker, &master->workers, link)
+			worker->access_log_due = true;
 }
 
 /*
@@ -301,7 +295,7 @@ spawn(struct logger_proc *logger, int file)
 		goto fail;
 	}
 	close(fds[1]);
-	logger->is_open = logger->is_killed = false;
+	logger->is_open = logger->is_expected = false;
 	process_await(&logger->process, OPEN_MS, "open");
 	return (0);
 fail:
@@ -413,6 +407,11 @@ trim(struct master *master)
 		    (master->running != NULL && strcmp(path_in(
 		    master->running->conf, logger->kind), logger->path) == 0))
 			continue;
+		/* Whatever it waits for, it has nothing to write. */
+		if (!logger->is_open) {
+			process_kill(&logger->process, SIGKILL);
+			logger->is_expected = true;
+		}
 		retire(logger);
 	}
 }
@@ -513,8 +512,8 @@ on_death(void *owner, int status)
 	close(event_get_fd(logger->word));
 	event_free(logger->word);
 	logger->word = NULL;
-	logger->process.pid = 0;
-	is_done = logger->is_killed ||
+	process_end(&logger->process);
+	is_done = logger->is_expected ||
 	    (WIFEXITED(status) && WEXITSTATUS(status) == 0);
 	if (is_leaving(logger) && is_done) {
 		forget(logger);
@@ -565,28 +564,12 @@ loggers_watch(struct master *master)
 	}
 }
 
-/* The kernel has ended it, unless it waits for a disk. */
-static bool
-are_gone(struct master *master)
-{
-	struct logger_proc *logger;
-	bool gone = true;
-
-	TAILQ_FOREACH(logger, &master->loggers, link)
-		if (logger->process.pid != 0 &&
-		    waitpid(logger->process.pid, NULL, WNOHANG) != 0)
-			logger->process.pid = 0;
-		else if (logger->process.pid != 0)
-			gone = false;
-	return (gone);
-}
-
 void
 loggers_end(struct master *master)
 {
 	const char order = LOG_ORDER_END;
 	uint64_t until_ms = clock_ms() + END_MS;
-	struct logger_proc *logger;
+	struct logger_proc *logger, *next;
 
 	/* Our own last lines, if its pipe is full. */
 	while (master->logging != NULL && !log_catch_up() &&
@@ -594,15 +577,21 @@ loggers_end(struct master *master)
 		(void)poll(NULL, 0, 1);
 	log_use(STDERR_FILENO);
 	master->logging = NULL;
-	TAILQ_FOREACH(logger, &master->loggers, link)
-		if (logger->process.pid != 0 && logger->word != NULL)
+	for (logger = TAILQ_FIRST(&master->loggers); logger != NULL;
+	    logger = next) {
+		next = TAILQ_NEXT(logger, link);
+		if (logger->word != NULL)
 			(void)send(event_get_fd(logger->word), &order, 1,
 			    MSG_DONTWAIT | MSG_NOSIGNAL);
-	while (!are_gone(master) && clock_ms() < until_ms)
+		logger->is_expected = true;
+		retire(logger);
+	}
+	while (processes_reap(master), !TAILQ_EMPTY(&master->loggers) &&
+	    clock_ms() < until_ms)
 		(void)poll(NULL, 0, 1);
+	/* The kernel ends it, unless it waits for a disk. */
 	while ((logger = TAILQ_FIRST(&master->loggers)) != NULL) {
-		if (logger->process.pid != 0)
-			kill(logger->process.pid, SIGKILL);
+		process_kill(&logger->process, SIGKILL);
 		forget(logger);
 	}
 }

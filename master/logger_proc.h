@@ -46,7 +46,7 @@ struct logger_proc {
 	bool is_open;			/* it has said so */
 	bool is_announced;		/* it takes the place of what another
 					   program has left, once it is open */
-	bool is_killed;			/* by us */
+	bool is_expected;		/* to end, with any status */
 	bool is_reopening;		/* it has not answered */
 	unsigned young_deaths;		/* in a row */
 	uint64_t again_ms;		/* when to try again */

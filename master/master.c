@@ -67,7 +67,6 @@ static void
 forgive(struct master *master, uint64_t stall_ms)
 {
 	processes_forgive(master, stall_ms);
-	crews_forgive(master, stall_ms);
 	monitor_proc_forgive(master, stall_ms);
 	reload_forgive(&master->reload, stall_ms);
 	upgrade_forgive(&master->upgrade, stall_ms);
@@ -91,6 +90,7 @@ on_tick(evutil_socket_t fd, short what, void *arg)
 		sockets_watch(&master->monitor.sockets);
 	}
 	watchdog_run(master);
+	processes_tick(master);
 	workers_tick(master);
 	crews_watch(master);
 	slots_revive(master);
@@ -99,7 +99,7 @@ on_tick(evutil_socket_t fd, short what, void *arg)
 	succession_tick(master);
 	if (master->phase == PHASE_RUNNING || master->phase == PHASE_CHECKING)
 		balance_tick(master);
-	keeper_run(&master->keeper);
+	keeper_run(master);
 	master_changed(master);
 	log_flush_suppressed();
 	master->tick_ms = clock_ms();
@@ -147,8 +147,7 @@ master_free(struct master *master)
 	pidfile_remove(&master->pidfile);
 	sockets_close(&master->sockets);
 	monitor_proc_free(master);
-	fosters_free(master);
-	keeper_end(&master->keeper);
+	keeper_end(master);
 	signals_stop(&master->signals);
 	if (master->tick != NULL)
 		event_free(master->tick);
@@ -379,7 +378,6 @@ master_init(struct master *master)
 	TAILQ_INIT(&master->kept);
 	TAILQ_INIT(&master->loggers);
 	TAILQ_INIT(&master->processes);
-	TAILQ_INIT(&master->fosters);
 	TAILQ_INIT(&master->reports);
 	master->listener_names.most = COUNTERS_LISTENERS;
 	master->listener_names.renew = renew_listener;
@@ -400,7 +398,7 @@ master_main(int argc, char *argv[], const struct roles *roles)
 	master_init(&master);
 	fd_open_standard();
 	upgrade_inherit(&legacy);
-	keeper_inherit(&master.keeper);
+	keeper_inherit(&master);
 	if ((status = options_parse(&options, argc, argv)) != -1)
 		return (status);
 	if (upgrade_init(&master.upgrade, argc, argv) == -1)

@@ -14,7 +14,6 @@
 #include "conf/conf.h"
 #include "master/balance.h"
 #include "master/evidence.h"
-#include "master/foster.h"
 #include "master/keeper.h"
 #include "master/logger_proc.h"
 #include "master/monitor_proc.h"
@@ -65,8 +64,7 @@ struct master {
 	struct upgrade upgrade;
 	struct probation probation;
 	struct evidence_before evidence;
-	struct keeper keeper;			/* during an upgrade */
-	struct foster_list fosters;
+	struct keeper *keeper;			/* during an upgrade; NULL */
 	struct process_list processes;
 	struct succession_report_list reports;	/* that are not complete */
 	struct worker_list workers;
@@ -125,8 +123,5 @@ master_changed(struct master *master)
 	master->is_changed = true;
 	event_active(&master->turn_end, EV_TIMEOUT, 0);
 }
-
-/* Act on one message from a child, whose sender and length already hold. */
-void master_dispatch(struct worker_proc *, const struct ctl *);
 
 #endif

@@ -3,18 +3,13 @@
 
 #include <errno.h>
 #include <signal.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "common/clock.h"
-#include "common/fd.h"
 #include "common/log.h"
 #include "master/master.h"
 #include "master/pause.h"
-#include "master/privileges.h"
-#include "master/signals.h"
 #include "master/state.h"
 
 enum {
@@ -104,7 +99,7 @@ monitor_proc_listen(struct master *master, const struct conf *conf,
 static void
 kill_it(struct process *process)
 {
-	(void)foster_kill(process->master, process->pid, SIGKILL);
+	process_kill(process, SIGKILL);
 	process->patience_ms = 0;
 }
 
@@ -131,7 +126,7 @@ ask_workers(struct master *master, const struct ctl_conn *order)
 	TAILQ_FOREACH(worker, &master->workers, link)
 		if (worker->state == WORKER_SERVING ||
 		    worker->state == WORKER_DRAINING)
-			worker_proc_hint(worker, CTL_CLOSE, order);
+			process_hint(&worker->process, CTL_CLOSE, order);
 }
 
 static void
@@ -164,21 +159,6 @@ on_hangup(void *owner)
 		process_await(process, MASTER_EXIT_MS, "exit");
 }
 
-void
-monitor_proc_use_log(struct master *master)
-{
-	const struct conf_log *conf = &master->running->conf->log;
-	struct ctl_log order = {
-		.level = conf->level,
-		.format = conf->format,
-	};
-
-	const int fds[CTL_FDS_MAX] = { log_fd(), -1 };
-
-	master->monitor.log_due = process_tell(&master->monitor.process,
-	    CTL_LOG, &order, fds) == -1;
-}
-
 static void on_death(void *, int);
 
 static void
@@ -190,6 +170,7 @@ describe(struct master *master)
 		.on_misconduct = disown,
 		.on_hangup = on_hangup,
 		.on_death = on_death,
+		.writes_log = true,
 	};
 
 	process->master = process->owner = master;
@@ -211,42 +192,14 @@ seal(struct heritage *heritage)
 	return (status_seal(&heritage->status));
 }
 
-static int
-close_the_rest(const struct heritage *heritage)
-{
-	size_t n = 0;
-	int *keep;
-
-	keep = calloc(heritage->nsockets + heritage->ncounters + 2,
-	    sizeof(*keep));
-	if (keep == NULL)
-		return (-1);
-	for (size_t i = 0; i < heritage->nsockets; i++)
-		keep[n++] = heritage->sockets[i].fd;
-	for (size_t i = 0; i < heritage->ncounters; i++)
-		keep[n++] = heritage->counters[i].fd;
-	keep[n++] = heritage->channel;
-	keep[n++] = log_fd();
-	fd_close_all_but(keep, n);
-	free(keep);
-	return (0);
-}
-
 static void __attribute__((noreturn))
 become(struct master *master, struct heritage *heritage)
 {
-	int status = EXIT_FAILURE;
-
-	signals_reset_in_child();
-	if (master->daemon_fd != -1 && !log_is_stderr())
-		fd_redirect_to_null(STDERR_FILENO);
-	if (seal(heritage) == 0 && close_the_rest(heritage) == 0 &&
-	    privileges_drop(&master->running->identity) == 0)
-		status = master->roles->monitor->main(heritage);
-	else
-		LOG(ERROR, MONITOR_FAILED, F_ERRNO(errno));
-	free(heritage->sockets);
-	exit(status);
+	if (seal(heritage) == 0)
+		process_become(master, master->roles->monitor, heritage,
+		    &master->running->identity);
+	LOG(ERROR, MONITOR_FAILED, F_ERRNO(errno));
+	exit(EXIT_FAILURE);
 }
 
 static int
@@ -257,12 +210,13 @@ fill_heritage(struct heritage *heritage, struct master *master)
 
 	*heritage = (struct heritage){
 		.generation = running->number,
-		.speaks = upgrade_speaks(&master->upgrade),
+		.speaks = master->upgrade.newborn_speaks,
 		.conf = running->conf,
 		.slots = running->slots,
 		.counters = master->counters,
 		.ncounters = master->nslots,
 		.status = master->status,
+		.access_log = -1,
 		.spans = master->spans,
 		.listener_names = master->listener_names.names,
 		.listener_lives = master->listener_names.lives,
@@ -316,7 +270,6 @@ start(struct master *master)
 	monitor->again_ms = 0;
 	monitor->leaving = false;
 	monitor->due = false;
-	monitor->log_due = false;
 	if (spawn(master) == 0) {
 		LOG(INFO, MONITOR_START, F_I64("child", monitor->process.pid));
 		return;
@@ -355,7 +308,7 @@ monitor_proc_stop(struct master *master)
 		return;
 	monitor->leaving = true;
 	process_await(&monitor->process, MASTER_EXIT_MS, "exit after STOP");
-	(void)process_tell(&monitor->process, CTL_STOP, NULL, NULL);
+	process_tell(&monitor->process, CTL_STOP, NULL);
 }
 
 static void
@@ -379,12 +332,11 @@ on_death(void *owner, int status)
 	struct master *master = owner;
 	struct monitor_proc *monitor = &master->monitor;
 
-	channel_free(monitor->process.channel);
 	if (monitor->leaving)
 		LOG(INFO, MONITOR_EXIT, F_I64("child", monitor->process.pid));
 	else
 		mourn(monitor, master, status);
-	monitor->process = (struct process){ .pid = 0 };
+	process_end(&monitor->process);
 	master_changed(master);
 }
 
@@ -415,13 +367,8 @@ monitor_proc_watch(struct master *master)
 	struct monitor_proc *monitor = &master->monitor;
 	uint64_t now_ms = clock_ms();
 
-	if (monitor->process.channel != NULL) {
-		(void)channel_flush(monitor->process.channel);
-		if (monitor->log_due)
-			monitor_proc_use_log(master);
-	}
 	if (process_is_hung(&monitor->process, is_hung(master, now_ms))) {
-		(void)foster_kill(master, monitor->process.pid, SIGABRT);
+		process_kill(&monitor->process, SIGABRT);
 		process_await(&monitor->process, MASTER_EXIT_MS / 2,
 		    "end after a signal");
 		LOG(ERROR, MONITOR_HUNG, F_I64("child", monitor->process.pid),
@@ -465,6 +412,6 @@ monitor_proc_free(struct master *master)
 {
 	struct monitor_proc *monitor = &master->monitor;
 
-	channel_free(monitor->process.channel);
+	process_end(&monitor->process);
 	sockets_close(&monitor->sockets);
 }

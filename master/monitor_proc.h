@@ -33,7 +33,6 @@ struct monitor_proc {
 	unsigned young_deaths;		/* in a row */
 	uint64_t again_ms;		/* when to try again; 0: at once */
 	uint64_t beat_ms;		/* when its loop last turned */
-	bool log_due;			/* LOG could not be sent yet */
 };
 
 /* Bind what the configuration wants of it, in the two steps of a reload: as
@@ -57,9 +56,6 @@ void monitor_proc_revive(struct master *);
 
 /* The master did not run for that long: the monitor has not used its time. */
 void monitor_proc_forgive(struct master *, uint64_t stall_ms);
-
-/* Let it write to the log as it is now. */
-void monitor_proc_use_log(struct master *);
 
 /* Take over one that another program has forked, as it was read.  Returns -1
  * with errno set. */

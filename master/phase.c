@@ -121,7 +121,7 @@ phase_abort(struct master *master, const char *why)
 {
 	struct reload *reload = &master->reload;
 
-	keeper_end(&master->keeper);
+	keeper_end(master);
 	upgrade_abort(master, why);
 	master->pending = (struct pending){ .reload = false };
 	master->resuming = false;

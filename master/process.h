@@ -1,10 +1,15 @@
 /* SPDX-License-Identifier: ISC */
 /*
  * What all processes below the master have in common: birth, the channel, time
- * to do what is expected of them, and death.
+ * to do what is expected of them, signals, and death.
  *
- * A process is in master->processes from its birth until it is reaped.  What it
- * says and what its death means is the business of its kind.
+ * A process is in master->processes from its birth until its owner has no more
+ * use for it.  What it says and what its death means is the business of its
+ * kind.
+ *
+ * A master that took over from one that died supervises processes that are not
+ * its children: foster processes.  The kernel reports their end to another
+ * process, so that each is watched by a descriptor (pidfd_open(2)).
  */
 #ifndef MASTER_PROCESS_H
 #define MASTER_PROCESS_H
@@ -12,15 +17,18 @@
 #include <sys/queue.h>
 #include <sys/types.h>
 
+#include <event2/event.h>
 #include <stdbool.h>
 #include <stdint.h>
 
 #include "common/channel.h"
 
+struct heritage;
+struct identity;
 struct master;
-struct process;
+struct role;
 
-/* The owner is the first argument of each. */
+/* The owner is the first argument of each.  What a kind cannot meet is NULL. */
 struct process_kind {
 	/* A message whose sender, length and generation already hold. */
 	void (*on_message)(void *, struct ctl *);
@@ -31,24 +39,32 @@ struct process_kind {
 	/* It was reaped, with that status of waitpid(2) or DEATH_UNSEEN.  The
 	 * channel is left, for its last words. */
 	void (*on_death)(void *, int status);
+	/* It makes a process group of its own: what it starts gets its signals,
+	 * and is killed when it has died. */
+	bool leads_group;
+	/* It writes to the log, and is told where that is. */
+	bool writes_log;
 };
 
 struct process {
-	TAILQ_ENTRY(process) link;	/* in master->processes, if pid != 0 */
+	TAILQ_ENTRY(process) link;	/* in master->processes */
 	struct master *master;
 	const struct process_kind *kind;
 	void *owner;
 	pid_t pid;			/* 0: none */
-	uint64_t generation;		/* its number */
+	bool is_listed;			/* in master->processes */
+	bool is_alive;			/* not reaped: the pid is its own */
+	struct event *end;		/* of a foster process: owned, with its
+					   pidfd, or a timer without one */
+	uint64_t generation;		/* the number that it was born with */
 	struct channel *channel;	/* owned; NULL: none, or it has ended */
-	int fd;				/* of the channel, and the version that
-					   it speaks, until a process is
-					   adopted; -1 */
-	unsigned speaks;
+	int fd;				/* that of the channel, and the */
+	unsigned speaks;		/* CTL_VERSION there: in a state */
 	uint64_t born_ms;
-	uint64_t patience_ms;		/* when it is killed; 0: never */
+	uint64_t patience_ms;		/* when that is over; 0: never */
 	const char *patience_for;	/* what has not happened then */
 	bool is_suspected;		/* the last tick found it hung */
+	bool log_due;			/* LOG could not be sent yet */
 };
 
 TAILQ_HEAD(process_list, process);
@@ -63,18 +79,47 @@ TAILQ_HEAD(process_list, process);
 pid_t process_fork(struct process *, uint64_t generation, int *channel,
     unsigned speaks);
 
-/* Take over a process that another program has forked, with its pid and
- * channel.  Returns -1 with errno set. */
+/* In a child, just forked: become the role that it was forked for, which has
+ * nothing open but what it inherits and the log.  Returns only if that has
+ * failed, with errno set. */
+void process_become(const struct master *, const struct role *,
+    struct heritage *, const struct identity *);
+
+/* Take over a process that another program has forked, as it was read.  Returns
+ * -1 with errno set. */
 int process_adopt(struct process *, uint64_t generation);
 
+/* Its owner has no more use for it.  One that was not reaped is on its own. */
+void process_end(struct process *);
+
 /*
- * Send it a message with copies of descriptors; fds may be NULL.  While the
- * process does not read or the kernel is short of something, a few messages are
- * kept and sent later; not reading even those is misconduct.  Returns -1 if a
- * descriptor cannot be sent now: the caller tries again later.
+ * Send it a message.  While the process does not read or the kernel is short of
+ * something, a few messages are kept and sent later; not reading even those is
+ * misconduct.
  */
-int process_tell(struct process *, enum ctl_type, const void *payload,
-    const int fds[CTL_FDS_MAX]);
+void process_tell(struct process *, enum ctl_type, const void *payload);
+
+/* Send it a message with copies of one or two descriptors; the second may be
+ * -1.  Returns -1 if that cannot be done now: the caller tries again later. */
+int process_pass(struct process *, enum ctl_type, const void *payload, int fd,
+    int fd2);
+
+/* Send it a message that may get lost: that is left out while the process does
+ * not read, and never takes the room of what may not. */
+void process_hint(struct process *, enum ctl_type, const void *payload);
+
+/* Let those that write to the log write to it as it is now.  A process that has
+ * not read its orders gets one LOG later, however many were due meanwhile. */
+void processes_use_log(struct master *);
+
+/* Send what could not be sent before; called with the master's tick. */
+void processes_tick(struct master *);
+
+/* Whether a process that reads its orders could be passed a descriptor. */
+bool process_has_room(const struct process *);
+
+/* The CTL_VERSION that it understands. */
+unsigned process_speaks(const struct process *);
 
 /* Give it that many milliseconds to do what is expected. */
 void process_await(struct process *, uint64_t ms, const char *what);
@@ -91,8 +136,14 @@ bool process_is_hung(struct process *, bool seems_hung);
 /* The master did not run for that long: no process has used its time. */
 void processes_forgive(struct master *, uint64_t stall_ms);
 
-/* Bury all that have died, or the one with that pid. */
+/* Send a signal to a process that was not reaped, and to what it has started if
+ * it leads a group. */
+void process_kill(const struct process *, int number);
+
+/* Whether there is one that is not a child of ours. */
+bool processes_have_foster(const struct master *);
+
+/* Bury all that have died. */
 void processes_reap(struct master *);
-void process_reap(struct master *, pid_t, int status);
 
 #endif

@@ -43,10 +43,12 @@ life_of_worker(const struct worker_proc *worker)
 }
 
 static enum status_life
-life_of_executor(const struct executor *executor)
+life_of_executor(const struct executor_proc *executor)
 {
 	switch (executor->state) {
 	case EXECUTOR_STARTING:	return (STATUS_BORN);
+	case EXECUTOR_HUNG_UP:
+	case EXECUTOR_DISOWNED:
 	case EXECUTOR_SERVING:	return (STATUS_SERVING);
 	case EXECUTOR_KEPT:	return (STATUS_READY);
 	case EXECUTOR_LEAVING:
@@ -58,16 +60,16 @@ life_of_executor(const struct executor *executor)
 static void
 add_executors(struct status_now *now, const struct executor_list *list)
 {
-	const struct executor *executor;
+	const struct executor_proc *executor;
 	struct status_process *process;
 
 	TAILQ_FOREACH(executor, list, link) {
-		process = add(now, executor->pid, STATUS_EXECUTOR,
+		process = add(now, executor->process.pid, STATUS_EXECUTOR,
 		    life_of_executor(executor));
 		process->handler =
 		    executor->generation->handler_number[executor->handler];
 		process->generation = executor->generation->number;
-		process->born_ms = executor->born_ms;
+		process->born_ms = executor->process.born_ms;
 	}
 }
 

@@ -342,15 +342,13 @@ static void
 change_log(struct master *master)
 {
 	const struct conf_log *conf = &master->running->conf->log;
-	struct worker_proc *worker;
 
 	log_configure(conf->level, conf->format);
 	log_identify("master", -1, (int64_t)master->running->number);
 	loggers_commit(master);
 	/* The new ones were born with the old one's settings; those of before
 	 * go on in the new log, as theirs may be removed. */
-	TAILQ_FOREACH(worker, &master->workers, link)
-		worker_proc_use_log(worker);
+	processes_use_log(master);
 }
 
 static void

@@ -180,7 +180,7 @@ cause_of(const struct worker_proc *worker)
 static void
 replace(struct slot *slot, const struct worker_proc *worker)
 {
-	struct master *master = worker->master;
+	struct master *master = worker->process.master;
 	char how[PAUSE_HOW_MAX];
 	uint64_t pause;
 

@@ -175,24 +175,24 @@ static const struct field shortage_fields[] = {
 };
 
 static const struct field executor_fields[] = {
-	PID(executor, pid),
-	WORKER(executor, worker),
-	U64(executor, id),
-	GENERATION(executor, generation),
-	NUMBER(executor, handler, CONF_HANDLERS_MAX - 1),
-	NUMBER(executor, state, EXECUTOR_LEAVING),
-	FLAG(executor, asked),
-	FD(executor, work),
-	FD(executor, channel_fd),
-	FD(executor, errors.fd),
-	U64(executor, born_ms),
-	U64(executor, patience_ms),
-	TEXT(executor, why),
-	TEXT(executor, errors.last),
-	TEXT(executor, errors.text),
-	SPEAKS(executor, speaks),
-	SPEAKS(executor, work_speaks),
-	ROW(executor, requests, FD, INT_MAX, 4),
+	PID(executor_proc, process.pid),
+	WORKER(executor_proc, worker),
+	U64(executor_proc, id),
+	GENERATION(executor_proc, generation),
+	NUMBER(executor_proc, handler, CONF_HANDLERS_MAX - 1),
+	NUMBER(executor_proc, state, EXECUTOR_DISOWNED),
+	FLAG(executor_proc, asked),
+	FD(executor_proc, work),
+	FD(executor_proc, process.fd),
+	FD(executor_proc, errors.fd),
+	U64(executor_proc, process.born_ms),
+	U64(executor_proc, process.patience_ms),
+	TEXT(executor_proc, why),
+	TEXT(executor_proc, errors.last),
+	TEXT(executor_proc, errors.text),
+	SPEAKS(executor_proc, process.speaks),
+	SPEAKS(executor_proc, work_speaks),
+	ROW(executor_proc, requests, FD, INT_MAX, 4),
 	END
 };
 
@@ -251,7 +251,7 @@ union item {
 	struct saved_socket socket;
 	struct worker_proc worker;
 	struct saved_shortage shortage;
-	struct executor executor;
+	struct executor_proc executor;
 	struct succession_report report;
 	struct saved_departure departure;
 	struct saved_awaited awaited;
@@ -479,11 +479,12 @@ walk_shortages(struct walk *walk, const struct worker_proc *worker)
 }
 
 static void
-walk_executor(struct walk *walk, const struct executor *executor)
+walk_executor(struct walk *walk, const struct executor_proc *executor)
 {
-	struct executor saved = *executor;
+	struct executor_proc saved = *executor;
 
-	find_channel(executor->channel, &saved.channel_fd, &saved.speaks);
+	find_channel(executor->process.channel, &saved.process.fd,
+	    &saved.process.speaks);
 	saved.errors.text[saved.errors.len] = '\0';
 	visit(walk, EXECUTOR, &saved);
 }
@@ -491,7 +492,7 @@ walk_executor(struct walk *walk, const struct executor *executor)
 static void
 walk_workers(struct walk *walk)
 {
-	const struct executor *executor;
+	const struct executor_proc *executor;
 	const struct worker_proc *worker;
 
 	TAILQ_FOREACH(worker, &walk->master->workers, link)
@@ -1145,16 +1146,16 @@ take_shortage(struct reader *reader, union item *item)
 static int
 take_executor(struct reader *reader, union item *item)
 {
-	const struct executor *read = &item->executor;
-	struct executor *executor;
+	const struct executor_proc *read = &item->executor;
+	struct executor_proc *executor;
 
 	if (read->generation == NULL || (read->worker == NULL) !=
 	    (read->state == EXECUTOR_LEAVING) ||
 	    (read->requests != -1 && read->work == -1))
 		return (refuse(reader, "executor %d does not fit",
-		    (int)read->pid));
-	if (check_channel(reader, read->channel_fd, read->speaks,
-	    read->pid) == -1)
+		    (int)read->process.pid));
+	if (check_channel(reader, read->process.fd, read->process.speaks,
+	    read->process.pid) == -1)
 		return (-1);
 	if ((executor = copy(reader, read, sizeof(*read))) == NULL)
 		return (-1);

@@ -97,6 +97,7 @@ stderr_line_resume(struct stderr_line *line, struct event_base *base,
 	if (line->event != NULL)
 		event_free(line->event);
 	line->event = NULL;
+	line->fd = -1;
 	errno = ENOMEM;
 	return (-1);
 }

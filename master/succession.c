@@ -46,7 +46,7 @@ tally(const struct worker_proc *worker, struct counters_tally *tally)
 {
 	const struct generation *generation = worker->generation;
 
-	counters_tally(&worker->master->counters[worker->slot->number],
+	counters_tally(&worker->process.master->counters[worker->slot->number],
 	    worker->block, generation->listener_number,
 	    generation->conf->nlisteners, tally);
 }
@@ -65,7 +65,7 @@ succession_report_join(struct succession_report **report,
     enum status_kind kind)
 {
 	if (*report == NULL)
-		*report = report_new(worker->master, kind);
+		*report = report_new(worker->process.master, kind);
 	/* Without memory there is none. */
 	worker->report = *report;
 	if (*report == NULL)
@@ -167,7 +167,7 @@ leave(struct worker_proc *worker)
 		return;
 	account(report, worker);
 	if (--report->workers == 0)
-		tell(worker->master, report);
+		tell(worker->process.master, report);
 }
 
 void
@@ -201,18 +201,19 @@ link_workers(struct worker_proc *giver, struct worker_proc *taker,
 {
 	const struct ctl_give order = { .quota = quota };
 	const struct ctl_take take = {
-		.giver = worker_proc_speaks(giver),
+		.giver = process_speaks(&giver->process),
 		.generation = giver->generation->number,
 	};
 	int fds[2], linked = -1;
 
 	errno = EAGAIN;
-	if (!worker_proc_has_room(taker) || !worker_proc_has_room(giver))
+	if (!process_has_room(&taker->process) ||
+	    !process_has_room(&giver->process))
 		return (-1);
 	if (channel_pair(fds) == -1)
 		return (-1);
-	if (worker_proc_pass(taker, CTL_TAKE, &take, fds[0]) == 0 &&
-	    worker_proc_pass(giver, CTL_GIVE, &order, fds[1]) == 0)
+	if (process_pass(&taker->process, CTL_TAKE, &take, fds[0], -1) == 0 &&
+	    process_pass(&giver->process, CTL_GIVE, &order, fds[1], -1) == 0)
 		linked = 0;
 	close(fds[0]);
 	close(fds[1]);
@@ -393,7 +394,7 @@ succession_is_leaving(const struct master *master)
 void
 succession_on_death(struct worker_proc *worker)
 {
-	worker->master->settling = (struct settling){ .is_due = true };
+	worker->process.master->settling = (struct settling){ .is_due = true };
 	leave(worker);
 }
 
@@ -402,7 +403,8 @@ succession_on_death(struct worker_proc *worker)
  */
 
 uint64_t
-succession_so_far(const struct worker_proc *worker, struct counters_fates *fates)
+succession_so_far(const struct worker_proc *worker,
+    struct counters_fates *fates)
 {
 	struct counters_tally now;
 

@@ -102,7 +102,7 @@ upgrade_init(struct upgrade *upgrade, int argc, char *argv[])
 	*upgrade = (struct upgrade){
 		.program = -1, .answer = -1, .before = -1, .previous = -1,
 		.log = -1,
-		.format = STATE_VERSION,
+		.format = STATE_VERSION, .newborn_speaks = CTL_VERSION,
 	};
 	/* Room for one more option, see add_option(). */
 	upgrade->argv = calloc((size_t)argc + 2, sizeof(char *));
@@ -125,6 +125,7 @@ forget_task(struct upgrade *upgrade)
 	upgrade->back = NULL;
 	upgrade->task = STATE_TASK_UPGRADE;
 	upgrade->format = STATE_VERSION;
+	upgrade->newborn_speaks = CTL_VERSION;
 	upgrade->passed = false;
 	upgrade->refused = false;
 }
@@ -332,7 +333,7 @@ attend(struct master *master, const struct pipes *pipes)
 
 	upgrade->answer = pipes->answer[0];
 	if (stderr_line_open(&upgrade->errors, master->base, pipes->errors[0],
-	    NULL, &upgrade->errors_limit, upgrade->check) == -1) {
+	    NULL, &upgrade->errors_limit, upgrade->check.pid) == -1) {
 		LOG(ERROR, UPGRADE_STDERR, F_ERRNO(errno));
 		close(pipes->errors[0]);
 	}
@@ -340,23 +341,32 @@ attend(struct master *master, const struct pipes *pipes)
 	upgrade->overdue = false;
 }
 
+static void check_on_death(void *, int);
+
 static int
 start_check(struct master *master)
 {
+	static const struct process_kind kind = {
+		.on_death = check_on_death,
+		.leads_group = true,
+	};
 	struct upgrade *upgrade = &master->upgrade;
 	struct pipes pipes;
 	int state_fd;
+	pid_t pid;
 
 	if ((state_fd = save(master, -1)) == -1)
 		return (-1);
 	if (open_pipes(&pipes) == -1)
 		goto fail;
-	fflush(NULL);
-	if ((upgrade->check = fork()) == 0)
+	upgrade->check = (struct process){
+		.master = master, .kind = &kind, .owner = master,
+	};
+	pid = process_fork(&upgrade->check, 0, NULL, 0);
+	if (pid == 0)
 		run_check(master, state_fd, &pipes);
 	close_pipes(&pipes, 1);
-	if (upgrade->check == -1) {
-		upgrade->check = 0;
+	if (pid == -1) {
 		close_pipes(&pipes, 0);
 		goto fail;
 	}
@@ -366,14 +376,6 @@ start_check(struct master *master)
 fail:
 	close(state_fd);
 	return (-1);
-}
-
-static void
-end_check(const struct upgrade *upgrade)
-{
-	/* Until it has made its own group, there is none. */
-	if (kill(-upgrade->check, SIGKILL) == -1)
-		kill(upgrade->check, SIGKILL);
 }
 
 /* Whether the program has said that it would take over from this master. */
@@ -426,16 +428,15 @@ may_be_previous(const struct upgrade *upgrade, int status)
 	    WIFEXITED(status) && WEXITSTATUS(status) == EXIT_FAILED);
 }
 
-void
-upgrade_reap(struct master *master, pid_t pid, int status)
+static void
+check_on_death(void *owner, int status)
 {
+	struct master *master = owner;
 	struct upgrade *upgrade = &master->upgrade;
 	char why[UPGRADE_WHY_MAX];
 	const char *wrong;
 
-	if (pid != upgrade->check)
-		return;
-	upgrade->check = 0;
+	process_end(&upgrade->check);
 	stderr_line_close(&upgrade->errors);
 	wrong = judge(master, status, why);
 	close(upgrade->answer);
@@ -446,6 +447,8 @@ upgrade_reap(struct master *master, pid_t pid, int status)
 		return;
 	if (wrong == NULL) {
 		upgrade->passed = true;
+		if (upgrade->format == STATE_PREVIOUS)
+			upgrade->newborn_speaks = CTL_PREVIOUS;
 		upgrade->check_until_ms = clock_ms() + CHECK_MS;
 	} else if (may_be_previous(upgrade, status)) {
 		upgrade->format = STATE_PREVIOUS;
@@ -468,14 +471,13 @@ upgrade_is_under_way(const struct upgrade *upgrade)
 bool
 upgrade_may_begin(const struct upgrade *upgrade)
 {
-	return (upgrade->check == 0);
+	return (upgrade->check.pid == 0);
 }
 
 void
 upgrade_forget(struct upgrade *upgrade)
 {
-	if (upgrade->check != 0)
-		end_check(upgrade);
+	process_kill(&upgrade->check, SIGKILL);
 	forget_task(upgrade);
 }
 
@@ -485,8 +487,7 @@ upgrade_abort(struct master *master, const char *why)
 	struct upgrade *upgrade = &master->upgrade;
 	bool lost = master->pending.upgrade || upgrade->program != -1;
 
-	if (upgrade->check != 0)
-		end_check(upgrade);
+	process_kill(&upgrade->check, SIGKILL);
 	if (lost && master->running != NULL)
 		refuse(master, why);
 	else
@@ -572,7 +573,7 @@ static bool
 are_understood(struct master *master)
 {
 	struct monitor_proc *monitor = &master->monitor;
-	struct executor *executor;
+	struct executor_proc *executor;
 	struct worker_proc *worker;
 	bool all;
 
@@ -584,7 +585,7 @@ are_understood(struct master *master)
 		all &= is_understood(worker->process.channel,
 		    worker->generation->number);
 		TAILQ_FOREACH(executor, &worker->crew.members, link)
-			all &= is_understood(executor->channel,
+			all &= is_understood(executor->process.channel,
 			    executor->generation->number);
 	}
 	return (all);
@@ -637,7 +638,7 @@ start_keeper(struct master *master, int program, int state_fd)
 
 	if (getpid() == 1)
 		return (0);
-	return (keeper_start(&master->keeper, rescue, &plan));
+	return (keeper_start(master, rescue, &plan));
 }
 
 static void
@@ -664,11 +665,11 @@ take_leave(struct master *master)
 	    start_keeper(master, previous, state_fd) == -1)
 		refuse_errno(master, "keeper");
 	else {
-		keeper_pass_on(&master->keeper, true);
+		keeper_pass_on(master, true);
 		execute(master, state_fd);
 		refuse_errno(master, "exec");
-		keeper_pass_on(&master->keeper, false);
-		keeper_end(&master->keeper);
+		keeper_pass_on(master, false);
+		keeper_end(master);
 	}
 	if (state_fd != -1)
 		close(state_fd);
@@ -688,7 +689,7 @@ upgrade_advance(struct master *master)
 	struct upgrade *upgrade = &master->upgrade;
 	int state_fd;
 
-	if (master->keeper.pid == 0 || upgrade->before == -1)
+	if (master->keeper == NULL || upgrade->before == -1)
 		return;
 	/* Without another keeper, the first one knows what was before. */
 	if ((state_fd = save(master, upgrade->before)) != -1) {
@@ -700,7 +701,7 @@ upgrade_advance(struct master *master)
 void
 upgrade_done(struct master *master)
 {
-	keeper_end(&master->keeper);
+	keeper_end(master);
 	if (master->upgrade.before != -1)
 		close(master->upgrade.before);
 	master->upgrade.before = -1;
@@ -711,11 +712,11 @@ upgrade_run(struct master *master)
 {
 	struct upgrade *upgrade = &master->upgrade;
 
-	if (upgrade->check != 0) {
+	if (upgrade->check.pid != 0) {
 		if (!upgrade->overdue &&
 		    clock_ms() >= upgrade->check_until_ms) {
 			upgrade->overdue = true;
-			end_check(upgrade);
+			process_kill(&upgrade->check, SIGKILL);
 		}
 	} else if (upgrade->passed) {
 		if (upgrade->format != STATE_PREVIOUS ||
@@ -800,7 +801,7 @@ give_back(struct master *master, const struct upgrade_legacy *legacy,
 		return;
 	/* What was read would be closed at an exec by now. */
 	(void)state_pass_on(master, STATE_VERSION, true);
-	keeper_pass_on(&master->keeper, true);
+	keeper_pass_on(master, true);
 	fexecve(legacy->previous, master->upgrade.argv, environ);
 	fprintf(stderr, "penstock %s: nor can the program of before: %s\n",
 	    PENSTOCK_VERSION, strerror(errno));
@@ -820,7 +821,7 @@ go_on_as_before(struct master *master, enum state_task task,
 {
 	tell_refusal(master, kind_of(task), refused);
 	upgrade_done(master);
-	if (foster_any(master)) {
+	if (processes_have_foster(master)) {
 		succession_return(master);
 		/* Those that are not our children have to be replaced. */
 		LOG(INFO, RELOAD, F_STR("file", master->conf_path));

@@ -13,7 +13,7 @@
  * A new program that cannot take over after all executes the one of before.  One
  * that dies or hangs before its first reload is done leaves a keeper (keeper.h),
  * which executes the program of before: with another pid, and with processes
- * that are not its children (foster.h), so that it replaces them at once.
+ * that are not its children (process.h), so that it replaces them at once.
  *
  * If the program to be executed is the previous release, it does not know our
  * version of the state: its check run fails, and succeeds with the previous
@@ -29,7 +29,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "common/ctl.h"
+#include "master/process.h"
 #include "master/state.h"
 #include "master/stderr_line.h"
 
@@ -49,7 +49,9 @@ struct upgrade {
 	struct generation *back;	/* a reference; of a roll-back */
 	char reason[UPGRADE_WHY_MAX];	/* likewise */
 	int program;			/* that is checked; -1: none */
-	pid_t check;			/* the check run; 0: none */
+	unsigned newborn_speaks;	/* CTL_VERSION of new processes: that
+					   of the master that will have them */
+	struct process check;		/* the check run */
 	uint64_t check_until_ms;
 	bool overdue;
 	int answer;			/* what the check run has to say; -1 */
@@ -99,23 +101,11 @@ bool upgrade_may_begin(const struct upgrade *);
 /* Whether a new program is being checked, or about to be executed. */
 bool upgrade_is_under_way(const struct upgrade *);
 
-/* The CTL_VERSION that a process which starts now is to speak at first: what
- * the master that will have it understands. */
-static inline unsigned
-upgrade_speaks(const struct upgrade *upgrade)
-{
-	return (upgrade->passed && upgrade->format == STATE_PREVIOUS ?
-	    CTL_PREVIOUS : CTL_VERSION);
-}
-
 /* Give up what is checked. */
 void upgrade_forget(struct upgrade *);
 
 /* The same, and what was ordered, and report why. */
 void upgrade_abort(struct master *, const char *why);
-
-/* A process is gone that is none of ours but perhaps the check run. */
-void upgrade_reap(struct master *, pid_t, int status);
 
 /* Called with the master's tick. */
 void upgrade_run(struct master *);

@@ -42,7 +42,6 @@ enum worker_state {
 struct worker_proc {
 	TAILQ_ENTRY(worker_proc) link;
 	struct process process;
-	struct master *master;
 	struct slot *slot;
 	struct generation *generation;	/* a reference */
 	struct crew crew;		/* who runs the user's code for it */
@@ -62,8 +61,7 @@ struct worker_proc {
 	bool serving;			/* in its slot, at that time */
 	bool is_marked;			/* a canary has begun */
 	struct ctl_drained drained;	/* what it said at its end */
-	bool log_due;			/* LOG could not be sent yet, */
-	bool access_log_due;		/* nor ACCESS_LOG */
+	bool access_log_due;		/* ACCESS_LOG is to be sent */
 	bool was_killed;		/* by us, and why: */
 	enum status_cause cause;
 	int status;			/* of a dead one: as waitpid(2) says */
@@ -80,9 +78,6 @@ struct worker_proc *worker_proc_new(struct master *, struct slot *,
 /* Take over a worker that another program has forked, as it was read.  Returns -1
  * with errno set. */
 int worker_proc_adopt(struct master *, struct worker_proc *);
-
-/* The CTL_VERSION that a child understands. */
-unsigned worker_proc_speaks(const struct worker_proc *);
 
 /* Whether it and its crew are ready, and it waits for START. */
 bool worker_proc_is_complete(const struct worker_proc *);
@@ -101,41 +96,12 @@ void worker_proc_disown(struct worker_proc *, const char *why);
 void worker_proc_kill(struct worker_proc *, int signal,
     enum status_cause cause);
 
-/*
- * Send it a message.  While the child does not read or the kernel is short of
- * something, a few messages are kept and sent later; a child that has not read
- * even those is disowned.
- */
-void worker_proc_tell(struct worker_proc *, enum ctl_type, const void *payload);
-
-/* Send it a message with a copy of a descriptor, or of several.  Returns -1 if
- * that cannot be done now: the caller tries again later. */
-int worker_proc_pass(struct worker_proc *, enum ctl_type, const void *payload,
-    int fd);
-int worker_proc_pass_fds(struct worker_proc *, enum ctl_type,
-    const void *payload,
-    const int fds[CTL_FDS_MAX]);
-
-/* Whether a child that reads its orders could be passed a descriptor. */
-bool worker_proc_has_room(const struct worker_proc *);
-
 /* Send what could not be sent before; called with the master's tick. */
 void workers_tick(struct master *);
 
 /* Whether there is an order, START, DRAIN or an executor for example, that could
  * not be sent yet. */
 bool workers_have_unsent(const struct master *);
-
-/* Send it what may get lost: that is left out while the child does not read,
- * and never takes the room of what may not. */
-void worker_proc_hint(struct worker_proc *, enum ctl_type, const void *payload);
-
-/* Give a child the log as it is now.  A child that has not read its orders gets
- * one LOG later, however many were due meanwhile. */
-void worker_proc_use_log(struct worker_proc *);
-
-/* Give it the pipe to the access log of its configuration. */
-void worker_proc_use_access_log(struct worker_proc *);
 
 /* A line of the log about a child, with one more field if value is not NULL. */
 void worker_proc_log(enum log_level, enum log_event, const struct worker_proc *,

@@ -12,7 +12,7 @@
 static inline void
 drop_executors(struct executor_list *list)
 {
-	struct executor *executor;
+	struct executor_proc *executor;
 
 	while ((executor = TAILQ_FIRST(list)) != NULL) {
 		TAILQ_REMOVE(list, executor, link);

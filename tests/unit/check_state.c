@@ -136,7 +136,7 @@ END_TEST
 
 START_TEST(the_previous_version_is_read_and_written)
 {
-	const struct executor *executor;
+	const struct executor_proc *executor;
 	const struct worker_proc *child;
 
 	ck_assert_uint_eq(STATE_PREVIOUS, 3);
@@ -145,7 +145,7 @@ START_TEST(the_previous_version_is_read_and_written)
 		ck_assert_uint_eq(child->process.speaks, 2);
 	child = TAILQ_NEXT(TAILQ_FIRST(&master.workers), link);
 	executor = TAILQ_FIRST(&child->crew.members);
-	ck_assert_uint_eq(executor->speaks, 2);
+	ck_assert_uint_eq(executor->process.speaks, 2);
 	ck_assert_uint_eq(executor->work_speaks, 2);
 	ck_assert_int_eq(executor->requests, -1);
 	ck_assert_uint_eq(master.monitor.process.speaks, 2);
