@@ -458,7 +458,7 @@ expect_another(const char *order, int started, int pid)
 	server_end(srv);
 }
 
-START_TEST(another_masters_reload_is_not_mistaken_for_ours)
+START_TEST(wait_fails_if_another_server_takes_the_place)
 {
 	expect_another("reload --wait", 1001, 0);
 	expect_another("reload --wait", 1000, 1);
@@ -516,6 +516,6 @@ RUN_TESTS("server: penstockctl",
     usage_errors_are_reported,
     no_process_but_a_master_is_signalled,
     no_text_from_the_server_controls_the_terminal,
-    another_masters_reload_is_not_mistaken_for_ours,
+    wait_fails_if_another_server_takes_the_place,
     a_truncated_answer_is_an_error,
     too_large_numbers_do_no_harm)
