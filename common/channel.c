@@ -59,7 +59,7 @@ channel_pair(int fds[2])
 }
 
 static ssize_t
-receive(int fd, struct ctl *msg)
+channel_receive(int fd, struct ctl *msg)
 {
 	union {
 		struct cmsghdr align;
@@ -129,7 +129,7 @@ open_spare(struct channel *channel)
 }
 
 static void
-end(struct channel *channel, const char *why)
+channel_end(struct channel *channel, const char *why)
 {
 	event_del(channel->event);
 	channel->callbacks->on_end(why, channel->arg);
@@ -161,7 +161,7 @@ handle_own(struct channel *channel, const struct ctl *msg)
 
 /* Read and hand on one message.  Returns whether another may be there. */
 static bool
-handle_one(struct channel *channel)
+channel_handle_one(struct channel *channel)
 {
 	struct ctl msg;
 	const char *wrong;
@@ -171,25 +171,25 @@ handle_one(struct channel *channel)
 	/* A child has none to give, and what it sends could be one that takes
 	 * long to close. */
 	if (channel->peer == CTL_FROM_CHILD && fd_brings_rights(channel->fd)) {
-		end(channel, "it sent a descriptor");
+		channel_end(channel, "it sent a descriptor");
 		return (false);
 	}
 	close_spare(channel);
-	n = receive(channel->fd, &msg);
+	n = channel_receive(channel->fd, &msg);
 	if (n == -1 && errno == EAGAIN) {
 		open_spare(channel);
 		return (false);
 	}
 	if (n <= 0) {
 		close_fds(&msg);
-		end(channel, n == 0 || errno == ECONNRESET ? NULL :
+		channel_end(channel, n == 0 || errno == ECONNRESET ? NULL :
 		    strerror(errno));
 		return (false);
 	}
 	wrong = ctl_check(&msg, (size_t)n, channel->peer);
 	if (wrong != NULL) {
 		close_fds(&msg);
-		end(channel, wrong);
+		channel_end(channel, wrong);
 		return (false);
 	}
 	if (handle_own(channel, &msg)) {
@@ -214,13 +214,13 @@ channel_catch_up(struct channel *channel)
 {
 	int i = 0;
 
-	while (i < MESSAGES_PER_TURN && handle_one(channel))
+	while (i < MESSAGES_PER_TURN && channel_handle_one(channel))
 		i++;
 	return (i == MESSAGES_PER_TURN);
 }
 
 static void
-on_readable(evutil_socket_t fd, short what, void *arg)
+channel_on_readable(evutil_socket_t fd, short what, void *arg)
 {
 	(void)fd;
 	(void)what;
@@ -243,7 +243,7 @@ channel_new(struct event_base *base, int fd, enum ctl_sender peer,
 	for (size_t i = 0; i < CTL_FDS_MAX; i++)
 		channel->spare[i] = -1;
 	open_spare(channel);
-	channel->event = event_new(base, fd, EV_READ | EV_PERSIST, on_readable,
+	channel->event = event_new(base, fd, EV_READ | EV_PERSIST, channel_on_readable,
 	    channel);
 	if (channel->event == NULL || event_add(channel->event, NULL) == -1)
 		goto fail;
@@ -305,7 +305,7 @@ channel_speak(struct channel *channel, unsigned version, uint64_t generation)
 /* Whether a call has failed only because the peer has not read yet, or because
  * the kernel lacks something at the moment. */
 static bool
-is_short(int why)
+channel_is_short(int why)
 {
 	switch (why) {
 	case EAGAIN:
@@ -335,7 +335,7 @@ pack_fds(const int fds[CTL_FDS_MAX], int packed[CTL_FDS_MAX])
 }
 
 static int
-transmit(int fd, const struct kept *message, const int fds[CTL_FDS_MAX])
+channel_transmit(int fd, const struct kept *message, const int fds[CTL_FDS_MAX])
 {
 	union {
 		struct cmsghdr align;
@@ -363,7 +363,7 @@ transmit(int fd, const struct kept *message, const int fds[CTL_FDS_MAX])
 	do {
 		n = sendmsg(fd, &hdr, MSG_NOSIGNAL | MSG_DONTWAIT);
 	} while (n == -1 && errno == EINTR);
-	if (n == -1 && is_short(errno))
+	if (n == -1 && channel_is_short(errno))
 		errno = EAGAIN;
 	return (n == -1 ? -1 : 0);
 }
@@ -405,7 +405,7 @@ int
 channel_flush(struct channel *channel)
 {
 	while (channel->nkept > 0) {
-		if (transmit(channel->fd, &channel->kept[channel->first],
+		if (channel_transmit(channel->fd, &channel->kept[channel->first],
 		    no_fds) == -1)
 			return (-1);
 		channel->first = (channel->first + 1) % KEPT_MAX;
@@ -449,7 +449,7 @@ channel_send_fds(struct channel *channel, enum ctl_type type,
 		return (-1);
 	}
 	if (channel_flush(channel) == 0 &&
-	    transmit(channel->fd, &message, pass_fds) == 0)
+	    channel_transmit(channel->fd, &message, pass_fds) == 0)
 		return (0);
 	if (errno != EAGAIN || passes || channel->nkept == KEPT_MAX)
 		return (-1);

@@ -25,7 +25,7 @@ table_size(uint32_t records)
 }
 
 static size_t
-ring_size(void)
+counters_ring_size(void)
 {
 	return (page_align(sizeof(struct spans)));
 }
@@ -34,11 +34,11 @@ static size_t
 mapping_size(uint32_t records)
 {
 	return (page_align(sizeof(struct counters_map)) +
-	    COUNTERS_BLOCKS * (table_size(records) + ring_size()));
+	    COUNTERS_BLOCKS * (table_size(records) + counters_ring_size()));
 }
 
 static int
-begin(struct counters *counters, int fd, void *map, uint32_t records)
+counters_begin(struct counters *counters, int fd, void *map, uint32_t records)
 {
 	*counters = (struct counters){
 		.fd = map == NULL ? -1 : fd,
@@ -60,7 +60,7 @@ counters_new(struct counters *counters, unsigned slot, uint32_t records)
 
 	snprintf(name, sizeof(name), "penstock-slot-%u", slot);
 	map = shared_new(name, mapping_size(records), COUNTERS_VERSION, &fd);
-	if (begin(counters, fd, map, records) == -1)
+	if (counters_begin(counters, fd, map, records) == -1)
 		return (-1);
 	counters->map->records = records;
 	return (0);
@@ -75,7 +75,7 @@ counters_open(struct counters *counters, int fd, bool writable)
 	if (pread(fd, &records, sizeof(records),
 	    offsetof(struct counters_map, records)) == -1)
 		return (-1);
-	return (begin(counters, fd, shared_open(fd, mapping_size(records),
+	return (counters_begin(counters, fd, shared_open(fd, mapping_size(records),
 	    COUNTERS_VERSION, writable), records));
 }
 
@@ -110,7 +110,7 @@ counters_spans(const struct counters *counters, unsigned block)
 	return ((struct spans *)(void *)(base +
 	    page_align(sizeof(struct counters_map)) +
 	    COUNTERS_BLOCKS * table_size(counters->records) +
-	    block * ring_size()));
+	    block * counters_ring_size()));
 }
 
 bool
@@ -182,7 +182,7 @@ counters_once(uint64_t accepted, uint64_t moved, uint64_t closed)
 
 /* A page that was never written to stays so. */
 static void
-clear(uint64_t *words, size_t size)
+counters_clear(uint64_t *words, size_t size)
 {
 	for (size_t i = 0; i < size / sizeof(*words); i++)
 		if (counter_get(&words[i]) != 0)
@@ -196,7 +196,7 @@ counters_renew_listener(struct counters *counters, unsigned number)
 
 	for (unsigned i = 0; i < COUNTERS_BLOCKS; i++) {
 		listener = &counters->map->block[i].listener[number];
-		clear(&listener->active,
+		counters_clear(&listener->active,
 		    offsetof(struct counters_listener, life));
 	}
 }
@@ -208,7 +208,7 @@ counters_renew_handler(struct counters *counters, unsigned number)
 
 	for (unsigned i = 0; i < COUNTERS_BLOCKS; i++) {
 		handler = &counters->map->block[i].handler[number];
-		clear(&handler->waiting, sizeof(*handler));
+		counters_clear(&handler->waiting, sizeof(*handler));
 	}
 }
 

@@ -37,7 +37,7 @@ fd_redirect_to_null(int fd)
 }
 
 static int
-compare(const void *a, const void *b)
+fd_compare(const void *a, const void *b)
 {
 	const int *x = a, *y = b;
 
@@ -50,7 +50,7 @@ fd_close_all_but(int *keep, size_t nkeep)
 	unsigned next = STDERR_FILENO + 1;	/* the lowest not yet seen to */
 
 	if (nkeep > 0)
-		qsort(keep, nkeep, sizeof(*keep), compare);
+		qsort(keep, nkeep, sizeof(*keep), fd_compare);
 	for (size_t i = 0; i < nkeep; i++) {
 		if (keep[i] < (int)next)
 			continue;
@@ -160,7 +160,7 @@ fd_refuses_rights(int fd)
 /* A look drops nothing: what it has seen stays in the queue.  Returns as
  * recv(2). */
 static ssize_t
-look(int fd, void *bytes, size_t len, bool *rights)
+fd_look(int fd, void *bytes, size_t len, bool *rights)
 {
 	struct iovec iov = { .iov_base = bytes, .iov_len = len };
 	struct msghdr hdr = { .msg_iov = &iov, .msg_iovlen = 1 };
@@ -179,7 +179,7 @@ fd_receive(int fd, void *bytes, size_t len)
 	bool rights;
 	ssize_t n;
 
-	if ((n = look(fd, bytes, len, &rights)) <= 0)
+	if ((n = fd_look(fd, bytes, len, &rights)) <= 0)
 		return (n);
 	if (rights) {
 		errno = EBADMSG;
@@ -197,7 +197,7 @@ fd_brings_rights(int fd)
 {
 	bool rights;
 
-	(void)look(fd, NULL, 0, &rights);
+	(void)fd_look(fd, NULL, 0, &rights);
 	return (rights);
 }
 

@@ -38,7 +38,7 @@ is_value(struct http_slice value)
 }
 
 static const char *
-check(struct http_slice name, struct http_slice value)
+http_fields_check(struct http_slice name, struct http_slice value)
 {
 	if (!http_is_token(name.bytes, name.len))
 		return ("the name is not a token of HTTP");
@@ -50,7 +50,7 @@ check(struct http_slice name, struct http_slice value)
 }
 
 static void
-put(struct http_fields *fields, const char *bytes, size_t len)
+http_fields_put(struct http_fields *fields, const char *bytes, size_t len)
 {
 	if (len > 0)
 		memcpy(fields->bytes + fields->len, bytes, len);
@@ -66,7 +66,7 @@ http_fields_add(struct http_fields *fields, const char *name, size_t name_len,
 	size_t left = sizeof(fields->bytes) - fields->len;
 	const char *why;
 
-	why = check((struct http_slice){ name, name_len }, trimmed);
+	why = http_fields_check((struct http_slice){ name, name_len }, trimmed);
 	if (why != NULL)
 		return (why);
 	if (fields->count == HTTP_FIELDS_COUNT_MAX)
@@ -74,10 +74,10 @@ http_fields_add(struct http_fields *fields, const char *name, size_t name_len,
 	if (left < 4 || name_len > left - 4 ||
 	    trimmed.len > left - 4 - name_len)
 		return ("the fields of the reply have more than 8192 bytes");
-	put(fields, "\r\n", 2);
-	put(fields, name, name_len);
-	put(fields, ": ", 2);
-	put(fields, trimmed.bytes, trimmed.len);
+	http_fields_put(fields, "\r\n", 2);
+	http_fields_put(fields, name, name_len);
+	http_fields_put(fields, ": ", 2);
+	http_fields_put(fields, trimmed.bytes, trimmed.len);
 	fields->count++;
 	return (NULL);
 }
@@ -106,7 +106,7 @@ take_field(struct http_slice *left)
 		value.len = (size_t)(end - value.bytes);
 	left->bytes += 1 + value.len;
 	left->len -= 1 + value.len;
-	return (check(name, value) == NULL);
+	return (http_fields_check(name, value) == NULL);
 }
 
 bool

@@ -221,7 +221,7 @@ log_enabled(enum log_level level)
  */
 
 static void
-put_bytes(struct line *line, const char *bytes, size_t len)
+log_put_bytes(struct line *line, const char *bytes, size_t len)
 {
 	/* One byte stays free for the newline. */
 	if (line->full || len >= line->size - line->len) {
@@ -233,9 +233,9 @@ put_bytes(struct line *line, const char *bytes, size_t len)
 }
 
 static void
-put(struct line *line, const char *text)
+log_put(struct line *line, const char *text)
 {
-	put_bytes(line, text, strlen(text));
+	log_put_bytes(line, text, strlen(text));
 }
 
 /* At most 31 characters. */
@@ -248,7 +248,7 @@ put_short(struct line *line, const char *format, ...)
 	va_start(args, format);
 	vsnprintf(text, sizeof(text), format, args);
 	va_end(args);
-	put(line, text);
+	log_put(line, text);
 }
 
 /*
@@ -257,18 +257,18 @@ put_short(struct line *line, const char *format, ...)
  * a client sent.
  */
 static void
-put_quoted(struct line *line, const char *value)
+log_put_quoted(struct line *line, const char *value)
 {
 	size_t len = strlen(value), taken;
 
-	put(line, "\"");
+	log_put(line, "\"");
 	if (line->full)
 		return;
 	/* One byte stays free for the newline. */
 	line->len += escape_json_text(line->text + line->len,
 	    line->size - line->len - 1, value, len, &taken);
 	line->full = taken < len;
-	put(line, "\"");
+	log_put(line, "\"");
 }
 
 /* In text a value stands bare if it cannot be taken for anything else. */
@@ -289,9 +289,9 @@ put_key(struct line *line, enum log_format format, const char *key)
 {
 	bool is_json = format == LOG_FORMAT_JSON;
 
-	put(line, is_json ? ",\"" : " ");
-	put(line, key);
-	put(line, is_json ? "\":" : "=");
+	log_put(line, is_json ? ",\"" : " ");
+	log_put(line, key);
+	log_put(line, is_json ? "\":" : "=");
 }
 
 static void
@@ -300,13 +300,13 @@ put_str_field(struct line *line, enum log_format format, const char *key,
 {
 	put_key(line, format, key);
 	if (format == LOG_FORMAT_TEXT && is_plain(value))
-		put(line, value);
+		log_put(line, value);
 	else
-		put_quoted(line, value);
+		log_put_quoted(line, value);
 }
 
 static void
-put_field(struct line *line, enum log_format format,
+log_put_field(struct line *line, enum log_format format,
     const struct log_field *field)
 {
 	size_t before = line->len;
@@ -331,7 +331,7 @@ put_field(struct line *line, enum log_format format,
 }
 
 static void
-put_time(struct line *line)
+log_put_time(struct line *line)
 {
 	struct timespec now;
 	struct tm tm;
@@ -340,23 +340,23 @@ put_time(struct line *line)
 	clock_gettime(CLOCK_REALTIME, &now);
 	gmtime_r(&now.tv_sec, &tm);
 	strftime(text, sizeof(text), "%Y-%m-%dT%H:%M:%S", &tm);
-	put(line, text);
+	log_put(line, text);
 	put_short(line, ".%06ldZ", now.tv_nsec / 1000);
 }
 
 static void
-put_head(struct line *line, enum log_format format, enum log_level level,
+log_put_head(struct line *line, enum log_format format, enum log_level level,
     enum log_event event)
 {
 	if (format == LOG_FORMAT_JSON) {
-		put(line, "{\"time\":\"");
-		put_time(line);
-		put(line, "\"");
+		log_put(line, "{\"time\":\"");
+		log_put_time(line);
+		log_put(line, "\"");
 		put_str_field(line, format, "level", level_names[level]);
 	} else {
-		put_time(line);
-		put(line, " ");
-		put(line, level_names[level]);
+		log_put_time(line);
+		log_put(line, " ");
+		log_put(line, level_names[level]);
 	}
 	put_key(line, format, "pid");
 	put_short(line, "%d", (int)getpid());
@@ -380,19 +380,19 @@ log_format_line(char *text, size_t size, enum log_format format,
 	/* Room for what closes the line, and for saying that it was cut. */
 	struct line line = { .text = text, .size = size - sizeof(cut) - 1 };
 
-	put_head(&line, format, level, event);
+	log_put_head(&line, format, level, event);
 	for (; fields->key != NULL; fields++)
-		put_field(&line, format, fields);
+		log_put_field(&line, format, fields);
 	line.size = size;
 	if (line.full) {
 		line.full = false;
 		if (format == LOG_FORMAT_JSON)
-			put_bytes(&line, cut, sizeof(cut));
+			log_put_bytes(&line, cut, sizeof(cut));
 		else
-			put(&line, " cut=1");
+			log_put(&line, " cut=1");
 	}
 	if (format == LOG_FORMAT_JSON)
-		put(&line, "}");
+		log_put(&line, "}");
 	text[line.len++] = '\n';
 	return (line.len);
 }
@@ -521,7 +521,7 @@ log_write(enum log_level level, enum log_event event,
 
 /* The second in which the limit has counted. */
 static bool
-is_over(const struct log_limit *limit, uint64_t now_ms)
+log_is_over(const struct log_limit *limit, uint64_t now_ms)
 {
 	return (now_ms - limit->since_ms >= 1000);
 }
@@ -531,7 +531,7 @@ log_limit_admit(struct log_limit *limit)
 {
 	uint64_t now_ms = clock_coarse_ms();
 
-	if (is_over(limit, now_ms)) {
+	if (log_is_over(limit, now_ms)) {
 		limit->since_ms = now_ms;
 		limit->written = 0;
 	}
@@ -548,7 +548,7 @@ log_limit_suppressed(struct log_limit *limit)
 {
 	uint64_t n = limit->suppressed;
 
-	if (n == 0 || !is_over(limit, clock_coarse_ms()))
+	if (n == 0 || !log_is_over(limit, clock_coarse_ms()))
 		return (0);
 	limit->suppressed = 0;
 	return (n);

@@ -38,7 +38,7 @@ status_free(struct status *status)
 }
 
 static struct status_report *
-place_of(const struct status *status, uint64_t n)
+status_place_of(const struct status *status, uint64_t n)
 {
 	return (&status->map->report[(n - 1) % STATUS_REPORTS]);
 }
@@ -88,7 +88,7 @@ status_add_report(struct status *status, const struct status_report *report)
 	uint64_t n = map->reports + 1;
 
 	seqlock_write_begin(&map->seq);
-	*place_of(status, n) = *report;
+	*status_place_of(status, n) = *report;
 	add_up(map, report);
 	__atomic_store_n(&map->reports, n, __ATOMIC_RELAXED);
 	seqlock_write_end(&map->seq);
@@ -106,7 +106,7 @@ status_get_report(const struct status *status, uint64_t n,
 
 		if (n == 0 || n > reports || reports - n >= STATUS_REPORTS)
 			return (false);
-		*report = *place_of(status, n);
+		*report = *status_place_of(status, n);
 		report->why[STATUS_WHY_MAX - 1] = '\0';
 		if (seqlock_read_end(&map->seq, seq))
 			return (true);
@@ -116,7 +116,7 @@ status_get_report(const struct status *status, uint64_t n,
 
 /* What is used of a struct status_now. */
 static size_t
-length_of(const struct status_now *now)
+status_length_of(const struct status_now *now)
 {
 	uint32_t n = now->processes < STATUS_PROCESSES ? now->processes :
 	    STATUS_PROCESSES;
@@ -131,7 +131,7 @@ status_set_now(struct status *status, const struct status_now *now)
 	struct status_map *map = status->map;
 
 	seqlock_write_begin(&map->now_seq);
-	memcpy(&map->now, now, length_of(now));
+	memcpy(&map->now, now, status_length_of(now));
 	seqlock_write_end(&map->now_seq);
 }
 
@@ -141,7 +141,7 @@ copy_now(const struct status_map *map, struct status_now *now)
 	uint32_t seq = seqlock_read_begin(&map->now_seq);
 
 	memcpy(now, &map->now, offsetof(struct status_now, process));
-	memcpy(now->process, map->now.process, length_of(now) -
+	memcpy(now->process, map->now.process, status_length_of(now) -
 	    offsetof(struct status_now, process));
 	/* At 0 it has not been written yet. */
 	return (seqlock_read_end(&map->now_seq, seq) && seq > 0);

@@ -54,7 +54,7 @@ use_draft(struct call *call, struct chunk *draft)
 
 /* Make room for more bytes after the first len. */
 static int
-make_room(struct call *call, size_t len, size_t more)
+call_make_room(struct call *call, size_t len, size_t more)
 {
 	struct chunk *grown = draft_grow(call->draft, len, more);
 
@@ -65,9 +65,9 @@ make_room(struct call *call, size_t len, size_t more)
 }
 
 static int
-grow(struct penstock_reply *reply, size_t more)
+call_grow(struct penstock_reply *reply, size_t more)
 {
-	if (make_room(CALL_OF(reply, reply), reply->length, more) == 0)
+	if (call_make_room(CALL_OF(reply, reply), reply->length, more) == 0)
 		return (0);
 	reply->failed = 1;
 	return (-1);
@@ -76,7 +76,7 @@ grow(struct penstock_reply *reply, size_t more)
 /* What a module writes to standard error stands in the log with the name of its
  * handler, and is limited. */
 static void
-complain(const char *name, const char *why)
+call_complain(const char *name, const char *why)
 {
 	fprintf(stderr, "a reply is refused: response field %.64s: %s\n", name,
 	    why);
@@ -103,7 +103,7 @@ add_field(struct penstock_reply *reply, const char *name, const char *value)
 	    name, strlen(name), value, strlen(value));
 	if (why == NULL)
 		return (0);
-	complain(name, why);
+	call_complain(name, why);
 	reply->failed = 1;
 	return (-1);
 }
@@ -120,7 +120,7 @@ call_init(struct call *call, const struct conf *conf, unsigned thread)
 		},
 		.reply = {
 			.size = sizeof(call->reply),
-			.grow = grow,
+			.call_grow = grow,
 			.add_field = add_field,
 		},
 		.conf = conf,
@@ -209,7 +209,7 @@ describe_http(struct call *call, const struct job *job)
 }
 
 static void
-describe(struct call *call, const struct job *job)
+call_describe(struct call *call, const struct job *job)
 {
 	const struct exec_request *facts = &job->facts;
 	struct penstock_request *request = &call->request;
@@ -252,7 +252,7 @@ may_be_sent(const struct penstock_reply *reply)
 }
 
 static enum exec_result
-judge(int returned, const struct penstock_reply *reply)
+call_judge(int returned, const struct penstock_reply *reply)
 {
 	switch (returned) {
 	case PENSTOCK_REPLY:
@@ -270,7 +270,7 @@ put_behind(struct call *call, const char *bytes, size_t len)
 	if (len == 0)
 		return (0);
 	if (len > call->reply.capacity - call->len &&
-	    make_room(call, call->len, len) == -1)
+	    call_make_room(call, call->len, len) == -1)
 		return (-1);
 	memcpy(call->reply.data + call->len, bytes, len);
 	call->len += len;
@@ -303,7 +303,7 @@ conclude(struct call *call, const struct job *job, int returned)
 
 	call->head = (struct exec_reply){
 		.tag = job->facts.tag,
-		.result = judge(returned, reply),
+		.result = call_judge(returned, reply),
 	};
 	call->len = 0;
 	if (call->head.result != EXEC_REPLY)
@@ -333,7 +333,7 @@ call_run(struct call *call, const struct module *module, const struct job *job)
 	reply->content_type[0] = '\0';
 	call->given.count = 0;
 	call->given.len = 0;
-	describe(call, job);
+	call_describe(call, job);
 	conclude(call, job, module->handler->handle(module->state,
 	    &call->request, reply));
 	return (0);

@@ -44,7 +44,7 @@ struct executor {
 
 /* We serve from READY on, and until the worker hangs up. */
 static void
-on_message(struct ctl *msg, void *arg)
+executor_on_message(struct ctl *msg, void *arg)
 {
 	(void)arg;
 	if (msg->header.type == CTL_STOP)
@@ -56,7 +56,7 @@ on_message(struct ctl *msg, void *arg)
 
 /* The master is gone; the worker still finishes what it has. */
 static void
-on_channel_end(const char *why, void *arg)
+executor_on_channel_end(const char *why, void *arg)
 {
 	struct executor *executor = arg;
 
@@ -141,7 +141,7 @@ start_events(struct executor *executor)
 }
 
 static void
-fail(struct executor *executor, const char *what)
+executor_fail(struct executor *executor, const char *what)
 {
 	struct ctl_failed failed = { .why = "" };
 
@@ -167,7 +167,7 @@ open_module(struct executor *executor)
 
 /* Serve until the worker hangs up. */
 static int
-serve(struct executor *executor)
+executor_serve(struct executor *executor)
 {
 	const char *why;
 
@@ -191,7 +191,7 @@ executor_run(struct executor *executor)
 
 	if (set_blocking(heritage->work) == -1 ||
 	    start_events(executor) == -1) {
-		fail(executor, "set-up");
+		executor_fail(executor, "set-up");
 		return (EXIT_FAILURE);
 	}
 	if (open_module(executor) == -1)
@@ -199,10 +199,10 @@ executor_run(struct executor *executor)
 	if (pool_start(&executor->pool, heritage, &executor->module,
 	    executor->notify_fd) == -1) {
 		/* Some of its threads may be there. */
-		fail(executor, "starting its threads");
+		executor_fail(executor, "starting its threads");
 		_exit(EXIT_FAILURE);
 	}
-	return (serve(executor));
+	return (executor_serve(executor));
 }
 
 static void
@@ -222,8 +222,8 @@ int
 executor_main(struct heritage *heritage)
 {
 	static const struct channel_callbacks callbacks = {
-		.on_message = on_message,
-		.on_end = on_channel_end,
+		.on_message = executor_on_message,
+		.on_end = executor_on_channel_end,
 	};
 	struct executor executor = {
 		.heritage = heritage,

@@ -58,7 +58,7 @@ take_spare(struct intake *intake, size_t len)
 }
 
 static void
-finish(struct job *job, struct job_list *jobs)
+intake_finish(struct job *job, struct job_list *jobs)
 {
 	job->payload[job->len] = '\0';
 	STAILQ_INSERT_TAIL(jobs, job, link);
@@ -135,7 +135,7 @@ take_payload(struct intake *intake, struct job *job)
 
 /* Turn up to max requests in the scratch buffer into jobs. */
 static enum intake_result
-split(struct intake *intake, struct job_list *jobs, size_t max)
+intake_split(struct intake *intake, struct job_list *jobs, size_t max)
 {
 	struct job *job;
 	size_t avail, n;
@@ -154,7 +154,7 @@ split(struct intake *intake, struct job_list *jobs, size_t max)
 			return (INTAKE_FAILED);
 		n = take_payload(intake, job);
 		if (n == job->len) {
-			finish(job, jobs);
+			intake_finish(job, jobs);
 			max--;
 		} else {
 			intake->partial = job;
@@ -176,7 +176,7 @@ compact(struct intake *intake)
 }
 
 static ssize_t
-receive(struct intake *intake)
+intake_receive(struct intake *intake)
 {
 	struct job *partial = intake->partial;
 	struct iovec iov[2];
@@ -201,7 +201,7 @@ receive(struct intake *intake)
 /* Bytes have come: those that the unfinished payload wants are in it already,
  * the others in the scratch buffer.  Returns whether that one is whole. */
 static bool
-account(struct intake *intake, size_t n, struct job_list *jobs)
+intake_account(struct intake *intake, size_t n, struct job_list *jobs)
 {
 	struct job *partial = intake->partial;
 	size_t wanted;
@@ -217,7 +217,7 @@ account(struct intake *intake, size_t n, struct job_list *jobs)
 	}
 	intake->end += n - wanted;
 	intake->partial = NULL;
-	finish(partial, jobs);
+	intake_finish(partial, jobs);
 	return (true);
 }
 
@@ -228,19 +228,19 @@ intake_read(struct intake *intake, struct job_list *jobs, size_t max)
 	ssize_t n;
 
 	/* What came beyond the last call's max. */
-	result = split(intake, jobs, max);
+	result = intake_split(intake, jobs, max);
 	while (result == INTAKE_JOBS && STAILQ_EMPTY(jobs)) {
 		compact(intake);
-		n = receive(intake);
+		n = intake_receive(intake);
 		if (n == 0 || (n == -1 && errno == ECONNRESET))
 			return (INTAKE_END);
 		if (n == -1) {
 			intake->why = strerror(errno);
 			return (INTAKE_FAILED);
 		}
-		if (account(intake, (size_t)n, jobs))
+		if (intake_account(intake, (size_t)n, jobs))
 			max--;
-		result = split(intake, jobs, max);
+		result = intake_split(intake, jobs, max);
 	}
 	return (result);
 }

@@ -25,7 +25,7 @@ ends_with(const char *text, const char *end)
 
 /* The file that a module's name means.  Returns -1 if that is too long. */
 static int
-find(const char *name, char path[PATH_MAX])
+module_find(const char *name, char path[PATH_MAX])
 {
 	int n;
 
@@ -39,7 +39,7 @@ find(const char *name, char path[PATH_MAX])
 
 /* What is wrong with the descriptor: NULL, or a reason, perhaps in why. */
 static const char *
-check(const struct penstock_handler *handler, char *why, size_t why_size)
+module_check(const struct penstock_handler *handler, char *why, size_t why_size)
 {
 	if (handler->version != PENSTOCK_HANDLER_VERSION) {
 		snprintf(why, why_size, "it is made for version %u of "
@@ -62,7 +62,7 @@ load(const char *name, char *why, size_t why_size)
 	char path[PATH_MAX], said[128];
 	void *object;
 
-	if (find(name, path) == -1) {
+	if (module_find(name, path) == -1) {
 		snprintf(why, why_size, "module: the path is too long");
 		return (NULL);
 	}
@@ -72,7 +72,7 @@ load(const char *name, char *why, size_t why_size)
 	}
 	handler = dlsym(object, descriptor);
 	wrong = handler == NULL ? "it does not define penstock_handler" :
-	    check(handler, said, sizeof(said));
+	    module_check(handler, said, sizeof(said));
 	/* A module stays loaded as long as the process lives. */
 	if (wrong == NULL)
 		/* cppcheck-suppress resourceLeak */

@@ -59,7 +59,7 @@ notify(const struct pool *pool)
  */
 
 static void
-wake_all(struct pool *pool)
+pool_wake_all(struct pool *pool)
 {
 	struct thread *thread;
 
@@ -73,7 +73,7 @@ wake_all(struct pool *pool)
 /* Nothing more is read.  why is NULL if that is how it should be; otherwise
  * what waits in the queue is given up. */
 static void
-end(struct pool *pool, const char *why)
+pool_end(struct pool *pool, const char *why)
 {
 	pool->is_ended = true;
 	if (why != NULL && pool->why == NULL) {
@@ -83,7 +83,7 @@ end(struct pool *pool, const char *why)
 		/* Who reads is not to wait for more. */
 		shutdown(pool->intake.fd, SHUT_RD);
 	}
-	wake_all(pool);
+	pool_wake_all(pool);
 }
 
 static void
@@ -150,7 +150,7 @@ take_job(struct pool *pool)
 }
 
 static void
-learn(struct pool *pool, uint64_t took_us)
+pool_learn(struct pool *pool, uint64_t took_us)
 {
 	if (took_us > CALL_US_MAX)
 		took_us = CALL_US_MAX;
@@ -185,7 +185,7 @@ handle(struct thread *thread, struct job *job, uint64_t *took_us)
 }
 
 static void
-run(struct thread *thread, struct job *job)
+pool_run(struct thread *thread, struct job *job)
 {
 	struct pool *pool = thread->pool;
 	struct thread *helper = pick_helper(pool);
@@ -205,14 +205,14 @@ run(struct thread *thread, struct job *job)
 	pool->nrunning--;
 	pool->in_flight--;
 	STAILQ_INSERT_HEAD(&pool->spare, job, link);
-	learn(pool, took_us);
+	pool_learn(pool, took_us);
 	if (status == -1 || replies_add(&pool->replies, &thread->call.draft,
 	    &thread->call.head, thread->call.len, thread->now_us) == -1)
-		end(pool, "no memory for a reply");
+		pool_end(pool, "no memory for a reply");
 }
 
 static void
-flush(struct thread *thread)
+pool_flush(struct thread *thread)
 {
 	struct pool *pool = thread->pool;
 
@@ -220,7 +220,7 @@ flush(struct thread *thread)
 	thread->now_us = 0;
 	/* If nobody takes replies, nobody needs any. */
 	if (pool->replies.is_broken && !pool->is_ended)
-		end(pool, NULL);
+		pool_end(pool, NULL);
 }
 
 static void
@@ -244,7 +244,7 @@ read_more(struct pool *pool)
 	pool->in_flight += n;
 	STAILQ_CONCAT(&pool->queue, &jobs);
 	if (result != INTAKE_JOBS)
-		end(pool, result == INTAKE_FAILED ? intake->why : NULL);
+		pool_end(pool, result == INTAKE_FAILED ? intake->why : NULL);
 }
 
 static void
@@ -256,11 +256,11 @@ work(struct thread *thread)
 
 	for (;;) {
 		if ((job = take_job(pool)) != NULL) {
-			run(thread, job);
+			pool_run(thread, job);
 			if (must_flush(pool, thread->now_us))
-				flush(thread);
+				pool_flush(thread);
 		} else if (replies->first != NULL && !replies->is_writing)
-			flush(thread);
+			pool_flush(thread);
 		else if (may_read(pool)) {
 			read_more(pool);
 			thread->now_us = 0;
@@ -292,7 +292,7 @@ thread_main(void *arg)
 
 /* Whether no request was finished since the last call, though some run. */
 static bool
-is_stuck(struct pool *pool)
+pool_is_stuck(struct pool *pool)
 {
 	bool is_same = pool->nfinished == pool->nfinished_seen;
 
@@ -361,7 +361,7 @@ pool_watch(struct pool *pool)
 	bool is_watched;
 
 	pthread_mutex_lock(&pool->lock);
-	if (is_stuck(pool)) {
+	if (pool_is_stuck(pool)) {
 		pool->average_us = CALL_US_MAX;
 		helper = pick_helper(pool);
 		if (pool->nstuck >= POOL_STUCK_MAX)

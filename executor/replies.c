@@ -82,7 +82,7 @@ draft_grow(struct chunk *draft, size_t len, size_t more)
 
 /* Write the head of the frame in front of the payload. */
 static void
-seal(struct chunk *draft, const struct exec_reply *head, size_t len)
+replies_seal(struct chunk *draft, const struct exec_reply *head, size_t len)
 {
 	uint32_t length = htonl((uint32_t)(sizeof(*head) + len));
 	uint8_t *frame;
@@ -99,7 +99,7 @@ seal(struct chunk *draft, const struct exec_reply *head, size_t len)
  */
 
 static void
-append(struct replies *replies, struct chunk *chunk)
+replies_append(struct replies *replies, struct chunk *chunk)
 {
 	chunk->next = NULL;
 	if (replies->first == NULL)
@@ -122,7 +122,7 @@ with_room(struct replies *replies, size_t len)
 		replies->nspare--;
 	} else if ((chunk = chunk_new(CHUNK)) == NULL)
 		return (NULL);
-	append(replies, chunk);
+	replies_append(replies, chunk);
 	return (chunk);
 }
 
@@ -135,9 +135,9 @@ replies_add(struct replies *replies, struct chunk **draft,
 
 	if (replies->is_broken)
 		return (0);
-	seal(*draft, head, len);
+	replies_seal(*draft, head, len);
 	if (total > COPY_MAX) {
-		append(replies, *draft);
+		replies_append(replies, *draft);
 		*draft = NULL;
 	} else {
 		if ((chunk = with_room(replies, total)) == NULL)
@@ -159,7 +159,7 @@ replies_add(struct replies *replies, struct chunk **draft,
 /* Skip n bytes that have been written.  Returns the first chunk that has more;
  * those before it go to *done. */
 static struct chunk *
-skip(struct chunk *chunk, size_t n, struct chunk **done)
+replies_skip(struct chunk *chunk, size_t n, struct chunk **done)
 {
 	struct chunk *next;
 
@@ -204,7 +204,7 @@ send_all(int fd, struct chunk *chunk, int flags, struct chunk **done)
 	while (chunk != NULL) {
 		if ((n = send_some(fd, chunk, flags)) == -1)
 			break;
-		chunk = skip(chunk, (size_t)n, done);
+		chunk = replies_skip(chunk, (size_t)n, done);
 	}
 	return (chunk);
 }
@@ -233,7 +233,7 @@ recycle(struct replies *replies, struct chunk *chunk)
 
 /* The worker is gone: its replies are nobody's. */
 static void
-give_up(struct replies *replies, struct chunk *left)
+replies_give_up(struct replies *replies, struct chunk *left)
 {
 	free_all(left);
 	free_all(replies->first);
@@ -259,7 +259,7 @@ replies_flush(struct replies *replies, pthread_mutex_t *lock)
 		pthread_mutex_lock(lock);
 		recycle(replies, done);
 		if (left != NULL)
-			give_up(replies, left);
+			replies_give_up(replies, left);
 	}
 	replies->is_writing = false;
 }
@@ -277,7 +277,7 @@ replies_flush_nowait(struct replies *replies)
 	replies->waiting = 0;
 	if (left != NULL && errno != EAGAIN) {
 		replies->first = NULL;
-		give_up(replies, left);
+		replies_give_up(replies, left);
 		return;
 	}
 	for (; left != NULL; left = left->next)

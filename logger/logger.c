@@ -66,7 +66,7 @@ ends_within_line(const struct logger *logger, off_t size)
 }
 
 static void
-use(struct logger *logger, int file)
+logger_use(struct logger *logger, int file)
 {
 	struct stat st = { .st_size = 0 };
 
@@ -86,7 +86,7 @@ use(struct logger *logger, int file)
  */
 
 static bool
-is_stuck(const struct logger *logger)
+logger_is_stuck(const struct logger *logger)
 {
 	return (logger->done < logger->whole);
 }
@@ -97,12 +97,12 @@ write_lines(struct logger *logger)
 {
 	ssize_t n;
 
-	if (is_stuck(logger) && logger->is_torn) {
+	if (logger_is_stuck(logger) && logger->is_torn) {
 		if (write(logger->file, "\n", 1) != 1)
 			return;
 		logger->is_torn = false;
 	}
-	while (is_stuck(logger)) {
+	while (logger_is_stuck(logger)) {
 		n = write(logger->file, logger->lines + logger->done,
 		    logger->whole - logger->done);
 		if (n <= 0)
@@ -123,7 +123,7 @@ pass(struct logger *logger, size_t most)
 	const char *last;
 	ssize_t n;
 
-	if (is_stuck(logger))
+	if (logger_is_stuck(logger))
 		return (false);
 	n = read(logger->pipe, logger->lines + logger->len,
 	    most < room ? most : room);
@@ -137,7 +137,7 @@ pass(struct logger *logger, size_t most)
 	if (logger->is_over || (last == NULL && logger->len == BATCH))
 		logger->whole = logger->len;
 	write_lines(logger);
-	return (n > 0 && !is_stuck(logger));
+	return (n > 0 && !logger_is_stuck(logger));
 }
 
 /*
@@ -146,7 +146,7 @@ pass(struct logger *logger, size_t most)
 
 /* After the end of the master nobody wants to know. */
 static void
-answer(const struct logger *logger, const char *text)
+logger_answer(const struct logger *logger, const char *text)
 {
 	char packet[LOG_ANSWER_MAX];
 
@@ -167,18 +167,18 @@ reopen(struct logger *logger)
 		if (!pass(logger, (size_t)left))
 			break;
 	if (*logger->path == '\0') {
-		answer(logger, "");
+		logger_answer(logger, "");
 	} else if ((file = log_open(logger->path)) == -1) {
-		answer(logger, strerror(errno));
+		logger_answer(logger, strerror(errno));
 	} else {
-		use(logger, file);
-		answer(logger, "");
+		logger_use(logger, file);
+		logger_answer(logger, "");
 	}
 }
 
 /* All who could write are gone, or nobody will wait for us any more. */
 static void
-finish(struct logger *logger)
+logger_finish(struct logger *logger)
 {
 	while (pass(logger, BATCH))
 		;
@@ -186,7 +186,7 @@ finish(struct logger *logger)
 }
 
 static void
-take_order(struct logger *logger)
+logger_take_order(struct logger *logger)
 {
 	char order;
 	ssize_t n;
@@ -195,7 +195,7 @@ take_order(struct logger *logger)
 	if (n == 1 && order == LOG_ORDER_REOPEN)
 		reopen(logger);
 	else if (n == 1 && order == LOG_ORDER_END)
-		finish(logger);
+		logger_finish(logger);
 	else if (n == 0 || (n == -1 && errno != EAGAIN && errno != EINTR)) {
 		close(logger->orders);
 		logger->orders = -1;
@@ -219,7 +219,7 @@ nobody_is_left(const struct logger *logger)
 static void
 turn(struct logger *logger)
 {
-	bool stuck = is_stuck(logger);
+	bool stuck = logger_is_stuck(logger);
 	size_t before = logger->done;
 	struct pollfd fds[] = {
 		{ .fd = logger->orders, .events = POLLIN },
@@ -233,7 +233,7 @@ turn(struct logger *logger)
 		return;
 	if (stuck)
 		write_lines(logger);
-	if (stuck && is_stuck(logger) && logger->done == before) {
+	if (stuck && logger_is_stuck(logger) && logger->done == before) {
 		/* A pipe without a reader and a full device can be written to,
 		 * if poll(2) is asked: no reason to turn and turn. */
 		if (fds[2].revents != 0)
@@ -244,7 +244,7 @@ turn(struct logger *logger)
 	} else
 		logger->last_tries = 0;
 	if (fds[0].revents != 0)
-		take_order(logger);
+		logger_take_order(logger);
 	if (fds[1].revents != 0)
 		(void)pass(logger, BATCH);
 }
@@ -264,15 +264,15 @@ logger_main(struct heritage *heritage)
 	logger->file = -1;
 	if (heritage->log_file == -1 &&
 	    (heritage->log_file = log_open(logger->path)) == -1) {
-		answer(logger, strerror(errno));
+		logger_answer(logger, strerror(errno));
 		free(logger);
 		return (EXIT_FAILURE);
 	}
-	use(logger, heritage->log_file);
-	answer(logger, "");
+	logger_use(logger, heritage->log_file);
+	logger_answer(logger, "");
 	while (!logger->is_over)
 		turn(logger);
-	status = is_stuck(logger) ? EXIT_FAILURE : EXIT_SUCCESS;
+	status = logger_is_stuck(logger) ? EXIT_FAILURE : EXIT_SUCCESS;
 	free(logger);
 	return (status);
 }

@@ -40,7 +40,7 @@ struct sock {
 
 /* Count a socket for the listeners that have its address. */
 static void
-add(const struct reading *reading, const struct sock *sock)
+accept_queue_add(const struct reading *reading, const struct sock *sock)
 {
 	const struct conf_listener *listener;
 
@@ -83,7 +83,7 @@ take_inet(const struct reading *reading, const struct nlmsghdr *head)
 	const struct inet_diag_msg *msg = NLMSG_DATA(head);
 
 	if (head->nlmsg_len >= NLMSG_LENGTH(sizeof(*msg)))
-		add(reading, &(struct sock){ .is_at = is_at_inet, .inet = msg,
+		accept_queue_add(reading, &(struct sock){ .is_at = is_at_inet, .inet = msg,
 		    .waiting = msg->idiag_rqueue, .limit = msg->idiag_wqueue });
 }
 
@@ -125,7 +125,7 @@ take_unix(const struct reading *reading, const struct nlmsghdr *head)
 		return;
 	sock.waiting = rqlen->udiag_rqueue;
 	sock.limit = rqlen->udiag_wqueue;
-	add(reading, &sock);
+	accept_queue_add(reading, &sock);
 }
 
 /*
@@ -135,7 +135,7 @@ take_unix(const struct reading *reading, const struct nlmsghdr *head)
 /* Take what one datagram holds.  Returns 1 if more are to come, 0 at the end,
  * -1 for an error. */
 static int
-take(const struct reading *reading, int family, const char *bytes, ssize_t n)
+accept_queue_take(const struct reading *reading, int family, const char *bytes, ssize_t n)
 {
 	const struct nlmsghdr *head = (const void *)bytes;
 	size_t left = (size_t)n;
@@ -180,7 +180,7 @@ dump(const struct reading *reading, int fd, int family, const void *query,
 		} while (n == -1 && errno == EINTR);
 		if (n <= 0)
 			return (false);
-		more = take(reading, family, bytes, n);
+		more = accept_queue_take(reading, family, bytes, n);
 	} while (more == 1);
 	return (more == 0);
 }
@@ -221,7 +221,7 @@ has_family(const struct conf *conf, int family)
 }
 
 static bool
-read_all(const struct reading *reading, int fd)
+accept_queue_read_all(const struct reading *reading, int fd)
 {
 	const struct conf *conf = reading->conf;
 
@@ -246,7 +246,7 @@ accept_queues_read(const struct conf *conf,
 	if (fd == -1)
 		return (false);
 	known = setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &patience,
-	    sizeof(patience)) == 0 && read_all(&reading, fd);
+	    sizeof(patience)) == 0 && accept_queue_read_all(&reading, fd);
 	close(fd);
 	return (known);
 }

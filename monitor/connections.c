@@ -203,7 +203,7 @@ state_name(uint8_t state)
 }
 
 static void
-put_peer(struct json *json, const struct conn_record *record)
+connections_put_peer(struct json *json, const struct conn_record *record)
 {
 	char address[INET6_ADDRSTRLEN], text[INET6_ADDRSTRLEN + 16];
 
@@ -226,7 +226,7 @@ put_conn(struct json *json, const struct heritage *heritage,
 
 	json_open(json, NULL, '{');
 	json_number(json, "id", record->id);
-	put_peer(json, record);
+	connections_put_peer(json, record);
 	json_str(json, "listener",
 	    listener != NULL ? listener : "unknown");
 	json_number(json, "slot", found->slot);

@@ -118,7 +118,7 @@ fetch(struct exporter *exporter)
 }
 
 static void
-take(struct exporter *exporter)
+exporter_take(struct exporter *exporter)
 {
 	for (size_t i = 0; i < count_rings(exporter); i++)
 		__atomic_store_n(taken_of(exporter, i), exporter->upto[i],
@@ -130,7 +130,7 @@ take(struct exporter *exporter)
  */
 
 static void
-fail(struct exporter *exporter, int code)
+exporter_fail(struct exporter *exporter, int code)
 {
 	uint64_t pause_ms = EXPORTER_EVERY_MS;
 
@@ -157,9 +157,9 @@ on_answer(struct evhttp_request *request, void *arg)
 	    evhttp_request_get_response_code(request);
 
 	exporter->request = NULL;
-	take(exporter);
+	exporter_take(exporter);
 	if (code < 200 || code > 299) {
-		fail(exporter, code);
+		exporter_fail(exporter, code);
 		return;
 	}
 	exporter->failures = 0;
@@ -230,8 +230,8 @@ check_patience(struct exporter *exporter)
 		return;
 	evhttp_cancel_request(exporter->request);
 	exporter->request = NULL;
-	take(exporter);
-	fail(exporter, 0);
+	exporter_take(exporter);
+	exporter_fail(exporter, 0);
 }
 
 void
@@ -282,7 +282,7 @@ exporter_is_idle(struct exporter *exporter)
  */
 
 static int
-open_conn(struct exporter *exporter, struct event_base *base)
+exporter_open_conn(struct exporter *exporter, struct event_base *base)
 {
 	const char *url = exporter->heritage->conf->tracing.endpoint;
 	struct conf_address address;
@@ -319,7 +319,7 @@ exporter_new(struct event_base *base, const struct heritage *heritage)
 		return (NULL);
 	exporter->heritage = heritage;
 	exporter->taken = heritage->spans.map;
-	if (open_conn(exporter, base) == 0)
+	if (exporter_open_conn(exporter, base) == 0)
 		return (exporter);
 	free(exporter);
 	return (NULL);

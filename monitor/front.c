@@ -61,7 +61,7 @@ struct front {
 /* libevent frees a bufferevent in the next turn of the loop only; the descriptor is
  * closed now, so that their number is bounded. */
 static void
-conn_free(struct front_conn *conn)
+front_conn_free(struct front_conn *conn)
 {
 	evutil_socket_t fd = bufferevent_getfd(conn->bev);
 
@@ -119,7 +119,7 @@ end_slowest(struct front *front)
 		    conn->deadline_ms < slowest->deadline_ms)
 			slowest = conn;
 	if (slowest != NULL)
-		conn_free(slowest);
+		front_conn_free(slowest);
 }
 
 /*
@@ -127,7 +127,7 @@ end_slowest(struct front *front)
  */
 
 static const char *
-reason_of(unsigned status)
+front_reason_of(unsigned status)
 {
 	switch (status) {
 	case 202:	return ("Accepted");
@@ -142,7 +142,7 @@ reason_of(unsigned status)
 }
 
 static void
-send_reply(struct front_conn *conn, const struct http_exchange *exchange,
+front_send_reply(struct front_conn *conn, const struct http_exchange *exchange,
     const struct front_reply *reply)
 {
 	struct evbuffer *out = bufferevent_get_output(conn->bev);
@@ -152,7 +152,7 @@ send_reply(struct front_conn *conn, const struct http_exchange *exchange,
 	conn->last |= exchange->base.close;
 	evbuffer_add_printf(out, "HTTP/1.1 %u %s\r\nDate: %.*s\r\n"
 	    "Content-Type: %s\r\nCache-Control: no-store\r\n"
-	    "Content-Length: %zu\r\n", reply->status, reason_of(reply->status),
+	    "Content-Length: %zu\r\n", reply->status, front_reason_of(reply->status),
 	    HTTP_DATE_LEN, http_date(), reply->type, len);
 	if (reply->allow != NULL)
 		evbuffer_add_printf(out, "Allow: %s\r\n", reply->allow);
@@ -168,11 +168,11 @@ send_reply(struct front_conn *conn, const struct http_exchange *exchange,
 void
 front_reply(struct front_request *request, const struct front_reply *reply)
 {
-	send_reply(request->conn, &request->head->exchange, reply);
+	front_send_reply(request->conn, &request->head->exchange, reply);
 }
 
 static void
-refuse(struct front_conn *conn, struct http_head *head, unsigned status)
+front_refuse(struct front_conn *conn, struct http_head *head, unsigned status)
 {
 	struct front_reply reply = {
 		.status = status,
@@ -182,9 +182,9 @@ refuse(struct front_conn *conn, struct http_head *head, unsigned status)
 
 	if (reply.body != NULL)
 		evbuffer_add_printf(reply.body, "%u %s\n", status,
-		    reason_of(status));
+		    front_reason_of(status));
 	head->exchange.base.close = true;
-	send_reply(conn, &head->exchange, &reply);
+	front_send_reply(conn, &head->exchange, &reply);
 	if (reply.body != NULL)
 		evbuffer_free(reply.body);
 }
@@ -228,7 +228,7 @@ answer_request(struct front_conn *conn, const struct http_head *head)
 
 /* Whether a good header asks for what is given here.  Returns 0 or a status. */
 static unsigned
-check(const struct front_conn *conn, const struct http_head *head)
+front_check(const struct front_conn *conn, const struct http_head *head)
 {
 	/* Through a unix socket nobody comes who was lured. */
 	if (!conn->trusted && head->host.len > 0 && !is_own_host(head->host,
@@ -268,15 +268,15 @@ take_request(struct front_conn *conn)
 		return (false);
 	if (head_len == 0) {
 		http_head_glimpse(&head, bytes, len);
-		refuse(conn, &head, status);
+		front_refuse(conn, &head, status);
 		return (false);
 	}
 	conn->scanned = 0;
 	status = http_head_parse(&head, bytes, head_len, conf);
 	if (status == 0)
-		status = check(conn, &head);
+		status = front_check(conn, &head);
 	if (status != 0) {
-		refuse(conn, &head, status);
+		front_refuse(conn, &head, status);
 		return (false);
 	}
 	if (len - head_len < head.body_len)
@@ -299,7 +299,7 @@ take_requests(struct front_conn *conn)
 }
 
 static void
-on_readable(struct bufferevent *bev, void *arg)
+front_on_readable(struct bufferevent *bev, void *arg)
 {
 	struct front_conn *conn = arg;
 
@@ -327,7 +327,7 @@ on_taken(struct bufferevent *bev, void *arg)
 }
 
 static void
-on_event(struct bufferevent *bev, short what, void *arg)
+front_on_event(struct bufferevent *bev, short what, void *arg)
 {
 	struct front_conn *conn = arg;
 
@@ -376,7 +376,7 @@ front_sweep(struct front *front)
 	for (conn = TAILQ_FIRST(&front->conns); conn != NULL; conn = next) {
 		next = TAILQ_NEXT(conn, link);
 		if (conn->ended || now_ms >= conn->deadline_ms)
-			conn_free(conn);
+			front_conn_free(conn);
 	}
 }
 
@@ -406,7 +406,7 @@ on_accept(struct evconnlistener *listener, evutil_socket_t fd,
 		end_slowest(front);
 	TAILQ_INSERT_TAIL(&front->conns, conn, link);
 	front->nconns++;
-	bufferevent_setcb(conn->bev, on_readable, on_taken, on_event, conn);
+	bufferevent_setcb(conn->bev, front_on_readable, on_taken, front_on_event, conn);
 	bufferevent_setwatermark(conn->bev, EV_READ, 0, FRONT_INPUT_MAX);
 	bufferevent_enable(conn->bev, EV_READ | EV_WRITE);
 }
@@ -478,7 +478,7 @@ front_free(struct front *front)
 		return;
 	front_close(front);
 	while ((conn = TAILQ_FIRST(&front->conns)) != NULL)
-		conn_free(conn);
+		front_conn_free(conn);
 	free(front->entrances);
 	free(front);
 }

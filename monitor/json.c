@@ -6,7 +6,7 @@
 #include "common/escape.h"
 
 static void
-begin(struct json *json, const char *name)
+json_begin(struct json *json, const char *name)
 {
 	if (json->some)
 		putc(',', json->out);
@@ -20,7 +20,7 @@ begin(struct json *json, const char *name)
 void
 json_open(struct json *json, const char *name, char bracket)
 {
-	begin(json, name);
+	json_begin(json, name);
 	putc(bracket, json->out);
 	json->some = false;
 }
@@ -35,35 +35,35 @@ json_close(struct json *json, char bracket)
 void
 json_str(struct json *json, const char *name, const char *value)
 {
-	begin(json, name);
+	json_begin(json, name);
 	escape_json_print(json->out, value);
 }
 
 void
 json_number(struct json *json, const char *name, uint64_t value)
 {
-	begin(json, name);
+	json_begin(json, name);
 	fprintf(json->out, "%" PRIu64, value);
 }
 
 void
 json_signed(struct json *json, const char *name, int64_t value)
 {
-	begin(json, name);
+	json_begin(json, name);
 	fprintf(json->out, "%" PRId64, value);
 }
 
 void
 json_bool(struct json *json, const char *name, bool value)
 {
-	begin(json, name);
+	json_begin(json, name);
 	fputs(value ? "true" : "false", json->out);
 }
 
 void
 json_seconds(struct json *json, const char *name, uint64_t us)
 {
-	begin(json, name);
+	json_begin(json, name);
 	fprintf(json->out, "%" PRIu64 ".%06u", us / 1000000,
 	    (unsigned)(us % 1000000));
 }

@@ -100,7 +100,7 @@ one(struct text *text, const char *name, enum family_kind kind,
 }
 
 static void
-put_histogram(const struct text *text, const char *labels,
+metrics_put_histogram(const struct text *text, const char *labels,
     const struct histogram *histogram)
 {
 	uint64_t count = 0, all = 0;
@@ -128,13 +128,13 @@ put_histogram(const struct text *text, const char *labels,
  */
 
 static void
-put_family(const struct text *text, const struct family *family,
+metrics_put_family(const struct text *text, const struct family *family,
     const char *labels, const void *base)
 {
 	const uint64_t *value = family_value(family, base);
 
 	if (family->kind == FAMILY_HISTOGRAM)
-		put_histogram(text, labels, (const void *)value);
+		metrics_put_histogram(text, labels, (const void *)value);
 	else if (family->count == 0)
 		sample(text, *value, family->per, "%s", labels);
 	for (unsigned i = 0; i < family->count; i++)
@@ -164,7 +164,7 @@ name_subject(const struct subjects *subjects, size_t i, char labels[128])
 }
 
 static void
-put_families(struct text *text, const struct family *family,
+metrics_put_families(struct text *text, const struct family *family,
     const struct subjects *subjects)
 {
 	char labels[128];
@@ -178,7 +178,7 @@ put_families(struct text *text, const struct family *family,
 			    !subjects->tells(text->view, i))
 				continue;
 			name_subject(subjects, i, labels);
-			put_family(text, family, labels,
+			metrics_put_family(text, family, labels,
 			    (const char *)subjects->base + i * subjects->size);
 		}
 	}
@@ -190,13 +190,13 @@ put_counters(struct text *text)
 	const struct view *view = text->view;
 	const struct heritage *heritage = view->heritage;
 
-	put_families(text, listener_families, &(struct subjects){
+	metrics_put_families(text, listener_families, &(struct subjects){
 	    "listener", heritage->listener_names, heritage->nlistener_names,
 	    view->listener, sizeof(view->listener[0]), view_tells_listener });
-	put_families(text, handler_families, &(struct subjects){
+	metrics_put_families(text, handler_families, &(struct subjects){
 	    "handler", heritage->handler_names, heritage->nhandler_names,
 	    view->handler, sizeof(view->handler[0]), view_tells_handler });
-	put_families(text, worker_families, &(struct subjects){
+	metrics_put_families(text, worker_families, &(struct subjects){
 	    "slot", NULL, heritage->ncounters,
 	    view->worker, sizeof(view->worker[0]), NULL });
 }
@@ -206,7 +206,7 @@ put_counters(struct text *text)
  */
 
 static void
-put_server(struct text *text)
+metrics_put_server(struct text *text)
 {
 	const struct status_now *now = &text->view->now;
 	const char *build = text->open ? "penstock_build" :
@@ -232,7 +232,7 @@ put_server(struct text *text)
 }
 
 static void
-put_orders(struct text *text)
+metrics_put_orders(struct text *text)
 {
 	const struct status_map *map = text->view->heritage->status.map;
 
@@ -445,7 +445,7 @@ count_processes(struct text *text, const struct reading *readings, size_t n)
 }
 
 static void
-put_processes(struct text *text)
+metrics_put_processes(struct text *text)
 {
 	struct reading *readings;
 	size_t n;
@@ -500,8 +500,8 @@ metrics_print(FILE *out, const struct view *view, bool open)
 {
 	struct text text = { .out = out, .view = view, .open = open };
 
-	put_server(&text);
-	put_orders(&text);
+	metrics_put_server(&text);
+	metrics_put_orders(&text);
 	put_handovers(&text);
 	put_spans(&text);
 	put_workers(&text);
@@ -509,7 +509,7 @@ metrics_print(FILE *out, const struct view *view, bool open)
 	put_counters(&text);
 	put_silence(&text);
 	put_accept_queues(&text);
-	put_processes(&text);
+	metrics_put_processes(&text);
 	if (open)
 		fputs("# EOF\n", out);
 }

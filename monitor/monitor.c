@@ -45,7 +45,7 @@ struct monitor {
  */
 
 static void
-leave(struct monitor *monitor)
+monitor_leave(struct monitor *monitor)
 {
 	if (monitor->leave_ms != 0)
 		return;
@@ -55,23 +55,23 @@ leave(struct monitor *monitor)
 }
 
 static void
-on_message(struct ctl *msg, void *arg)
+monitor_on_message(struct ctl *msg, void *arg)
 {
 	struct monitor *monitor = arg;
 
 	if (msg->header.type == CTL_STOP)
-		leave(monitor);
+		monitor_leave(monitor);
 	else if (msg->header.type == CTL_LOG)
 		(void)ctl_use_log(msg);
 }
 
 static void
-on_channel_end(const char *why, void *arg)
+monitor_on_channel_end(const char *why, void *arg)
 {
 	struct monitor *monitor = arg;
 
 	LOG(ERROR, MASTER_GONE, F_STR("error", why));
-	leave(monitor);
+	monitor_leave(monitor);
 }
 
 /*
@@ -90,7 +90,7 @@ order(enum ctl_type type, uint64_t id, void *arg)
 }
 
 static void
-answer(struct front_request *request, void *arg)
+monitor_answer(struct front_request *request, void *arg)
 {
 	struct monitor *monitor = arg;
 
@@ -102,7 +102,7 @@ answer(struct front_request *request, void *arg)
  */
 
 static void
-beat(struct monitor *monitor)
+monitor_beat(struct monitor *monitor)
 {
 	uint64_t now_ms = clock_coarse_ms();
 
@@ -115,7 +115,7 @@ beat(struct monitor *monitor)
 }
 
 static void
-forgive(struct monitor *monitor, uint64_t stall_ms)
+monitor_forgive(struct monitor *monitor, uint64_t stall_ms)
 {
 	front_forgive(monitor->front, stall_ms);
 	exporter_forgive(monitor->exporter, stall_ms);
@@ -124,7 +124,7 @@ forgive(struct monitor *monitor, uint64_t stall_ms)
 }
 
 static void
-on_tick(evutil_socket_t fd, short what, void *arg)
+monitor_on_tick(evutil_socket_t fd, short what, void *arg)
 {
 	struct monitor *monitor = arg;
 
@@ -135,8 +135,8 @@ on_tick(evutil_socket_t fd, short what, void *arg)
 	(void)what;
 	monitor->tick_ms = now_ms;
 	if (stall_ms > 0)
-		forgive(monitor, stall_ms);
-	beat(monitor);
+		monitor_forgive(monitor, stall_ms);
+	monitor_beat(monitor);
 	(void)channel_flush(monitor->channel);
 	exporter_tick(monitor->exporter);
 	log_flush_suppressed();
@@ -153,11 +153,11 @@ guard(const struct heritage *heritage)
 }
 
 static int
-start(struct monitor *monitor)
+monitor_set_up(struct monitor *monitor)
 {
 	static const struct channel_callbacks callbacks = {
-		.on_message = on_message,
-		.on_end = on_channel_end,
+		.on_message = monitor_on_message,
+		.on_end = monitor_on_channel_end,
 	};
 	const struct heritage *heritage = monitor->heritage;
 	struct timeval interval = { .tv_usec = TICK_MS * 1000 };
@@ -166,10 +166,10 @@ start(struct monitor *monitor)
 	errno = ENOMEM;		/* libevent does not always say */
 	monitor->channel = channel_new(monitor->base, heritage->channel,
 	    CTL_FROM_MASTER, heritage->speaks, &callbacks, monitor);
-	monitor->front = front_new(monitor->base, heritage, answer, monitor);
+	monitor->front = front_new(monitor->base, heritage, monitor_answer, monitor);
 	monitor->exporter = exporter_new(monitor->base, heritage);
 	monitor->tick_ms = clock_ms();
-	monitor->tick = event_new(monitor->base, -1, EV_PERSIST, on_tick,
+	monitor->tick = event_new(monitor->base, -1, EV_PERSIST, monitor_on_tick,
 	    monitor);
 	if (monitor->channel == NULL || monitor->front == NULL ||
 	    monitor->tick == NULL ||
@@ -180,7 +180,7 @@ start(struct monitor *monitor)
 }
 
 static bool
-is_over(const struct monitor *monitor)
+monitor_is_over(const struct monitor *monitor)
 {
 	if (monitor->leave_ms == 0)
 		return (false);
@@ -190,13 +190,13 @@ is_over(const struct monitor *monitor)
 }
 
 static int
-run(struct monitor *monitor)
+monitor_run(struct monitor *monitor)
 {
-	if (start(monitor) == -1) {
+	if (monitor_set_up(monitor) == -1) {
 		LOG(ERROR, MONITOR_FAILED, F_ERRNO(errno));
 		return (EXIT_FAILURE);
 	}
-	while (!is_over(monitor)) {
+	while (!monitor_is_over(monitor)) {
 		if (event_base_loop(monitor->base, EVLOOP_ONCE) == -1)
 			return (EXIT_FAILURE);
 		front_sweep(monitor->front);
@@ -218,7 +218,7 @@ monitor_main(struct heritage *heritage)
 	title_set("monitor gen=%" PRIu64, heritage->generation);
 	if ((monitor.base = loop_new()) == NULL)
 		return (EXIT_FAILURE);
-	status = run(&monitor);
+	status = monitor_run(&monitor);
 	if (monitor.tick != NULL)
 		event_free(monitor.tick);
 	front_free(monitor.front);

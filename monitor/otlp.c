@@ -37,7 +37,7 @@ otlp_epoch_ns(void)
  */
 
 static void
-put_id(struct json *json, const char *name, const uint8_t *id, size_t n)
+otlp_put_id(struct json *json, const char *name, const uint8_t *id, size_t n)
 {
 	char text[2 * TRACE_ID_LEN + 1];
 
@@ -46,7 +46,7 @@ put_id(struct json *json, const char *name, const uint8_t *id, size_t n)
 }
 
 static void
-put_time(struct json *json, const char *name, const struct otlp_batch *batch,
+otlp_put_time(struct json *json, const char *name, const struct otlp_batch *batch,
     uint64_t us)
 {
 	char text[24];
@@ -86,7 +86,7 @@ put_int(struct json *json, const char *key, uint64_t value)
  */
 
 static void
-put_peer(struct json *json, const struct span *span)
+otlp_put_peer(struct json *json, const struct span *span)
 {
 	char text[INET6_ADDRSTRLEN];
 
@@ -113,12 +113,12 @@ put_attributes(struct json *json, const struct heritage *heritage,
 		put_string(json, "penstock.handler", handler);
 	put_int(json, "penstock.slot", slot);
 	put_string(json, "penstock.result", span_result_name(span->result));
-	put_peer(json, span);
+	otlp_put_peer(json, span);
 	json_close(json, ']');
 }
 
 static void
-put_status(struct json *json, const struct span *span)
+otlp_put_status(struct json *json, const struct span *span)
 {
 	if (span->result == SPAN_REPLIED || span->result == SPAN_SILENT)
 		return;
@@ -137,14 +137,14 @@ put_begun(struct json *json, const struct otlp_batch *batch,
 		return;
 	json_open(json, "events", '[');
 	json_open(json, NULL, '{');
-	put_time(json, "timeUnixNano", batch, span->begun_us);
+	otlp_put_time(json, "timeUnixNano", batch, span->begun_us);
 	json_str(json, "name", "begun");
 	json_close(json, '}');
 	json_close(json, ']');
 }
 
 static bool
-is_zero(const uint8_t id[TRACE_SPAN_LEN])
+otlp_is_zero(const uint8_t id[TRACE_SPAN_LEN])
 {
 	static const uint8_t zero[TRACE_SPAN_LEN];
 
@@ -160,24 +160,24 @@ name_of(const struct heritage *heritage, const struct span *span)
 }
 
 static void
-put_request(struct json *json, const struct heritage *heritage,
+otlp_put_request(struct json *json, const struct heritage *heritage,
     const struct otlp_batch *batch, size_t i)
 {
 	const struct span *span = &batch->spans[i];
 
 	json_open(json, NULL, '{');
-	put_id(json, "traceId", span->trace, sizeof(span->trace));
-	put_id(json, "spanId", span->id, sizeof(span->id));
-	if (!is_zero(span->parent))
-		put_id(json, "parentSpanId", span->parent,
+	otlp_put_id(json, "traceId", span->trace, sizeof(span->trace));
+	otlp_put_id(json, "spanId", span->id, sizeof(span->id));
+	if (!otlp_is_zero(span->parent))
+		otlp_put_id(json, "parentSpanId", span->parent,
 		    sizeof(span->parent));
 	json_str(json, "name", name_of(heritage, span));
 	json_number(json, "kind", KIND_SERVER);
-	put_time(json, "startTimeUnixNano", batch, span->received_us);
-	put_time(json, "endTimeUnixNano", batch, span->ended_us);
+	otlp_put_time(json, "startTimeUnixNano", batch, span->received_us);
+	otlp_put_time(json, "endTimeUnixNano", batch, span->ended_us);
 	put_attributes(json, heritage, span, batch->slots[i]);
 	put_begun(json, batch, span);
-	put_status(json, span);
+	otlp_put_status(json, span);
 	json_close(json, '}');
 }
 
@@ -192,18 +192,18 @@ put_handling(struct json *json, const struct heritage *heritage,
 	if (span->begun_us == 0)
 		return;
 	json_open(json, NULL, '{');
-	put_id(json, "traceId", span->trace, sizeof(span->trace));
-	put_id(json, "spanId", span->handling, sizeof(span->handling));
-	put_id(json, "parentSpanId", span->id, sizeof(span->id));
+	otlp_put_id(json, "traceId", span->trace, sizeof(span->trace));
+	otlp_put_id(json, "spanId", span->handling, sizeof(span->handling));
+	otlp_put_id(json, "parentSpanId", span->id, sizeof(span->id));
 	json_str(json, "name", handler != NULL ? handler : "handler");
 	json_number(json, "kind", KIND_INTERNAL);
-	put_time(json, "startTimeUnixNano", batch, span->begun_us);
-	put_time(json, "endTimeUnixNano", batch, span->handled_us != 0 ?
+	otlp_put_time(json, "startTimeUnixNano", batch, span->begun_us);
+	otlp_put_time(json, "endTimeUnixNano", batch, span->handled_us != 0 ?
 	    span->handled_us : span->ended_us);
 	json_open(json, "attributes", '[');
 	put_string(json, "penstock.request", span->request);
 	json_close(json, ']');
-	put_status(json, span);
+	otlp_put_status(json, span);
 	json_close(json, '}');
 }
 
@@ -238,7 +238,7 @@ otlp_print(FILE *out, const struct heritage *heritage,
 	json_close(&json, '}');
 	json_open(&json, "spans", '[');
 	for (size_t i = 0; i < batch->n; i++) {
-		put_request(&json, heritage, batch, i);
+		otlp_put_request(&json, heritage, batch, i);
 		put_handling(&json, heritage, batch, &batch->spans[i]);
 	}
 	json_close(&json, ']');

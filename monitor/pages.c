@@ -50,7 +50,7 @@ send_bytes(const struct visit *visit, unsigned status, const char *type,
 }
 
 static void
-say(const struct visit *visit, unsigned status, const char *words)
+pages_say(const struct visit *visit, unsigned status, const char *words)
 {
 	struct evbuffer *body = evbuffer_new();
 
@@ -85,7 +85,7 @@ send_page(const struct visit *visit, const char *type,
 	if (made == -1 || body == NULL || evbuffer_add_reference(body, text,
 	    len, free_text, NULL) == -1) {
 		free(text);
-		say(visit, HTTP_500, "out of memory");
+		pages_say(visit, HTTP_500, "out of memory");
 	} else
 		send_bytes(visit, HTTP_OK, type, body);
 	if (body != NULL)
@@ -99,7 +99,7 @@ send_page(const struct visit *visit, const char *type,
 static void
 show_index(struct visit *visit)
 {
-	say(visit, HTTP_OK, "penstock: /metrics /status /connections "
+	pages_say(visit, HTTP_OK, "penstock: /metrics /status /connections "
 	    "/healthz /readyz\nsee penstock-metrics(7)");
 }
 
@@ -141,7 +141,7 @@ print_status(FILE *out, const struct visit *visit)
 }
 
 static void
-show_status(struct visit *visit)
+pages_show_status(struct visit *visit)
 {
 	send_page(visit, JSON, print_status);
 }
@@ -149,7 +149,7 @@ show_status(struct visit *visit)
 static void
 show_health(struct visit *visit)
 {
-	say(visit, HTTP_OK, "ok");
+	pages_say(visit, HTTP_OK, "ok");
 }
 
 static void
@@ -159,10 +159,10 @@ show_readiness(struct visit *visit)
 	char why[64] = "out of memory", words[96];
 
 	if (view != NULL && view_is_ready(view, why, sizeof(why)))
-		say(visit, HTTP_OK, "ready");
+		pages_say(visit, HTTP_OK, "ready");
 	else {
 		snprintf(words, sizeof(words), "not ready: %s", why);
-		say(visit, HTTP_503, words);
+		pages_say(visit, HTTP_503, words);
 	}
 	free(view);
 }
@@ -184,7 +184,7 @@ parse_number(const char *text, uint64_t *number)
 }
 
 static int
-find_listener(const struct heritage *heritage, const char *name)
+pages_find_listener(const struct heritage *heritage, const char *name)
 {
 	const char *known;
 
@@ -215,7 +215,7 @@ read_parameter(const struct heritage *heritage, const char *key,
 		return (NULL);
 	}
 	if (strcmp(key, "listener") == 0) {
-		query->listener = find_listener(heritage, value);
+		query->listener = pages_find_listener(heritage, value);
 		return (query->listener != -1 ? NULL :
 		    "there is no listener of that name");
 	}
@@ -230,7 +230,7 @@ print_connections(FILE *out, const struct visit *visit)
 }
 
 static void
-show_connections(struct visit *visit)
+pages_show_connections(struct visit *visit)
 {
 	const struct evkeyval *parameter;
 	struct evkeyvalq parameters;
@@ -243,7 +243,7 @@ show_connections(struct visit *visit)
 	};
 	if (evhttp_parse_query_str(visit->request->query, &parameters) ==
 	    -1) {
-		say(visit, HTTP_400, "the query cannot be read");
+		pages_say(visit, HTTP_400, "the query cannot be read");
 		return;
 	}
 	for (parameter = parameters.tqh_first; parameter != NULL &&
@@ -251,7 +251,7 @@ show_connections(struct visit *visit)
 		wrong = read_parameter(visit->pages->heritage,
 		    parameter->key, parameter->value, &visit->query);
 	if (wrong != NULL)
-		say(visit, HTTP_400, wrong);
+		pages_say(visit, HTTP_400, wrong);
 	else
 		send_page(visit, JSON, print_connections);
 	evhttp_clear_headers(&parameters);
@@ -262,14 +262,14 @@ show_connections(struct visit *visit)
  */
 
 static void
-pass_on(const struct visit *visit, enum ctl_type type, uint64_t id)
+pages_pass_on(const struct visit *visit, enum ctl_type type, uint64_t id)
 {
 	const struct pages *pages = visit->pages;
 
 	if (pages->order(type, id, pages->arg))
-		say(visit, STATUS_ACCEPTED, "ordered");
+		pages_say(visit, STATUS_ACCEPTED, "ordered");
 	else
-		say(visit, HTTP_503, "the master does not listen");
+		pages_say(visit, HTTP_503, "the master does not listen");
 }
 
 static void
@@ -278,11 +278,11 @@ order_close(const struct visit *visit, const char *text)
 	uint64_t id;
 
 	if (!parse_number(text, &id))
-		say(visit, HTTP_400, "the id is a number");
+		pages_say(visit, HTTP_400, "the id is a number");
 	else if (!connections_have(visit->pages->heritage, id))
-		say(visit, HTTP_404, "there is no such connection");
+		pages_say(visit, HTTP_404, "there is no such connection");
 	else
-		pass_on(visit, CTL_ASK_CLOSE, id);
+		pages_pass_on(visit, CTL_ASK_CLOSE, id);
 }
 
 /* The id in "/connections/ID/close", or false. */
@@ -296,19 +296,19 @@ is_close(const char *path, char id[24])
 }
 
 static void
-take_order(const struct visit *visit, const char *path)
+pages_take_order(const struct visit *visit, const char *path)
 {
 	char id[24];
 
 	if (!is_close(path, id) && strcmp(path, "/rebalance") != 0)
-		say(visit, HTTP_404, "there is no such order");
+		pages_say(visit, HTTP_404, "there is no such order");
 	else if (!visit->request->trusted)
-		say(visit, STATUS_FORBIDDEN,
+		pages_say(visit, STATUS_FORBIDDEN,
 		    "orders are taken on a unix socket alone");
 	else if (is_close(path, id))
 		order_close(visit, id);
 	else
-		pass_on(visit, CTL_ASK_REBALANCE, 0);
+		pages_pass_on(visit, CTL_ASK_REBALANCE, 0);
 }
 
 /*
@@ -322,14 +322,14 @@ static const struct {
 } table[] = {
 	{ "/", show_index, false },
 	{ "/metrics", show_metrics, true },
-	{ "/status", show_status, true },
-	{ "/connections", show_connections, true },
+	{ "/status", pages_show_status, true },
+	{ "/connections", pages_show_connections, true },
 	{ "/healthz", show_health, false },
 	{ "/readyz", show_readiness, false },
 };
 
 static void
-show(struct visit *visit, const char *path, size_t pending)
+pages_show(struct visit *visit, const char *path, size_t pending)
 {
 	char id[24];
 
@@ -337,16 +337,16 @@ show(struct visit *visit, const char *path, size_t pending)
 		if (strcmp(table[i].path, path) != 0)
 			continue;
 		if (table[i].is_large && pending > PAGES_PENDING_MAX)
-			say(visit, HTTP_503,
+			pages_say(visit, HTTP_503,
 			    "too many replies are not taken");
 		else
 			table[i].show(visit);
 		return;
 	}
 	if (is_close(path, id) || strcmp(path, "/rebalance") == 0)
-		say(visit, HTTP_405, "this is ordered by POST");
+		pages_say(visit, HTTP_405, "this is ordered by POST");
 	else
-		say(visit, HTTP_404, "there is no such page");
+		pages_say(visit, HTTP_404, "there is no such page");
 }
 
 void
@@ -356,7 +356,7 @@ pages_answer(const struct pages *pages, struct front_request *request,
 	struct visit visit = { .pages = pages, .request = request };
 
 	if (http_slice_is(request->head->method, "POST"))
-		take_order(&visit, request->path);
+		pages_take_order(&visit, request->path);
 	else
-		show(&visit, request->path, pending);
+		pages_show(&visit, request->path, pending);
 }

@@ -35,7 +35,7 @@ count_fds(pid_t pid, uint64_t *count)
 
 /* The fields behind the name, which may hold anything: proc(5). */
 static bool
-parse(struct process_stat *stat, const char *line)
+process_stat_parse(struct process_stat *stat, const char *line)
 {
 	uint64_t user, system, threads;
 	int64_t pages;
@@ -71,5 +71,5 @@ process_stat_read(struct process_stat *stat, pid_t pid)
 		return (false);
 	line[n] = '\0';
 	stat->fds_known = count_fds(pid, &stat->fds);
-	return (parse(stat, line));
+	return (process_stat_parse(stat, line));
 }

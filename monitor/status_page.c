@@ -16,7 +16,7 @@
  */
 
 static void
-put_histogram(struct json *json, const char *name,
+status_page_put_histogram(struct json *json, const char *name,
     const struct histogram *histogram)
 {
 	uint64_t all = 0;
@@ -34,12 +34,12 @@ put_histogram(struct json *json, const char *name,
 }
 
 static void
-put_family(struct json *json, const struct family *family, const void *base)
+status_page_put_family(struct json *json, const struct family *family, const void *base)
 {
 	const uint64_t *value = family_value(family, base);
 
 	if (family->kind == FAMILY_HISTOGRAM) {
-		put_histogram(json, family->member, (const void *)value);
+		status_page_put_histogram(json, family->member, (const void *)value);
 		return;
 	}
 	if (family->count == 0 && family->per == 1) {
@@ -57,11 +57,11 @@ put_family(struct json *json, const struct family *family, const void *base)
 }
 
 static void
-put_families(struct json *json, const struct family *family, const void *base)
+status_page_put_families(struct json *json, const struct family *family, const void *base)
 {
 	for (; family->member != NULL; family++)
 		if (family->metric != NULL)
-			put_family(json, family, base);
+			status_page_put_family(json, family, base);
 }
 
 /*
@@ -69,7 +69,7 @@ put_families(struct json *json, const struct family *family, const void *base)
  */
 
 static void
-put_server(struct json *json, const struct view *view)
+status_page_put_server(struct json *json, const struct view *view)
 {
 	const struct status_now *now = &view->now;
 	char why[64] = "", hash[20];
@@ -110,7 +110,7 @@ put_tracing(struct json *json, const struct view *view)
 }
 
 static void
-put_slot(struct json *json, const struct view *view, unsigned slot)
+status_page_put_slot(struct json *json, const struct view *view, unsigned slot)
 {
 	const struct status_process *worker = view_worker(view, slot);
 	const struct status_counts *counts =
@@ -132,25 +132,25 @@ put_slot(struct json *json, const struct view *view, unsigned slot)
 		    counter_get(&counts->deaths[slot][i]));
 	json_close(json, '}');
 	json_open(json, "worker", '{');
-	put_families(json, worker_families, &view->worker[slot]);
+	status_page_put_families(json, worker_families, &view->worker[slot]);
 	json_close(json, '}');
 	json_open(json, "listeners", '{');
-	put_families(json, listener_families, &view->slot[slot]);
+	status_page_put_families(json, listener_families, &view->slot[slot]);
 	json_close(json, '}');
 	json_close(json, '}');
 }
 
 static void
-put_slots(struct json *json, const struct view *view)
+status_page_put_slots(struct json *json, const struct view *view)
 {
 	json_open(json, "slots", '[');
 	for (unsigned i = 0; i < view->heritage->ncounters; i++)
-		put_slot(json, view, i);
+		status_page_put_slot(json, view, i);
 	json_close(json, ']');
 }
 
 static size_t
-find_listener(const struct conf *conf, const char *name)
+status_page_find_listener(const struct conf *conf, const char *name)
 {
 	size_t i;
 
@@ -161,12 +161,12 @@ find_listener(const struct conf *conf, const char *name)
 }
 
 static void
-put_listener(struct json *json, const struct view *view, size_t number,
+status_page_put_listener(struct json *json, const struct view *view, size_t number,
     const struct accept_queue *queues)
 {
 	const struct conf *conf = view->heritage->conf;
 	const char *name = view->listener_name[number];
-	size_t i = find_listener(conf, name);
+	size_t i = status_page_find_listener(conf, name);
 
 	json_open(json, NULL, '{');
 	json_str(json, "name", name);
@@ -185,12 +185,12 @@ put_listener(struct json *json, const struct view *view, size_t number,
 		json_number(json, "accept_queue", queues[i].waiting);
 		json_number(json, "accept_queue_limit", queues[i].limit);
 	}
-	put_families(json, listener_families, &view->listener[number]);
+	status_page_put_families(json, listener_families, &view->listener[number]);
 	json_close(json, '}');
 }
 
 static void
-put_listeners(struct json *json, const struct view *view)
+status_page_put_listeners(struct json *json, const struct view *view)
 {
 	struct accept_queue queues[CONF_LISTENERS_MAX];
 	bool known = accept_queues_read(view->heritage->conf, queues);
@@ -198,12 +198,12 @@ put_listeners(struct json *json, const struct view *view)
 	json_open(json, "listeners", '[');
 	for (size_t i = 0; i < view->heritage->nlistener_names; i++)
 		if (view_tells_listener(view, i))
-			put_listener(json, view, i, known ? queues : NULL);
+			status_page_put_listener(json, view, i, known ? queues : NULL);
 	json_close(json, ']');
 }
 
 static void
-put_handlers(struct json *json, const struct view *view)
+status_page_put_handlers(struct json *json, const struct view *view)
 {
 	const struct heritage *heritage = view->heritage;
 	const struct status_counts *counts = &heritage->status.map->counts;
@@ -216,7 +216,7 @@ put_handlers(struct json *json, const struct view *view)
 		json_str(json, "name", heritage->handler_names[i]);
 		json_number(json, "executor_restarts",
 		    counter_get(&counts->executor_deaths[i]));
-		put_families(json, handler_families, &view->handler[i]);
+		status_page_put_families(json, handler_families, &view->handler[i]);
 		json_close(json, '}');
 	}
 	json_close(json, ']');
@@ -249,7 +249,7 @@ put_process(struct json *json, const struct view *view,
 }
 
 static void
-put_processes(struct json *json, const struct view *view)
+status_page_put_processes(struct json *json, const struct view *view)
 {
 	json_open(json, "processes", '[');
 	for (uint32_t i = 0; i < view->now.processes; i++)
@@ -290,7 +290,7 @@ put_report(struct json *json, uint64_t n, const struct status_report *report)
 /* How the reports stand: how many there ever were, the last ones, and what they
  * add up to. */
 static void
-put_orders(struct json *json, const struct view *view)
+status_page_put_orders(struct json *json, const struct view *view)
 {
 	const struct status *status = &view->heritage->status;
 	const struct status_map *map = status->map;
@@ -325,13 +325,13 @@ status_page_print(FILE *out, const struct view *view)
 	json_open(&json, NULL, '{');
 	json_number(&json, "schema", STATUS_PAGE_SCHEMA);
 	json_seconds(&json, "clock_seconds", view->now_ms * 1000);
-	put_server(&json, view);
-	put_orders(&json, view);
+	status_page_put_server(&json, view);
+	status_page_put_orders(&json, view);
 	put_tracing(&json, view);
-	put_slots(&json, view);
-	put_listeners(&json, view);
-	put_handlers(&json, view);
-	put_processes(&json, view);
+	status_page_put_slots(&json, view);
+	status_page_put_listeners(&json, view);
+	status_page_put_handlers(&json, view);
+	status_page_put_processes(&json, view);
 	json_close(&json, '}');
 	putc('\n', out);
 }

@@ -11,7 +11,7 @@
 #include "common/escape.h"
 
 static int
-complain(int status, const char *what, const char *why)
+contact_complain(int status, const char *what, const char *why)
 {
 	fprintf(stderr, "penstockctl: %s: %s\n", what, why);
 	return (status);
@@ -58,7 +58,7 @@ use_conf(struct contact *contact, const char *path)
 	if (contact->conf == NULL)
 		return (CONTACT_CONF);
 	if (!contact->conf->monitor.enabled)
-		return (complain(CONTACT_CONF, path,
+		return (contact_complain(CONTACT_CONF, path,
 		    "monitor.enabled is false"));
 	contact->addresses = contact->conf->monitor.addresses;
 	contact->n = contact->conf->monitor.naddresses;
@@ -118,10 +118,10 @@ make_printable(char *text)
 
 /* What the monitor says against it, without its newline. */
 static int
-tell_refusal(const char *path, const struct http_reply *reply)
+contact_tell_refusal(const char *path, const struct http_reply *reply)
 {
 	reply->body[strcspn(reply->body, "\r\n")] = '\0';
-	return (complain(CONTACT_FAILED, path, make_printable(reply->body)));
+	return (contact_complain(CONTACT_FAILED, path, make_printable(reply->body)));
 }
 
 int
@@ -133,7 +133,7 @@ contact_get(const struct contact *contact, const char *path,
 	if (status != CONTACT_FINE || reply->code == 200)
 		return (status);
 	if (!quiet)
-		tell_refusal(path, reply);
+		contact_tell_refusal(path, reply);
 	http_reply_free(reply);
 	return (CONTACT_FAILED);
 }
@@ -165,7 +165,7 @@ contact_get_json(const struct contact *contact, const char *path,
 	if (*value != NULL)
 		return (CONTACT_FINE);
 	return (quiet ? CONTACT_FAILED :
-	    complain(CONTACT_FAILED, path, "the answer is no JSON"));
+	    contact_complain(CONTACT_FAILED, path, "the answer is no JSON"));
 }
 
 /*
@@ -190,14 +190,14 @@ contact_order(const struct contact *contact, const char *path)
 	int status = CONTACT_FINE;
 
 	if (address == NULL)
-		return (complain(CONTACT_FAILED, contact->source,
+		return (contact_complain(CONTACT_FAILED, contact->source,
 		    "this order is taken on a unix socket alone, and "
 		    "monitor.address has none"));
 	if (http_client_ask(address, "POST", path, &reply, why) == -1)
-		return (complain(CONTACT_NOT_RUNNING, "no server answers",
+		return (contact_complain(CONTACT_NOT_RUNNING, "no server answers",
 		    why));
 	if (reply.code != 202)
-		status = tell_refusal(path, &reply);
+		status = contact_tell_refusal(path, &reply);
 	http_reply_free(&reply);
 	return (status);
 }

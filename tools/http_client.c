@@ -16,7 +16,7 @@
 enum { PIECE = 65536 };
 
 static int
-await(int fd, short what, uint64_t until_ms)
+http_client_await(int fd, short what, uint64_t until_ms)
 {
 	struct pollfd wait = { .fd = fd, .events = what };
 	uint64_t now_ms = clock_ms();
@@ -35,7 +35,7 @@ finish_connect(int fd, uint64_t until_ms)
 	socklen_t len = sizeof(int);
 	int error = 0;
 
-	if (errno != EINPROGRESS || await(fd, POLLOUT, until_ms) == -1)
+	if (errno != EINPROGRESS || http_client_await(fd, POLLOUT, until_ms) == -1)
 		return (-1);
 	if (getsockopt(fd, SOL_SOCKET, SO_ERROR, &error, &len) == -1)
 		return (-1);
@@ -44,7 +44,7 @@ finish_connect(int fd, uint64_t until_ms)
 }
 
 static int
-open_conn(const struct conf_address *address, uint64_t until_ms)
+http_client_open_conn(const struct conf_address *address, uint64_t until_ms)
 {
 	int fd, saved;
 
@@ -79,7 +79,7 @@ send_request(int fd, const char *method, const char *path)
 }
 
 static int
-grow(struct http_reply *reply, size_t *size)
+http_client_grow(struct http_reply *reply, size_t *size)
 {
 	size_t wanted = 2 * *size + 2 * PIECE;
 	char *text;
@@ -103,9 +103,9 @@ read_reply(int fd, struct http_reply *reply, uint64_t until_ms)
 	ssize_t n;
 
 	do {
-		if (size - len < PIECE && grow(reply, &size) == -1)
+		if (size - len < PIECE && http_client_grow(reply, &size) == -1)
 			return (-1);
-		if (await(fd, POLLIN, until_ms) == -1)
+		if (http_client_await(fd, POLLIN, until_ms) == -1)
 			return (-1);
 		n = recv(fd, reply->text + len, size - 1 - len, 0);
 		if (n == -1)
@@ -138,7 +138,7 @@ is_whole(const struct http_reply *reply)
 }
 
 static int
-parse(struct http_reply *reply)
+http_client_parse(struct http_reply *reply)
 {
 	char *body = strstr(reply->text, "\r\n\r\n");
 
@@ -162,9 +162,9 @@ http_client_ask(const struct conf_address *address, const char *method,
 	int fd, saved;
 
 	*reply = (struct http_reply){ .code = 0 };
-	if ((fd = open_conn(address, until_ms)) != -1 &&
+	if ((fd = http_client_open_conn(address, until_ms)) != -1 &&
 	    send_request(fd, method, path) == 0 &&
-	    read_reply(fd, reply, until_ms) == 0 && parse(reply) == 0) {
+	    read_reply(fd, reply, until_ms) == 0 && http_client_parse(reply) == 0) {
 		close(fd);
 		return (0);
 	}

@@ -25,7 +25,7 @@ skip_space(struct reader *reader)
 }
 
 static bool
-take(struct reader *reader, char c)
+json_take(struct reader *reader, char c)
 {
 	if (reader->at == reader->end || *reader->at != c)
 		return (false);
@@ -110,7 +110,7 @@ take_unicode(struct reader *reader, unsigned *code)
 		return (false);
 	if (*code < 0xd800 || *code > 0xdfff)
 		return (true);
-	if (*code > 0xdbff || !take(reader, '\\') || !take(reader, 'u') ||
+	if (*code > 0xdbff || !json_take(reader, '\\') || !json_take(reader, 'u') ||
 	    !take_hex(reader, &low) || low < 0xdc00 || low > 0xdfff)
 		return (false);
 	*code = 0x10000 + ((*code - 0xd800) << 10) + (low - 0xdc00);
@@ -118,13 +118,13 @@ take_unicode(struct reader *reader, unsigned *code)
 }
 
 static bool
-take_escape(struct reader *reader, char **to)
+json_take_escape(struct reader *reader, char **to)
 {
 	static const char names[] = "\"\\/bfnrt", means[] = "\"\\/\b\f\n\r\t";
 	const char *name;
 	unsigned code;
 
-	if (take(reader, 'u')) {
+	if (json_take(reader, 'u')) {
 		if (!take_unicode(reader, &code))
 			return (false);
 		*to = put_utf8(*to, code);
@@ -151,23 +151,23 @@ written_len(const struct reader *reader)
 
 /* The caller frees it. */
 static char *
-take_string(struct reader *reader)
+json_take_string(struct reader *reader)
 {
 	char *text, *to;
 	bool fine = true;
 
-	if (!take(reader, '"') ||
+	if (!json_take(reader, '"') ||
 	    (text = malloc(written_len(reader) + 1)) == NULL)
 		return (NULL);
 	to = text;
 	while (fine && reader->at < reader->end && *reader->at != '"') {
-		if (take(reader, '\\'))
-			fine = take_escape(reader, &to);
+		if (json_take(reader, '\\'))
+			fine = json_take_escape(reader, &to);
 		else if ((fine = (unsigned char)*reader->at >= ' '))
 			*to++ = *reader->at++;
 	}
 	*to++ = '\0';
-	if (!fine || !take(reader, '"')) {
+	if (!fine || !json_take(reader, '"')) {
 		free(text);
 		return (NULL);
 	}
@@ -231,7 +231,7 @@ read_text(struct reader *reader, enum json_type type, size_t len)
 }
 
 static struct json_value *
-read_word(struct reader *reader)
+json_read_word(struct reader *reader)
 {
 	static const struct {
 		const char *word;
@@ -259,7 +259,7 @@ read_string(struct reader *reader)
 
 	if (value == NULL)
 		return (NULL);
-	if ((value->text = take_string(reader)) == NULL) {
+	if ((value->text = json_take_string(reader)) == NULL) {
 		json_free(value);
 		return (NULL);
 	}
@@ -273,10 +273,10 @@ read_member(struct reader *reader)
 	char *name;
 
 	skip_space(reader);
-	if ((name = take_string(reader)) == NULL)
+	if ((name = json_take_string(reader)) == NULL)
 		return (NULL);
 	skip_space(reader);
-	value = take(reader, ':') ? read_value(reader) : NULL;
+	value = json_take(reader, ':') ? read_value(reader) : NULL;
 	if (value == NULL)
 		free(name);
 	else
@@ -292,7 +292,7 @@ read_elements(struct reader *reader, struct json_value *group)
 	struct json_value **end = &group->first;
 
 	skip_space(reader);
-	if (take(reader, close))
+	if (json_take(reader, close))
 		return (true);
 	do {
 		*end = group->type == JSON_ARRAY ? read_value(reader) :
@@ -301,8 +301,8 @@ read_elements(struct reader *reader, struct json_value *group)
 			return (false);
 		end = &(*end)->next;
 		skip_space(reader);
-	} while (take(reader, ','));
-	return (take(reader, close));
+	} while (json_take(reader, ','));
+	return (json_take(reader, close));
 }
 
 static struct json_value *
@@ -326,13 +326,13 @@ static struct json_value *
 read_value(struct reader *reader)
 {
 	skip_space(reader);
-	if (take(reader, '['))
+	if (json_take(reader, '['))
 		return (read_group(reader, JSON_ARRAY));
-	if (take(reader, '{'))
+	if (json_take(reader, '{'))
 		return (read_group(reader, JSON_OBJECT));
 	if (reader->at < reader->end && *reader->at == '"')
 		return (read_string(reader));
-	return (read_word(reader));
+	return (json_read_word(reader));
 }
 
 struct json_value *

@@ -41,7 +41,7 @@ struct request {
 };
 
 static int
-complain(int status, const char *what, const char *why)
+penstockctl_complain(int status, const char *what, const char *why)
 {
 	fprintf(stderr, "penstockctl: %s: %s\n", what, why);
 	return (status);
@@ -137,7 +137,7 @@ when_started(const struct json_value *status)
 
 /* Send the signal to the master. */
 static int
-give(const struct request *request, struct order *order)
+penstockctl_give(const struct request *request, struct order *order)
 {
 	struct json_value *status;
 	int result = contact_get_json(&request->contact, "/status", &status,
@@ -150,10 +150,10 @@ give(const struct request *request, struct order *order)
 	order->started = when_started(status);
 	json_free(status);
 	if (order->pid == 0)
-		return (complain(CONTACT_NOT_RUNNING, request->contact.source,
+		return (penstockctl_complain(CONTACT_NOT_RUNNING, request->contact.source,
 		    "who answers there names no master on this host"));
 	if (kill(order->pid, order->signal) == -1)
-		return (complain(CONTACT_FAILED, "signal", strerror(errno)));
+		return (penstockctl_complain(CONTACT_FAILED, "signal", strerror(errno)));
 	return (CONTACT_FINE);
 }
 
@@ -175,7 +175,7 @@ is_about(const struct json_value *report, const char *order)
  * was under way has read another file perhaps; and one that is ordered while an
  * upgrade waits is that upgrade. */
 static const struct json_value *
-find_report(const struct json_value *status, const struct order *order)
+penstockctl_find_report(const struct json_value *status, const struct order *order)
 {
 	JSON_EACH(report, json_get(status, "reports"))
 		if (json_double(json_get(report, "read_clock_seconds")) >=
@@ -220,7 +220,7 @@ struct vigil {
 static int
 look_for_report(struct vigil *vigil, const struct json_value *status)
 {
-	const struct json_value *report = find_report(status, vigil->order);
+	const struct json_value *report = penstockctl_find_report(status, vigil->order);
 
 	if (report == NULL)
 		return (-1);
@@ -260,13 +260,13 @@ is_of_another(const struct json_value *status, const struct order *order)
 }
 
 static int
-look(struct vigil *vigil, const struct json_value *status)
+penstockctl_look(struct vigil *vigil, const struct json_value *status)
 {
 	const struct json_value *back;
 	int result = -1;
 
 	if (is_of_another(status, vigil->order))
-		return (complain(CONTACT_FAILED, vigil->order->name,
+		return (penstockctl_complain(CONTACT_FAILED, vigil->order->name,
 		    "another server answers there now"));
 	if (vigil->number == 0)
 		result = look_for_report(vigil, status);
@@ -293,14 +293,14 @@ await_end(const struct request *request, const struct order *order)
 		    true);
 		if (result == CONTACT_FINE) {
 			seen_ms = clock_ms();
-			result = look(&vigil, status);
+			result = penstockctl_look(&vigil, status);
 			json_free(status);
 			if (result != -1)
 				return (result);
 		}
 		nap();
 	}
-	return (complain(CONTACT_FAILED, order->name,
+	return (penstockctl_complain(CONTACT_FAILED, order->name,
 	    "the server does not answer any more"));
 }
 
@@ -308,7 +308,7 @@ static int
 give_and_report(const struct request *request, const char *name, int signal)
 {
 	struct order order = { .name = name, .signal = signal };
-	int status = give(request, &order);
+	int status = penstockctl_give(request, &order);
 
 	if (status != CONTACT_FINE)
 		return (status);
@@ -334,7 +334,7 @@ static int
 do_reopen(const struct request *request)
 {
 	struct order order = { .name = "reopen", .signal = SIGUSR1 };
-	int status = give(request, &order);
+	int status = penstockctl_give(request, &order);
 
 	if (status == CONTACT_FINE)
 		printf("reopen ordered, pid %d\n", (int)order.pid);
@@ -345,7 +345,7 @@ static int
 do_stop(const struct request *request)
 {
 	struct order order = { .name = "stop", .signal = SIGTERM };
-	int status = give(request, &order);
+	int status = penstockctl_give(request, &order);
 
 	if (status != CONTACT_FINE)
 		return (status);
@@ -371,7 +371,7 @@ do_close(const struct request *request)
 	int status;
 
 	if (id[strspn(id, "0123456789")] != '\0' || strlen(id) > 20)
-		return (complain(CONTACT_USAGE, id, "the id is a number"));
+		return (penstockctl_complain(CONTACT_USAGE, id, "the id is a number"));
 	snprintf(path, sizeof(path), "/connections/%s/close", id);
 	if ((status = contact_order(&request->contact, path)) == CONTACT_FINE)
 		printf("close of %s ordered\n", id);
@@ -457,7 +457,7 @@ read_interval(struct request *request, const char *text)
 	double seconds = read_number(text, 0.1, 3600);
 
 	if (seconds < 0)
-		return (complain(CONTACT_USAGE, text,
+		return (penstockctl_complain(CONTACT_USAGE, text,
 		    "-d is a number of seconds from 0.1 to 3600"));
 	request->every_ms = (unsigned)(seconds * 1000);
 	return (-1);
@@ -469,7 +469,7 @@ read_times(struct request *request, const char *text)
 	double times = read_number(text, 1, 1000000);
 
 	if (times < 0)
-		return (complain(CONTACT_USAGE, text,
+		return (penstockctl_complain(CONTACT_USAGE, text,
 		    "-n is a number from 1 to 1000000"));
 	request->times = (unsigned)times;
 	return (-1);
@@ -539,7 +539,7 @@ read_options(struct request *request, int argc, char *argv[])
 }
 
 static int
-run(struct request *request, const struct command *command)
+penstockctl_run(struct request *request, const struct command *command)
 {
 	int status = contact_open(&request->contact, request->address,
 	    request->conf_path);
@@ -549,7 +549,7 @@ run(struct request *request, const struct command *command)
 		status = command->run(request);
 	contact_close(&request->contact);
 	if (fflush(stdout) == EOF || ferror(stdout))
-		status = complain(CONTACT_FAILED, "standard output",
+		status = penstockctl_complain(CONTACT_FAILED, "standard output",
 		    strerror(errno));
 	return (status);
 }
@@ -570,7 +570,7 @@ main(int argc, char *argv[])
 		return (CONTACT_USAGE);
 	}
 	if ((command = find_command(argv[optind])) == NULL)
-		return (complain(CONTACT_USAGE, argv[optind],
+		return (penstockctl_complain(CONTACT_USAGE, argv[optind],
 		    "there is no such command; -h lists them"));
 	wanted = command->argument != NULL ? 2 : 1;
 	if (argc - optind != wanted) {
@@ -580,5 +580,5 @@ main(int argc, char *argv[])
 		return (CONTACT_USAGE);
 	}
 	request.argument = argv[optind + 1];
-	return (run(&request, command));
+	return (penstockctl_run(&request, command));
 }

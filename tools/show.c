@@ -59,7 +59,7 @@ show_duration(char text[SHOW_MAX], double seconds)
 }
 
 static double
-bucket_of(const struct json_value *value, const struct json_value **before)
+show_bucket_of(const struct json_value *value, const struct json_value **before)
 {
 	double count = json_double(value);
 
@@ -81,12 +81,12 @@ show_quantile(const struct json_value *histogram,
 	double all = 0, below = 0, bound = 1e-6, count;
 
 	JSON_EACH(value, buckets)
-		all += bucket_of(value, &at);
+		all += show_bucket_of(value, &at);
 	if (all == 0)
 		return (0);
 	at = old != NULL ? old->first : NULL;
 	JSON_EACH(value, buckets) {
-		count = bucket_of(value, &at);
+		count = show_bucket_of(value, &at);
 		/* As if those in one bucket lay evenly between its bounds. */
 		if (below + count >= part * all)
 			return (bound / 2 + bound / 2 *
@@ -163,7 +163,7 @@ show_report(FILE *out, const struct json_value *report)
  */
 
 static void
-put_server(FILE *out, const struct json_value *status)
+show_put_server(FILE *out, const struct json_value *status)
 {
 	const struct json_value *server = json_get(status, "server");
 	const struct json_value *conf = json_get(status, "configuration");
@@ -188,7 +188,7 @@ put_server(FILE *out, const struct json_value *status)
 }
 
 static void
-put_slots(FILE *out, const struct json_value *slots)
+show_put_slots(FILE *out, const struct json_value *slots)
 {
 	const struct json_value *worker, *listeners, *lag;
 	char age[SHOW_MAX], messages[SHOW_MAX], buffered[SHOW_MAX];
@@ -219,7 +219,7 @@ put_slots(FILE *out, const struct json_value *slots)
 }
 
 static void
-put_listeners(FILE *out, const struct json_value *listeners)
+show_put_listeners(FILE *out, const struct json_value *listeners)
 {
 	char accepted[SHOW_MAX], rejected[SHOW_MAX], in[SHOW_MAX];
 	char messages[SHOW_MAX], sent[SHOW_MAX];
@@ -246,7 +246,7 @@ put_listeners(FILE *out, const struct json_value *listeners)
 }
 
 static void
-put_handlers(FILE *out, const struct json_value *handlers)
+show_put_handlers(FILE *out, const struct json_value *handlers)
 {
 	const struct json_value *handling;
 	char waits[SHOW_MAX], shed[SHOW_MAX], median[SHOW_MAX], high[SHOW_MAX];
@@ -279,10 +279,10 @@ show_status(FILE *out, const struct json_value *status)
 	const struct json_value *reports = json_get(status, "reports");
 	const struct json_value *last = NULL;
 
-	put_server(out, status);
-	put_slots(out, json_get(status, "slots"));
-	put_listeners(out, json_get(status, "listeners"));
-	put_handlers(out, json_get(status, "handlers"));
+	show_put_server(out, status);
+	show_put_slots(out, json_get(status, "slots"));
+	show_put_listeners(out, json_get(status, "listeners"));
+	show_put_handlers(out, json_get(status, "handlers"));
 	JSON_EACH(report, reports)
 		last = report;
 	if (last == NULL)

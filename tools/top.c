@@ -45,7 +45,7 @@ static volatile sig_atomic_t interrupted;
  */
 
 static void
-on_signal(int number)
+top_on_signal(int number)
 {
 	(void)number;
 	interrupted = 1;
@@ -55,7 +55,7 @@ on_signal(int number)
 static void
 enter_screen(void)
 {
-	struct sigaction action = { .sa_handler = on_signal };
+	struct sigaction action = { .sa_handler = top_on_signal };
 	struct termios raw;
 
 	sigaction(SIGINT, &action, NULL);
@@ -213,7 +213,7 @@ highest(const struct top *top)
 }
 
 static void
-put_head(struct top *top)
+top_put_head(struct top *top)
 {
 	const struct json_value *server = json_get(top->now, "server");
 	bool ready = json_is_true(json_get(server, "ready"));
@@ -247,7 +247,7 @@ put_head(struct top *top)
 }
 
 static void
-put_slot(struct top *top, const struct json_value *slot, double most)
+top_put_slot(struct top *top, const struct json_value *slot, double most)
 {
 	const struct json_value *worker = json_get(slot, "worker");
 	const struct json_value *before = json_get(slot_before(top, slot),
@@ -285,7 +285,7 @@ put_title(struct top *top, const char *title)
 }
 
 static void
-put_slots(struct top *top)
+top_put_slots(struct top *top)
 {
 	double most = highest(top);
 
@@ -293,11 +293,11 @@ put_slots(struct top *top)
 	    "LAG P99 RESTARTS  MSGS/S LATELY           ");
 	JSON_EACH(slot, json_get(top->now, "slots"))
 		if (json_is_true(json_get(slot, "wanted")) && next_line(top))
-			put_slot(top, slot, most);
+			top_put_slot(top, slot, most);
 }
 
 static void
-put_listener(const struct top *top, const struct json_value *one)
+top_put_listener(const struct top *top, const struct json_value *one)
 {
 	const struct json_value *before = counterpart(json_get(top->before,
 	    "listeners"), one, "name");
@@ -315,14 +315,14 @@ put_listener(const struct top *top, const struct json_value *one)
 }
 
 static void
-put_listeners(struct top *top)
+top_put_listeners(struct top *top)
 {
 	put_title(top, "LISTENER               CONNS  QUEUE ACCEPTS/S    "
 	    "MSGS/S    B/S IN   B/S OUT");
 	JSON_EACH(one, json_get(top->now, "listeners"))
 		if (json_is_true(json_get(one, "configured")) &&
 		    next_line(top))
-			put_listener(top, one);
+			top_put_listener(top, one);
 }
 
 static void
@@ -351,7 +351,7 @@ put_handler(const struct top *top, const struct json_value *one)
 }
 
 static void
-put_handlers(struct top *top)
+top_put_handlers(struct top *top)
 {
 	const struct json_value *handlers = json_get(top->now, "handlers");
 
@@ -365,16 +365,16 @@ put_handlers(struct top *top)
 }
 
 static void
-put_all(struct top *top)
+top_put_all(struct top *top)
 {
 	top->row = 0;
 	measure_screen(top);
 	if (top->terminal)
 		fputs("\033[H", stdout);
-	put_head(top);
-	put_slots(top);
-	put_listeners(top);
-	put_handlers(top);
+	top_put_head(top);
+	top_put_slots(top);
+	top_put_listeners(top);
+	top_put_handlers(top);
 	fputs(top->terminal ? "\033[J" : "\n", stdout);
 	fflush(stdout);
 }
@@ -384,7 +384,7 @@ put_all(struct top *top)
  */
 
 static void
-take(struct top *top, struct json_value *fresh)
+top_take(struct top *top, struct json_value *fresh)
 {
 	json_free(top->before);
 	top->before = top->now;
@@ -421,7 +421,7 @@ pause_or_quit(const struct top *top, unsigned ms)
 }
 
 static void
-watch(struct top *top, const struct contact *contact, unsigned every_ms,
+top_watch(struct top *top, const struct contact *contact, unsigned every_ms,
     unsigned times)
 {
 	struct json_value *fresh;
@@ -436,8 +436,8 @@ watch(struct top *top, const struct contact *contact, unsigned every_ms,
 			say_absence(top);
 			continue;
 		}
-		take(top, fresh);
-		put_all(top);
+		top_take(top, fresh);
+		top_put_all(top);
 	}
 }
 
@@ -455,7 +455,7 @@ top_run(const struct contact *contact, unsigned every_ms, unsigned times)
 		return (status);
 	if (top.terminal)
 		enter_screen();
-	watch(&top, contact, every_ms, times);
+	top_watch(&top, contact, every_ms, times);
 	if (top.terminal)
 		leave_screen();
 	json_free(top.now);

@@ -2,8 +2,8 @@
 /*
  * A master that only has what it has read of a state.
  */
-#ifndef TESTS_MASTERS_H
-#define TESTS_MASTERS_H
+#ifndef TESTS_LIB_MASTERS_H
+#define TESTS_LIB_MASTERS_H
 
 #include <stdlib.h>
 

@@ -35,7 +35,7 @@ bench_wire_name(enum message_wire wire)
 }
 
 static void
-usage(FILE *file)
+bench_options_usage(FILE *file)
 {
 	fprintf(file,
 	    "usage: penstock-bench [options] address:port|unix:path\n"
@@ -282,16 +282,16 @@ take_option(struct bench_options *options, int option, char *value)
 		options->warmup_seconds = number("--warmup", value, 0, 1e6);
 		return;
 	case 'h':
-		usage(stdout);
+		bench_options_usage(stdout);
 		exit(0);
 	default:
-		usage(stderr);
+		bench_options_usage(stderr);
 		exit(EX_USAGE);
 	}
 }
 
 static void
-check(const struct bench_options *options)
+bench_options_check(const struct bench_options *options)
 {
 	const struct hold_options *hold = &options->hold;
 	bool is_raw = hold->wire == WIRE_RAW;
@@ -352,5 +352,5 @@ bench_options_read(struct bench_options *options, int argc, char **argv)
 	} else
 		use_inet(&options->hold, options->address);
 	choose_source(&options->hold);
-	check(options);
+	bench_options_check(options);
 }

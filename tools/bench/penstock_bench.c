@@ -40,7 +40,7 @@ struct bench {
 static volatile sig_atomic_t is_interrupted;
 
 static void
-on_signal(int signal)
+bench_on_signal(int signal)
 {
 	(void)signal;
 	is_interrupted = 1;
@@ -155,7 +155,7 @@ connect_all(struct bench *bench)
 }
 
 static struct span
-look(const struct bench *bench)
+bench_look(const struct bench *bench)
 {
 	struct span span = { .us = clock_us() };
 
@@ -165,21 +165,21 @@ look(const struct bench *bench)
 }
 
 static void
-measure(struct bench *bench)
+bench_measure(struct bench *bench)
 {
 	hold_set_rate(bench->load, rate_of(&bench->options));
 	if (!is_idle(bench))
 		run_for(bench, bench->options.warmup_seconds);
 	hold_remeasure(bench->load);
-	bench->begin = look(bench);
+	bench->begin = bench_look(bench);
 	run_for(bench, bench->options.seconds);
-	bench->end = look(bench);
+	bench->end = bench_look(bench);
 	bench->latency = *latency_so_far(hold_peek(bench->load));
 }
 
 /* Those that were held are to be there still, each and every one. */
 static void
-finish(struct bench *bench)
+bench_finish(struct bench *bench)
 {
 	hold_set_rate(bench->load, 0);
 	bench->report = *hold_verify(bench->load);
@@ -201,7 +201,7 @@ struct result {
 };
 
 static struct result
-result_of(const struct bench *bench)
+bench_result_of(const struct bench *bench)
 {
 	struct result result = {
 		.seconds = (double)(bench->end.us - bench->begin.us) / 1e6,
@@ -249,7 +249,7 @@ print_text(const struct bench *bench)
 {
 	const struct hold_options *hold = &bench->options.hold;
 	const struct hold_report *report = &bench->report;
-	struct result result = result_of(bench);
+	struct result result = bench_result_of(bench);
 
 	printf("%s, %s, %u connections, pipeline %u, %u bytes, ",
 	    bench->options.address, bench_wire_name(hold->wire),
@@ -322,7 +322,7 @@ static void
 print_json(const struct bench *bench)
 {
 	const struct hold_report *report = &bench->report;
-	struct result result = result_of(bench);
+	struct result result = bench_result_of(bench);
 
 	print_json_setup(bench);
 	printf(",\"seconds\":%.6f,\"messages\":%" PRIu64 ",\"messages_per_s\":"
@@ -347,15 +347,15 @@ print_json(const struct bench *bench)
 int
 main(int argc, char **argv)
 {
-	struct sigaction action = { .sa_handler = on_signal };
+	struct sigaction action = { .sa_handler = bench_on_signal };
 	struct bench bench = { .load = NULL };
 
 	bench_options_read(&bench.options, argc, argv);
 	sigaction(SIGINT, &action, NULL);
 	sigaction(SIGTERM, &action, NULL);
 	connect_all(&bench);
-	measure(&bench);
-	finish(&bench);
+	bench_measure(&bench);
+	bench_finish(&bench);
 	if (bench.options.is_json)
 		print_json(&bench);
 	else

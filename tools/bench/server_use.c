@@ -59,7 +59,7 @@ read_stat(struct process *process)
 }
 
 static int
-add(struct process_list *list, const struct process *process)
+server_use_add(struct process_list *list, const struct process *process)
 {
 	struct process *more;
 
@@ -87,7 +87,7 @@ list_all(struct process_list *list)
 	while (status == 0 && (entry = readdir(dir)) != NULL) {
 		process.pid = (pid_t)atoi(entry->d_name);
 		if (process.pid > 0 && read_stat(&process) == 0)
-			status = add(list, &process);
+			status = server_use_add(list, &process);
 	}
 	closedir(dir);
 	return (status);

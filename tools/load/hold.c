@@ -14,7 +14,7 @@ enum {
 };
 
 static void
-count(uint64_t *counter)
+hold_count(uint64_t *counter)
 {
 	counter_add(counter, 1);
 }
@@ -51,7 +51,7 @@ void
 hold_finish_link(struct hold *hold, struct link *link)
 {
 	if (link->state == LINK_OPEN)
-		count(&hold->gear.report->finished);
+		hold_count(&hold->gear.report->finished);
 	take_down(hold, link, true);
 }
 
@@ -59,7 +59,7 @@ hold_finish_link(struct hold *hold, struct link *link)
 static void
 lose_link(struct hold *hold, struct link *link, uint64_t *why)
 {
-	count(why);
+	hold_count(why);
 	counter_add(&hold->gear.report->lost, link->sent - link->replies.next);
 	take_down(hold, link, hold->options.reconnect);
 }
@@ -85,7 +85,7 @@ connect_some(struct hold *hold)
 		hold->queued--;
 		hold->connecting++;
 		link->conn = hold->next_conn++;
-		count(&hold->gear.report->numbered);
+		hold_count(&hold->gear.report->numbered);
 		if (link_connect(link, &hold->gear,
 		    &hold->route[link->kind]) == -1)
 			connect_failed(hold, link);
@@ -109,16 +109,16 @@ on_connected(struct hold *hold, struct link *link)
 	if (took_ms > report->slowest_connect_ms)
 		counter_set(&report->slowest_connect_ms, took_ms);
 	hold->connecting--;
-	count(&report->connected);
-	count(&report->open);
-	count(&report->kind[link->kind].open);
+	hold_count(&report->connected);
+	hold_count(&report->open);
+	hold_count(&report->kind[link->kind].open);
 	/* It came too late for the round. */
 	link->round = hold->round;
 	hold_begin(hold, link);
 }
 
 static void
-on_readable(struct hold *hold, struct link *link)
+hold_on_readable(struct hold *hold, struct link *link)
 {
 	uint32_t next = link->replies.next;
 	uint64_t *end;
@@ -130,7 +130,7 @@ on_readable(struct hold *hold, struct link *link)
 }
 
 static void
-on_event(struct hold *hold, const struct epoll_event *event)
+hold_on_event(struct hold *hold, const struct epoll_event *event)
 {
 	struct link *link = &hold->links[event->data.u32];
 
@@ -142,7 +142,7 @@ on_event(struct hold *hold, const struct epoll_event *event)
 		link_send(link, &hold->gear);
 	if (link->state == LINK_OPEN &&
 	    (event->events & (EPOLLIN | EPOLLHUP | EPOLLERR)) != 0)
-		on_readable(hold, link);
+		hold_on_readable(hold, link);
 }
 
 /*
@@ -192,7 +192,7 @@ hold_turn(struct hold *hold, int timeout_ms)
 	n = epoll_wait(hold->gear.epoll, events, EVENTS_MAX,
 	    hold_pause_ms(hold, timeout_ms));
 	for (int i = 0; i < n; i++)
-		on_event(hold, &events[i]);
+		hold_on_event(hold, &events[i]);
 	patrol(hold);
 	hold_end_round_if_done(hold);
 	note_whether_done(hold);
@@ -207,7 +207,7 @@ hold_measure_anew(struct hold *hold)
 		latency_clear(&report->kind[kind].latency);
 	counter_set(&report->slowest_us, 0);
 	counter_set(&report->slowest_connect_ms, 0);
-	count(&report->resets);
+	hold_count(&report->resets);
 }
 
 void

@@ -104,7 +104,7 @@ allocate_gear(struct hold *hold)
 
 /* How many times a kind of link notes when messages left. */
 static uint32_t
-ring_size(const struct hold *hold, enum hold_kind kind)
+hold_ring_size(const struct hold *hold, enum hold_kind kind)
 {
 	switch (kind) {
 	case HOLD_ECHO:
@@ -129,7 +129,7 @@ allocate_links(struct hold *hold, const unsigned *counts)
 
 	for (int kind = 0; kind < HOLD_KINDS; kind++) {
 		hold->nlinks += counts[kind];
-		nleft += (size_t)counts[kind] * ring_size(hold, kind);
+		nleft += (size_t)counts[kind] * hold_ring_size(hold, kind);
 	}
 	hold->links = calloc(hold->nlinks, sizeof(*hold->links));
 	hold->queue = calloc(hold->nlinks, sizeof(*hold->queue));
@@ -151,7 +151,7 @@ make_links(struct hold *hold, const unsigned *counts)
 				.fd = -1,
 				.kind = kind,
 				.index = (uint32_t)(link - hold->links),
-				.ring_size = ring_size(hold, kind),
+				.ring_size = hold_ring_size(hold, kind),
 			};
 			if (link->ring_size > 0)
 				link->left_us = left_us;

@@ -80,7 +80,7 @@ take_orders(struct hold *hold, struct orders *taken,
 }
 
 static int
-run(const struct hold_options *options, uint32_t first_conn,
+hold_process_run(const struct hold_options *options, uint32_t first_conn,
     struct shared *shared)
 {
 	struct orders taken = { .rate = options->rate };
@@ -161,7 +161,7 @@ start_one(struct hold_process *process, unsigned i)
 	}
 	if (process->pids[i] == 0) {
 		part_from(parent);
-		_exit(run(&part, i << CONNS_LOG2, &process->shared[i]));
+		_exit(hold_process_run(&part, i << CONNS_LOG2, &process->shared[i]));
 	}
 	return (0);
 }
@@ -261,7 +261,7 @@ hold_verify(struct hold_process *process)
 }
 
 static void
-reap(struct hold_process *process)
+hold_process_reap(struct hold_process *process)
 {
 	int status;
 
@@ -282,7 +282,7 @@ hold_stop(struct hold_process *process)
 {
 	for (unsigned i = 0; i < process->n; i++)
 		counter_set(&process->shared[i].finish, 1);
-	reap(process);
+	hold_process_reap(process);
 	return (hold_peek(process));
 }
 
@@ -293,7 +293,7 @@ hold_drop(struct hold_process *process)
 		for (unsigned i = 0; i < process->n; i++)
 			if (process->pids[i] != 0)
 				kill(process->pids[i], SIGKILL);
-		reap(process);
+		hold_process_reap(process);
 	}
 	if (process->shared != MAP_FAILED)
 		munmap(process->shared, process->n * sizeof(*process->shared));

@@ -18,7 +18,7 @@ hold_kind_name(enum hold_kind kind)
 }
 
 static void
-add(uint64_t *sum, const uint64_t *more)
+hold_report_add(uint64_t *sum, const uint64_t *more)
 {
 	*sum += counter_get(more);
 }
@@ -44,34 +44,34 @@ keep_smaller(uint64_t *smallest, const uint64_t *other)
 void
 hold_report_merge(struct hold_report *sum, const struct hold_report *more)
 {
-	add(&sum->open, &more->open);
-	add(&sum->numbered, &more->numbered);
-	add(&sum->connected, &more->connected);
-	add(&sum->refused, &more->refused);
-	add(&sum->finished, &more->finished);
-	add(&sum->disconnected, &more->disconnected);
-	add(&sum->reset, &more->reset);
-	add(&sum->broken, &more->broken);
-	add(&sum->hung, &more->hung);
-	add(&sum->unframed, &more->unframed);
-	add(&sum->sent, &more->sent);
-	add(&sum->answered, &more->answered);
-	add(&sum->lost, &more->lost);
-	add(&sum->doubled, &more->doubled);
-	add(&sum->reordered, &more->reordered);
-	add(&sum->corrupted, &more->corrupted);
-	add(&sum->errors, &more->errors);
+	hold_report_add(&sum->open, &more->open);
+	hold_report_add(&sum->numbered, &more->numbered);
+	hold_report_add(&sum->connected, &more->connected);
+	hold_report_add(&sum->refused, &more->refused);
+	hold_report_add(&sum->finished, &more->finished);
+	hold_report_add(&sum->disconnected, &more->disconnected);
+	hold_report_add(&sum->reset, &more->reset);
+	hold_report_add(&sum->broken, &more->broken);
+	hold_report_add(&sum->hung, &more->hung);
+	hold_report_add(&sum->unframed, &more->unframed);
+	hold_report_add(&sum->sent, &more->sent);
+	hold_report_add(&sum->answered, &more->answered);
+	hold_report_add(&sum->lost, &more->lost);
+	hold_report_add(&sum->doubled, &more->doubled);
+	hold_report_add(&sum->reordered, &more->reordered);
+	hold_report_add(&sum->corrupted, &more->corrupted);
+	hold_report_add(&sum->errors, &more->errors);
 	keep_larger(&sum->slowest_us, &more->slowest_us);
 	keep_larger(&sum->slowest_connect_ms, &more->slowest_connect_ms);
 	/* What is to hold of all has come about when the last one says so. */
 	keep_smaller(&sum->resets, &more->resets);
 	keep_smaller(&sum->rounds, &more->rounds);
-	add(&sum->verified, &more->verified);
+	hold_report_add(&sum->verified, &more->verified);
 	keep_smaller(&sum->is_done, &more->is_done);
-	add(&sum->crashed, &more->crashed);
+	hold_report_add(&sum->crashed, &more->crashed);
 	for (int i = 0; i < HOLD_KINDS; i++) {
-		add(&sum->kind[i].open, &more->kind[i].open);
-		add(&sum->kind[i].answered, &more->kind[i].answered);
+		hold_report_add(&sum->kind[i].open, &more->kind[i].open);
+		hold_report_add(&sum->kind[i].answered, &more->kind[i].answered);
 		latency_merge(&sum->kind[i].latency, &more->kind[i].latency);
 	}
 }

@@ -8,7 +8,7 @@ enum {
 };
 
 static void
-count(uint64_t *counter)
+hold_count(uint64_t *counter)
 {
 	counter_add(counter, 1);
 }
@@ -54,7 +54,7 @@ static void
 prove(struct hold *hold, struct link *link)
 {
 	if (link->probed == hold->round) {
-		count(&hold->gear.report->verified);
+		hold_count(&hold->gear.report->verified);
 		hold_leave_round(hold, link);
 	} else if (link->index < hold->probe_next)
 		probe(hold, link);
@@ -93,7 +93,7 @@ static void
 end_round(struct hold *hold)
 {
 	hold->is_in_round = false;
-	count(&hold->gear.report->rounds);
+	hold_count(&hold->gear.report->rounds);
 	for (unsigned i = 0; i < hold->nlinks; i++)
 		if (hold->links[i].state == LINK_OPEN &&
 		    link_in_flight(&hold->links[i]) == 0)

@@ -6,7 +6,7 @@
 /* Below LATENCY_STEPS each value has a bucket; from there each doubling has as
  * many buckets as that. */
 static unsigned
-bucket_of(uint64_t us)
+latency_bucket_of(uint64_t us)
 {
 	unsigned doubling, bucket;
 
@@ -34,7 +34,7 @@ bucket_end(unsigned bucket)
 void
 latency_add(struct latency *latency, uint64_t us)
 {
-	counter_add(&latency->bucket[bucket_of(us)], 1);
+	counter_add(&latency->bucket[latency_bucket_of(us)], 1);
 	counter_add(&latency->count, 1);
 	if (us > latency->max_us)
 		counter_set(&latency->max_us, us);

@@ -14,7 +14,7 @@
 #include "common/counters.h"
 
 static void
-watch(const struct link *link, const struct link_gear *gear, int how)
+link_watch(const struct link *link, const struct link_gear *gear, int how)
 {
 	struct epoll_event event = {
 		.events = (link->is_deaf ? 0U : EPOLLIN) |
@@ -31,7 +31,7 @@ set_awaits_room(struct link *link, const struct link_gear *gear, bool awaits)
 	if (link->awaits_room == awaits)
 		return;
 	link->awaits_room = awaits;
-	watch(link, gear, EPOLL_CTL_MOD);
+	link_watch(link, gear, EPOLL_CTL_MOD);
 }
 
 void
@@ -41,7 +41,7 @@ link_set_deaf(struct link *link, const struct link_gear *gear, bool is_deaf)
 		return;
 	link->is_deaf = is_deaf;
 	link->since_ms = clock_ms();
-	watch(link, gear, EPOLL_CTL_MOD);
+	link_watch(link, gear, EPOLL_CTL_MOD);
 }
 
 uint32_t
@@ -61,7 +61,7 @@ link_waits(const struct link *link)
 }
 
 static struct message_id
-id_of(const struct link *link, uint32_t number)
+link_id_of(const struct link *link, uint32_t number)
 {
 	return ((struct message_id){ link->conn, number });
 }
@@ -118,7 +118,7 @@ link_connect(struct link *link, const struct link_gear *gear,
 	    route->server_len) == -1 && errno != EINPROGRESS)
 		return (-1);
 	link->awaits_room = true;
-	watch(link, gear, EPOLL_CTL_ADD);
+	link_watch(link, gear, EPOLL_CTL_ADD);
 	return (0);
 }
 
@@ -167,7 +167,7 @@ build_messages(const struct link *link, const struct link_gear *gear)
 	for (uint32_t number = link->sent; number != link->issued &&
 	    (len == 0 || gear->send_size - len >= room); number++)
 		len += message_build(form, gear->send_buf + len,
-		    id_of(link, number));
+		    link_id_of(link, number));
 	return (len);
 }
 
@@ -185,7 +185,7 @@ advance(struct link *link, const struct link_gear *gear, size_t bytes)
 		link->may_send -= bytes;
 	bytes += link->sent_bytes;
 	while (link->sent != link->issued && bytes >=
-	    (len = message_length(form, id_of(link, link->sent)))) {
+	    (len = message_length(form, link_id_of(link, link->sent)))) {
 		bytes -= len;
 		if (link->left_us != NULL)
 			link->left_us[link->sent % link->ring_size] =

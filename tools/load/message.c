@@ -14,7 +14,7 @@ enum {
 
 /* Bytes of all kinds, but for those that end a line. */
 static void
-fill(uint8_t *filler, enum message_wire wire)
+message_fill(uint8_t *filler, enum message_wire wire)
 {
 	for (size_t i = 0; i < 2 * (size_t)MESSAGE_PERIOD; i++) {
 		filler[i] = (uint8_t)(i % MESSAGE_PERIOD * 101 + 7);
@@ -37,7 +37,7 @@ message_form_init(struct message_form *form, enum message_wire wire,
 	form->wire = wire;
 	form->size_min = within(size_min, MESSAGE_SIZE_MIN, MESSAGE_SIZE_MAX);
 	form->size_max = within(size_max, form->size_min, MESSAGE_SIZE_MAX);
-	fill(form->filler, wire);
+	message_fill(form->filler, wire);
 	(void)message_form_set_target(form, "localhost", "/");
 }
 

@@ -25,7 +25,7 @@ value_of(const char *line, size_t len, const char *name)
 
 /* The line ends with something that is no digit. */
 static int
-read_length(const char *value, size_t *length)
+response_read_length(const char *value, size_t *length)
 {
 	*length = 0;
 	if (*value < '0' || *value > '9')
@@ -56,7 +56,7 @@ read_status(const char *head, size_t len, unsigned *status)
 /* head_len tells where the head ends.  Returns -1 if it says of no body how
  * long it is, or is no head at all. */
 static int
-parse_head(const char *head, struct response *response)
+response_parse_head(const char *head, struct response *response)
 {
 	const char *line = head, *end = head + response->head_len, *value, *lf;
 	int status = -1;
@@ -66,7 +66,7 @@ parse_head(const char *head, struct response *response)
 	while ((lf = memchr(line, '\n', (size_t)(end - line))) != NULL) {
 		value = value_of(line, (size_t)(lf - line), "Content-Length");
 		if (value != NULL)
-			status = read_length(value, &response->body_len);
+			status = response_read_length(value, &response->body_len);
 		line = lf + 1;
 	}
 	return (status);
@@ -98,7 +98,7 @@ response_parse(struct response_head *kept, const uint8_t *bytes, size_t len,
 	if (find_head(kept, bytes, len, response) == -1)
 		return (RESPONSE_MORE);
 	if (response->status == 0) {
-		if (parse_head((const char *)bytes, response) == -1)
+		if (response_parse_head((const char *)bytes, response) == -1)
 			return (RESPONSE_BAD);
 		if (response->head_len <= RESPONSE_HEAD_KEPT) {
 			kept->parsed = *response;

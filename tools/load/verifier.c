@@ -37,13 +37,13 @@ struct check {
 };
 
 static void
-count(uint64_t *counter)
+verifier_count(uint64_t *counter)
 {
 	counter_add(counter, 1);
 }
 
 static struct message_id
-id_of(const struct check *check, uint32_t number)
+verifier_id_of(const struct check *check, uint32_t number)
 {
 	return ((struct message_id){ check->conn, number });
 }
@@ -58,7 +58,7 @@ miss(struct check *check, uint32_t number)
 {
 	struct oddity *oddity = check->verifier->oddity;
 
-	count(&check->rule->report->lost);
+	verifier_count(&check->rule->report->lost);
 	if (oddity->nmissing == MISSING_MAX) {
 		oddity->nmissing--;
 		memmove(oddity->missing, oddity->missing + 1,
@@ -86,9 +86,9 @@ find_missing(struct check *check, uint32_t number)
 
 /* It stands where a reply is due, which won't come any more. */
 static void
-replace(struct check *check, uint64_t *counter)
+verifier_replace(struct check *check, uint64_t *counter)
 {
-	count(counter);
+	verifier_count(counter);
 	if (check->verifier->next != check->sent)
 		check->verifier->next++;
 }
@@ -104,15 +104,15 @@ judge_out_of_turn(struct check *check, uint32_t number)
 		while (verifier->next != number)
 			miss(check, verifier->next++);
 		verifier->next++;
-		count(&report->answered);
+		verifier_count(&report->answered);
 	} else if (find_missing(check, number)) {
 		counter_sub(&report->lost, 1);
-		count(&report->reordered);
-		count(&report->answered);
+		verifier_count(&report->reordered);
+		verifier_count(&report->answered);
 	} else if (number < verifier->next)
-		count(&report->doubled);
+		verifier_count(&report->doubled);
 	else
-		replace(check, &report->corrupted);	/* never sent */
+		verifier_replace(check, &report->corrupted);	/* never sent */
 }
 
 static size_t
@@ -158,7 +158,7 @@ is_echo(const struct check *check, struct message_id id, const uint8_t *wire,
 }
 
 static void
-judge(struct check *check, const uint8_t *wire, size_t len)
+verifier_judge(struct check *check, const uint8_t *wire, size_t len)
 {
 	const struct message_form *form = check->rule->form;
 	size_t header = header_of(form, wire, len);
@@ -170,9 +170,9 @@ judge(struct check *check, const uint8_t *wire, size_t len)
 	    is_echo(check, id, wire, len, header))
 		judge_out_of_turn(check, id.number);
 	else if (is_error(form, wire, len))
-		replace(check, &check->rule->report->errors);
+		verifier_replace(check, &check->rule->report->errors);
 	else
-		replace(check, &check->rule->report->corrupted);
+		verifier_replace(check, &check->rule->report->corrupted);
 }
 
 /* The reply that is due has come. */
@@ -181,7 +181,7 @@ accept_due(struct check *check)
 {
 	check->verifier->at = 0;
 	check->verifier->next++;
-	count(&check->rule->report->answered);
+	verifier_count(&check->rule->report->answered);
 }
 
 /*
@@ -278,7 +278,7 @@ take_odd(struct check *check, const uint8_t *bytes, size_t len)
 		if (taken == len && lacks(check, bytes, 0) > 0)
 			return (taken);
 	}
-	judge(check, oddity->bytes, oddity->len);
+	verifier_judge(check, oddity->bytes, oddity->len);
 	oddity->len = 0;
 	return (taken);
 }
@@ -298,7 +298,7 @@ take_due(struct check *check, const uint8_t *bytes, size_t len)
 	if (verifier->next == check->sent)
 		return (0);
 	whole = message_build_reply(check->rule->form, due,
-	    id_of(check, verifier->next));
+	    verifier_id_of(check, verifier->next));
 	n = whole - verifier->at < len ? whole - verifier->at : len;
 	if (!message_is_reply(check->rule->form, due, verifier->at, bytes, n))
 		return (0);
@@ -339,18 +339,18 @@ judge_response(struct check *check, const uint8_t *bytes,
 	uint8_t *due = check->rule->scratch;
 
 	if (response->status < 200 || response->status > 299)
-		replace(check, &check->rule->report->errors);
+		verifier_replace(check, &check->rule->report->errors);
 	else if (verifier->next != check->sent &&
 	    message_build_payload(check->rule->form, due,
-	    id_of(check, verifier->next)) == response->body_len &&
+	    verifier_id_of(check, verifier->next)) == response->body_len &&
 	    memcmp(body, due, response->body_len) == 0)
 		accept_due(check);
 	else if (verifier->oddity != NULL || become_odd(check))
-		judge(check, bytes, response->head_len + response->body_len);
+		verifier_judge(check, bytes, response->head_len + response->body_len);
 }
 
 static bool
-keep(struct check *check, const uint8_t *bytes, size_t len)
+verifier_keep(struct check *check, const uint8_t *bytes, size_t len)
 {
 	struct oddity *oddity;
 
@@ -386,7 +386,7 @@ take_response(struct check *check, const uint8_t *bytes, size_t len)
 			oddity->len = 0;
 		return (response.head_len + response.body_len - had);
 	case RESPONSE_MORE:
-		return (keep(check, bytes, len) ? len : 0);
+		return (verifier_keep(check, bytes, len) ? len : 0);
 	case RESPONSE_BAD:
 		break;
 	}
@@ -435,7 +435,7 @@ verifier_take(struct verifier *verifier, const struct verifier_rule *rule,
 
 	while (len > 0) {
 		if ((n = take_some(&check, bytes, len)) == 0) {
-			count(&rule->report->corrupted);
+			verifier_count(&rule->report->corrupted);
 			return (false);
 		}
 		bytes += n;

@@ -48,7 +48,7 @@ wire_http_head(const uint8_t *wire, size_t len)
 
 /* Digits alone, and not too many of them. */
 static bool
-read_length(const uint8_t *text, const uint8_t *end, size_t *length)
+wire_http_read_length(const uint8_t *text, const uint8_t *end, size_t *length)
 {
 	const uint8_t *at = text;
 
@@ -68,7 +68,7 @@ wire_http_length(const uint8_t *wire, size_t len)
 	if (head == 0)
 		return (0);
 	field = memmem(wire, head, name, strlen(name));
-	if (field != NULL && !read_length(field + strlen(name), wire + head,
+	if (field != NULL && !wire_http_read_length(field + strlen(name), wire + head,
 	    &body))
 		return (SIZE_MAX);
 	return (head + body);
