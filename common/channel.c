@@ -243,8 +243,8 @@ channel_new(struct event_base *base, int fd, enum ctl_sender peer,
 	for (size_t i = 0; i < CTL_FDS_MAX; i++)
 		channel->spare[i] = -1;
 	open_spare(channel);
-	channel->event = event_new(base, fd, EV_READ | EV_PERSIST, channel_on_readable,
-	    channel);
+	channel->event = event_new(base, fd, EV_READ | EV_PERSIST,
+	    channel_on_readable, channel);
 	if (channel->event == NULL || event_add(channel->event, NULL) == -1)
 		goto fail;
 	return (channel);
@@ -405,8 +405,8 @@ int
 channel_flush(struct channel *channel)
 {
 	while (channel->nkept > 0) {
-		if (channel_transmit(channel->fd, &channel->kept[channel->first],
-		    no_fds) == -1)
+		if (channel_transmit(channel->fd,
+			&channel->kept[channel->first], no_fds) == -1)
 			return (-1);
 		channel->first = (channel->first + 1) % KEPT_MAX;
 		channel->nkept--;

@@ -75,8 +75,9 @@ counters_open(struct counters *counters, int fd, bool writable)
 	if (pread(fd, &records, sizeof(records),
 	    offsetof(struct counters_map, records)) == -1)
 		return (-1);
-	return (counters_begin(counters, fd, shared_open(fd, mapping_size(records),
-	    COUNTERS_VERSION, writable), records));
+	return (counters_begin(counters, fd,
+	    shared_open(fd, mapping_size(records), COUNTERS_VERSION, writable),
+	    records));
 }
 
 void

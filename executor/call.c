@@ -120,7 +120,7 @@ call_init(struct call *call, const struct conf *conf, unsigned thread)
 		},
 		.reply = {
 			.size = sizeof(call->reply),
-			.call_grow = grow,
+			.grow = call_grow,
 			.add_field = add_field,
 		},
 		.conf = conf,

@@ -83,8 +83,11 @@ take_inet(const struct reading *reading, const struct nlmsghdr *head)
 	const struct inet_diag_msg *msg = NLMSG_DATA(head);
 
 	if (head->nlmsg_len >= NLMSG_LENGTH(sizeof(*msg)))
-		accept_queue_add(reading, &(struct sock){ .is_at = is_at_inet, .inet = msg,
-		    .waiting = msg->idiag_rqueue, .limit = msg->idiag_wqueue });
+		accept_queue_add(reading,
+		    &(struct sock){ .is_at = is_at_inet,
+			.inet = msg,
+			.waiting = msg->idiag_rqueue,
+			.limit = msg->idiag_wqueue });
 }
 
 /*
@@ -135,7 +138,8 @@ take_unix(const struct reading *reading, const struct nlmsghdr *head)
 /* Take what one datagram holds.  Returns 1 if more are to come, 0 at the end,
  * -1 for an error. */
 static int
-accept_queue_take(const struct reading *reading, int family, const char *bytes, ssize_t n)
+accept_queue_take(const struct reading *reading, int family, const char *bytes,
+    ssize_t n)
 {
 	const struct nlmsghdr *head = (const void *)bytes;
 	size_t left = (size_t)n;

@@ -150,10 +150,12 @@ front_send_reply(struct front_conn *conn, const struct http_exchange *exchange,
 	    evbuffer_get_length(reply->body);
 
 	conn->last |= exchange->base.close;
-	evbuffer_add_printf(out, "HTTP/1.1 %u %s\r\nDate: %.*s\r\n"
+	evbuffer_add_printf(out,
+	    "HTTP/1.1 %u %s\r\nDate: %.*s\r\n"
 	    "Content-Type: %s\r\nCache-Control: no-store\r\n"
-	    "Content-Length: %zu\r\n", reply->status, front_reason_of(reply->status),
-	    HTTP_DATE_LEN, http_date(), reply->type, len);
+	    "Content-Length: %zu\r\n",
+	    reply->status, front_reason_of(reply->status), HTTP_DATE_LEN,
+	    http_date(), reply->type, len);
 	if (reply->allow != NULL)
 		evbuffer_add_printf(out, "Allow: %s\r\n", reply->allow);
 	if (exchange->base.close)
@@ -406,7 +408,8 @@ on_accept(struct evconnlistener *listener, evutil_socket_t fd,
 		end_slowest(front);
 	TAILQ_INSERT_TAIL(&front->conns, conn, link);
 	front->nconns++;
-	bufferevent_setcb(conn->bev, front_on_readable, on_taken, front_on_event, conn);
+	bufferevent_setcb(conn->bev, front_on_readable, on_taken,
+	    front_on_event, conn);
 	bufferevent_setwatermark(conn->bev, EV_READ, 0, FRONT_INPUT_MAX);
 	bufferevent_enable(conn->bev, EV_READ | EV_WRITE);
 }

@@ -166,11 +166,12 @@ monitor_set_up(struct monitor *monitor)
 	errno = ENOMEM;		/* libevent does not always say */
 	monitor->channel = channel_new(monitor->base, heritage->channel,
 	    CTL_FROM_MASTER, heritage->speaks, &callbacks, monitor);
-	monitor->front = front_new(monitor->base, heritage, monitor_answer, monitor);
+	monitor->front =
+	    front_new(monitor->base, heritage, monitor_answer, monitor);
 	monitor->exporter = exporter_new(monitor->base, heritage);
 	monitor->tick_ms = clock_ms();
-	monitor->tick = event_new(monitor->base, -1, EV_PERSIST, monitor_on_tick,
-	    monitor);
+	monitor->tick =
+	    event_new(monitor->base, -1, EV_PERSIST, monitor_on_tick, monitor);
 	if (monitor->channel == NULL || monitor->front == NULL ||
 	    monitor->tick == NULL ||
 	    event_add(monitor->tick, &interval) == -1)

@@ -46,8 +46,8 @@ otlp_put_id(struct json *json, const char *name, const uint8_t *id, size_t n)
 }
 
 static void
-otlp_put_time(struct json *json, const char *name, const struct otlp_batch *batch,
-    uint64_t us)
+otlp_put_time(struct json *json, const char *name,
+    const struct otlp_batch *batch, uint64_t us)
 {
 	char text[24];
 

@@ -34,12 +34,14 @@ status_page_put_histogram(struct json *json, const char *name,
 }
 
 static void
-status_page_put_family(struct json *json, const struct family *family, const void *base)
+status_page_put_family(struct json *json, const struct family *family,
+    const void *base)
 {
 	const uint64_t *value = family_value(family, base);
 
 	if (family->kind == FAMILY_HISTOGRAM) {
-		status_page_put_histogram(json, family->member, (const void *)value);
+		status_page_put_histogram(json, family->member,
+		    (const void *)value);
 		return;
 	}
 	if (family->count == 0 && family->per == 1) {
@@ -57,7 +59,8 @@ status_page_put_family(struct json *json, const struct family *family, const voi
 }
 
 static void
-status_page_put_families(struct json *json, const struct family *family, const void *base)
+status_page_put_families(struct json *json, const struct family *family,
+    const void *base)
 {
 	for (; family->member != NULL; family++)
 		if (family->metric != NULL)
@@ -161,8 +164,8 @@ status_page_find_listener(const struct conf *conf, const char *name)
 }
 
 static void
-status_page_put_listener(struct json *json, const struct view *view, size_t number,
-    const struct accept_queue *queues)
+status_page_put_listener(struct json *json, const struct view *view,
+    size_t number, const struct accept_queue *queues)
 {
 	const struct conf *conf = view->heritage->conf;
 	const char *name = view->listener_name[number];
@@ -185,7 +188,8 @@ status_page_put_listener(struct json *json, const struct view *view, size_t numb
 		json_number(json, "accept_queue", queues[i].waiting);
 		json_number(json, "accept_queue_limit", queues[i].limit);
 	}
-	status_page_put_families(json, listener_families, &view->listener[number]);
+	status_page_put_families(json, listener_families,
+	    &view->listener[number]);
 	json_close(json, '}');
 }
 
@@ -198,7 +202,8 @@ status_page_put_listeners(struct json *json, const struct view *view)
 	json_open(json, "listeners", '[');
 	for (size_t i = 0; i < view->heritage->nlistener_names; i++)
 		if (view_tells_listener(view, i))
-			status_page_put_listener(json, view, i, known ? queues : NULL);
+			status_page_put_listener(json, view, i,
+			    known ? queues : NULL);
 	json_close(json, ']');
 }
 
@@ -216,7 +221,8 @@ status_page_put_handlers(struct json *json, const struct view *view)
 		json_str(json, "name", heritage->handler_names[i]);
 		json_number(json, "executor_restarts",
 		    counter_get(&counts->executor_deaths[i]));
-		status_page_put_families(json, handler_families, &view->handler[i]);
+		status_page_put_families(json, handler_families,
+		    &view->handler[i]);
 		json_close(json, '}');
 	}
 	json_close(json, ']');

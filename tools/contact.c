@@ -10,7 +10,7 @@
 
 #include "common/escape.h"
 
-static int
+int
 contact_complain(int status, const char *what, const char *why)
 {
 	fprintf(stderr, "penstockctl: %s: %s\n", what, why);
@@ -121,7 +121,8 @@ static int
 contact_tell_refusal(const char *path, const struct http_reply *reply)
 {
 	reply->body[strcspn(reply->body, "\r\n")] = '\0';
-	return (contact_complain(CONTACT_FAILED, path, make_printable(reply->body)));
+	return (contact_complain(CONTACT_FAILED, path,
+	    make_printable(reply->body)));
 }
 
 int
@@ -194,8 +195,8 @@ contact_order(const struct contact *contact, const char *path)
 		    "this order is taken on a unix socket alone, and "
 		    "monitor.address has none"));
 	if (http_client_ask(address, "POST", path, &reply, why) == -1)
-		return (contact_complain(CONTACT_NOT_RUNNING, "no server answers",
-		    why));
+		return (contact_complain(CONTACT_NOT_RUNNING,
+		    "no server answers", why));
 	if (reply.code != 202)
 		status = contact_tell_refusal(path, &reply);
 	http_reply_free(&reply);

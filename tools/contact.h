@@ -29,6 +29,9 @@ struct contact {
 	bool verbatim;			/* JSON is not for a terminal */
 };
 
+/* Say on standard error what went wrong.  Returns the exit status. */
+int contact_complain(int status, const char *what, const char *why);
+
 /* Find the monitor by an address, or else by a configuration.  Returns an exit
  * status, having told what is wrong. */
 int contact_open(struct contact *, const char *address, const char *conf_path);

@@ -35,7 +35,8 @@ finish_connect(int fd, uint64_t until_ms)
 	socklen_t len = sizeof(int);
 	int error = 0;
 
-	if (errno != EINPROGRESS || http_client_await(fd, POLLOUT, until_ms) == -1)
+	if (errno != EINPROGRESS ||
+	    http_client_await(fd, POLLOUT, until_ms) == -1)
 		return (-1);
 	if (getsockopt(fd, SOL_SOCKET, SO_ERROR, &error, &len) == -1)
 		return (-1);
@@ -164,7 +165,8 @@ http_client_ask(const struct conf_address *address, const char *method,
 	*reply = (struct http_reply){ .code = 0 };
 	if ((fd = http_client_open_conn(address, until_ms)) != -1 &&
 	    send_request(fd, method, path) == 0 &&
-	    read_reply(fd, reply, until_ms) == 0 && http_client_parse(reply) == 0) {
+	    read_reply(fd, reply, until_ms) == 0 &&
+	    http_client_parse(reply) == 0) {
 		close(fd);
 		return (0);
 	}

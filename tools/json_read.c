@@ -110,8 +110,9 @@ take_unicode(struct reader *reader, unsigned *code)
 		return (false);
 	if (*code < 0xd800 || *code > 0xdfff)
 		return (true);
-	if (*code > 0xdbff || !json_take(reader, '\\') || !json_take(reader, 'u') ||
-	    !take_hex(reader, &low) || low < 0xdc00 || low > 0xdfff)
+	if (*code > 0xdbff || !json_take(reader, '\\') ||
+	    !json_take(reader, 'u') || !take_hex(reader, &low) ||
+	    low < 0xdc00 || low > 0xdfff)
 		return (false);
 	*code = 0x10000 + ((*code - 0xd800) << 10) + (low - 0xdc00);
 	return (true);

@@ -40,13 +40,6 @@ struct request {
 	const char *argument;
 };
 
-static int
-penstockctl_complain(int status, const char *what, const char *why)
-{
-	fprintf(stderr, "penstockctl: %s: %s\n", what, why);
-	return (status);
-}
-
 /*
  * Looking.
  */
@@ -150,10 +143,12 @@ penstockctl_give(const struct request *request, struct order *order)
 	order->started = when_started(status);
 	json_free(status);
 	if (order->pid == 0)
-		return (penstockctl_complain(CONTACT_NOT_RUNNING, request->contact.source,
+		return (contact_complain(CONTACT_NOT_RUNNING,
+		    request->contact.source,
 		    "who answers there names no master on this host"));
 	if (kill(order->pid, order->signal) == -1)
-		return (penstockctl_complain(CONTACT_FAILED, "signal", strerror(errno)));
+		return (contact_complain(CONTACT_FAILED, "signal",
+		    strerror(errno)));
 	return (CONTACT_FINE);
 }
 
@@ -175,7 +170,8 @@ is_about(const struct json_value *report, const char *order)
  * was under way has read another file perhaps; and one that is ordered while an
  * upgrade waits is that upgrade. */
 static const struct json_value *
-penstockctl_find_report(const struct json_value *status, const struct order *order)
+penstockctl_find_report(const struct json_value *status,
+    const struct order *order)
 {
 	JSON_EACH(report, json_get(status, "reports"))
 		if (json_double(json_get(report, "read_clock_seconds")) >=
@@ -220,7 +216,8 @@ struct vigil {
 static int
 look_for_report(struct vigil *vigil, const struct json_value *status)
 {
-	const struct json_value *report = penstockctl_find_report(status, vigil->order);
+	const struct json_value *report =
+	    penstockctl_find_report(status, vigil->order);
 
 	if (report == NULL)
 		return (-1);
@@ -266,7 +263,7 @@ penstockctl_look(struct vigil *vigil, const struct json_value *status)
 	int result = -1;
 
 	if (is_of_another(status, vigil->order))
-		return (penstockctl_complain(CONTACT_FAILED, vigil->order->name,
+		return (contact_complain(CONTACT_FAILED, vigil->order->name,
 		    "another server answers there now"));
 	if (vigil->number == 0)
 		result = look_for_report(vigil, status);
@@ -300,7 +297,7 @@ await_end(const struct request *request, const struct order *order)
 		}
 		nap();
 	}
-	return (penstockctl_complain(CONTACT_FAILED, order->name,
+	return (contact_complain(CONTACT_FAILED, order->name,
 	    "the server does not answer any more"));
 }
 
@@ -371,7 +368,8 @@ do_close(const struct request *request)
 	int status;
 
 	if (id[strspn(id, "0123456789")] != '\0' || strlen(id) > 20)
-		return (penstockctl_complain(CONTACT_USAGE, id, "the id is a number"));
+		return (contact_complain(CONTACT_USAGE, id,
+		    "the id is a number"));
 	snprintf(path, sizeof(path), "/connections/%s/close", id);
 	if ((status = contact_order(&request->contact, path)) == CONTACT_FINE)
 		printf("close of %s ordered\n", id);
@@ -457,7 +455,7 @@ read_interval(struct request *request, const char *text)
 	double seconds = read_number(text, 0.1, 3600);
 
 	if (seconds < 0)
-		return (penstockctl_complain(CONTACT_USAGE, text,
+		return (contact_complain(CONTACT_USAGE, text,
 		    "-d is a number of seconds from 0.1 to 3600"));
 	request->every_ms = (unsigned)(seconds * 1000);
 	return (-1);
@@ -469,7 +467,7 @@ read_times(struct request *request, const char *text)
 	double times = read_number(text, 1, 1000000);
 
 	if (times < 0)
-		return (penstockctl_complain(CONTACT_USAGE, text,
+		return (contact_complain(CONTACT_USAGE, text,
 		    "-n is a number from 1 to 1000000"));
 	request->times = (unsigned)times;
 	return (-1);
@@ -549,7 +547,7 @@ penstockctl_run(struct request *request, const struct command *command)
 		status = command->run(request);
 	contact_close(&request->contact);
 	if (fflush(stdout) == EOF || ferror(stdout))
-		status = penstockctl_complain(CONTACT_FAILED, "standard output",
+		status = contact_complain(CONTACT_FAILED, "standard output",
 		    strerror(errno));
 	return (status);
 }
@@ -570,7 +568,7 @@ main(int argc, char *argv[])
 		return (CONTACT_USAGE);
 	}
 	if ((command = find_command(argv[optind])) == NULL)
-		return (penstockctl_complain(CONTACT_USAGE, argv[optind],
+		return (contact_complain(CONTACT_USAGE, argv[optind],
 		    "there is no such command; -h lists them"));
 	wanted = command->argument != NULL ? 2 : 1;
 	if (argc - optind != wanted) {

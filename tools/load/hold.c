@@ -13,12 +13,6 @@ enum {
 	PATROL_MS = 100,	/* how often to look at all */
 };
 
-static void
-hold_count(uint64_t *counter)
-{
-	counter_add(counter, 1);
-}
-
 /*
  * A link's life.
  */
@@ -51,7 +45,7 @@ void
 hold_finish_link(struct hold *hold, struct link *link)
 {
 	if (link->state == LINK_OPEN)
-		hold_count(&hold->gear.report->finished);
+		counter_add(&hold->gear.report->finished, 1);
 	take_down(hold, link, true);
 }
 
@@ -59,7 +53,7 @@ hold_finish_link(struct hold *hold, struct link *link)
 static void
 lose_link(struct hold *hold, struct link *link, uint64_t *why)
 {
-	hold_count(why);
+	counter_add(why, 1);
 	counter_add(&hold->gear.report->lost, link->sent - link->replies.next);
 	take_down(hold, link, hold->options.reconnect);
 }
@@ -85,7 +79,7 @@ connect_some(struct hold *hold)
 		hold->queued--;
 		hold->connecting++;
 		link->conn = hold->next_conn++;
-		hold_count(&hold->gear.report->numbered);
+		counter_add(&hold->gear.report->numbered, 1);
 		if (link_connect(link, &hold->gear,
 		    &hold->route[link->kind]) == -1)
 			connect_failed(hold, link);
@@ -109,9 +103,9 @@ on_connected(struct hold *hold, struct link *link)
 	if (took_ms > report->slowest_connect_ms)
 		counter_set(&report->slowest_connect_ms, took_ms);
 	hold->connecting--;
-	hold_count(&report->connected);
-	hold_count(&report->open);
-	hold_count(&report->kind[link->kind].open);
+	counter_add(&report->connected, 1);
+	counter_add(&report->open, 1);
+	counter_add(&report->kind[link->kind].open, 1);
 	/* It came too late for the round. */
 	link->round = hold->round;
 	hold_begin(hold, link);
@@ -207,7 +201,7 @@ hold_measure_anew(struct hold *hold)
 		latency_clear(&report->kind[kind].latency);
 	counter_set(&report->slowest_us, 0);
 	counter_set(&report->slowest_connect_ms, 0);
-	hold_count(&report->resets);
+	counter_add(&report->resets, 1);
 }
 
 void

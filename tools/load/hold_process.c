@@ -161,7 +161,8 @@ start_one(struct hold_process *process, unsigned i)
 	}
 	if (process->pids[i] == 0) {
 		part_from(parent);
-		_exit(hold_process_run(&part, i << CONNS_LOG2, &process->shared[i]));
+		_exit(hold_process_run(&part, i << CONNS_LOG2,
+		    &process->shared[i]));
 	}
 	return (0);
 }

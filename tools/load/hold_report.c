@@ -71,7 +71,8 @@ hold_report_merge(struct hold_report *sum, const struct hold_report *more)
 	hold_report_add(&sum->crashed, &more->crashed);
 	for (int i = 0; i < HOLD_KINDS; i++) {
 		hold_report_add(&sum->kind[i].open, &more->kind[i].open);
-		hold_report_add(&sum->kind[i].answered, &more->kind[i].answered);
+		hold_report_add(&sum->kind[i].answered,
+		    &more->kind[i].answered);
 		latency_merge(&sum->kind[i].latency, &more->kind[i].latency);
 	}
 }

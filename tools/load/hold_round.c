@@ -7,12 +7,6 @@ enum {
 	PROBING_MAX = 256,	/* at a time */
 };
 
-static void
-hold_count(uint64_t *counter)
-{
-	counter_add(counter, 1);
-}
-
 /* A link that stood is alive, or is no more. */
 void
 hold_leave_round(struct hold *hold, struct link *link)
@@ -54,7 +48,7 @@ static void
 prove(struct hold *hold, struct link *link)
 {
 	if (link->probed == hold->round) {
-		hold_count(&hold->gear.report->verified);
+		counter_add(&hold->gear.report->verified, 1);
 		hold_leave_round(hold, link);
 	} else if (link->index < hold->probe_next)
 		probe(hold, link);
@@ -93,7 +87,7 @@ static void
 end_round(struct hold *hold)
 {
 	hold->is_in_round = false;
-	hold_count(&hold->gear.report->rounds);
+	counter_add(&hold->gear.report->rounds, 1);
 	for (unsigned i = 0; i < hold->nlinks; i++)
 		if (hold->links[i].state == LINK_OPEN &&
 		    link_in_flight(&hold->links[i]) == 0)

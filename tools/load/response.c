@@ -66,7 +66,8 @@ response_parse_head(const char *head, struct response *response)
 	while ((lf = memchr(line, '\n', (size_t)(end - line))) != NULL) {
 		value = value_of(line, (size_t)(lf - line), "Content-Length");
 		if (value != NULL)
-			status = response_read_length(value, &response->body_len);
+			status =
+			    response_read_length(value, &response->body_len);
 		line = lf + 1;
 	}
 	return (status);

@@ -36,12 +36,6 @@ struct check {
 	uint32_t sent;
 };
 
-static void
-verifier_count(uint64_t *counter)
-{
-	counter_add(counter, 1);
-}
-
 static struct message_id
 verifier_id_of(const struct check *check, uint32_t number)
 {
@@ -58,7 +52,7 @@ miss(struct check *check, uint32_t number)
 {
 	struct oddity *oddity = check->verifier->oddity;
 
-	verifier_count(&check->rule->report->lost);
+	counter_add(&check->rule->report->lost, 1);
 	if (oddity->nmissing == MISSING_MAX) {
 		oddity->nmissing--;
 		memmove(oddity->missing, oddity->missing + 1,
@@ -88,7 +82,7 @@ find_missing(struct check *check, uint32_t number)
 static void
 verifier_replace(struct check *check, uint64_t *counter)
 {
-	verifier_count(counter);
+	counter_add(counter, 1);
 	if (check->verifier->next != check->sent)
 		check->verifier->next++;
 }
@@ -104,13 +98,13 @@ judge_out_of_turn(struct check *check, uint32_t number)
 		while (verifier->next != number)
 			miss(check, verifier->next++);
 		verifier->next++;
-		verifier_count(&report->answered);
+		counter_add(&report->answered, 1);
 	} else if (find_missing(check, number)) {
 		counter_sub(&report->lost, 1);
-		verifier_count(&report->reordered);
-		verifier_count(&report->answered);
+		counter_add(&report->reordered, 1);
+		counter_add(&report->answered, 1);
 	} else if (number < verifier->next)
-		verifier_count(&report->doubled);
+		counter_add(&report->doubled, 1);
 	else
 		verifier_replace(check, &report->corrupted);	/* never sent */
 }
@@ -181,7 +175,7 @@ accept_due(struct check *check)
 {
 	check->verifier->at = 0;
 	check->verifier->next++;
-	verifier_count(&check->rule->report->answered);
+	counter_add(&check->rule->report->answered, 1);
 }
 
 /*
@@ -346,7 +340,8 @@ judge_response(struct check *check, const uint8_t *bytes,
 	    memcmp(body, due, response->body_len) == 0)
 		accept_due(check);
 	else if (verifier->oddity != NULL || become_odd(check))
-		verifier_judge(check, bytes, response->head_len + response->body_len);
+		verifier_judge(check, bytes,
+		    response->head_len + response->body_len);
 }
 
 static bool
@@ -435,7 +430,7 @@ verifier_take(struct verifier *verifier, const struct verifier_rule *rule,
 
 	while (len > 0) {
 		if ((n = take_some(&check, bytes, len)) == 0) {
-			verifier_count(&rule->report->corrupted);
+			counter_add(&rule->report->corrupted, 1);
 			return (false);
 		}
 		bytes += n;

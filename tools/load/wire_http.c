@@ -68,8 +68,8 @@ wire_http_length(const uint8_t *wire, size_t len)
 	if (head == 0)
 		return (0);
 	field = memmem(wire, head, name, strlen(name));
-	if (field != NULL && !wire_http_read_length(field + strlen(name), wire + head,
-	    &body))
+	if (field != NULL &&
+	    !wire_http_read_length(field + strlen(name), wire + head, &body))
 		return (SIZE_MAX);
 	return (head + body);
 }
