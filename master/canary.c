@@ -237,18 +237,6 @@ canary_begin(struct master *master)
  * The way back.
  */
 
-static void
-send_back(struct master *master, struct worker_proc *worker)
-{
-	struct worker_proc *taker;
-
-	worker_proc_drain(worker, CTL_DRAIN_REPLACED);
-	/* Unless it has been killed. */
-	if (worker->state == WORKER_DRAINING &&
-	    (taker = succession_of(master, worker)) != NULL)
-		succession_connect(worker, taker, CTL_GIVE_ALL);
-}
-
 void
 canary_take_back(struct master *master, struct worker_proc *dead,
     const char *why)
@@ -265,7 +253,7 @@ canary_take_back(struct master *master, struct worker_proc *dead,
 		if ((worker = slot_take_next(&master->slots[i])) == NULL)
 			continue;
 		succession_report_join(&report, worker, master->reload.kind);
-		send_back(master, worker);
+		worker_proc_drain(worker, CTL_DRAIN_REPLACED);
 	}
 	succession_report_refuse(report, why);
 }

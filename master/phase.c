@@ -487,6 +487,7 @@ phase_advance(struct master *master)
 	if (master->balance.is_demanded)
 		balance_demand(master);
 	probation_run(master);
+	succession_run(master);
 	monitor_proc_revive(master);
 	switch (master->phase) {
 	case PHASE_STARTING:

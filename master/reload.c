@@ -378,7 +378,6 @@ change_workers(struct master *master, bool first)
 	}
 	if (!first)
 		succession_report_close(&report, master, master->reload.kind);
-	succession_begin(master);
 }
 
 void

@@ -225,22 +225,20 @@ succession_connect(struct worker_proc *giver, struct worker_proc *taker,
     uint64_t quota)
 {
 	giver->again_ms = 0;
-	giver->unlinked = false;
 	if (link_workers(giver, taker, quota) == 0) {
+		giver->unlinked = false;
 		giver->passing++;
 		return;
 	}
 	if (errno != EAGAIN)
 		worker_proc_log(LOG_LEVEL_WARN, EVENT_HANDOVER_BROKEN, giver,
 		    "error", strerror(errno));
-	/* A reload is not done before its workers could begin to give. */
-	giver->unlinked = can_give(giver);
 	giver->again_ms = clock_ms() + (errno == EAGAIN ? MASTER_TICK_MS :
 	    WORKER_RETRY_MS);
 }
 
-struct worker_proc *
-succession_of(const struct master *master, const struct worker_proc *worker)
+static struct worker_proc *
+heir_of(const struct master *master, const struct worker_proc *worker)
 {
 	unsigned slot = worker->slot->number % master->running->slots;
 	struct worker_proc *serving = master->slots[slot].serving;
@@ -250,23 +248,25 @@ succession_of(const struct master *master, const struct worker_proc *worker)
 }
 
 void
-succession_begin(struct master *master)
-{
-	struct worker_proc *worker, *taker;
-
-	TAILQ_FOREACH(worker, &master->workers, link)
-		if (can_give(worker) &&
-		    (taker = succession_of(master, worker)) != NULL)
-			succession_connect(worker, taker, CTL_GIVE_ALL);
-}
-
-void
 succession_resume(struct master *master, struct worker_proc *taker)
 {
 	struct worker_proc *worker;
 
 	TAILQ_FOREACH(worker, &master->workers, link)
-		if (can_give(worker) && succession_of(master, worker) == taker)
+		if (can_give(worker) && heir_of(master, worker) == taker)
+			worker->again_ms = clock_ms();
+}
+
+void
+succession_run(struct master *master)
+{
+	uint64_t now_ms = clock_ms();
+	struct worker_proc *worker, *taker;
+
+	TAILQ_FOREACH(worker, &master->workers, link)
+		if (worker->again_ms != 0 && now_ms >= worker->again_ms &&
+		    can_give(worker) &&
+		    (taker = heir_of(master, worker)) != NULL)
 			succession_connect(worker, taker, CTL_GIVE_ALL);
 }
 
@@ -317,8 +317,8 @@ count_lost_between(struct master *master)
 		    F_U64("conns_lost", lost));
 }
 
-static void
-settle(struct master *master)
+void
+succession_tick(struct master *master)
 {
 	struct settling *settling = &master->settling;
 
@@ -335,33 +335,22 @@ settle(struct master *master)
 }
 
 void
-succession_tick(struct master *master)
-{
-	uint64_t now_ms = clock_ms();
-	struct worker_proc *worker, *taker;
-
-	TAILQ_FOREACH(worker, &master->workers, link)
-		if (worker->again_ms != 0 && now_ms >= worker->again_ms &&
-		    can_give(worker) &&
-		    (taker = succession_of(master, worker)) != NULL)
-			succession_connect(worker, taker, CTL_GIVE_ALL);
-	settle(master);
-}
-
-void
 succession_return(struct master *master)
 {
-	struct worker_proc *worker, *taker;
+	struct worker_proc *worker;
 
-	TAILQ_FOREACH(worker, &master->workers, link) {
-		if (worker == worker->slot->serving ||
-		    worker->state > WORKER_SERVING)
-			continue;
-		worker_proc_drain(worker, CTL_DRAIN_REPLACED);
-		if (can_give(worker) &&
-		    (taker = succession_of(master, worker)) != NULL)
-			succession_connect(worker, taker, CTL_GIVE_ALL);
-	}
+	TAILQ_FOREACH(worker, &master->workers, link)
+		if (worker != worker->slot->serving &&
+		    worker->state <= WORKER_SERVING)
+			worker_proc_drain(worker, CTL_DRAIN_REPLACED);
+}
+
+/* A reload is not done before its workers could begin to give. */
+static bool
+is_passing(const struct worker_proc *worker)
+{
+	return (worker->passing > 0 || (worker->unlinked && can_give(worker) &&
+	    heir_of(worker->master, worker) != NULL));
 }
 
 bool
@@ -370,8 +359,7 @@ succession_is_passing(const struct master *master)
 	const struct worker_proc *worker;
 
 	TAILQ_FOREACH(worker, &master->workers, link)
-		if (worker->passing > 0 || (worker->unlinked &&
-		    can_give(worker)))
+		if (is_passing(worker))
 			return (true);
 	return (false);
 }
@@ -383,9 +371,7 @@ succession_is_leaving(const struct master *master)
 
 	TAILQ_FOREACH(worker, &master->workers, link)
 		if (worker->generation != master->running &&
-		    (worker->passing > 0 ||
-		    (worker->unlinked && can_give(worker)) ||
-		    worker->given.left == 0 ||
+		    (is_passing(worker) || worker->given.left == 0 ||
 		    worker->state == WORKER_ENDING))
 			return (true);
 	return (false);

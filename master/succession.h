@@ -68,15 +68,13 @@ void succession_report_end(struct master *);
  * now: those that accept hand back what they have, and all of them exit. */
 void succession_return(struct master *);
 
-/* The worker that has the place of another one now; NULL if there is none. */
-struct worker_proc *succession_of(const struct master *,
-    const struct worker_proc *);
-
-/* Let all who drain give to those who serve. */
-void succession_begin(struct master *);
-/* A worker has begun to serve, in the place of one that died perhaps. */
+/* A worker has begun to serve, in the place of one that died perhaps: it gets
+ * what that one did. */
 void succession_resume(struct master *, struct worker_proc *taker);
-/* Called with the master's tick: another link for who has lost the last. */
+/* Let each worker that drains, and has no link, give to the one that serves in
+ * its place. */
+void succession_run(struct master *);
+/* Called with the master's tick: look for what deaths have lost. */
 void succession_tick(struct master *);
 /* Let a worker give so many connections to another. */
 void succession_connect(struct worker_proc *giver, struct worker_proc *taker,

@@ -52,6 +52,8 @@ worker_proc_drain(struct worker_proc *worker, enum ctl_drain_mode mode)
 	}
 	worker->state = WORKER_DRAINING;
 	worker->given = (struct ctl_given){ .left = UINT64_MAX };
+	worker->again_ms = clock_ms();
+	worker->unlinked = true;
 	/* One that is replaced keeps what can be handed over as long as that
 	 * takes; the watchdog finds one that is stuck. */
 	worker->process.patience_ms = mode == CTL_DRAIN_REPLACED ? 0 :

@@ -52,7 +52,8 @@ struct worker_proc {
 	unsigned passing;		/* GIVEs that it has not answered */
 	uint64_t again_ms;		/* when it gets another link; 0: no
 					   need */
-	bool unlinked;			/* that will be the first one */
+	bool unlinked;			/* that will be the first one since
+					   it drains */
 	struct ctl_given given;		/* all its answers, added up */
 	uint64_t shared_us;		/* the same, of a canary */
 	struct counters_tally before;	/* as it was born, or replaced: */
