@@ -65,16 +65,6 @@ struct loads {
 	bool complete;			/* each slot serves and gives none */
 };
 
-static uint64_t
-load_of(const struct master *master, const struct worker_proc *worker)
-{
-	const struct counters *counters =
-	    &master->counters[worker->slot->number];
-
-	return (counter_get(
-	    &counters->map->block[worker->block].worker.active));
-}
-
 static void
 measure(const struct master *master, struct loads *loads)
 {
@@ -89,7 +79,7 @@ measure(const struct master *master, struct loads *loads)
 			loads->complete = false;
 			return;
 		}
-		load = load_of(master, worker);
+		load = counter_get(&worker_proc_counters(worker)->worker.active);
 		sum += load;
 		if (loads->most == NULL || load > loads->max) {
 			loads->most = worker;

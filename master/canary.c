@@ -10,19 +10,19 @@
 
 enum {
 	POLL_MS = 20,
-	/* An old worker that does not answer for so long does not give: that is
-	 * not the fault of the new ones. */
+	/* An old worker that does not answer for that long does not give: that
+	 * is not the fault of the new ones. */
 	GIVE_MS = 1000,
 };
 
 /* A worker that serves the running generation. */
 static struct worker_proc *
-serving_in(const struct master *master, unsigned slot)
+canary_serving(const struct master *master, unsigned slot)
 {
 	struct worker_proc *worker = master->slots[slot].serving;
 
-	return (worker != NULL && worker->state == WORKER_SERVING ?
-	    worker : NULL);
+	return (worker != NULL && worker->state == WORKER_SERVING ? worker :
+	    NULL);
 }
 
 bool
@@ -32,7 +32,7 @@ canary_is_needed(const struct master *master)
 	    master->reload.kind == STATUS_ROLLBACK)
 		return (false);
 	for (unsigned i = 0; i < master->running->slots; i++)
-		if (serving_in(master, i) != NULL)
+		if (canary_serving(master, i) != NULL)
 			return (true);
 	return (false);
 }
@@ -52,70 +52,52 @@ canary_end(struct master *master)
  */
 
 static void
-enter(struct master *master, enum canary_step step)
+canary_enter(struct canary *canary, enum canary_step step)
 {
-	struct canary *canary = &master->reload.canary;
-
 	canary->step = step;
 	canary->step_ms = canary->polled_ms = clock_ms();
 	canary->waited_ms = 0;
 }
 
-static uint64_t
-beat_of(const struct master *master, const struct worker_proc *worker)
-{
-	return (counter_get(&master->counters[worker->slot->number]
-	    .map->block[worker->block].worker.beat_ms));
-}
-
 /* The first new worker from a slot on whose loop has not turned since the step
  * began; NULL if there is none. */
 static struct worker_proc *
-find_silent(const struct master *master, size_t slot)
+canary_find_silent(const struct master *master, size_t slot)
 {
 	uint64_t since_ms = master->reload.canary.step_ms + CANARY_STEP_MS;
 	struct worker_proc *worker;
 
 	for (size_t i = slot; i < master->nslots; i++) {
 		worker = master->slots[i].next;
-		if (worker != NULL && beat_of(master, worker) < since_ms)
+		if (worker != NULL && counter_get(
+		    &worker_proc_counters(worker)->worker.beat_ms) < since_ms)
 			return (worker);
 	}
 	return (NULL);
 }
 
-static uint64_t
-load_of(const struct master *master, const struct worker_proc *worker)
-{
-	return (counter_get(&master->counters[worker->slot->number]
-	    .map->block[worker->block].worker.active));
-}
-
-/* The old worker that has most, of those whose slot has a new one. */
-static struct worker_proc *
-pick_giver(const struct master *master)
+/* The old worker that has most gives its share, of those whose slot has a new
+ * one. */
+static void
+canary_give(struct master *master)
 {
 	struct worker_proc *worker, *giver = NULL;
+	uint64_t load, most = 0, share;
 
 	for (unsigned i = 0; i < master->running->slots; i++) {
-		worker = serving_in(master, i);
-		if (worker != NULL && master->slots[i].next != NULL &&
-		    (giver == NULL ||
-		    load_of(master, worker) > load_of(master, giver)))
+		worker = canary_serving(master, i);
+		if (worker == NULL || master->slots[i].next == NULL)
+			continue;
+		load = counter_get(&worker_proc_counters(worker)->
+		    worker.active);
+		if (giver == NULL || load > most) {
 			giver = worker;
+			most = load;
+		}
 	}
-	return (giver);
-}
-
-static void
-give_share(struct master *master)
-{
-	struct worker_proc *giver = pick_giver(master);
-	uint64_t share;
-
 	if (giver == NULL)
 		return;
-	share = load_of(master, giver) / CANARY_SHARE_PART;
+	share = most / CANARY_SHARE_PART;
 	if (share > CANARY_SHARE_MAX)
 		share = CANARY_SHARE_MAX;
 	succession_connect(giver, giver->slot->next, share > 0 ? share : 1);
@@ -124,7 +106,7 @@ give_share(struct master *master)
 /* Time in which the master did not run, as in a suspended machine, is no time
  * in which a worker could have run. */
 static void
-count_wait(struct canary *canary)
+canary_count_wait(struct canary *canary)
 {
 	uint64_t now_ms = clock_ms();
 	uint64_t waited_ms = now_ms - canary->polled_ms;
@@ -136,9 +118,9 @@ count_wait(struct canary *canary)
 
 /* Whether the loop of every new worker turns. */
 static enum canary_answer
-look(struct master *master, char why[CANARY_WHY_MAX])
+canary_look(struct master *master, char why[CANARY_WHY_MAX])
 {
-	struct worker_proc *silent = find_silent(master, 0);
+	struct worker_proc *silent = canary_find_silent(master, 0);
 
 	if (silent == NULL)
 		return (CANARY_PROVEN);
@@ -147,8 +129,8 @@ look(struct master *master, char why[CANARY_WHY_MAX])
 	snprintf(why, CANARY_WHY_MAX, "the loop of the new worker of slot %u "
 	    "did not turn for %d s", silent->slot->number,
 	    CANARY_HUNG_MS / 1000);
-	for (; silent != NULL;
-	    silent = find_silent(master, silent->slot->number + 1)) {
+	for (; silent != NULL; silent = canary_find_silent(master,
+	    silent->slot->number + 1)) {
 		worker_proc_log(LOG_LEVEL_ERROR, EVENT_WORKER_HUNG, silent,
 		    "signal", "SIGABRT");
 		worker_proc_kill(silent, SIGABRT, STATUS_HUNG);
@@ -157,21 +139,21 @@ look(struct master *master, char why[CANARY_WHY_MAX])
 }
 
 static bool
-has_given(const struct master *master)
+canary_has_given(const struct master *master)
 {
 	const struct worker_proc *worker;
 
 	if (master->reload.canary.waited_ms >= GIVE_MS)
 		return (true);
 	for (unsigned i = 0; i < master->running->slots; i++)
-		if ((worker = serving_in(master, i)) != NULL &&
+		if ((worker = canary_serving(master, i)) != NULL &&
 		    worker->passing > 0)
 			return (false);
 	return (true);
 }
 
 static void
-on_timer(evutil_socket_t fd, short what, void *arg)
+canary_on_timer(evutil_socket_t fd, short what, void *arg)
 {
 	(void)fd;
 	(void)what;
@@ -182,35 +164,26 @@ enum canary_answer
 canary_run(struct master *master, char why[CANARY_WHY_MAX])
 {
 	struct canary *canary = &master->reload.canary;
-	enum canary_answer answer = CANARY_WAITS;
+	enum canary_answer answer;
 
-	count_wait(canary);
+	canary_count_wait(canary);
 	switch (canary->step) {
 	case CANARY_ACCEPTING:
-		answer = look(master, why);
-		if (answer != CANARY_PROVEN)
-			break;
-		give_share(master);
-		enter(master, CANARY_GIVING);
+		if ((answer = canary_look(master, why)) != CANARY_PROVEN)
+			return (answer);
+		canary_give(master);
+		canary_enter(canary, CANARY_GIVING);
 		return (CANARY_WAITS);
 	case CANARY_GIVING:
-		if (has_given(master))
-			enter(master, CANARY_SERVING);
-		break;
+		if (canary_has_given(master))
+			canary_enter(canary, CANARY_SERVING);
+		return (CANARY_WAITS);
 	case CANARY_SERVING:
-		answer = look(master, why);
 		break;
 	}
-	if (answer == CANARY_PROVEN)
+	if ((answer = canary_look(master, why)) == CANARY_PROVEN)
 		canary_end(master);
 	return (answer);
-}
-
-static void
-mark(struct worker_proc *worker, bool is_marked)
-{
-	if (worker != NULL)
-		succession_mark(worker, is_marked);
 }
 
 int
@@ -220,22 +193,19 @@ canary_begin(struct master *master)
 	struct canary *canary = &master->reload.canary;
 
 	for (size_t i = 0; i < master->nslots; i++) {
-		mark(master->slots[i].serving, true);
+		if (master->slots[i].serving != NULL)
+			succession_mark(master->slots[i].serving, true);
 		if (master->slots[i].next != NULL)
 			worker_proc_start(master->slots[i].next);
 	}
 	LOG(INFO, CANARY, F_STR("kind", status_kind_name(master->reload.kind)),
 	    F_U64("generation", master->reload.fresh->number));
-	enter(master, CANARY_ACCEPTING);
-	canary->timer = event_new(master->base, -1, EV_PERSIST, on_timer,
-	    master);
+	canary_enter(canary, CANARY_ACCEPTING);
+	canary->timer = event_new(master->base, -1, EV_PERSIST,
+	    canary_on_timer, master);
 	return (canary->timer == NULL ? -1 :
 	    event_add(canary->timer, &interval));
 }
-
-/*
- * The way back.
- */
 
 void
 canary_take_back(struct master *master, struct worker_proc *dead,
@@ -248,8 +218,9 @@ canary_take_back(struct master *master, struct worker_proc *dead,
 	if (dead != NULL)
 		succession_report_join(&report, dead, master->reload.kind);
 	for (size_t i = 0; i < master->nslots; i++) {
-		/* They have what they had before. */
-		mark(master->slots[i].serving, false);
+		/* The old workers have what they had before. */
+		if (master->slots[i].serving != NULL)
+			succession_mark(master->slots[i].serving, false);
 		if ((worker = slot_take_next(&master->slots[i])) == NULL)
 			continue;
 		succession_report_join(&report, worker, master->reload.kind);

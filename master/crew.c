@@ -93,10 +93,8 @@ crew_may_be_kept(const struct executor_proc *executor)
 	const struct worker_proc *worker = executor->worker;
 	const struct master *master = executor->process.master;
 	const struct probation *probation = &master->probation;
-	const struct counters_map *map =
-	    master->counters[worker->slot->number].map;
 	uint64_t at_rest =
-	    counter_get(&map->block[worker->block].worker.at_rest);
+	    counter_get(&worker_proc_counters(worker)->worker.at_rest);
 
 	return (executor->state == EXECUTOR_SERVING && !executor->retired &&
 	    executor->work != -1 &&

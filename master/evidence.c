@@ -37,10 +37,7 @@ read_counters(const struct counters_handler *from, struct evidence *to)
 const struct counters_handler *
 evidence_counters(const struct worker_proc *worker, unsigned handler)
 {
-	const struct counters *counters =
-	    &worker->process.master->counters[worker->slot->number];
-
-	return (&counters->map->block[worker->block].handler[
+	return (&worker_proc_counters(worker)->handler[
 	    worker->generation->handler_number[handler]]);
 }
 

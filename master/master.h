@@ -124,4 +124,12 @@ master_changed(struct master *master)
 	event_active(&master->turn_end, EV_TIMEOUT, 0);
 }
 
+/* What a worker counts. */
+static inline struct counters_block *
+worker_proc_counters(const struct worker_proc *worker)
+{
+	return (&worker->process.master->counters[worker->slot->number].map->
+	    block[worker->block]);
+}
+
 #endif

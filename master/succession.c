@@ -289,8 +289,7 @@ have_read_links(const struct master *master)
 	const struct worker_proc *worker;
 
 	TAILQ_FOREACH(worker, &master->workers, link)
-		if (counter_get(&master->counters[worker->slot->number]
-		    .map->block[worker->block].worker.beat_ms) <
+		if (counter_get(&worker_proc_counters(worker)->worker.beat_ms) <
 		    master->settling.quiet_ms + SETTLE_MS)
 			return (false);
 	return (true);
@@ -350,7 +349,7 @@ static bool
 is_passing(const struct worker_proc *worker)
 {
 	return (worker->passing > 0 || (worker->unlinked && can_give(worker) &&
-	    heir_of(worker->master, worker) != NULL));
+	    heir_of(worker->process.master, worker) != NULL));
 }
 
 bool

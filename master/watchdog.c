@@ -9,12 +9,11 @@
 
 /* The time since a child's loop has turned. */
 static uint64_t
-silence_ms(const struct master *master, const struct worker_proc *worker)
+silence_ms(const struct worker_proc *worker)
 {
 	/* Read before the clock, which would else seem to lag behind it. */
-	uint64_t beat_ms = counter_get(&master->counters[worker->slot->number]
-	    .map->block[worker->block].worker.beat_ms);
-
+	uint64_t beat_ms =
+	    counter_get(&worker_proc_counters(worker)->worker.beat_ms);
 	uint64_t now_ms = clock_ms();
 
 	/* The child wrote this: a time to come is no excuse for ever. */
@@ -33,7 +32,7 @@ is_hung(const struct master *master, const struct worker_proc *worker)
 		return (false);
 	timeout_ms = master->running->conf->watchdog_timeout_ms;
 	return (timeout_ms > 0 &&
-	    silence_ms(master, worker) > timeout_ms);
+	    silence_ms(worker) > timeout_ms);
 }
 
 /* If we did not run ourselves, neither did perhaps the children: a suspended
