@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * An executor: the process that runs a module of the user's, for one worker.
+ * An executor: the process that runs a module for one worker.
  *
- * Holds no connection and no listening socket: what the module does to its
- * process costs no client more than an error reply.
+ * It holds no connection and no listening socket, so a crash of the module
+ * costs a client only an error reply.
  */
 #ifndef EXECUTOR_EXECUTOR_H
 #define EXECUTOR_EXECUTOR_H

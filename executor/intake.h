@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * The requests that come over the work channel: bytes to jobs.
+ * Reads requests from the work channel and makes jobs of them.
  *
- * Used by one thread at a time, whichever reads just now.  As much as there is
- * comes with one system call; a large payload goes straight to where it stays.
+ * One thread at a time uses it, the one that is reading.  One system call reads
+ * all that is there; a large payload is read directly into its job.
  */
 #ifndef EXECUTOR_INTAKE_H
 #define EXECUTOR_INTAKE_H
@@ -15,17 +15,17 @@
 
 enum intake_result {
 	INTAKE_JOBS,
-	INTAKE_END,		/* the worker has nothing more to say */
-	INTAKE_FAILED,		/* see why */
+	INTAKE_END,		/* end of file: no more requests */
+	INTAKE_FAILED,		/* with the reason in why */
 };
 
 struct intake {
 	int fd;				/* borrowed; blocking */
-	size_t nlisteners;		/* a request names one of so many */
+	size_t nlisteners;		/* a request has the index of one */
 	uint8_t *scratch;		/* owned */
-	size_t begin, end;		/* bytes there that are not split yet */
-	struct job *partial;		/* owned; has payload to come */
-	size_t partial_len;		/* bytes of it that have come */
+	size_t begin, end;		/* bytes in scratch not split yet */
+	struct job *partial;		/* owned; its payload is incomplete */
+	size_t partial_len;		/* bytes of it so far */
 	struct job_list spare;		/* owned; jobs to use */
 	const char *why;		/* what is wrong with the channel */
 };
@@ -34,7 +34,7 @@ struct intake {
 int intake_init(struct intake *, int fd, size_t nlisteners);
 void intake_free(struct intake *);
 
-/* Append 1 to max jobs to the list, waiting for the first. */
+/* Append 1 to max jobs to the list; waits for the first. */
 enum intake_result intake_read(struct intake *, struct job_list *, size_t max);
 
 #endif

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * A request on its way through the executor: read by one thread, handled by
- * another or the same, then used again for the next.
+ * A request in the executor: read by one thread, handled by the same or another
+ * one.  Its memory is used again for the next request.
  */
 #ifndef EXECUTOR_JOB_H
 #define EXECUTOR_JOB_H
@@ -14,7 +14,7 @@
 #include "common/exec.h"
 
 enum {
-	/* Memory for a payload up to this is kept with its job. */
+	/* The memory for a payload of up to this size is kept with its job. */
 	JOB_PAYLOAD_MIN = 1024,
 	JOB_PAYLOAD_KEPT = 16384,
 };
@@ -29,11 +29,11 @@ struct job {
 
 STAILQ_HEAD(job_list, job);
 
-/* Make room for a payload; what was there is lost.  Returns -1 with errno
+/* Make room for a payload; the previous content is lost.  Returns -1 with errno
  * set. */
 int job_make_room(struct job *, size_t len);
 
-/* Memory for a large payload goes back at once. */
+/* Free the memory of a large payload. */
 void job_trim(struct job *);
 
 void job_free(struct job *);

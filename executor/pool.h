@@ -1,25 +1,25 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * The threads that run a module, and who of them does what.
+ * The threads that run a module, and how they share the work.
  *
- * All threads are alike.  Each takes a request from the queue, handles it, and
- * comes back; whoever finds the queue empty writes the replies that wait, and
- * then reads the next requests, if nobody else does.  The rest wait, the one
- * that was busy last on top.  So requests that come together are read, handled
- * and answered by one thread, with two system calls in all, as long as the
- * module is quick.
+ * All threads are equal.  A thread takes a request from the queue and handles
+ * it, then the next one.  A thread that finds the queue empty writes the
+ * replies that wait, and then reads the next requests, unless another thread is
+ * reading.  The other threads wait on a stack, the one that was busy last on
+ * top.  So as long as the module is quick, one thread reads, handles and
+ * answers requests that come together, with two system calls in all.
  *
- * If it is not, that would let requests wait behind others while threads are
- * idle, and finished replies behind work.  So a pool knows how long the module
- * takes on average.  When it is slow, every reply is written when it is there,
- * and a thread that begins with a request wakes another one, which takes the
- * next, or reads.  The waking goes on from one to the next, so no thread is
- * woken in vain more than once.
+ * If the module is slow, this would make requests wait while threads are idle,
+ * and finished replies wait for calls.  So the pool measures the average time
+ * of a call.  If that is long, every reply is written at once, and a thread
+ * that begins with a request wakes another one, which takes the next request,
+ * or reads.  That thread wakes the next one, so at most one thread is woken
+ * without work.
  *
- * A module that was quick and then is slow is found by pool_watch(), which the
- * main thread calls every POOL_WATCH_MS while there is work.  When all threads
- * are in calls that take long, it returns the requests in the queue to the
- * worker, where they can wait as long as they may and go elsewhere.
+ * pool_watch() finds a module that was quick and becomes slow; the main thread
+ * calls it every POOL_WATCH_MS while there is work.  If all threads are in
+ * calls that take long, it returns the requests in the queue to the worker,
+ * where they wait for queue_timeout and can go to another executor.
  *
  * Runs in the executor's threads.  Owns them, the queue and the jobs.
  */
@@ -39,7 +39,8 @@
 
 enum {
 	POOL_WATCH_MS = 2,
-	/* So many times in a row no call has come to its end. */
+	/* After this many times in a row in which no call ended, it is
+	 * stuck. */
 	POOL_STUCK_MAX = 10,
 	POOL_THREADS_MAX = 1024,
 };
@@ -47,25 +48,24 @@ enum {
 struct thread;
 
 struct pool {
-	pthread_mutex_t lock;		/* everything below but the borrowed,
-					   and intake: that belongs to whoever
-					   reads */
+	pthread_mutex_t lock;		/* of everything below except what is
+					   borrowed, and except intake, which
+					   belongs to the thread that reads */
 	const struct module *module;	/* borrowed */
 	const struct conf *conf;	/* borrowed */
-	int notify_fd;			/* borrowed; tells the main thread that
+	int notify_fd;			/* borrowed; wakes the main thread when
 					   is_watched or is_done has changed */
 	struct thread *threads;
-	unsigned nthreads;		/* that have been started */
-	unsigned nleft;			/* of those, that have come to their
-					   end */
+	unsigned nthreads;		/* started threads */
+	unsigned nleft;			/* of those, ended threads */
 	struct thread *idle;		/* a stack */
-	bool is_waking;			/* a thread has been woken, and has not
-					   got to work yet */
+	bool is_waking;			/* a thread has been woken, and does not
+					   work yet */
 	struct intake intake;
 	bool is_reading;
-	bool is_ended;			/* nothing will be read any more */
+	bool is_ended;			/* nothing more will be read */
 	bool is_done;			/* nor written, and no thread is left */
-	const char *why;		/* it has ended badly */
+	const char *why;		/* reason of a failure, or NULL */
 	struct job_list queue;
 	size_t nqueued;
 	struct job_list spare;
@@ -73,33 +73,32 @@ struct pool {
 	size_t in_flight_max;		/* requests read and not answered */
 	size_t in_flight;
 	unsigned nrunning;		/* threads in handle() */
-	double average_us;		/* that handle() takes */
+	double average_us;		/* time of a call of handle() */
 	struct replies replies;
-	uint64_t nfinished;		/* requests, ever */
+	uint64_t nfinished;		/* requests so far */
 	/* Of pool_watch(): */
 	bool is_watched;
 	uint64_t nfinished_seen;
-	unsigned nquiet;		/* calls in a row without work */
-	unsigned nstuck;		/* and in which work made no progress */
+	unsigned nquiet;		/* in a row without work */
+	unsigned nstuck;		/* in a row without progress */
 };
 
 /*
- * Start to read requests from fd and to handle them.  A descriptor (of
- * eventfd(2)) is notified when pool_watch() is to be called from time to time,
- * and at the end.  Returns -1 with errno set.
+ * Start to read and handle requests.  notify_fd, of eventfd(2), is written when
+ * pool_watch() has to be called from time to time, and at the end.  Returns -1
+ * with errno set.
  */
 int pool_start(struct pool *, const struct heritage *, const struct module *,
     int notify_fd);
 
-/* See to threads that are stuck.  Returns false when that is not needed any
- * more, until the next notification. */
+/* Look for threads that are stuck.  Returns false if this is not needed again
+ * until the next notification. */
 bool pool_watch(struct pool *);
 
 bool pool_is_watched(struct pool *);
 bool pool_is_done(struct pool *);
 
-/* Release a pool that is done.  Returns what has ended it: NULL, or what went
- * wrong. */
+/* Free a pool that is done.  Returns NULL, or the reason of a failure. */
 const char *pool_finish(struct pool *);
 
 #endif

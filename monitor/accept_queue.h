@@ -15,8 +15,8 @@ struct accept_queue {
 	uint64_t limit;
 };
 
-/* For each listener of the configuration.  Returns false if the kernel does not
- * tell. */
+/* Read the queue of each listener of the configuration.  Returns false if the
+ * kernel does not report it. */
 bool accept_queues_read(const struct conf *,
     struct accept_queue queues[CONF_LISTENERS_MAX]);
 

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * Fetches spans from the rings of the workers, and posts them to the collector.
+ * Reads spans from the rings of the workers, and posts them to the collector.
  *
- * One batch is on its way at a time, and only what the collector has answered
- * for counts as taken: while it is slow the rings fill up, and workers drop and
- * count what does not fit.  A batch that it refuses or does not answer is lost,
- * and counted; then it is left in peace for a while.
+ * One batch is sent at a time, and only answered batches count as read.  While
+ * the collector is slow the rings fill up, and workers drop and count further
+ * spans.  A batch that the collector refuses or does not answer is lost, and
+ * counted; then the exporter pauses.
  */
 #ifndef MONITOR_EXPORTER_H
 #define MONITOR_EXPORTER_H
@@ -17,25 +17,26 @@
 
 enum {
 	EXPORTER_BATCH = 512,		/* spans in one request, at most */
-	EXPORTER_EVERY_MS = 1000,	/* fewer wait for so long */
+	EXPORTER_EVERY_MS = 1000,	/* a smaller batch waits this long */
 	EXPORTER_TIMEOUT_S = 5,
-	EXPORTER_PAUSE_MAX_MS = 30000,	/* after failures it doubles from
-					   EXPORTER_EVERY_MS up to this */
+	EXPORTER_PAUSE_MAX_MS = 30000,	/* the pause after a failure doubles
+					   from EXPORTER_EVERY_MS up to this */
 };
 
 struct exporter;
 
-/* NULL without a cause to have one, or with errno set. */
+/* Returns NULL if tracing is off, or with errno set. */
 struct exporter *exporter_new(struct event_base *, const struct heritage *);
 void exporter_free(struct exporter *);
 
-/* Whether nothing is on its way; what is there is sent off at once. */
+/* Send what is in the rings at once.  Returns whether no batch is being
+ * sent. */
 bool exporter_is_idle(struct exporter *);
 
 /* Called with the monitor's tick. */
 void exporter_tick(struct exporter *);
 
-/* The monitor did not run for that long. */
+/* The monitor did not run for that time. */
 void exporter_forgive(struct exporter *, uint64_t stall_ms);
 
 #endif

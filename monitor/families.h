@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * The counters of the shared mappings: what each is called and means.  One row
- * for each member; /metrics and /status follow the rows, and so do the sums.
+ * The counters of the shared mappings: the name and meaning of each.  There is
+ * one row for each member; /metrics, /status and the sums use the rows.
  */
 #ifndef MONITOR_FAMILIES_H
 #define MONITOR_FAMILIES_H
@@ -11,23 +11,23 @@
 
 enum family_kind {
 	FAMILY_COUNTER,
-	FAMILY_GAUGE,		/* of now; 0 when its worker is gone */
-	FAMILY_PEAK,		/* the most that there has been */
+	FAMILY_GAUGE,		/* current; 0 when its worker is gone */
+	FAMILY_PEAK,		/* highest value so far */
 	FAMILY_HISTOGRAM,	/* a struct histogram */
 };
 
 struct family {
 	const char *member;	/* in /status */
-	const char *metric;	/* in /metrics, without "_total"; NULL: not
-				   there */
+	const char *metric;	/* in /metrics, without "_total"; NULL:
+				   none */
 	const char *help;
 	enum family_kind kind;
 	size_t offset;		/* in its struct */
-	unsigned count;		/* of an array with a name for each element;
-				   0: it is none */
+	unsigned count;		/* length of an array whose elements have
+				   names; 0: not an array */
 	const char *(*name)(unsigned);
-	unsigned per;		/* the metric is so many times smaller: 1, or
-				   1000000 for microseconds as seconds */
+	unsigned per;		/* divisor: 1, or 1000000 for microseconds as
+				   seconds */
 };
 
 /* Each ends with a row whose member is NULL. */
@@ -35,10 +35,11 @@ extern const struct family listener_families[];
 extern const struct family handler_families[];
 extern const struct family worker_families[];
 
-/* Add up two of the structs that the families are of, of size bytes: from one
- * that is being written. */
+/* Add a struct of counters, of size bytes, to a sum; from may be written at the
+ * same time. */
 void families_add(void *sum, const void *from, size_t size);
-/* The same for two workers that followed each other: peaks are not added. */
+/* families_add() for workers that followed each other: of a peak the higher
+ * value is kept. */
 void families_fold(const struct family *, void *sum, const void *from,
     size_t size);
 

@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * The front: connections of HTTP, and requests on them.
+ * The front: HTTP connections and their requests.
  *
- * Reads as strictly as a worker does (common/http_head.h), and answers only for
- * its own addresses and names, so that no page in a browser can read it under a
- * name of its own that it has let point here.  How many connections there are, how
- * long one may take and how much of it is read ahead is bounded; when there are
- * too many, the one that has kept everybody waiting the longest is ended.
+ * It reads as strictly as a worker does (common/http_head.h), and answers only
+ * for its own addresses and names, against DNS rebinding by a page in a
+ * browser.  The number of connections, their time and the bytes that are read
+ * ahead are limited.  If there are too many connections, the one that has been
+ * waited for the longest is closed.
  */
 #ifndef MONITOR_FRONT_H
 #define MONITOR_FRONT_H
@@ -27,16 +27,16 @@ enum {
 	FRONT_CONNECTIONS_MAX = 128,
 	/* In one turn of the loop. */
 	FRONT_ACCEPTS_MAX = 32,
-	/* For the first request to be there, and from each request to the end
-	 * of the next one. */
+	/* Time for the first request, and from each request to the end of the
+	 * next one. */
 	FRONT_FIRST_MS = 10000,
 	FRONT_NEXT_MS = 120000,
 	FRONT_HEADER_MAX = 8192,
 	FRONT_TARGET_MAX = 1024,
 	FRONT_BODY_MAX = 1024,
-	/* Read and not looked at. */
+	/* Bytes that are read ahead. */
 	FRONT_INPUT_MAX = 32768,
-	/* Of replies that are not taken, before more requests are read. */
+	/* While more bytes of replies are not taken, no request is read. */
 	FRONT_OUTPUT_MAX = 65536,
 };
 
@@ -53,16 +53,16 @@ struct front_request {
 struct front_reply {
 	unsigned status;
 	const char *type;
-	const char *allow;		/* methods; NULL: not to be said */
-	struct evbuffer *body;		/* used up; NULL: there is none */
+	const char *allow;		/* methods; NULL: no Allow field */
+	struct evbuffer *body;		/* emptied; NULL: no body */
 };
 
-/* Answer a request by one front_reply(). */
+/* Answers a request by one call of front_reply(). */
 typedef void (*front_answer_fn)(struct front_request *, void *arg);
 void front_reply(struct front_request *, const struct front_reply *);
 
-/* Listen on all sockets of the heritage, which are owned from here on.  Returns
- * NULL with errno set. */
+/* Listen on all sockets of the heritage; the front owns them from now on.
+ * Returns NULL with errno set. */
 struct front *front_new(struct event_base *, const struct heritage *,
     front_answer_fn, void *arg);
 void front_free(struct front *);
@@ -70,10 +70,10 @@ void front_free(struct front *);
 /* Called after each turn of the loop. */
 void front_sweep(struct front *);
 
-/* The monitor did not run for that long: no client has used its time. */
+/* The monitor did not run for that time: it counts for no timeout. */
 void front_forgive(struct front *, uint64_t stall_ms);
 
-/* Accept no more; whether all that was accepted is answered. */
+/* Accept no more connections; and whether all requests are answered. */
 void front_close(struct front *);
 bool front_is_quiet(const struct front *);
 

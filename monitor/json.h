@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * Writing JSON: commas and quotes.
+ * Writes JSON with its commas and quotes.
  */
 #ifndef MONITOR_JSON_H
 #define MONITOR_JSON_H
@@ -11,11 +11,11 @@
 
 struct json {
 	FILE *out;
-	bool some;		/* something stands before, in this group */
+	bool some;		/* this group is not empty */
 };
 
-/* Groups: '{' and '}', or '[' and ']'.  name is that of the member, or NULL in
- * an array and for the whole. */
+/* Groups: '{' and '}', or '[' and ']'.  name is the name of the member; NULL in
+ * an array and for the outermost group. */
 void json_open(struct json *, const char *name, char bracket);
 void json_close(struct json *, char bracket);
 
@@ -25,7 +25,7 @@ void json_str(struct json *, const char *name, const char *value);
 void json_number(struct json *, const char *name, uint64_t value);
 void json_signed(struct json *, const char *name, int64_t value);
 void json_bool(struct json *, const char *name, bool value);
-/* Microseconds as seconds. */
+/* Print microseconds as seconds. */
 void json_seconds(struct json *, const char *name, uint64_t us);
 
 #endif

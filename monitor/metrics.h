@@ -2,8 +2,7 @@
 /*
  * /metrics: a view as text for Prometheus, or as OpenMetrics.
  *
- * penstock-metrics(7) tells every name; a test holds the two lists against each
- * other.
+ * penstock-metrics(7) has every name; a test compares the two lists.
  */
 #ifndef MONITOR_METRICS_H
 #define MONITOR_METRICS_H

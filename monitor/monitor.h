@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * The monitor: answers HTTP about the others.
+ * The monitor: answers HTTP about all processes of the server.
  *
- * Reads the mappings that the master and the workers write, and /proc; changes
- * nothing, asks no worker, and none waits for it.  It holds no state: whenever
- * something is new, or it has died, the master starts another.
+ * Reads the mappings that the master and the workers write, and /proc.  It
+ * changes nothing, and no process waits for it.  It has no state: at a reload,
+ * or when it has died, the master starts another one.
  */
 #ifndef MONITOR_MONITOR_H
 #define MONITOR_MONITOR_H

@@ -1,18 +1,18 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * What a number in shared memory means.
+ * The names of the numbers in shared memory.
  *
- * The monitor knows the names that there were when it was started.  A number can
- * be given to another name meanwhile, until another monitor takes over that knows
- * it: what stands under that number then is not to be told under the old name.
+ * The monitor knows the names from its start.  A number can get another name
+ * before the next monitor replaces this one; its counters must then not be
+ * shown under the old name.
  */
 #ifndef MONITOR_NAMES_H
 #define MONITOR_NAMES_H
 
 #include "common/heritage.h"
 
-/* The name of a listener or handler; NULL if the number is not one that we know.
- * For counters, ask after they were read: they are this name's then. */
+/* The name of a listener or handler; NULL if the number has another name now.
+ * For counters, call this after reading them: then they belong to this name. */
 const char *names_listener(const struct heritage *, size_t number);
 const char *names_handler(const struct heritage *, size_t number);
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * Which hosts a request may name.
+ * The hosts that a request may name.
  */
 #ifndef MONITOR_OWN_HOST_H
 #define MONITOR_OWN_HOST_H
@@ -11,9 +11,9 @@
 #include "conf/conf.h"
 
 /*
- * Whether a host, with a port or without, is this server: the address that the
- * connection fd has come to, a loopback address, "localhost", the name of the
- * machine, or one that the configuration has.
+ * Whether a host, with or without a port, is this server: the local address of
+ * the connection fd, a loopback address, "localhost", the name of the machine,
+ * or one of monitor.hosts.
  */
 bool is_own_host(struct http_slice host, int fd, const struct conf_monitor *);
 

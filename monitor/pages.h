@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * What is answered to which request.
+ * Answers each request with its page.
  */
 #ifndef MONITOR_PAGES_H
 #define MONITOR_PAGES_H
@@ -14,8 +14,8 @@
 #include "monitor/front.h"
 
 enum {
-	/* While clients have not taken so many bytes of replies, no more are
-	 * made. */
+	/* While clients have not taken this many bytes of replies, large pages
+	 * are not made. */
 	PAGES_PENDING_MAX = 64 << 20,
 };
 
@@ -26,7 +26,8 @@ struct pages {
 	void *arg;
 };
 
-/* Answer a request; pending is how many bytes other clients have not taken. */
+/* Answer a request; pending is the number of bytes that other clients have not
+ * taken. */
 void pages_answer(const struct pages *, struct front_request *,
     size_t pending);
 

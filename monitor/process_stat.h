@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * What /proc tells of the server's processes.
+ * Reads /proc for the processes of the server.
  */
 #ifndef MONITOR_PROCESS_STAT_H
 #define MONITOR_PROCESS_STAT_H
@@ -15,7 +15,7 @@ struct process_stat {
 	uint64_t resident_bytes;
 	uint64_t threads;
 	uint64_t fds;
-	bool fds_known;		/* we may not look at everybody's */
+	bool fds_known;		/* false without permission to look */
 };
 
 /* Returns false if there is no such process. */

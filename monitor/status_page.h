@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * /status: a view as JSON, for people's tools.  penstock-metrics(7) tells what
- * the members are.
+ * /status: a view as JSON.  penstock-metrics(7) describes the members.
  */
 #ifndef MONITOR_STATUS_PAGE_H
 #define MONITOR_STATUS_PAGE_H
@@ -11,8 +10,8 @@
 #include "monitor/view.h"
 
 enum {
-	/* Raised when a member changes its meaning or goes; not for new
-	 * ones. */
+	/* Raised when a member is removed or changes its meaning, not for new
+	 * members. */
 	STATUS_PAGE_SCHEMA = 1,
 };
 

@@ -1,17 +1,17 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * What a handler module for Penstock is: the only header that one needs.  It
- * works in C99 and C++11, and there is nothing to link with.
+ * The interface of handler modules for Penstock: the only header that a module
+ * needs.  It works in C99 and C++11, and there is nothing to link with.
  *
  * A module is a shared object that defines one variable, penstock_handler,
  * below.  Penstock loads it into executors: processes that hold no connection,
- * so that a crash costs no client more than an error reply.  Each executor
- * calls open() once, then handle() for each message, from several threads at
- * once, and close() at its end.
+ * so that a crash costs a client only an error reply.  Each executor calls
+ * open() once, then handle() for each message, from several threads at once,
+ * and close() at its end.
  *
- * Ownership: what Penstock passes to a function is Penstock's.  A request, its
- * payload and its reply last until handle() returns; settings until close()
- * returns.  The state that open() makes is the module's.
+ * Ownership: what Penstock passes to a function belongs to Penstock.  A
+ * request, its payload and its reply are valid until handle() returns, settings
+ * until close() returns.  The state that open() makes belongs to the module.
  *
  * See penstock-handler(3).
  */
@@ -31,9 +31,9 @@ extern "C" {
 #endif
 
 /*
- * Changes when a module has to be compiled anew; Penstock refuses one of
- * another version.  Additions do not change it: each struct says in its member
- * size how much of it is there, and grows at its end alone.
+ * Changes when a module has to be compiled again; Penstock refuses a module of
+ * another version.  Additions do not change it: new members are the last ones
+ * of a struct, and its member size says which are present.
  */
 #define PENSTOCK_HANDLER_VERSION 1
 
@@ -45,79 +45,78 @@ extern "C" {
 #define PENSTOCK_PRINTF(f, a)
 #endif
 
-/* What handle() returns.  Anything else is taken for PENSTOCK_FAILED. */
+/* The result of handle().  Any other value means PENSTOCK_FAILED. */
 enum penstock_result {
 	PENSTOCK_REPLY = 0,	/* answer with the reply, which may be empty */
-	PENSTOCK_SILENT = 1,	/* handled; nothing is answered */
+	PENSTOCK_SILENT = 1,	/* handled, without a reply */
 	PENSTOCK_FAILED = -1	/* answer with the handler's "failed" */
 };
 
-/* One line of the handler's settings in the configuration. */
+/* One setting of the handler in the configuration. */
 struct penstock_setting {
 	const char *key;
-	const char *value;	/* whatever its type was there, as text */
+	const char *value;	/* as text, of any type */
 };
 
 struct penstock_settings {
-	size_t size;		/* of this struct, as this Penstock knows it */
+	size_t size;		/* of this struct in this Penstock */
 	const char *handler;	/* its name in the configuration */
-	unsigned threads;	/* that call handle(): numbered from 0 */
+	unsigned threads;	/* number of threads that call handle() */
 	const struct penstock_setting *settings;
 	size_t count;		/* of settings */
 };
 
-/* A field of a request's header: HTTP. */
+/* A field of an HTTP request. */
 struct penstock_field {
-	const char *name;	/* as the listener's fields have it */
-	const char *value;	/* those of several with commas between */
+	const char *name;	/* as written in the listener's fields */
+	const char *value;	/* several values are joined by commas */
 };
 
 enum { PENSTOCK_CONTENT_TYPE_MAX = 256 };	/* with the NUL */
 
 /* A message.  Times are microseconds on CLOCK_MONOTONIC. */
 struct penstock_request {
-	size_t size;		/* of this struct, as this Penstock knows it */
-	const void *payload;	/* a NUL follows, which length does not count */
-	size_t length;		/* in bytes */
-	uint64_t conn_id;	/* one connection's, as in the log; no other
-				   ever has the same */
-	uint64_t request_id;	/* no other of this executor has the same */
+	size_t size;		/* of this struct in this Penstock */
+	const void *payload;	/* followed by a NUL */
+	size_t length;		/* in bytes, without the NUL */
+	uint64_t conn_id;	/* id of the connection, as in the log; never
+				   used again */
+	uint64_t request_id;	/* unique in this executor */
 	const char *listener;	/* its name in the configuration */
 	uint64_t arrived_us;	/* when the message was complete */
-	uint64_t deadline_us;	/* when its client is told "timeout", and this
-				   executor replaced; 0: never */
-	unsigned thread;	/* that runs handle() */
-	/* The client: AF_INET, AF_INET6 or AF_UNIX, which has neither address
-	 * nor port. */
+	uint64_t deadline_us;	/* when request_timeout is over and this
+				   executor is replaced; 0: never */
+	unsigned thread;	/* that runs handle(), from 0 */
+	/* Of the client: AF_INET, AF_INET6, or AF_UNIX without address and
+	 * port. */
 	int family;
 	const unsigned char *address;	/* 16 bytes, the first 4 for AF_INET; in
-					   network order */
-	unsigned port;		/* in host order */
+					   network byte order */
+	unsigned port;		/* in host byte order */
 	/* Call penstock_peer() instead. */
 	const char *(*peer)(const struct penstock_request *);
-	/* Of HTTP, else NULL: call penstock_method() and so on instead, which
-	 * do without where Penstock does not know these yet. */
+	/* Only of HTTP requests, else NULL.  Call penstock_method() and the
+	 * others instead: they also work with an older Penstock. */
 	const char *method;
 	const char *target;	/* as it was sent */
-	const char *path;	/* of it */
-	const char *query;	/* of it, behind the "?"; NULL: there is none */
-	const struct penstock_field *fields;	/* the listener's fields */
-	size_t nfields;		/* that the request has */
-	/* Its place in a trace, as in W3C Trace Context; NULL unless tracing is
-	 * on. */
+	const char *path;	/* of the target */
+	const char *query;	/* of the target, after the "?"; or NULL */
+	const struct penstock_field *fields;	/* of the listener's fields */
+	size_t nfields;		/* those that the request has */
+	/* Trace context, as in W3C Trace Context; NULL unless tracing is on. */
 	const char *traceparent;
 	/* Call penstock_id() instead. */
 	const char *(*id)(const struct penstock_request *);
 };
 
-/* The answer to a request: bytes in memory that Penstock owns, and that moves
- * when there is no room.  Empty when handle() is called. */
+/* The reply to a request, in memory that Penstock owns and that may move when
+ * it grows.  Empty when handle() is called. */
 struct penstock_reply {
-	size_t size;		/* of this struct, as this Penstock knows it */
+	size_t size;		/* of this struct in this Penstock */
 	unsigned char *data;
-	size_t length;		/* bytes of it that are the reply */
-	size_t capacity;	/* bytes of it that there is room for */
-	int failed;		/* something did not fit: see below */
+	size_t length;		/* of the reply, in bytes */
+	size_t capacity;	/* of data, in bytes */
+	int failed;		/* a function below has failed */
 	/* Call penstock_reserve() instead. */
 	int (*grow)(struct penstock_reply *, size_t more);
 	/* Call penstock_set_status() and penstock_set_content_type()
@@ -136,36 +135,36 @@ struct penstock_handler {
 	const char *name;	/* of the module, for messages */
 
 	/*
-	 * Prepare, and leave in *state what the other functions are to get.
-	 * May take its time: the executor takes part when this has returned,
-	 * and what served before it goes on until then.  Returns 0, or -1 with
-	 * the reason as a string in why; that ends a start or a reload.  NULL
-	 * if there is nothing to prepare.
+	 * Prepare, and store in *state what the other functions get.  May take
+	 * as long as ready_timeout: the executor gets requests after this has
+	 * returned, and at a reload the old executors serve until then.
+	 * Returns 0, or -1 with the reason as a string in why; then the start
+	 * fails or the reload is refused.  NULL if there is nothing to prepare.
 	 */
 	int (*open)(const struct penstock_settings *, void **state, char *why,
 	    size_t why_size);
 
 	/*
 	 * Answer a request.  Returns an enum penstock_result.  Runs in several
-	 * threads at once; never twice at once with the same request->thread.
+	 * threads at once, but only once at a time for each request->thread.
 	 */
 	int (*handle)(void *state, const struct penstock_request *,
 	    struct penstock_reply *);
 
-	/* Release what open() made; no handle() runs any more, and none will.
-	 * Not called when an executor is killed or told to leave at once.  NULL
-	 * if there is nothing to release. */
+	/* Release what open() made, after the last handle().  Not called when
+	 * an executor is killed or has to exit at once.  NULL if there is
+	 * nothing to release. */
 	void (*close)(void *state);
 };
 
-/* Every module defines this one. */
+/* Every module defines this variable. */
 extern PENSTOCK_EXPORT const struct penstock_handler penstock_handler;
 
 /*
  * Settings, for open().
  */
 
-/* The value of a key, or fallback if the configuration does not have it. */
+/* The value of a key, or fallback if the key is not set. */
 static inline const char *
 penstock_setting(const struct penstock_settings *settings, const char *key,
     const char *fallback)
@@ -178,8 +177,9 @@ penstock_setting(const struct penstock_settings *settings, const char *key,
 	return (fallback);
 }
 
-/* The same for a whole number; *value is fallback if it is not there.  Returns
- * -1 if it is something else than a number that a long holds. */
+/* Store the value of a key as a decimal number in *value, or fallback if the
+ * key is not set.  Returns -1 if the value is not a number or does not fit into
+ * a long. */
 static inline int
 penstock_setting_number(const struct penstock_settings *settings,
     const char *key, long fallback, long *value)
@@ -200,22 +200,22 @@ penstock_setting_number(const struct penstock_settings *settings,
  */
 
 /* The client's address as in the log: "192.0.2.1:5000", "[2001:db8::1]:5000",
- * "unix".  Lasts as long as the request. */
+ * "unix".  Valid as long as the request. */
 static inline const char *
 penstock_peer(const struct penstock_request *request)
 {
 	return (request->peer(request));
 }
 
-/* Whether a member of a struct is there, by what the struct says of its size. */
+/* Whether a member of a struct is present, by the size of the struct. */
 #define PENSTOCK_HAS(pointer, type, member)				\
 	((pointer)->size >= offsetof(struct type, member) +		\
 	    sizeof((pointer)->member))
 
-/* The request's id, the one in X-Request-Id and in the logs, which a client of
- * HTTP may have chosen.  Lasts as long as the request.  NULL if this Penstock is
- * older than the function, and for frames and lines after the first 2^40 of a
- * connection. */
+/* The id of the request, as in X-Request-Id and in the logs; an HTTP client may
+ * have chosen it.  Valid as long as the request.  NULL if this Penstock is
+ * older than the function, and for frame and line messages after the first 2^40
+ * of a connection. */
 static inline const char *
 penstock_id(const struct penstock_request *request)
 {
@@ -223,7 +223,7 @@ penstock_id(const struct penstock_request *request)
 	    request->id(request) : NULL);
 }
 
-/* Of HTTP; these return NULL for requests of other protocols. */
+/* Only for HTTP; these return NULL for requests of other protocols. */
 
 static inline const char *
 penstock_method(const struct penstock_request *request)
@@ -254,8 +254,8 @@ penstock_query(const struct penstock_request *request)
 	    request->query : NULL);
 }
 
-/* The value of a field, by its name as the listener's fields have it; NULL also
- * if the request does not have it. */
+/* The value of a field, by its name as written in the listener's fields; NULL
+ * also if the request does not have it. */
 static inline const char *
 penstock_field(const struct penstock_request *request, const char *name)
 {
@@ -270,13 +270,13 @@ penstock_field(const struct penstock_request *request, const char *name)
 }
 
 /*
- * Replies.  These return NULL or -1 when there is no memory, or the reply would
- * be larger than 1 GiB.  Nobody has to look: the client is then answered
- * "failed", whatever handle() returns.
+ * Replies.  These return NULL or -1 if there is no memory, or if the reply
+ * would be larger than 1 GiB.  A module need not check this: the client then
+ * gets "failed", whatever handle() returns.
  */
 
-/* Room for so many more bytes; they belong to the reply after
- * penstock_commit(). */
+/* Make room for more bytes and return where it begins.  The bytes belong to the
+ * reply after penstock_commit(). */
 static inline void *
 penstock_reserve(struct penstock_reply *reply, size_t more)
 {
@@ -286,8 +286,8 @@ penstock_reserve(struct penstock_reply *reply, size_t more)
 	return (reply->data + reply->length);
 }
 
-/* Take in bytes that were written to what penstock_reserve() has returned: at
- * most as many as were asked for. */
+/* Add bytes to the reply that were written to the room of penstock_reserve(),
+ * at most as many as it made room for. */
 static inline void
 penstock_commit(struct penstock_reply *reply, size_t length)
 {
@@ -316,7 +316,7 @@ penstock_append_text(struct penstock_reply *reply, const char *text)
 static inline int penstock_printf(struct penstock_reply *, const char *, ...)
     PENSTOCK_PRINTF(2, 3);
 
-/* Append as printf(3) would print, without the NUL. */
+/* Append what printf(3) would print, without a NUL. */
 static inline int
 penstock_printf(struct penstock_reply *reply, const char *format, ...)
 {
@@ -345,11 +345,11 @@ penstock_printf(struct penstock_reply *reply, const char *format, ...)
 }
 
 /*
- * What HTTP has beside: other protocols leave it out.  These return -1, and
- * change nothing, where Penstock does not know of it yet or it may not be.
+ * Only for HTTP; other protocols ignore it.  These return -1 and change nothing
+ * if this Penstock is older than the function or the value is not allowed.
  */
 
-/* From 200 to 599; 200 if it is not set. */
+/* From 200 to 599; the default is 200. */
 static inline int
 penstock_set_status(struct penstock_reply *reply, unsigned status)
 {
@@ -360,8 +360,8 @@ penstock_set_status(struct penstock_reply *reply, unsigned status)
 	return (0);
 }
 
-/* In ASCII, without control characters; "application/octet-stream" if it is not
- * set. */
+/* In ASCII, without control characters; the default is
+ * "application/octet-stream". */
 static inline int
 penstock_set_content_type(struct penstock_reply *reply, const char *type)
 {
@@ -378,10 +378,10 @@ penstock_set_content_type(struct penstock_reply *reply, const char *type)
 }
 
 /*
- * Give the reply a field, such as Location; Set-Cookie may be given several
- * times.  A field that may not be given, or for which there is no room, fails the
- * reply: the client is then answered "failed", whatever handle() returns, and the
- * log says why.
+ * Add a field to the reply, such as Location; Set-Cookie can be added several
+ * times.  If a field is not allowed, or there is no room for it, the reply
+ * fails: the client gets "failed", whatever handle() returns, and the log has
+ * the reason.
  */
 static inline int
 penstock_add_field(struct penstock_reply *reply, const char *name,
