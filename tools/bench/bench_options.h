@@ -17,14 +17,12 @@ struct bench_options {
 	double rate;			/* 0: as fast as the replies come */
 	double seconds, warmup_seconds;
 	double idle_seconds;		/* between two messages of a connection
-					 * that is held; 0: it is not about
-					 * that */
-	pid_t pid;			/* 0: nobody's use is looked at */
+					 * that is held; 0: not holding */
+	pid_t pid;			/* of the server to measure; 0: none */
 	bool is_json, is_quiet;
 };
 
-/* Ends the process if something is wrong with the words, or help is asked
- * for. */
+/* Ends the process if the options are wrong, or for --help. */
 void bench_options_read(struct bench_options *, int argc, char **argv);
 
 const char *bench_wire_name(enum message_wire);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * What a server takes of its machine: the CPU time and the memory of a process
- * and all below it, as /proc has them.
+ * The resources of a server: the CPU time and memory of a process and all its
+ * descendants, from /proc.
  */
 #ifndef TOOLS_BENCH_SERVER_USE_H
 #define TOOLS_BENCH_SERVER_USE_H
@@ -12,10 +12,10 @@
 
 struct server_use {
 	unsigned processes;
-	/* In user and kernel mode; with that of children that have ended. */
+	/* In user and kernel mode, with children that have ended. */
 	uint64_t cpu_us;
-	/* Proportional set size: what is shared counts in parts.  0 if it may
-	 * not be read. */
+	/* Proportional set size: shared memory is divided between its
+	 * processes.  0 if it may not be read. */
 	uint64_t pss_kib;
 };
 

@@ -1,25 +1,24 @@
 /* SPDX-License-Identifier: ISC */
 /*
  * A client that holds many connections to one server, sends numbered messages
- * over them, and verifies every byte of what comes back, which is to be an
- * echo.  It counts, and the caller judges.
+ * over them, and verifies every byte of the replies, which have to be echoes.
+ * It counts, and the caller judges.
  *
- * One thread with one epoll set, that runs where hold_turn() is called; or in
- * processes of its own, see hold_process.h.
+ * It is one thread with one epoll set, which runs where hold_turn() is called;
+ * or it runs in processes of its own, see hold_process.h.
  *
- * What connections do, by kind:
+ * The kinds of connections:
  *
- *	ECHO		a message, or a burst of them, when its turn comes,
- *			and rest in between
- *	PIPELINE	the same, with more messages at once
- *	SLOW		the same, to a handler that takes its time
- *	SPLIT		always in the middle of a message: behind its first
- *			byte, then, in the next message, behind its second
- *			one, and so on through header, payload and end; the
- *			rest follows at a flush
+ *	ECHO		sends a message or a burst when its turn comes, and is
+ *			idle in between
+ *	PIPELINE	like ECHO, with more messages at once
+ *	SLOW		like ECHO, to a slow handler
+ *	SPLIT		always has a partial message: its first byte, in the
+ *			next message two bytes, and so on through header,
+ *			payload and end; the rest follows at a flush
  *	DEAF		sends many messages and reads nothing until a flush
- *	STREAM		a steady stream of bytes, cut without regard for where
- *			messages end, and never more at rest than is under way
+ *	STREAM		sends a steady stream of bytes, cut anywhere in
+ *			messages
  */
 #ifndef TOOLS_LOAD_HOLD_H
 #define TOOLS_LOAD_HOLD_H
@@ -39,10 +38,10 @@ enum {
 struct hold_options {
 	struct sockaddr_storage server;
 	socklen_t server_len;
-	/* For SLOW alone; len 0: the one above. */
+	/* Only for SLOW; len 0: the one above. */
 	struct sockaddr_storage slow_server;
 	socklen_t slow_server_len;
-	struct sockaddr_storage source;	/* len 0: as the kernel likes it */
+	struct sockaddr_storage source;	/* len 0: the kernel chooses */
 	socklen_t source_len;
 	enum message_wire wire;
 
@@ -53,19 +52,19 @@ struct hold_options {
 	unsigned split;
 	unsigned deaf;
 	unsigned stream;
-	unsigned processes;		/* to share them; 0: 1 */
+	unsigned processes;		/* that share them; 0: 1 */
 
-	unsigned connecting_max;	/* under way at a time; 0: 64 */
+	unsigned connecting_max;	/* opened at a time; 0: 64 */
 	unsigned message_size;		/* payload; 0: 64 */
-	unsigned message_size_max;	/* 0: all as above, else they differ */
+	unsigned message_size_max;	/* 0: all have message_size */
 
-	/* Messages a second over all that take turns (ECHO, PIPELINE, SLOW); 0:
-	 * none; or HOLD_FULL_SPEED: a new burst as soon as the last is
-	 * answered. */
+	/* Messages per second over all connections that take turns (ECHO,
+	 * PIPELINE, SLOW); 0: none; or HOLD_FULL_SPEED: the next burst when the
+	 * previous one is answered. */
 	double rate;
-	/* Each burst has its time, by the rate, and what is late is made up for:
-	 * how long it took counts from when it should have left.  Else who is
-	 * not free loses its turn. */
+	/* Each burst is due at a time given by the rate, late bursts are still
+	 * sent, and latency counts from that time.  Otherwise a connection that
+	 * is busy loses its turn. */
 	bool is_scheduled;
 	/* Of WIRE_POST; NULL: "localhost" and "/".  Of WIRE_RAW.  All
 	 * borrowed. */
@@ -77,37 +76,37 @@ struct hold_options {
 	unsigned slow_burst;		/* 0: 2 */
 	unsigned deaf_burst;		/* 0: 2,000 */
 	unsigned stream_bytes_s;	/* each; 0: 10,000 */
-	/* SPLIT and DEAF flush by themselves after so long; 0: when told. */
+	/* SPLIT and DEAF flush after this time; 0: only by hold_flush(). */
 	unsigned flush_ms;
 
-	/* After so many answers a connection is closed and a new one takes its
-	 * place; 0: it stays. */
+	/* After that many answers a connection is closed and replaced; 0:
+	 * never. */
 	unsigned churn;
-	bool reconnect;			/* in place of one that was lost */
-	/* An answer or a connect that takes longer has hung; 0: 20,000. */
+	bool reconnect;			/* replace lost connections */
+	/* An answer or a connect that takes longer hangs; 0: 20,000. */
 	unsigned patience_ms;
 };
 
 struct hold;
 
-/* Number connections from first_conn.  The report is the caller's and outlives
- * the hold.  NULL with errno set. */
+/* Connections are numbered from first_conn.  The caller owns the report, which
+ * outlives the hold.  Returns NULL with errno set. */
 struct hold *hold_new(const struct hold_options *, uint32_t first_conn,
     struct hold_report *);
-/* Do what there is to do, wait for more up to timeout_ms. */
+/* Do the work that there is, or wait for work up to timeout_ms. */
 void hold_turn(struct hold *, int timeout_ms);
 /* Change options.rate. */
 void hold_change_rate(struct hold *, double rate);
-/* SPLIT: send the rest; DEAF: read all.  When they have their answers they
- * begin anew. */
+/* SPLIT: send the rest; DEAF: read all.  They begin again after their
+ * answers. */
 void hold_flush(struct hold *);
-/* Begin a round of verification: let all come to rest, exchange one message
- * more on each connection that stands, then go on as before.  The report's
- * rounds tells when it has ended. */
+/* Begin a round of verification: wait until all connections are idle, exchange
+ * one more message on each open connection, then continue.  The report counts
+ * the rounds that have ended. */
 void hold_begin_round(struct hold *);
-/* Forget how long anything took so far. */
+/* Forget all times that were measured so far. */
 void hold_measure_anew(struct hold *);
-/* Send nothing more, and close each connection when it has its answers. */
+/* Send no more messages, and close each connection after its answers. */
 void hold_finish(struct hold *);
 bool hold_is_finishing(const struct hold *);
 void hold_free(struct hold *);

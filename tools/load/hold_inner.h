@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * What the rooms of a hold share: hold.c has the lives of its links and their
- * events, hold_kinds.c what each kind does and when, hold_round.c the rounds of
- * verification, hold_make.c beginning and end of it all.
+ * The files of a hold share this: hold.c has links and their events,
+ * hold_kinds.c what each kind does and when, hold_round.c the rounds of
+ * verification, hold_make.c start and end.
  */
 #ifndef TOOLS_LOAD_HOLD_INNER_H
 #define TOOLS_LOAD_HOLD_INNER_H
@@ -14,17 +14,17 @@
 #include "tools/load/link.h"
 
 enum {
-	STREAM_WINDOW = 256,	/* messages under way, at most */
+	STREAM_WINDOW = 256,	/* most messages in flight */
 };
 
 struct hold {
 	struct hold_options options;
-	struct link_gear gear;		/* owned, but for the report */
+	struct link_gear gear;		/* owned, except the report */
 	struct link_route route[HOLD_KINDS];
 	unsigned burst[HOLD_KINDS];	/* messages issued at a time */
 	struct link *links;		/* one kind after the other */
 	unsigned nlinks;
-	unsigned nturns;		/* the first so many take turns */
+	unsigned nturns;		/* the first links, which take turns */
 	unsigned first_stream;
 	uint64_t *left_us;		/* of all links */
 
@@ -38,10 +38,10 @@ struct hold {
 	unsigned turn, stride;		/* whose turn it is to send */
 	uint64_t rate_since_us;
 	uint64_t rate_issued;
-	uint64_t streamed_us;		/* streams were granted bytes for */
+	uint64_t streamed_us;		/* until when streams got bytes */
 
-	/* A round of verification, see hold_round.c; links at rest are
-	 * probed in their order, the others when they come to rest. */
+	/* A round of verification, see hold_round.c; idle links are probed in
+	 * their order, busy ones when they become idle. */
 	uint32_t round;
 	bool is_in_round;
 	unsigned unverified;
@@ -51,22 +51,22 @@ struct hold {
 	bool finishing;
 };
 
-/* hold.c: put a link in the queue of those to connect; close it, as planned. */
+/* hold.c: put a link into the queue to connect; close it, as planned. */
 void hold_enqueue(struct hold *, struct link *);
 void hold_finish_link(struct hold *, struct link *);
 
-/* hold_kinds.c: have a link do what its kind does, when it stands and has
- * nothing to wait for. */
+/* hold_kinds.c: let an open link that waits for nothing do what its kind
+ * does. */
 void hold_begin(struct hold *, struct link *);
-/* Let a link send n messages more, of no more than so many bytes. */
+/* Let a link send n more messages, but at most may_send bytes. */
 void hold_issue(struct hold *, struct link *, uint32_t n, uint64_t may_send);
-/* Let a link send and read whatever it holds back. */
+/* Let a link send and read all that it holds back. */
 void hold_flush_link(struct hold *, struct link *);
-/* Whether it waits for that. */
+/* Whether a link waits for hold_flush_link(). */
 bool hold_is_held_back(const struct link *);
 /* Send what is due by now. */
 void hold_keep_pace(struct hold *);
-/* How long to wait for events at most, so as to send in time. */
+/* The longest wait for events with which all is sent in time. */
 int hold_pause_ms(const struct hold *, int timeout_ms);
 
 /* hold_round.c: a link has all its answers; a link ends; a turn of the loop. */

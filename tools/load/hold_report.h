@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * What a load client has counted, and the same as text.
+ * The counts of a load client, and their text.
  */
 #ifndef TOOLS_LOAD_HOLD_REPORT_H
 #define TOOLS_LOAD_HOLD_REPORT_H
@@ -12,7 +12,7 @@
 
 #include "tools/load/latency.h"
 
-/* What a connection is for; see hold.h. */
+/* The kind of a connection; see hold.h. */
 #define HOLD_KINDS_LIST(KIND)						\
 	KIND(ECHO,	"echo")						\
 	KIND(PIPELINE,	"pipeline")					\
@@ -31,55 +31,55 @@ enum hold_kind {
 const char *hold_kind_name(enum hold_kind);
 
 struct hold_kind_report {
-	uint64_t open;		/* gauge: connections that stand */
+	uint64_t open;		/* gauge: open connections */
 	uint64_t answered;
-	/* From a message's last byte given to the kernel to its reply's last
-	 * one; nothing for DEAF, which makes its replies wait. */
+	/* From the last byte of a message, given to the kernel, to the last
+	 * byte of its reply; not for DEAF, which lets its replies wait. */
 	struct latency latency;
 };
 
-/* Written by the client alone, read by anyone at any time. */
+/* Only the client writes it; other processes may read it at any time. */
 struct hold_report {
 	/* Connections. */
-	uint64_t open;		/* gauge: that stand */
+	uint64_t open;		/* gauge */
 	uint64_t numbered;	/* that were tried, so the numbers in use */
-	uint64_t connected;	/* that came to stand */
+	uint64_t connected;	/* that were opened */
 	uint64_t refused;	/* connects that failed */
 	uint64_t finished;	/* that we closed, as planned */
 	uint64_t disconnected;	/* that the server closed */
 	uint64_t reset;		/* that it reset */
 	uint64_t broken;	/* that broke in another way */
 	uint64_t hung;		/* that we gave up waiting for */
-	uint64_t unframed;	/* that brought what is no message, and that we
-				 * gave up; what they brought is in corrupted */
+	uint64_t unframed;	/* that we gave up, as bytes were not a message;
+				 * these are counted in corrupted */
 
 	/* Messages. */
 	uint64_t sent;		/* that the kernel took as a whole */
-	uint64_t answered;	/* and that came back as they went */
-	uint64_t lost;		/* and that did not come: a later one came, or
-				 * their connection ended */
-	uint64_t doubled;	/* replies that had been there before */
+	uint64_t answered;	/* of these: with the right reply */
+	uint64_t lost;		/* without a reply: a later reply came, or the
+				 * connection ended */
+	uint64_t doubled;	/* replies that had already come */
 	uint64_t reordered;	/* replies that came after a later one */
 	uint64_t corrupted;	/* replies that are something else */
 	uint64_t errors;	/* replies "ERR ..." */
 
-	uint64_t slowest_us;	/* longest time to an answer, but of SLOW */
+	uint64_t slowest_us;	/* longest time to an answer, except SLOW */
 	uint64_t slowest_connect_ms;
 
-	uint64_t resets;	/* times that measuring began anew */
+	uint64_t resets;	/* how often the measurement began again */
 	uint64_t rounds;	/* of verification that have ended */
 	uint64_t verified;	/* connections that answered in the last one */
-	uint64_t is_done;	/* all is closed */
-	uint64_t crashed;	/* processes of the client's own that died */
+	uint64_t is_done;	/* all connections are closed */
+	uint64_t crashed;	/* processes of the client that died */
 
 	struct hold_kind_report kind[HOLD_KINDS];
 };
 
-/* Add what another process has counted. */
+/* Add the counts of another process. */
 void hold_report_merge(struct hold_report *sum, const struct hold_report *);
 
-/* Whether every connect was taken, every connection stayed, and every message
- * came back as it went, once and in its turn. */
+/* Whether every connect succeeded, every connection stayed open, and every
+ * message came back unchanged, once and in order. */
 bool hold_report_is_clean(const struct hold_report *);
 
 /* One line without its end; and a table of all kinds. */

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * How long things took: counts in buckets that are 1/32 of their value wide, so
- * that any quantile is right to about 3 per cent, and the longest exactly.
- * Written by one process, read by others at any time.
+ * Times, counted in buckets whose width is 1/32 of their value, so that any
+ * quantile is accurate to about 3 per cent; the longest time is exact.  One
+ * process writes; others may read at any time.
  */
 #ifndef TOOLS_LOAD_LATENCY_H
 #define TOOLS_LOAD_LATENCY_H
@@ -11,7 +11,7 @@
 
 enum {
 	LATENCY_STEPS_LOG2 = 5,
-	LATENCY_STEPS = 1 << LATENCY_STEPS_LOG2, /* to a doubling */
+	LATENCY_STEPS = 1 << LATENCY_STEPS_LOG2, /* per doubling */
 	LATENCY_DOUBLINGS = 28,			/* 2^32 us: above an hour */
 	LATENCY_BUCKETS = (LATENCY_DOUBLINGS + 1) * LATENCY_STEPS,
 };
@@ -23,12 +23,12 @@ struct latency {
 };
 
 void latency_add(struct latency *, uint64_t us);
-/* By who adds. */
+/* Only in the process that adds. */
 void latency_clear(struct latency *);
 void latency_merge(struct latency *sum, const struct latency *);
 
-/* The least time within which so large a part, up to 1, was done; 0 if there
- * was nothing. */
+/* The time within which a part, up to 1, of all was done; 0 if there is
+ * nothing. */
 uint64_t latency_quantile_us(const struct latency *, double part);
 
 #endif

@@ -1,10 +1,9 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * One connection of a load client: it connects, sends as many numbered messages
- * as it is told to, no more bytes than it may, and verifies what comes back.
+ * One connection of a load client: it connects, sends numbered messages up to
+ * the given numbers of messages and bytes, and verifies the replies.
  *
- * Knows nothing of the others, nor when there is something to send: hold.c
- * does.
+ * hold.c knows the other links, and decides when to send.
  */
 #ifndef TOOLS_LOAD_LINK_H
 #define TOOLS_LOAD_LINK_H
@@ -21,7 +20,7 @@ enum {
 
 #define LINK_NO_LIMIT	UINT64_MAX
 
-/* What many links share.  Whoever has it owns all that is in it. */
+/* What many links share.  Its owner owns all that is in it. */
 struct link_gear {
 	int epoll;
 	struct hold_report *report;
@@ -37,7 +36,7 @@ enum link_state {
 	LINK_DOWN,		/* waits to be connected */
 	LINK_CONNECTING,
 	LINK_OPEN,
-	LINK_GONE,		/* for good */
+	LINK_GONE,		/* not connected again */
 };
 
 struct link {
@@ -45,9 +44,9 @@ struct link {
 	enum link_state state;
 	enum hold_kind kind;
 	uint32_t index;		/* of its events */
-	uint32_t conn;		/* its number, unlike any other's */
+	uint32_t conn;		/* its number, unique */
 
-	uint32_t issued;	/* messages that it is to send */
+	uint32_t issued;	/* messages to send in all */
 	uint32_t sent;		/* that the kernel took as a whole */
 	uint32_t sent_bytes;	/* of the message after those */
 	uint64_t may_send;	/* bytes, LINK_NO_LIMIT: all that are issued */
@@ -55,56 +54,56 @@ struct link {
 
 	bool is_deaf;		/* does not read */
 	bool awaits_room;	/* the kernel takes no more for now */
-	uint64_t since_ms;	/* when it began to wait, for whatever */
+	uint64_t since_ms;	/* when it began to wait */
 
-	/* When messages left, as a ring; NULL where nobody wants to know.
-	 * There are never more under way. */
+	/* When messages left, as a ring; NULL if not measured.  At most
+	 * ring_size are in flight. */
 	uint64_t *left_us;	/* borrowed */
 	uint32_t ring_size;
-	/* When what is issued now should have left, where that is to be known
-	 * instead; else 0. */
+	/* When the issued messages were due, if latency counts from then; else
+	 * 0. */
 	uint64_t intended_us;
 
 	/* Of hold.c. */
 	uint32_t cut;		/* where the last message was split */
 	uint32_t probed;	/* the last round that it was probed in */
-	uint32_t round;		/* and that it was done with */
+	uint32_t round;		/* the last round that it has done */
 	uint32_t owed;		/* bursts that were due, and not issued yet */
 	uint64_t due_us;	/* when the first of those was */
 };
 
-/* Where to. */
+/* Where to connect. */
 struct link_route {
 	struct sockaddr_storage server, source;
 	socklen_t server_len, source_len;	/* 0: any source */
-	/* Have the kernels, here and there, hold little of what is not read. */
+	/* Keep socket buffers small on both sides. */
 	bool is_narrow;
 };
 
-/* Begin to connect.  Returns -1 if that failed at once. */
+/* Begin to connect.  Returns -1 if this fails at once. */
 int link_connect(struct link *, const struct link_gear *,
     const struct link_route *);
 
-/* Learn how a connect went. */
+/* Get the result of a connect. */
 int link_connected(struct link *, const struct link_gear *);
 
-/* Take it down, whatever it was at. */
+/* Close it in any state. */
 void link_close(struct link *);
 
-/* Messages that are issued and not settled. */
+/* Messages that are issued and neither answered nor lost. */
 uint32_t link_in_flight(const struct link *);
 
-/* Whether the server has something to do for it. */
+/* Whether it waits for the server. */
 bool link_waits(const struct link *);
 
-/* Send what it is to send and may send: as many messages at a time as fit. */
+/* Send what is issued and allowed, as many messages at a time as fit. */
 void link_send(struct link *, const struct link_gear *);
 
-/* Read once, and verify.  Returns NULL, or the report's counter for the way in
- * which the connection ended; then it is still to be closed. */
+/* Read once, and verify.  Returns NULL, or the report's counter for the end of
+ * the connection, which the caller has to close then. */
 uint64_t *link_receive(struct link *, struct link_gear *);
 
-/* Read no more, or read on. */
+/* Stop or continue reading. */
 void link_set_deaf(struct link *, const struct link_gear *, bool is_deaf);
 
 #endif

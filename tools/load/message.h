@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * The messages of a load client: each carries the number of its connection and
- * its own on that connection, and bytes that follow from these two.  So either
- * side of the wire can be put together again at any time, and nothing of what
- * was sent has to be kept to verify what comes back.
+ * The messages of a load client.  Each has the number of its connection, its
+ * own number on that connection, and bytes computed from these two.  So a
+ * message and its reply can be computed at any time, and nothing that was sent
+ * has to be kept to verify replies.
  */
 #ifndef TOOLS_LOAD_MESSAGE_H
 #define TOOLS_LOAD_MESSAGE_H
@@ -15,24 +15,22 @@
 enum message_wire {
 	WIRE_FRAME,
 	WIRE_LINE,
-	WIRE_HTTP,	/* with all that a client may do to Penstock, whose
+	WIRE_HTTP,	/* with all that a client may send to Penstock, whose
 			 * replies are known byte for byte: wire_http.h */
-	WIRE_POST,	/* HTTP as a client mostly speaks it, with any server:
-			 * response.h */
-	WIRE_RAW,	/* the same bytes each time, and so many back: for
-			 * servers that echo nothing; of them only the number
-			 * is known */
+	WIRE_POST,	/* usual HTTP, with any server: response.h */
+	WIRE_RAW,	/* the same bytes each time, with a reply of known
+			 * length: for servers that do not echo */
 };
 
 enum {
-	MESSAGE_SIZE_MIN = 18,	/* bytes that its two numbers take */
+	MESSAGE_SIZE_MIN = 18,	/* bytes of its two numbers */
 	MESSAGE_SIZE_MAX = 1 << 24,
-	MESSAGE_FRAMING = 256,	/* the wire adds less to it */
+	MESSAGE_FRAMING = 256,	/* more than the framing of any wire */
 	MESSAGE_PERIOD = 251,	/* of the filler; a prime */
-	MESSAGE_POST_HEAD = 512, /* the most that goes before that of a POST */
+	MESSAGE_POST_HEAD = 512, /* maximum header of a POST */
 };
 
-/* What messages look like. */
+/* The form of messages. */
 struct message_form {
 	enum message_wire wire;
 	uint32_t size_min, size_max;	/* of the payload */
@@ -50,27 +48,26 @@ struct message_id {
 	uint32_t number;
 };
 
-/* Sizes out of range are brought into it.  The smallest and the largest differ
- * where messages are to differ in size. */
+/* Sizes out of range are moved into it.  If size_min and size_max differ,
+ * messages have different sizes. */
 void message_form_init(struct message_form *, enum message_wire,
     uint32_t size_min, uint32_t size_max);
 
-/* What WIRE_POST asks for, and of whom; "/" and "localhost" until this is
- * called.  Returns -1 if that is too long. */
+/* Set the path and host of WIRE_POST; "/" and "localhost" before.  Returns -1
+ * if they are too long. */
 int message_form_set_target(struct message_form *, const char *host,
     const char *path);
-/* What WIRE_RAW sends, and how many bytes come back. */
+/* Set the bytes that WIRE_RAW sends, and the length of a reply. */
 void message_form_set_raw(struct message_form *, const char *bytes, size_t len,
     size_t reply_len);
 
-/* The most that a message takes on the wire, in either direction; but for the
- * head of a response to a POST. */
+/* The maximum length of a message on the wire, in both directions, without the
+ * header of a response to a POST. */
 size_t message_room(const struct message_form *);
 
-/* Put a message together as it is sent: some lines end with CR LF, some with
- * LF alone, and of the bodies of HTTP some come in chunks.  And as an echo of
- * it looks, where that is known.  And its payload alone.  Returns its length
- * there. */
+/* Build a message as it is sent: some lines end with CR LF, some with LF, and
+ * some HTTP bodies come in chunks.  Or its echo, if that is known; or only its
+ * payload.  Returns the length. */
 size_t message_build(const struct message_form *, uint8_t *to,
     struct message_id);
 size_t message_build_reply(const struct message_form *, uint8_t *to,
@@ -79,13 +76,13 @@ size_t message_build_payload(const struct message_form *, uint8_t *to,
     struct message_id);
 size_t message_length(const struct message_form *, struct message_id);
 
-/* Whether bytes are those that stand in such an echo from there on, but for
- * the date in a reply of HTTP, which is the server's. */
+/* Whether bytes are those of such an echo at offset from, except for the date
+ * in an HTTP reply. */
 bool message_is_reply(const struct message_form *, const uint8_t *reply,
     size_t from, const uint8_t *bytes, size_t len);
 
-/* What a payload says of itself, which may be anything.  Returns false if it
- * says nothing. */
+/* Read the numbers of a payload, which can have any content.  Returns false if
+ * it has none. */
 bool message_read_id(const uint8_t *payload, size_t len, struct message_id *);
 
 #endif

@@ -1,10 +1,9 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * What a client of HTTP/1.1 has to know of a response: where it ends, and what
- * its status and body are.
+ * Reads an HTTP/1.1 response: its end, its status and its body.
  *
- * A server's responses mostly have the same head each time, so the last one is
- * kept, and one that looks the same is not parsed again.
+ * Responses of a server mostly have the same header, so the last header is
+ * kept, and an equal one is not parsed again.
  */
 #ifndef TOOLS_LOAD_RESPONSE_H
 #define TOOLS_LOAD_RESPONSE_H
@@ -16,8 +15,8 @@ enum { RESPONSE_HEAD_KEPT = 512 };
 
 enum response_verdict {
 	RESPONSE_WHOLE,
-	RESPONSE_MORE,		/* not yet */
-	RESPONSE_BAD,		/* and never will be, or its end is unknown */
+	RESPONSE_MORE,		/* not complete yet */
+	RESPONSE_BAD,		/* malformed, or its end is unknown */
 };
 
 struct response {
@@ -27,10 +26,10 @@ struct response {
 
 struct response_head {
 	uint8_t bytes[RESPONSE_HEAD_KEPT];
-	struct response parsed;		/* head_len 0: there is none yet */
+	struct response parsed;		/* head_len 0: none yet */
 };
 
-/* Look for a response at the head of bytes. */
+/* Read the response that bytes begin with. */
 enum response_verdict response_parse(struct response_head *,
     const uint8_t *bytes, size_t len, struct response *);
 

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * What came back on one connection, held against what has to: message after
- * message, byte by byte, and told apart where it is something else.
+ * Compares the replies of one connection with what they have to be, message by
+ * message and byte by byte, and classifies wrong ones.
  *
- * As long as all is right, nothing is kept but the place in the order.
+ * As long as all is right, only the position is kept.
  */
 #ifndef TOOLS_LOAD_VERIFIER_H
 #define TOOLS_LOAD_VERIFIER_H
@@ -16,11 +16,11 @@ struct oddity;
 
 struct verifier {
 	uint32_t next;		/* the number of the reply that is due */
-	uint32_t at;		/* so many bytes of it were right so far */
-	struct oddity *oddity;	/* owned; NULL until something was wrong */
+	uint32_t at;		/* right bytes of it so far */
+	struct oddity *oddity;	/* owned; NULL until something is wrong */
 };
 
-/* What replies are held against, shared by many connections. */
+/* What replies are compared with, shared by many connections. */
 struct verifier_rule {
 	const struct message_form *form;
 	struct hold_report *report;
@@ -29,10 +29,10 @@ struct verifier_rule {
 };
 
 /*
- * Take bytes that came on connection conn, on which the messages below sent
- * have gone out.  Returns false if there is no way to tell where the next
- * message begins; then take no more.  The replies below verifier->next are
- * settled: right, or counted as what they are.
+ * Check bytes that came on connection conn, on which the messages below sent
+ * were sent.  Returns false if the beginning of the next message cannot be
+ * found; then no more bytes may follow.  The replies below verifier->next are
+ * right, or counted as wrong.
  */
 bool verifier_take(struct verifier *, const struct verifier_rule *,
     uint32_t conn, uint32_t sent, const uint8_t *bytes, size_t len);
