@@ -2,9 +2,8 @@
 /*
  * One end of the socket pair between the master and a child.
  *
- * Runs in both.  Owns its descriptor and its event.  Checks what comes in and
- * hands on whole, valid messages; what they mean is the business of the one
- * switch on each side.
+ * Runs in both.  Owns its descriptor and its event.  Checks what comes in, and
+ * passes complete, valid messages to the one dispatch function of each side.
  */
 #ifndef COMMON_CHANNEL_H
 #define COMMON_CHANNEL_H
@@ -16,11 +15,11 @@
 struct channel;
 
 struct channel_callbacks {
-	/* A valid message: what its version lacks of the payload is 0.  May
-	 * free the channel. */
+	/* A valid message: fields that its version lacks are 0.  May free the
+	 * channel. */
 	void (*on_message)(struct ctl *, void *arg);
-	/* The other end is gone (why is NULL), or talks nonsense.  No callback
-	 * follows; the channel is still to be freed, which may happen here. */
+	/* The other end is gone (why is NULL), or sent an invalid message.  No
+	 * callback follows.  The channel has to be freed; here, or later. */
 	void (*on_end)(const char *why, void *arg);
 };
 
@@ -29,63 +28,62 @@ struct channel_callbacks {
 int channel_pair(int fds[2]);
 
 /*
- * Listen on fd, which the channel owns from here on; on failure it is still the
- * caller's.  peer says who is at the other end, and speaks in which version that
- * one is understood and written to.  Returns NULL with errno set.
+ * Listen on fd, which the channel owns from now on; on failure the caller still
+ * owns it.  peer is the side at the other end, and speaks the version of both
+ * directions.  Returns NULL with errno set.
  */
 struct channel *channel_new(struct event_base *, int fd, enum ctl_sender peer,
     unsigned speaks, const struct channel_callbacks *, void *arg);
 void channel_free(struct channel *);
 
-/* Its descriptor, which stays its own. */
+/* Its descriptor, which it still owns. */
 int channel_fd(const struct channel *);
 
-/* The version in which both ends send. */
+/* The version of both directions. */
 unsigned channel_speaks(const struct channel *);
 
 /*
- * Have both ends send in that version.  The other end goes on in its own until
- * it has read this, so that channel_speaks() says when it holds.  Called again
- * if that takes long.
+ * Change the version of both directions.  The other end sends the old one until
+ * it has read this, and channel_speaks() returns the new one after that.
+ * Called again if that takes long.
  */
 void channel_speak(struct channel *, unsigned version, uint64_t generation);
 
-/* Hand on what has come already, without waiting for the loop's next turn.
- * Returns whether there may be more. */
+/* Pass on the messages that have come, without waiting for the loop's next
+ * turn.  Returns whether there may be more. */
 bool channel_catch_up(struct channel *);
 
 /*
- * Send one message with its payload (NULL where the type has none) and a copy
- * of pass_fd (-1: none).  What the other end's version does not have is left out.
+ * Send one message with its payload (NULL if the type has none) and a copy of
+ * pass_fd (-1: none).  Fields that the other end's version lacks are left out.
  * Never blocks.
  *
- * While the other end has not read for long, or the kernel is short of memory or
- * descriptors, a message without a descriptor is kept, in its order, and sent
- * by channel_flush().  A message with a descriptor is not kept: the sender tries
- * again later.
+ * If the other end has not read for long, or the kernel is short of memory or
+ * descriptors, a message without a descriptor is kept in its order, and sent by
+ * channel_flush().  A message with a descriptor is not kept: the sender has to
+ * try again later.
  *
- * Returns -1 with errno set: EAGAIN for a descriptor that cannot be sent now, or
- * for a message when no more are kept.
+ * Returns -1 with errno set: EAGAIN for a descriptor that cannot be sent now,
+ * or if too many messages are kept.
  */
 int channel_send(struct channel *, enum ctl_type, uint64_t generation,
     const void *payload, int pass_fd);
 
-/* The same, with copies of several descriptors; an entry that is -1 is left
+/* channel_send() with copies of several descriptors; entries of -1 are left
  * out. */
 int channel_send_fds(struct channel *, enum ctl_type, uint64_t generation,
     const void *payload, const int pass_fds[CTL_FDS_MAX]);
 
-/* Send what was kept.  Called with the tick of each process.  Returns -1 with
- * errno set: EAGAIN if a part is still kept. */
+/* Send the messages that are kept.  Called with the tick of each process.
+ * Returns -1 with errno set: EAGAIN if some are still kept. */
 int channel_flush(struct channel *);
 bool channel_has_unsent(const struct channel *);
 
-/* Whether a descriptor would be sent now, as far as the other end is
- * concerned. */
+/* Whether the other end has room for a message with a descriptor. */
 bool channel_has_room(const struct channel *);
 
-/* Send what was kept, and wait for at most that many milliseconds until this is
- * possible: for a process that serves nobody. */
+/* Send the messages that are kept, and wait for that at most ms milliseconds:
+ * for a process that serves no client. */
 void channel_linger(struct channel *, unsigned ms);
 
 #endif

@@ -1,39 +1,40 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * Time.  Everything that waits or measures asks the monotonic clock, so that a
- * wall clock that jumps neither fires nor freezes a timeout; the wall clock is
- * for the text of the log alone.
+ * Time.  All timeouts and measurements use the monotonic clock, so that a jump
+ * of the wall clock neither fires nor delays a timeout.  The wall clock is only
+ * for the text of logs.
  */
 #ifndef COMMON_CLOCK_H
 #define COMMON_CLOCK_H
 
 #include <stdint.h>
 
-/* Milliseconds on the monotonic clock as of the kernel's last tick (1 to 10 ms
- * old): for timeouts, where a full reading per message would show. */
+/* Milliseconds on the monotonic clock at the kernel's last tick (1 to 10 ms
+ * old): for timeouts, because an exact reading per message would be slow. */
 uint64_t clock_coarse_ms(void);
 
-/* Milliseconds and microseconds on the monotonic clock, exactly. */
+/* Exact milliseconds and microseconds on the monotonic clock. */
 uint64_t clock_ms(void);
 uint64_t clock_us(void);
 
-/* A tick that is at most this much late is late because there was work. */
+/* A tick that is late by at most this time is late because of work. */
 enum { CLOCK_STALL_MS = 250 };
 
 /*
- * How long a process did not run, by a tick of it that is due every_ms after the
- * previous one: for that time nobody's patience may run out, as what came
- * meanwhile could not be seen.  0 if that is no more than CLOCK_STALL_MS.
+ * For how long a process did not run, by its tick, which is due every_ms after
+ * the previous one.  No timeout may count this time, because what came
+ * meanwhile could not be read.  0 if the tick is late by at most
+ * CLOCK_STALL_MS.
  */
 uint64_t clock_stall_ms(uint64_t previous_ms, uint64_t now_ms,
     unsigned every_ms);
 
-/* A time from which patience counts, or at which it ends, after such a stall: no
- * later than now if it was not. */
+/* Move the beginning or end of a timeout by such a stall; a time that was not
+ * after now_ms stays so. */
 uint64_t clock_later(uint64_t then_ms, uint64_t stall_ms, uint64_t now_ms);
 
-/* Microseconds from then_ms to now_ms.  Processes read their clocks at times of
- * their own, and go on meanwhile: what came after now is of no age. */
+/* Microseconds from then_ms to now_ms; 0 if then_ms is later, because another
+ * process may have read its clock after now_ms. */
 uint64_t clock_us_between(uint64_t then_ms, uint64_t now_ms);
 
 #endif

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * The control messages between the master and its children: what there is, who
- * may send it, and how long it is.
+ * The control messages between the master and its children: their types,
+ * senders and lengths.
  *
- * A message is a header, the plain struct that its type names, and perhaps
- * descriptors.  One message is one packet of a SOCK_SEQPACKET socket.
+ * A message is a header, the struct of its type, and possibly descriptors.  One
+ * message is one packet of a SOCK_SEQPACKET socket.
  */
 #ifndef COMMON_CTL_H
 #define COMMON_CTL_H
@@ -14,10 +14,10 @@
 #include <stdint.h>
 
 /*
- * The version of the last release, and that of this program.  A release raises
+ * The versions of the previous release and of this program.  A release raises
  * the version by one if it changes anything here, in common/exec.h or in
- * worker/handover.h, and still understands and speaks the previous one: during
- * an upgrade in place, a downgrade or a roll-back the processes come from two
+ * worker/handover.h.  It still understands and speaks the previous version,
+ * because an upgrade, a downgrade or a roll-back mixes processes of two
  * programs.  Tests build a program that only speaks the previous version.
  */
 #define CTL_PREVIOUS 2
@@ -26,8 +26,8 @@
 #endif
 
 enum {
-	CTL_FDS_MAX = 2,	/* descriptors that go with one message; 1 in
-				   the previous version */
+	CTL_FDS_MAX = 2,	/* descriptors of one message; 1 in the previous
+				   version */
 };
 
 enum ctl_sender {
@@ -35,49 +35,48 @@ enum ctl_sender {
 	CTL_FROM_CHILD,
 };
 
-/* Why a worker is to leave. */
+/* Why a worker has to drain. */
 enum ctl_drain_mode {
-	CTL_DRAIN_STOP,		/* the server stops: close at message ends */
-	CTL_DRAIN_REPLACED,	/* another took over: serve until they leave */
+	CTL_DRAIN_STOP,		/* the server stops: close between messages */
+	CTL_DRAIN_REPLACED,	/* by another worker: serve until they close */
 };
 
 struct ctl_failed {
-	char why[240];		/* NUL-terminated; the receiver sees to it */
+	char why[240];		/* the receiver appends a NUL */
 };
 
 struct ctl_drain {
 	uint32_t mode;		/* enum ctl_drain_mode */
-	uint32_t timeout_ms;	/* after it what is left is cut */
-	uint32_t spread_ms;	/* closes of idle connections take so long */
+	uint32_t timeout_ms;	/* then connections that are left are cut */
+	uint32_t spread_ms;	/* spread the closes of idle connections */
 };
 
 struct ctl_drained {
-	/* A master that reads the counters itself needs only the last of
-	 * these. */
-	uint64_t finished;	/* connections that were closed, */
-	uint64_t cut;		/* but for those that drain_timeout cut, */
-	uint64_t carried;	/* and those that went to another worker */
+	/* A master that reads the counters itself needs only longest_us. */
+	uint64_t finished;	/* connections that were closed */
+	uint64_t cut;		/* and those that drain_timeout cut, */
+	uint64_t carried;	/* and those that were handed over */
 	uint64_t longest_us;	/* as in struct ctl_given, of its last link */
 };
 
 struct ctl_give {
-	uint64_t quota;		/* connections; CTL_GIVE_ALL: all that can */
+	uint64_t quota;		/* of connections; CTL_GIVE_ALL: no limit */
 };
 
 #define CTL_GIVE_ALL UINT64_MAX
 
 struct ctl_take {
-	uint32_t giver;		/* the CTL_VERSION that the giver speaks */
+	uint32_t giver;		/* the CTL_VERSION of the giver */
 	uint32_t pad;
 	uint64_t generation;	/* the giver's */
 };
 
 struct ctl_given {
-	uint64_t carried;	/* since the order, or since it was last said */
-	uint64_t left;		/* connections that it still has */
-	uint64_t longest_us;	/* that one was without an owner */
+	uint64_t carried;	/* since the order, or since the last GIVEN */
+	uint64_t left;		/* connections that the giver still has */
+	uint64_t longest_us;	/* that a connection was without an owner */
 	uint32_t duration_ms;	/* since the order */
-	uint32_t ended;		/* the link is no more: 1 */
+	uint32_t ended;		/* 1: the link has ended */
 };
 
 struct ctl_log {
@@ -86,7 +85,7 @@ struct ctl_log {
 };
 
 struct ctl_executor {
-	uint64_t id;		/* the master's name for it */
+	uint64_t id;		/* the master's number for it */
 	uint32_t handler;	/* index in conf->handlers */
 	uint32_t speaks;	/* CTL_VERSION of common/exec.h; 0: the
 				   previous one */
@@ -100,8 +99,8 @@ struct ctl_speak {
 struct ctl_disown {
 	uint64_t id;
 	char why[120];		/* as in struct ctl_failed */
-	uint32_t ended;		/* 1: its channel has ended, and how it ends
-				   itself is for the master to see */
+	uint32_t ended;		/* 1: its channel has ended; the master waits
+				   for its exit status */
 	uint32_t pad;
 };
 
@@ -121,33 +120,33 @@ struct ctl_conn {
  * there if the sender speaks the previous version.  A message that the other end
  * does not know is not sent: channel_send() leaves it out.
  *
- *  READY    everything is in place; nothing is accepted before START
- *  FAILED   it will not be; the sender exits
+ *  READY    the child is ready; it accepts nothing before START
+ *  FAILED   the child cannot become ready, and exits
  *  START    begin to accept
- *  DRAIN    stop accepting, let the connections come to their end, exit
- *  DRAINED  that is done; the sender exits
+ *  DRAIN    stop accepting, serve the connections to their end, exit
+ *  DRAINED  the drain is done; the worker exits
  *  STOP     exit now
- *  EXECUTOR serve a handler's requests through the descriptor, a socket; or
- *           through two, pipes: replies come from the first, and requests go to
+ *  EXECUTOR send a handler's requests through the descriptor, a socket; or
+ *           through two pipes: replies come from the first, and requests go to
  *           the second
- *  DISOWN   that executor is of no more use: end and replace it
+ *  DISOWN   kill and replace that executor
  *  RETIRE   that executor gets no more requests: start another one; DISOWN
- *           follows when what it has is done
- *  DIED     that executor has died, whoever has its end of the channel: take
- *           what it has answered, and DISOWN it; a worker that has done so says
- *           nothing
- *  LOG      write the log to the descriptor that comes along
+ *           follows when its requests are done
+ *  DIED     that executor has died, even if another process holds its end of
+ *           the channel: read its replies, and DISOWN it; a worker that has
+ *           already done so sends nothing
+ *  LOG      write the log to the descriptor of the message
  *  GIVE     hand connections over through the descriptor
- *  TAKE     take those that come through the descriptor
- *  GIVEN    all that could be given has been, or nobody takes any more; said
- *           once for each GIVE, and again if its link ends later
- *  ACCESS_LOG  write the access log to the descriptor that comes along
+ *  TAKE     adopt the connections that come through the descriptor
+ *  GIVEN    all connections that could be handed over were, or the taker takes
+ *           no more; sent once for each GIVE, and again if its link ends later
+ *  ACCESS_LOG  write the access log to the descriptor of the message
  *  ASK_CLOSE, ASK_REBALANCE
  *           the monitor passes on an administrator's order
- *  CLOSE    end that connection, if you have it
- *  BEAT     the monitor's loop turns; what others write to is not its to write
- *  SPEAK    send in that version from now on; the channel itself obeys
- *  SPEAKING the answer: the last message in the version from before
+ *  CLOSE    close that connection, if you have it
+ *  BEAT     the monitor's loop turns; the monitor cannot write shared memory
+ *  SPEAK    send that version from now on; the channel itself obeys
+ *  SPEAKING the answer to SPEAK: the last message in the old version
  */
 #define CTL_ABSENT UINT32_MAX
 #define CTL_MESSAGES(MSG)						\
@@ -214,30 +213,31 @@ struct ctl {
 		struct ctl_conn conn;
 		struct ctl_speak speak;
 	};
-	/* Not on the wire: descriptors that came along, -1 where there is none.
-	 * Who takes one sets it to -1; the channel closes the rest. */
+	/* Not on the wire: the descriptors of the message, or -1.  Code that
+	 * takes one sets it to -1; the channel closes the rest. */
 	int fd[CTL_FDS_MAX];
 };
 
-/* Whether a version is one that this program speaks. */
+/* Whether this program speaks a version. */
 static inline bool
 ctl_is_spoken(unsigned version)
 {
 	return (version >= CTL_PREVIOUS && version <= CTL_VERSION);
 }
 
-/* The payload length of a type in a version that is spoken; CTL_ABSENT if there
- * is no such type in it.  Its name, "unknown" for what is none. */
+/* The payload length of a type in a version that this program speaks;
+ * CTL_ABSENT if that version lacks the type.  The name of a type, or
+ * "unknown". */
 uint32_t ctl_length(enum ctl_type, unsigned version);
 const char *ctl_name(unsigned type);
 
-/* Obey a LOG, and take its descriptor.  Returns false if that did not arrive:
- * then the log goes on to be written to the one of before. */
+/* Obey a LOG, and take its descriptor.  Returns false if the descriptor did not
+ * arrive: then the log is still written to the previous one. */
 bool ctl_use_log(struct ctl *);
 
 /*
- * Check the first n bytes of a received message, which is to come from sender.
- * Returns NULL, or what is wrong with it.
+ * Check the first n bytes of a received message from sender.  Returns NULL, or
+ * what is wrong with it.
  */
 const char *ctl_check(const struct ctl *, size_t n, enum ctl_sender);
 

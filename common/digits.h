@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * Numbers as text, where each message comes by and printf(3) would show.
+ * Numbers as text on the path of each message, where printf(3) would be slow.
  */
 #ifndef COMMON_DIGITS_H
 #define COMMON_DIGITS_H
@@ -8,11 +8,11 @@
 #include <stdint.h>
 
 enum {
-	DIGITS_MAX = 20,		/* of a uint64_t */
+	DIGITS_MAX = 20,		/* digits of a uint64_t */
 };
 
-/* Write a number's decimal digits so that they end before end, where there is
- * room for DIGITS_MAX of them.  Returns where they begin. */
+/* Write a number's decimal digits so that they end before end; there has to be
+ * room for DIGITS_MAX digits.  Returns where they begin. */
 char *digits_put(char *end, uint64_t number);
 
 #endif

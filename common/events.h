@@ -2,9 +2,8 @@
 /*
  * The list of log events: every line of the log names one of them.
  *
- * Operators match on the names, so a change here is a line in NEWS.  The LOG
- * section of penstock(8) tells the same list, and a test holds the two against
- * each other.
+ * Operators match on the names, so a change here needs a line in NEWS.  A test
+ * compares this list with the section LOG of penstock(8).
  */
 #ifndef COMMON_EVENTS_H
 #define COMMON_EVENTS_H
@@ -97,7 +96,7 @@ enum log_event {
 	LOG_EVENT_COUNT
 };
 
-/* The name of an event as it stands in the log. */
+/* The name of an event in the log. */
 const char *log_event_name(enum log_event);
 
 #endif

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * What a message and its reply have beside their payloads, if their protocol
- * has such a thing.  These members are for everyone; only the protocol knows
- * the rest, which stands behind them.
+ * What a message and its reply have in addition to their payloads, in some
+ * protocols.  All code may use these members; only the protocol knows the
+ * members that follow them.
  */
 #ifndef COMMON_EXCHANGE_H
 #define COMMON_EXCHANGE_H
@@ -10,16 +10,16 @@
 #include <stdbool.h>
 
 enum {
-	/* The id of a request; a longer one of a client's is not used. */
+	/* The id of a request; a longer id of a client is ignored. */
 	EXCHANGE_ID_MAX = 63,
 };
 
 struct exchange {
 	bool close;		/* the connection ends with the reply */
 	bool is_interim;	/* the reply asks for the rest of the message */
-	bool is_unread;		/* the message is not one: it gets no id */
-	/* A string: a word without blanks, which the client may have chosen; ""
-	 * until the request has an id. */
+	bool is_unread;		/* not a valid message: it gets no id */
+	/* A word without blanks, which the client may have chosen; "" until the
+	 * request has an id. */
 	char id[EXCHANGE_ID_MAX + 1];
 };
 

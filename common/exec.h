@@ -1,24 +1,24 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * The work channel: what a worker and Penstock's own executor say to each
- * other.
+ * The work channel between a worker and an executor for modules.
  *
- * A stream socket.  Each way goes a sequence of frames: four bytes of length,
- * most significant first, then so many bytes, which begin with one of the
- * structs below; the payload is the rest.  Both ends are on the same machine, so
- * the structs go as they are in memory.  Replies come in any order.
+ * It is a stream socket.  Both directions are sequences of frames: four bytes
+ * of length, most significant first, then that many bytes.  These begin with
+ * one of the structs below; the rest is the payload.  Both ends are on the same
+ * machine, so the structs are sent as they are in memory.  Replies come in any
+ * order.
  *
- * The two ends can be of two releases, as after an upgrade in place: each knows
- * which CTL_VERSION the other one speaks (struct heritage, struct exec_link).
- * The structs keep their size and order.  A new fact goes into padding, where 0
- * is its default; whatever else is new is said only to one that speaks
+ * The two ends can be of two releases after an upgrade, and each knows the
+ * CTL_VERSION of the other one (struct heritage, struct exec_link).  The
+ * structs keep their size and order.  A new field goes into padding, where 0 is
+ * its default; everything else that is new is only sent to an end that speaks
  * CTL_VERSION.
  *
- * An executor works on requests in the order in which they come.  It returns
- * those that it has not begun when all of its threads are in calls that take
- * long.
+ * An executor begins requests in the order in which they come.  If all of its
+ * threads are in calls that take long, it returns the requests that it has not
+ * begun.
  *
- * Programs of the user's speak the same frames without these structs: see
+ * The programs of handlers use the same frames without these structs: see
  * penstock-handler(7).
  */
 #ifndef COMMON_EXEC_H
@@ -32,7 +32,7 @@ struct exec_request {
 	uint64_t tag;		/* the reply repeats it */
 	uint64_t conn;		/* id of the connection */
 	uint64_t arrived_us;	/* clock_us() when the message was complete */
-	uint64_t deadline_us;	/* when the client is told; 0: never */
+	uint64_t deadline_us;	/* of request_timeout; 0: none */
 	uint8_t peer[16];	/* address, in network order */
 	uint16_t peer_port;	/* in host order */
 	uint8_t family;		/* AF_INET, AF_INET6, AF_UNIX */
@@ -41,11 +41,11 @@ struct exec_request {
 	uint8_t traced;		/* enum exec_traced */
 	uint8_t may_return;	/* 1: EXEC_RETURNED is understood, and the
 				   payload fits into a reply */
-	uint32_t told_len;	/* of the struct exec_http with its strings that
-				   the payload begins with; 0: there is none */
-	/* HTTP: the offset, within told_len, of the string that is the
-	 * request's id.  Other protocols: the number of the request on its
-	 * connection, from 1; id_high has its bits 32 to 39.  0: not known. */
+	uint32_t told_len;	/* the payload begins with a struct exec_http
+				   and its strings of this length; 0: none */
+	/* HTTP: the offset of the request's id within told_len.  Other
+	 * protocols: the number of the request on its connection, from 1;
+	 * id_high has its bits 32 to 39.  0: not known. */
 	uint32_t id;
 	uint8_t trace[16];	/* as in struct trace_context, if it has one */
 	uint8_t span[8];
@@ -58,31 +58,30 @@ enum exec_traced {
 };
 
 /*
- * A request of HTTP.  Behind this stand strings, each with its NUL: method,
- * target, path, query, then name and value of each field; zeroes, so that what
- * follows is aligned; the request's id with its NUL; and zeroes again, so that the
- * payload is aligned and the last byte a NUL.
+ * An HTTP request.  Strings with their NULs follow: method, target, path,
+ * query, then name and value of each field; zeroes for alignment; the request's
+ * id with its NUL; and zeroes, so that the payload is aligned and the last byte
+ * is a NUL.
  */
 struct exec_http {
 	uint16_t nfields;
-	uint8_t has_query;	/* else its string is empty */
+	uint8_t has_query;	/* if 0, the query is empty */
 	uint8_t is_10;		/* HTTP/1.0 */
 };
 
 enum {
 	EXEC_TOLD_ALIGN = 16,
-	/* The most bytes of the id of a request of HTTP, with its NUL. */
+	/* The most bytes of the id of an HTTP request, with its NUL. */
 	EXEC_ID_MAX = 64,
-	/* The bits of the number of a request.  The requests after the first
-	 * 2^40 of a connection, which come after 12 days at a million a second,
-	 * have none. */
+	/* The bits of the number of a request.  Requests after the first 2^40
+	 * of a connection (12 days at a million per second) have no number. */
 	EXEC_NUMBER_BITS = 40,
 };
 
 enum exec_result {
 	EXEC_REPLY,		/* the payload is the reply */
-	EXEC_SILENT,		/* handled; nothing is answered */
-	EXEC_FAILED,		/* the handler could not */
+	EXEC_SILENT,		/* handled, without a reply */
+	EXEC_FAILED,		/* the handler reported a failure */
 	EXEC_RETURNED,		/* not begun; the payload is the message */
 };
 
@@ -94,18 +93,18 @@ enum {
 struct exec_reply {
 	uint64_t tag;
 	uint32_t result;	/* enum exec_result; and from bit
-				   EXEC_FIELDS_SHIFT on, the bytes of
+				   EXEC_FIELDS_SHIFT on, the length of the
 				   response fields (common/http_fields.h)
-				   behind the content type.  A worker that
-				   does not give the id of a request of HTTP
-				   does not take fields. */
-	uint16_t status;	/* of HTTP; 0: the usual one */
-	uint16_t type_len;	/* bytes of a content type behind the reply,
-				   which are not its own; 0: the usual one */
+				   after the content type.  A worker that
+				   sends no id with an HTTP request accepts
+				   no fields. */
+	uint16_t status;	/* of HTTP; 0: the default */
+	uint16_t type_len;	/* length of a content type after the reply;
+				   0: the default type */
 };
 
 _Static_assert(sizeof(struct exec_request) == 88 &&
     sizeof(struct exec_http) == 4 && sizeof(struct exec_reply) == 16,
-    "as the previous release has them");
+    "the same as in the previous release");
 
 #endif

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * Descriptors: what a process starts with, what it keeps.
+ * File descriptors: what a process starts with, and what it keeps.
  */
 #ifndef COMMON_FD_H
 #define COMMON_FD_H
@@ -11,59 +11,60 @@
 #include <stddef.h>
 
 /*
- * Open /dev/null on whichever of the descriptors 0 to 2 are closed, so that no
- * socket ever gets such a number and with it somebody's stray output.
+ * Open /dev/null on those of the descriptors 0 to 2 that are closed, so that no
+ * socket gets such a number and with it output for standard error.
  */
 void fd_open_standard(void);
 
-/* Let a descriptor lead to /dev/null from now on. */
+/* Make a descriptor a copy of one for /dev/null. */
 void fd_redirect_to_null(int fd);
 
 /* Close every descriptor above 2 that is not in keep[].  keep[] is sorted in
- * place; entries below 0 are passed over. */
+ * place; entries below 0 are ignored. */
 void fd_close_all_but(int *keep, size_t nkeep);
 
-/* Close the descriptors above 2 that an exec would close, all but one. */
+/* Close all close-on-exec descriptors above 2 except one. */
 void fd_close_on_exec_but(int keep);
 
-/* The descriptors that came with a message, at most max of them.  More than
- * msg_controllen has room for are cut off by the kernel, which closes them.
- * Returns how many they are. */
+/* Take the descriptors of a message, at most max, and return how many they are.
+ * The kernel closes those for which msg_controllen has no room. */
 size_t fd_take_rights(struct msghdr *, int *fds, size_t max);
 
 /*
- * Descriptors that nobody wants.
+ * Unwanted descriptors.
  *
- * Whoever may write to a unix socket may send descriptors along.  The kernel
- * closes those that are not received, in the context of the process that reads
- * or closes the socket; and to close, for instance, a TCP socket that lingers
- * can take as long as its last owner likes.  So where the kernel cannot keep
- * descriptors out (before Linux 6.16), a process has to look before it reads.
+ * A process that may write to a unix socket may also send descriptors.  The
+ * kernel closes those that are not received, in the process that reads or
+ * closes the socket.  Such a close can block, for example for a TCP socket that
+ * lingers, for as long as the sender has chosen.  So if the kernel cannot
+ * refuse descriptors (before Linux 6.16), a process has to check for them
+ * before it reads.
  */
 
-/* Whether it is a unix socket. */
+/* Whether fd is a unix socket. */
 bool fd_is_local(int fd);
 
-/* Let nobody send descriptors to a unix socket, nor to those that are accepted
- * from it, where the kernel can see to that. */
+/* Make the kernel refuse descriptors that are sent to a unix socket or to
+ * sockets accepted from it, if it can. */
 void fd_refuse_rights(int fd);
 
-/* Whether the kernel sees to that. */
+/* Whether the kernel refuses descriptors for this socket. */
 bool fd_refuses_rights(int fd);
 
-/* Receive bytes as recv(2) with MSG_DONTWAIT, from a stream or SOCK_SEQPACKET,
- * but no descriptors.  Returns -1 with errno EBADMSG if the next bytes bring
- * some: these stay where they are, and the socket is to be closed. */
+/* Receive bytes as recv(2) does with MSG_DONTWAIT, from a stream or
+ * SOCK_SEQPACKET socket, but no descriptors.  If the next bytes come with some,
+ * returns -1 with errno EBADMSG and leaves them there; the socket has to be
+ * closed. */
 ssize_t fd_receive(int fd, void *bytes, size_t len);
 
-/* Whether the next message of a SOCK_SEQPACKET socket brings descriptors. */
+/* Whether the next message of a SOCK_SEQPACKET socket has descriptors. */
 bool fd_brings_rights(int fd);
 
-/* Close a socket to which descriptors may have been sent that nobody has
- * received.  Never waits. */
+/* Close a socket that may hold descriptors which were not received.  Never
+ * blocks. */
 void fd_close_unread(int fd);
 
-/* Let no close in this process wait for long, from now on. */
+/* From now on, no close() in this process blocks for long. */
 void fd_break_waits(void);
 
 #endif

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * What a child is born with: filled by the master, read by the role's entry.  A
- * child that looks elsewhere for its start in life is a bug.
+ * What a child inherits: filled by the master, read by the entry of the role.
+ * A child gets its start conditions from nowhere else.
  *
- * Every descriptor in it is the child's own; the master has seen to it that no
- * other is open above 2, but for the log's.
+ * The child owns every descriptor in it.  No other descriptor above 2 is open,
+ * except that of the log.
  */
 #ifndef COMMON_HERITAGE_H
 #define COMMON_HERITAGE_H
@@ -23,8 +23,8 @@ struct heritage_socket {
 	unsigned listener;		/* index in conf->listeners */
 };
 
-/* A generation that has workers when this one is born, which may hand over to
- * it. */
+/* A generation that has workers when this child is forked, which may hand over
+ * to it. */
 struct heritage_ancestor {
 	uint64_t generation;
 	const struct conf *conf;
@@ -35,36 +35,35 @@ struct heritage {
 	unsigned slot;
 	uint64_t generation;
 	const struct conf *conf;
-	int channel;			/* our end; the master has the other */
-	unsigned speaks;		/* CTL_VERSION on it, to begin with */
+	int channel;			/* to the master */
+	unsigned speaks;		/* its first CTL_VERSION */
 	struct heritage_socket *sockets;
 	size_t nsockets;
-	/* The number that each listener of conf has in struct
-	 * counters_block. */
+	/* The number of each listener of conf in struct counters_block. */
 	unsigned listener_number[CONF_LISTENERS_MAX];
 	unsigned handler_number[CONF_HANDLERS_MAX];
 	struct heritage_ancestor *ancestors;
 	size_t nancestors;
-	unsigned slots;			/* workers that share what is "over all
-					   workers" */
-	/* The mappings of all slots; ours alone can be written to. */
+	unsigned slots;			/* workers that share what the
+					   configuration gives to all */
+	/* The mappings of all slots; only our slot's is writable. */
 	struct counters *counters;
 	size_t ncounters;
 	unsigned block;			/* ours, in counters[slot] */
 	int access_log;			/* the pipe to its logger; -1: none */
-	/* Of a logger alone: */
+	/* Only for a logger: */
 	const char *log_name;		/* what it writes: "log" */
 	const char *log_path;		/* "": standard error */
-	int log_pipe;			/* lines come from here */
-	int log_file;			/* the file; -1: to be opened */
-	/* Of executors alone: */
+	int log_pipe;			/* source of the lines */
+	int log_file;			/* -1: not open yet */
+	/* Only for executors: */
 	unsigned handler;		/* index in conf->handlers */
 	unsigned threads;
 	int work;			/* the work channel: common/exec.h */
 	unsigned work_speaks;		/* CTL_VERSION of the worker there */
-	/* Of the monitor alone: */
-	struct status status;		/* to be read */
-	struct spans_taken spans;	/* a worker can only read it */
+	/* Only for the monitor: */
+	struct status status;		/* read-only */
+	struct spans_taken spans;	/* also in a worker, read-only */
 	char *const *listener_names;	/* by number; see monitor/names.h */
 	const uint64_t *listener_lives;
 	size_t nlistener_names;
@@ -73,7 +72,7 @@ struct heritage {
 	size_t nhandler_names;
 };
 
-/* One worker's share of what the configuration gives to all: at least 1. */
+/* One worker's share of a number for all workers: at least 1. */
 static inline unsigned
 heritage_share(const struct heritage *heritage, unsigned all)
 {
@@ -82,7 +81,7 @@ heritage_share(const struct heritage *heritage, unsigned all)
 	return (share > 0 ? share : 1);
 }
 
-/* A kind of child.  Its entry returns the exit status of the process. */
+/* A kind of child.  main() returns the exit status of the process. */
 struct role {
 	const char *name;
 	int (*main)(struct heritage *);

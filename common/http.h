@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * What the rooms of HTTP/1.1 have in common: a request as its header tells it,
- * and what its reply has to know of it.
+ * HTTP/1.1: a request as its header describes it, and what its reply needs to
+ * know about it.
  *
  * See penstock-http(7).
  */
@@ -19,17 +19,17 @@
 enum {
 	/* A content type, or the methods of an Allow field, with the NUL. */
 	HTTP_NOTE_MAX = 256,
-	/* Occurrences, in one header, of fields that handlers see. */
+	/* Occurrences in one header of fields that handlers get. */
 	HTTP_FIELDS_MAX = 64,
 };
 
-/* The replies that Penstock itself makes, and what stands in them. */
+/* The statuses of replies that Penstock itself makes, and their texts. */
 #define HTTP_STATUSES(S)						\
 	S(400, "Bad Request")						\
 	S(404, "Not Found")						\
 	S(405, "Method Not Allowed")					\
 	S(408, "Request Timeout")					\
-	S(411, "Length Required")	/* the monitor's alone */	\
+	S(411, "Length Required")	/* only the monitor */		\
 	S(413, "Content Too Large")					\
 	S(414, "URI Too Long")						\
 	S(417, "Expectation Failed")					\
@@ -52,21 +52,19 @@ enum http_status {
 	HTTP_STATUS_MAX = 599
 };
 
-/* What the reply to a request has to know.  Zeroed, it is that to a request
- * whose header nobody could read. */
+/* What the reply to a request needs to know.  All zero, it is for a request
+ * whose header could not be read. */
 struct http_exchange {
 	struct exchange base;
 	uint16_t status;	/* of the reply; 0: not known yet */
-	bool is_10 : 1;		/* the request is of HTTP/1.0 */
+	bool is_10 : 1;		/* the request is HTTP/1.0 */
 	bool is_head : 1;	/* the reply is sent without its payload */
-	bool wants_json : 1;	/* rather than text, of trouble */
-	bool is_trouble : 1;	/* the reply is Penstock's own, not a
-				   handler's */
-	bool is_kept : 1;	/* it stands in facts that are kept, else in a
-				   struct http_head */
-	/* A string: the methods that are allowed, in Penstock's own reply of
-	 * 405 or to OPTIONS, or else the content type of
-	 * the reply; "" for the usual. */
+	bool wants_json : 1;	/* instead of text, in an error reply */
+	bool is_trouble : 1;	/* Penstock itself makes the reply */
+	bool is_kept : 1;	/* part of facts that are kept, not of a struct
+				   http_head */
+	/* In Penstock's own reply of 405 or to OPTIONS the allowed methods,
+	 * otherwise the content type; "" for the default. */
 	char note[HTTP_NOTE_MAX];
 };
 
@@ -76,29 +74,29 @@ enum http_body {
 	HTTP_BODY_CHUNKED,
 };
 
-/* One occurrence of a field that handlers see. */
+/* One occurrence of a field that handlers get. */
 struct http_field {
 	unsigned number;	/* in conf->http.fields */
 	struct http_slice value;
 };
 
-/* A header.  Slices are of the bytes that it was read from. */
+/* A header.  Slices point into the bytes that it was read from. */
 struct http_head {
 	struct http_exchange exchange;
 	struct http_slice method;
 	struct http_slice target;
 	struct http_slice path;		/* of the target */
-	struct http_slice query;	/* likewise, behind the "?" */
-	struct http_slice host;		/* the target's, or else the field's,
-					   with its port */
+	struct http_slice query;	/* of the target, after the "?" */
+	struct http_slice host;		/* of the target, or of the field, with
+					   its port */
 	struct http_slice agent;	/* User-Agent, for the access log */
 	struct http_slice referer;
-	struct http_slice traceparent;	/* several: one that is none */
-	const struct conf_route *route;	/* NULL: there are none, or none that
-					   fits: see exchange.status then */
+	struct http_slice traceparent;	/* invalid if there are several */
+	const struct conf_route *route;	/* NULL: no routes, or none matches:
+					   see exchange.status */
 	enum http_body body;
 	uint64_t body_len;		/* of HTTP_BODY_LENGTH */
-	bool expects;			/* a word before it sends the body */
+	bool expects;			/* 100-continue */
 	unsigned nfields;
 	struct http_field fields[HTTP_FIELDS_MAX];
 };

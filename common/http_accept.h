@@ -1,17 +1,17 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * What a client would rather read: RFC 9110, 12.5.1.
+ * Which type a client prefers: RFC 9110, 12.5.1.
  */
 #ifndef COMMON_HTTP_ACCEPT_H
 #define COMMON_HTTP_ACCEPT_H
 
 #include "common/http.h"
 
-/* How much one type is wanted, as far as the Accept fields have been read. */
+/* How much one type is preferred, by the Accept fields that have been read. */
 struct http_accept_rank {
-	unsigned precision;	/* of the range that says so; 0: none does */
+	unsigned precision;	/* of the best range; 0: none matches */
 	unsigned weight;	/* 0 to 1000 */
-	unsigned place;		/* of that range, in the order of all */
+	unsigned place;		/* of that range among all */
 };
 
 struct http_accept {
@@ -20,12 +20,12 @@ struct http_accept {
 	struct http_accept_rank text;	/* text/plain */
 };
 
-/* Take in the value of one field, of which there may be several; what is no
- * range of types is skipped. */
+/* Read the value of one Accept field, of which there may be several.  What is
+ * not a range of types is skipped. */
 void http_accept_read(struct http_accept *, struct http_slice value);
 
-/* Whether JSON is wanted, rather than text: by weight, then by how precisely it
- * is named, then by order. */
+/* Whether JSON is preferred to text: by weight, then by precision, then by
+ * order. */
 bool http_accept_wants_json(const struct http_accept *);
 
 #endif

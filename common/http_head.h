@@ -1,13 +1,12 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * The header of a request: where it ends, what it says, and whether it may say
- * so.
+ * The header of a request: where it ends, what it contains, and whether that is
+ * allowed.
  *
- * Its end is looked for first, as its bytes come; every one of them is checked
- * then, and a number is all that is kept.  What it says is read when it is whole.
- * No two readers of a request are to take it for different things: lines end with
- * CR and LF, there are no other control characters, and what tells of the length
- * of the body is there once at most.
+ * As bytes come, each one is checked while the end is looked for; only a number
+ * is kept.  The content is read when the header is complete.  No two servers
+ * may read a request differently: lines end with CR and LF, there are no other
+ * control characters, and the length of the body is given at most once.
  */
 #ifndef COMMON_HTTP_HEAD_H
 #define COMMON_HTTP_HEAD_H
@@ -15,20 +14,20 @@
 #include "common/http.h"
 
 /*
- * Look for the end of the header at the head of bytes; *scanned is how far
+ * Look for the end of the header that bytes begin with; *scanned is how far
  * earlier calls have looked.  Returns its length with the empty line at its
- * end, or 0: then *status is 0 if it has not come yet, or that of the reply if
- * it never will.
+ * end.  Returns 0 if the end has not come yet, with *status 0, or if the header
+ * is refused, with the *status of the reply.
  */
 size_t http_head_find(const uint8_t *bytes, size_t len,
     const struct conf_http *, size_t *scanned, unsigned *status);
 
-/* Read a whole header.  Returns 0, or the status of the reply if the request is
- * refused; head->exchange is good for that reply in any case. */
+/* Read a complete header.  Returns 0, or the status of the reply if the request
+ * is refused.  head->exchange is valid for the reply in both cases. */
 unsigned http_head_parse(struct http_head *, const uint8_t *bytes, size_t len,
     const struct conf_http *);
 
-/* What can be told of a request whose header is not whole, or is none: method and
+/* Read what is known of a request with a partial or invalid header: method and
  * target, as far as they have come. */
 void http_head_glimpse(struct http_head *, const uint8_t *bytes, size_t len);
 

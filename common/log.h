@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * The log: one line per event, written at once by the process that saw it.
+ * The log: one line per event, written at once by the process in which it
+ * occurs.
  *
  * Runs in every process.  Owns the descriptor of the log, which in a running
  * server is a pipe to the logger, or standard error if that is a pipe or a
- * terminal.  A line never blocks its writer: what is not taken is dropped and
- * counted.  Lines of the master and warnings, which a full pipe does not take,
- * wait in memory first.
+ * terminal.  Writing a line never blocks: if the pipe is full, the line is
+ * dropped and counted; lines of the master and warnings wait in memory first.
  */
 #ifndef COMMON_LOG_H
 #define COMMON_LOG_H
@@ -30,18 +30,17 @@ enum log_format {
 };
 
 enum {
-	/* A line is never longer, its newline included: what PIPE_BUF promises
-	 * to write whole. */
+	/* The maximum length of a line with its newline: PIPE_BUF, which is
+	 * written whole. */
 	LOG_LINE_MAX = 4096,
-	/* Lines a second of one event that clients cause; the rest is
+	/* Lines per second of an event that clients cause; further ones are
 	 * counted. */
 	LOG_BURST = 20,
 	/* Bytes of lines that wait for a full pipe. */
 	LOG_KEPT_MAX = 65536,
 };
 
-/* One key and its value.  Keys are constants of ours, values may be a
- * client's. */
+/* One key and its value.  Keys are constants; values may come from a client. */
 struct log_field {
 	const char *key;
 	enum log_field_kind {
@@ -56,8 +55,8 @@ struct log_field {
 	};
 };
 
-/* How many lines were written, and left out, in the second that began at
- * since_ms; zeroed to begin with. */
+/* How many lines were written and left out in the second that began at
+ * since_ms; all zero at first. */
 struct log_limit {
 	uint64_t since_ms;
 	unsigned written;
@@ -73,7 +72,7 @@ struct log_limit {
 /* LOG(WARN, WORKER_DIED, F_U64("child", pid), ...) */
 #define LOG(level, event, ...)						\
 	LOG_WITH(log_write, LOG_LEVEL_##level, EVENT_##event, ##__VA_ARGS__)
-/* The same for what clients cause: at most LOG_BURST lines a second. */
+/* LOG() for what clients cause: at most LOG_BURST lines per second. */
 #define LOG_CLIENT(level, event, ...)					\
 	LOG_WITH(log_write_limited, LOG_LEVEL_##level, EVENT_##event,	\
 	    ##__VA_ARGS__)
@@ -85,68 +84,68 @@ struct log_limit {
 			    { .key = NULL } } + 1);			\
 	} while (0)
 
-/* Who writes; stands in every line.  slot and generation are left out while
- * negative.  role must stay valid. */
+/* Set the role, slot and generation that every line has.  A negative slot or
+ * generation is left out.  role must stay valid. */
 void log_identify(const char *role, int slot, int64_t generation);
 
-/* Send lines to fd from now on.  The log owns fd unless it is 2 (stderr); the
- * descriptor that it had before is closed. */
+/* Write lines to fd from now on.  The log owns fd unless it is 2 (stderr); the
+ * previous descriptor is closed. */
 void log_use(int fd);
 
-/* The same with a pipe to a process that writes the lines; for_stderr says that
- * it writes them to standard error. */
+/* log_use() with a pipe to a logger; for_stderr: it writes to standard
+ * error. */
 void log_use_pipe(int fd, bool for_stderr);
 void log_configure(enum log_level, enum log_format);
 
 /* The descriptor in use, for a child to inherit. */
 int log_fd(void);
 
-/* Whether lines go to where standard error goes; perhaps through a descriptor
- * of our own. */
+/* Whether lines are written to the same file as standard error, perhaps through
+ * another descriptor. */
 bool log_is_stderr(void);
 
 /*
- * Open a file as a log: created if missing (0640), appended to.  NULL or an
- * empty path is stderr.  A symbolic link is followed only if neither the link
- * nor its directory can be changed by anybody but root and our own user.
- * Returns a descriptor, or -1 with errno set: ELOOP for such a link.
+ * Open a log file to append to it; create it if missing (0640).  NULL or an
+ * empty path is stderr.  A symbolic link is followed only if no other user than
+ * root and our own can change the link or its directory.  Returns a descriptor,
+ * or -1 with errno set: ELOOP for another link.
  */
 int log_open(const char *path);
 
 bool log_enabled(enum log_level);
 
-/* Write one line; the fields end with one whose key is NULL. */
+/* Write one line; the key of the last field is NULL. */
 void log_write(enum log_level, enum log_event, const struct log_field *fields);
 
-/* As log_write(), but at most LOG_BURST lines of one event a second; the first
- * line after that says with suppressed=N how many were left out. */
+/* log_write() with at most LOG_BURST lines of one event per second; the next
+ * line has suppressed=N, the number of lines that were left out. */
 void log_write_limited(enum log_level, enum log_event,
     const struct log_field *fields);
 
-/* Tell of what log_write_limited() left out in seconds that are over, and of
- * lines that were lost.  Called from a process's timer, so that a flood or stall
- * that has ended is told too. */
+/* Log how many lines log_write_limited() left out in past seconds, and how many
+ * were lost.  Called with the tick of each process, so that this is also logged
+ * when no other line follows. */
 void log_flush_suppressed(void);
 
-/* Write what comes before the next line: the lines that wait for a full pipe, and
- * how many were lost.  Returns whether nothing of it is left. */
+/* Write the lines that wait for a full pipe, and how many were lost.  Returns
+ * whether all of this is written. */
 bool log_catch_up(void);
 
-/* Show in shared memory how many lines of this process are lost or wait, so that
- * another one can tell of them when it ends; and tell of them. */
+/* Keep the number of lost and waiting lines of this process in shared memory,
+ * so that another process can log it after its end; and log it there. */
 void log_share_untold(uint64_t *);
 void log_tell_lost(uint64_t lines);
 
 /*
- * For those who have a limit of their own.  Whether one more line of this
- * second may be written; if not, it is counted.  And how many were left out in a
- * second that is over: told once.
+ * Limits for other writers.  log_limit_admit() returns whether one more line
+ * may be written in this second; if not, it is counted.  log_limit_suppressed()
+ * returns, once, how many lines were left out in a past second.
  */
 bool log_limit_admit(struct log_limit *);
 uint64_t log_limit_suppressed(struct log_limit *);
 
-/* Put one line together without writing it.  Returns its length, which includes
- * the newline and is at most size. */
+/* Format one line without writing it.  Returns its length with the newline, at
+ * most size. */
 size_t log_format_line(char *line, size_t size, enum log_format,
     enum log_level, enum log_event, const struct log_field *fields);
 

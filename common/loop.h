@@ -8,9 +8,9 @@
 #include <event2/event.h>
 
 /*
- * A base for one thread.  No environment variable may switch libevent's change
- * list on, which duplicated descriptors confuse: event_base_new_with_config().
- * Returns NULL if there is no memory for it.
+ * A base for one thread.  It does not let an environment variable switch on
+ * libevent's change list, which does not work with duplicated descriptors: see
+ * event_base_new_with_config().  Returns NULL if there is no memory.
  */
 struct event_base *loop_new(void);
 

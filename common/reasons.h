@@ -6,10 +6,10 @@
 #ifndef COMMON_REASONS_H
 #define COMMON_REASONS_H
 
-/* Why a connection ended; the name stands in the log and names the counter. */
+/* Why a connection ended; the name is used in the log and for the counter. */
 #define CLOSE_REASONS(R)						\
 	R(EOF,		"eof")		/* the client closed it */	\
-	R(ABORTED,	"aborted")	/* the same, in mid-message */	\
+	R(ABORTED,	"aborted")	/* within a message */		\
 	R(RESET,	"reset")	/* the client or network broke it */ \
 	R(IDLE,		"idle")		/* idle_timeout */		\
 	R(READ_TIMEOUT,	"read_timeout")					\
@@ -17,11 +17,11 @@
 	R(MALFORMED,	"malformed")	/* not the protocol */		\
 	R(TOO_LARGE,	"too_large")	/* above max_message_size */	\
 	R(MEMORY,	"memory")	/* max_buffered */		\
-	R(DRAIN,	"drain")	/* between two messages, at a stop */ \
-	R(CUT,		"cut")		/* drain_timeout, or stopped now */ \
+	R(DRAIN,	"drain")	/* stop, between two messages */ \
+	R(CUT,		"cut")		/* drain_timeout, or SIGINT */	\
 	R(HANDLER,	"handler")	/* a request that failed */ \
 	R(LOST,		"lost")		/* its worker died */ \
-	R(DONE,		"done")		/* a request was to be the last */ \
+	R(DONE,		"done")		/* after the last HTTP request */ \
 	R(OPERATOR,	"operator")	/* penstockctl close */
 
 enum close_reason {
@@ -31,7 +31,7 @@ enum close_reason {
 	CLOSE_REASON_COUNT
 };
 
-/* Why a newcomer was sent away. */
+/* Why a new client was rejected. */
 #define REJECT_REASONS(R)						\
 	R(SERVER_LIMIT,	  "max_connections")				\
 	R(LISTENER_LIMIT, "listener_max_connections")			\

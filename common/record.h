@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * What every process can see of a connection: its record, in the table of the
- * worker that holds it.  common/counters.h says where the tables are.
+ * The record of a connection that every process can read, in the table of its
+ * worker.  common/counters.h says where the tables are.
  */
 #ifndef COMMON_RECORD_H
 #define COMMON_RECORD_H
@@ -11,18 +11,18 @@
 
 /* The state of a connection, for its worker and for other processes. */
 enum conn_state {
-	CONN_READING,		/* more messages are welcome */
-	CONN_DISPATCHED,	/* handlers owe replies; no more is read */
-	CONN_WRITING,		/* the peer has not taken all that we owe */
-	CONN_CLOSING,		/* nothing more will be sent; linger for EOF */
-	CONN_PARKED,		/* it changes hands; in no record, which shows
-				   what it did before */
+	CONN_READING,		/* messages are read */
+	CONN_DISPATCHED,	/* handlers owe replies; nothing is read */
+	CONN_WRITING,		/* the client has not taken all replies */
+	CONN_CLOSING,		/* all is sent; linger for EOF */
+	CONN_PARKED,		/* in a hand-over; not in records, which keep
+				   the previous state */
 };
 
 /*
- * The public part of a connection.  Its worker holds seq as a seqlock, see
- * common/shared.h, while it makes or clears the record.  The numbers at the end
- * are written without it, and may be one message apart from each other.
+ * The public part of a connection.  Its worker locks it with seq, a seqlock
+ * (see common/shared.h), while it makes or clears the record.  The counts are
+ * written without the lock, and may differ from each other by one message.
  */
 struct conn_record {
 	uint32_t seq;
@@ -31,7 +31,7 @@ struct conn_record {
 	uint8_t family;		/* AF_INET, AF_INET6, AF_UNIX; 0: unused */
 	uint64_t id;
 	uint64_t opened_ms;	/* clock_ms() */
-	uint64_t since_ms;	/* when it came to what it now does */
+	uint64_t since_ms;	/* when it began what it does now */
 	uint64_t messages;
 	uint64_t bytes_in;
 	uint64_t bytes_out;
@@ -44,7 +44,8 @@ struct conn_record {
 _Static_assert(sizeof(struct conn_record) == 80,
     "the layout of COUNTERS_VERSION");
 
-/* Copy a record.  Returns false if it is unused, or was written to meanwhile. */
+/* Copy a record.  Returns false if it is unused, or was written at that
+ * moment. */
 bool conn_record_copy(struct conn_record *to, const struct conn_record *from);
 
 #endif

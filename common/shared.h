@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * Memory that several processes map, and the lock for what they read whole.
+ * Memory that several processes map, and a lock for consistent copies of it.
  *
  * A mapping is a memfd whose size never changes and that begins with its
- * version, 32 bits.  Size and version are checked where it is mapped; nothing
- * else in it is: a process that may write to it can have written anything.
+ * version, 32 bits.  Only size and version are checked when it is mapped: its
+ * writer can have written anything else.
  */
 #ifndef COMMON_SHARED_H
 #define COMMON_SHARED_H
@@ -17,9 +17,9 @@
  * set, and then *fd is -1. */
 void *shared_new(const char *name, size_t size, uint32_t version, int *fd);
 
-/* Map an existing memfd.  Returns NULL with errno set: EINVAL if its size or
- * version is a different one, or if it can shrink, as a process that reads
- * beyond the end of a file is killed.  fd remains the caller's. */
+/* Map an existing memfd; the caller still owns fd.  Returns NULL with errno
+ * set: EINVAL if its size or version is different, or if it can shrink, because
+ * a process that reads beyond the end of a file is killed. */
 void *shared_open(int fd, size_t size, uint32_t version, bool writable);
 
 /* Forbid this process to write to the mapping: from now on, both the mapping
@@ -30,24 +30,24 @@ int shared_seal(int fd, void *map, size_t size);
 void shared_free(int fd, void *map, size_t size);
 
 /*
- * A seqlock: one process writes, any number of processes copy what it writes
- * and throw the copy away if it was written to meanwhile.  The sequence number
- * is odd during a write.
+ * A seqlock: one process writes.  Any number of processes copy, and discard the
+ * copy if the data changed in that time.  The sequence number is odd during a
+ * write.
  *
  * A writer never waits.  A writer that dies can leave the number odd; then
- * every copy fails until somebody writes again.  So the number of a reader's
- * attempts must be limited.
+ * every copy fails until the next write.  So the number of a reader's attempts
+ * must be limited.
  */
 enum {
-	/* A write takes microseconds: after that many copies, nobody is
-	 * writing any more. */
+	/* A write takes microseconds: after that many copies, the writer must
+	 * have died. */
 	SEQLOCK_TRIES = 1000,
 };
 
 static inline void
 seqlock_write_begin(uint32_t *seq)
 {
-	/* Not seq + 1: the last writer can have died in the middle. */
+	/* Not seq + 1: the previous writer can have died during a write. */
 	__atomic_store_n(seq, *seq | 1, __ATOMIC_RELAXED);
 	__atomic_thread_fence(__ATOMIC_RELEASE);
 }
@@ -64,7 +64,7 @@ seqlock_read_begin(const uint32_t *seq)
 	return (__atomic_load_n(seq, __ATOMIC_ACQUIRE));
 }
 
-/* Returns whether what was copied since seqlock_read_begin() is whole. */
+/* Returns whether the copy since seqlock_read_begin() is consistent. */
 static inline bool
 seqlock_read_end(const uint32_t *seq, uint32_t begun)
 {

@@ -5,10 +5,10 @@
 #ifndef COMMON_TITLE_H
 #define COMMON_TITLE_H
 
-/* Called once, first in main(): makes room over argv and the environment. */
+/* Call first in main(): makes room over argv and the environment. */
 void title_init(int argc, char *argv[]);
 
-/* "penstock: " and then what is said, as for printf(3). */
+/* Set the title to "penstock: " and the text of printf(3). */
 void title_set(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 
 #endif

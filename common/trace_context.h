@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * Where a request stands in a trace: the traceparent of W3C Trace Context.
+ * The place of a request in a trace: the traceparent of W3C Trace Context.
  */
 #ifndef COMMON_TRACE_CONTEXT_H
 #define COMMON_TRACE_CONTEXT_H
@@ -12,25 +12,25 @@
 enum {
 	TRACE_ID_LEN = 16,
 	TRACE_SPAN_LEN = 8,
-	/* Of a traceparent, and of its text with a NUL. */
+	/* Length of a traceparent, without and with a NUL. */
 	TRACEPARENT_LEN = 55,
 	TRACEPARENT_MAX = TRACEPARENT_LEN + 1,
 };
 
 struct trace_context {
 	uint8_t trace[TRACE_ID_LEN];	/* not all zero */
-	uint8_t span[TRACE_SPAN_LEN];	/* likewise */
-	bool sampled;			/* whoever is before us records it */
+	uint8_t span[TRACE_SPAN_LEN];	/* not all zero */
+	bool sampled;			/* the client records the trace */
 };
 
-/* Read a header's value, without the space around it.  Returns whether it is
- * one; else a new trace is to be begun. */
+/* Read the value of a field, without the space around it.  Returns whether it
+ * is valid; if not, the caller begins a new trace. */
 bool trace_context_parse(struct trace_context *, const char *text, size_t len);
 
 void trace_context_print(const struct trace_context *,
     char text[TRACEPARENT_MAX]);
 
-/* Bytes as hexadecimal digits, and a NUL behind them. */
+/* Write bytes as hexadecimal digits and a NUL. */
 void trace_hex(char *text, const uint8_t *bytes, size_t n);
 
 #endif
