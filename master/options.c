@@ -20,13 +20,14 @@ usage(FILE *stream)
 	    "  -t         test the configuration and exit\n"
 	    "  -T         print the configuration with every default and exit\n"
 	    "  -D         become a daemon: return when all workers accept\n"
-	    "  -s signal  tell the running master to: ",
+	    "  -s signal  signal the running master: ",
 	    PENSTOCK_DEFAULT_CONF);
 	signals_print_names(stream);
 	fprintf(stream,
 	    "\n"
-	    "  -v, -V     print the version; the version and build facts\n"
-	    "  -h         print this\n");
+	    "  -v         print the version and exit\n"
+	    "  -V         print the version and how it was built, and exit\n"
+	    "  -h         print this help and exit\n");
 }
 
 static void

@@ -81,10 +81,10 @@ contact_close(struct contact *contact)
 }
 
 /*
- * Questions.
+ * Pages.
  */
 
-/* Ask at the first address that answers. */
+/* Ask the first address that answers. */
 static int
 ask(const struct contact *contact, const char *path, struct http_reply *reply,
     bool quiet)
@@ -102,7 +102,7 @@ ask(const struct contact *contact, const char *path, struct http_reply *reply,
 	return (CONTACT_NOT_RUNNING);
 }
 
-/* Put a question mark for all that could be an order to a terminal: control
+/* Replace what a terminal could take for a command by question marks: control
  * characters, and bytes that are not UTF-8.  Returns text. */
 static char *
 make_printable(char *text)
@@ -116,7 +116,7 @@ make_printable(char *text)
 	return (text);
 }
 
-/* What the monitor says against it, without its newline. */
+/* Print the monitor's reason for a refusal, without its newline. */
 static int
 contact_tell_refusal(const char *path, const struct http_reply *reply)
 {
@@ -166,7 +166,7 @@ contact_get_json(const struct contact *contact, const char *path,
 	if (*value != NULL)
 		return (CONTACT_FINE);
 	return (quiet ? CONTACT_FAILED :
-	    contact_complain(CONTACT_FAILED, path, "the answer is no JSON"));
+	    contact_complain(CONTACT_FAILED, path, "the answer is not JSON"));
 }
 
 /*
@@ -192,7 +192,7 @@ contact_order(const struct contact *contact, const char *path)
 
 	if (address == NULL)
 		return (contact_complain(CONTACT_FAILED, contact->source,
-		    "this order is taken on a unix socket alone, and "
+		    "this order needs a unix socket, and "
 		    "monitor.address has none"));
 	if (http_client_ask(address, "POST", path, &reply, why) == -1)
 		return (contact_complain(CONTACT_NOT_RUNNING,
@@ -203,8 +203,8 @@ contact_order(const struct contact *contact, const char *path)
 	return (status);
 }
 
-/* Whoever answers in the monitor's place could name any process; a signal is
- * for one that calls itself a master of ours alone. */
+/* Another program at the monitor's address could name any process, so the
+ * process has to have the title of a master. */
 pid_t
 contact_master(const struct json_value *status)
 {

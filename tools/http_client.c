@@ -62,7 +62,7 @@ http_client_open_conn(const struct conf_address *address, uint64_t until_ms)
 	return (-1);
 }
 
-/* The request is short: the kernel takes it whole. */
+/* The request is short, so the kernel takes it whole. */
 static int
 send_request(int fd, const char *method, const char *path)
 {
@@ -96,7 +96,7 @@ http_client_grow(struct http_reply *reply, size_t *size)
 	return (0);
 }
 
-/* Up to the end of the connection. */
+/* Read until the end of the connection. */
 static int
 read_reply(int fd, struct http_reply *reply, uint64_t until_ms)
 {
@@ -118,8 +118,8 @@ read_reply(int fd, struct http_reply *reply, uint64_t until_ms)
 	return (0);
 }
 
-/* Whether the body is as long as the head says, if it says so: the connection
- * may have ended early. */
+/* Whether the body is as long as Content-Length, if there is one: the
+ * connection may have ended early. */
 static bool
 is_whole(const struct http_reply *reply)
 {

@@ -11,21 +11,21 @@
 
 enum {
 	HTTP_CLIENT_WHY_MAX = 160,
-	/* Of the monitor's answer, which comes at once. */
+	/* The monitor answers at once; give up after this time. */
 	HTTP_CLIENT_PATIENCE_MS = 5000,
 	HTTP_CLIENT_REPLY_MAX = 256 << 20,
 };
 
 struct http_reply {
 	int code;
-	char *text;		/* owned: all of it, ends with NUL */
-	char *body;		/* in it */
+	char *text;		/* owned: the whole reply, ends with NUL */
+	char *body;		/* in text */
 	size_t len;		/* of the body */
 };
 
 /*
- * method is "GET" or "POST".  Returns -1 with errno set when there is no
- * answer, and says why; a reply of any code is one.
+ * Send a request; method is "GET" or "POST".  Returns 0 for a reply of any
+ * code.  Without a reply, returns -1 with errno set and the reason in why.
  */
 int http_client_ask(const struct conf_address *, const char *method,
     const char *path, struct http_reply *, char why[HTTP_CLIENT_WHY_MAX]);

@@ -100,7 +100,7 @@ take_hex(struct reader *reader, unsigned *code)
 	return (true);
 }
 
-/* What follows "\\u"; the second half of a pair comes with its own. */
+/* Read what follows "\\u"; the second half of a surrogate pair has its own. */
 static bool
 take_unicode(struct reader *reader, unsigned *code)
 {
@@ -138,8 +138,8 @@ json_take_escape(struct reader *reader, char **to)
 	return (true);
 }
 
-/* How long the string is up to its closing quote: what it means is never
- * longer. */
+/* The length of the string up to its closing quote.  The decoded string is
+ * never longer. */
 static size_t
 written_len(const struct reader *reader)
 {
@@ -189,7 +189,7 @@ count_digits(const struct reader *reader, const char *at)
 	return ((size_t)(at - from));
 }
 
-/* How long a number stands here; 0 if none does. */
+/* The length of the number at this place; 0 if there is none. */
 static size_t
 measure_number(const struct reader *reader)
 {
@@ -285,7 +285,7 @@ read_member(struct reader *reader)
 	return (value);
 }
 
-/* The elements up to the closing bracket, which is taken too. */
+/* Read the elements and the closing bracket. */
 static bool
 read_elements(struct reader *reader, struct json_value *group)
 {

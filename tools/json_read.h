@@ -24,19 +24,19 @@ struct json_value {
 	char *name;			/* of a member; else NULL */
 	char *text;			/* of a string, a number, true, false */
 	struct json_value *first;	/* of an array or object */
-	struct json_value *next;	/* in the same one */
+	struct json_value *next;	/* in the same array or object */
 };
 
-/* Returns NULL if it is no JSON, nested deeper than 64, or there is no
- * memory. */
+/* Returns NULL if the text is not JSON or is nested deeper than 64, or if there
+ * is no memory. */
 struct json_value *json_read(const char *text, size_t len);
 void json_free(struct json_value *);
 
-/* Write it as JSON again, in one line, without its name. */
+/* Print a value as JSON, in one line, without its name. */
 void json_print(FILE *, const struct json_value *);
 
-/* All of these take NULL for a value that is not there, so that they can be
- * chained; then they return NULL, "" or 0. */
+/* All of these accept NULL for a missing value, so that calls can be chained,
+ * and return NULL, "" or 0 then. */
 const struct json_value *json_get(const struct json_value *, const char *name);
 size_t json_count(const struct json_value *);
 const char *json_text(const struct json_value *);

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * penstockctl: ask a running server, and give it orders.
+ * penstockctl: show and control a running server.
  *
- * What it tells comes from the monitor; orders go to the master as signals, and
- * those that have no signal through the monitor's unix socket.
+ * The monitor serves the status.  Orders go to the master as signals, or
+ * through the monitor's unix socket if they have no signal.
  */
 #include "config.h"
 
@@ -23,8 +23,8 @@
 
 enum {
 	POLL_MS = 50,
-	/* A monitor that is replaced, or a server that starts anew, does not
-	 * answer for so long at most. */
+	/* While a monitor is replaced or a server restarts, nothing answers for
+	 * at most this time. */
 	ABSENCE_MS = 5000,
 };
 
@@ -41,10 +41,10 @@ struct request {
 };
 
 /*
- * Looking.
+ * Status commands.
  */
 
-/* Show a page: as it is, or for people. */
+/* Show a page, as JSON or as text. */
 static int
 show_page(const struct request *request, const char *path,
     void (*show)(FILE *, const struct json_value *))
@@ -73,8 +73,8 @@ do_status(const struct request *request)
 	return (show_page(request, "/status", show_status));
 }
 
-/* One parameter of a query: letters, digits and a few signs stand for
- * themselves. */
+/* Append a parameter to a query.  Characters other than letters, digits and a
+ * few signs are percent-encoded. */
 static void
 add_parameter(char *query, size_t size, const char *key, const char *value)
 {
@@ -117,9 +117,9 @@ do_top(const struct request *request)
 struct order {
 	const char *name;
 	int signal;
-	pid_t pid;			/* of the master that it was given to */
-	uint64_t started;		/* that one */
-	double given;			/* on the server's clock */
+	pid_t pid;			/* of the master that got the order */
+	uint64_t started;		/* when that master was started */
+	double given;			/* when, on the server's clock */
 };
 
 static uint64_t
@@ -145,7 +145,7 @@ penstockctl_give(const struct request *request, struct order *order)
 	if (order->pid == 0)
 		return (contact_complain(CONTACT_NOT_RUNNING,
 		    request->contact.source,
-		    "who answers there names no master on this host"));
+		    "the server that answers names no master on this host"));
 	if (kill(order->pid, order->signal) == -1)
 		return (contact_complain(CONTACT_FAILED, "signal",
 		    strerror(errno)));
@@ -166,9 +166,9 @@ is_about(const struct json_value *report, const char *order)
 	return (strcmp(json_text(json_get(report, "order")), order) == 0);
 }
 
-/* The report of what was begun after the order had been given.  A reload that
- * was under way has read another file perhaps; and one that is ordered while an
- * upgrade waits is that upgrade. */
+/* The report of a reload or upgrade that began after the order.  A reload that
+ * was already running may have read another file.  A reload that is ordered
+ * while an upgrade waits becomes part of that upgrade. */
 static const struct json_value *
 penstockctl_find_report(const struct json_value *status,
     const struct order *order)
@@ -181,8 +181,8 @@ penstockctl_find_report(const struct json_value *status,
 	return (NULL);
 }
 
-/* A roll-back that was begun after the order had been given: its report can be
- * there before that of what it took back. */
+/* The report of a roll-back that began after the order.  It can come before the
+ * report of the reload that it rolls back. */
 static const struct json_value *
 find_rollback(const struct json_value *status, const struct order *order)
 {
@@ -204,15 +204,15 @@ print_report(const struct request *request, const struct json_value *report)
 	fflush(stdout);
 }
 
-/* What is waited for: the report of an order, and then whether it holds. */
+/* A wait for the report of an order, and then for the end of the probation. */
 struct vigil {
 	const struct request *request;
 	const struct order *order;
 	uint64_t number;		/* of the report; 0: not there yet */
-	uint64_t generation;		/* that it told of */
+	uint64_t generation;		/* in the report */
 };
 
-/* Returns an exit status, or -1 to go on. */
+/* Returns an exit status, or -1 to continue. */
 static int
 look_for_report(struct vigil *vigil, const struct json_value *status)
 {
@@ -229,8 +229,8 @@ look_for_report(struct vigil *vigil, const struct json_value *status)
 	return (-1);
 }
 
-/* The same, while the new generation is on probation.  One that has taken its
- * place by another order ends that too. */
+/* Returns an exit status, or -1 while the new generation is on probation.  If
+ * another order has replaced the generation, the wait ends as well. */
 static int
 look_for_end(const struct vigil *vigil, const struct json_value *status)
 {
@@ -245,13 +245,13 @@ look_for_end(const struct vigil *vigil, const struct json_value *status)
 	return (-1);
 }
 
-/* Over an upgrade, a server keeps both. */
+/* Whether another server answers.  An upgrade changes neither pid nor start. */
 static bool
 is_of_another(const struct json_value *status, const struct order *order)
 {
 	uint64_t pid = json_u64(json_get(json_get(status, "server"), "pid"));
 
-	/* A monitor whose master has told it nothing yet names none. */
+	/* A monitor that has no data from its master yet shows pid 0. */
 	return (pid != 0 && (pid != (uint64_t)order->pid ||
 	    when_started(status) != order->started));
 }
@@ -298,7 +298,7 @@ await_end(const struct request *request, const struct order *order)
 		nap();
 	}
 	return (contact_complain(CONTACT_FAILED, order->name,
-	    "the server does not answer any more"));
+	    "the server does not answer"));
 }
 
 static int
@@ -396,17 +396,17 @@ static const struct command {
 	int (*run)(const struct request *);
 	const char *help;
 } commands[] = {
-	{ "status", NULL, do_status, "how the server is" },
+	{ "status", NULL, do_status, "show the state of the server" },
 	{ "connections", NULL, do_connections,
-	    "who is connected [--sort KEY] [--limit N] [--listener NAME]" },
+	    "list the connections [--sort KEY] [--limit N] [--listener NAME]" },
 	{ "top", NULL, do_top,
-	    "what it does, second by second [-d SECONDS] [-n TIMES]" },
-	{ "reload", NULL, do_reload, "read the configuration [--wait]" },
+	    "show the activity every second [-d SECONDS] [-n TIMES]" },
+	{ "reload", NULL, do_reload, "read the configuration again [--wait]" },
 	{ "upgrade", NULL, do_upgrade, "run the new program [--wait]" },
 	{ "stop", NULL, do_stop, "drain and exit [--wait]" },
-	{ "reopen", NULL, do_reopen, "open the log again" },
+	{ "reopen", NULL, do_reopen, "open the log files again" },
 	{ "rebalance", NULL, do_rebalance,
-	    "even connections out over the workers" },
+	    "distribute connections evenly over the workers" },
 	{ "close", "ID", do_close, "close a connection" },
 };
 
@@ -417,10 +417,10 @@ print_help(FILE *out)
 {
 	fprintf(out, "usage: penstockctl [-hjv] [-a address] [-c file] "
 	    "command\n"
-	    "  -a address  the monitor's, instead of that of the "
+	    "  -a address  address of the monitor, instead of that in the "
 	    "configuration\n"
-	    "  -c file     the configuration (%s)\n"
-	    "  -j, --json  as JSON\n"
+	    "  -c file     configuration of the server (%s)\n"
+	    "  -j, --json  print JSON\n"
 	    "commands:\n", PENSTOCK_DEFAULT_CONF);
 	for (size_t i = 0; i < NCOMMANDS; i++)
 		fprintf(out, "  %-11s %s%s%s\n", commands[i].name,

@@ -87,7 +87,7 @@ show_quantile(const struct json_value *histogram,
 	at = old != NULL ? old->first : NULL;
 	JSON_EACH(value, buckets) {
 		count = show_bucket_of(value, &at);
-		/* As if those in one bucket lay evenly between its bounds. */
+		/* Assume that values are spread evenly over their bucket. */
 		if (below + count >= part * all)
 			return (bound / 2 + bound / 2 *
 			    (count > 0 ? (part * all - below) / count : 1));

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * What the monitor tells, for people.
+ * Prints the monitor's JSON as text.
  */
 #ifndef TOOLS_SHOW_H
 #define TOOLS_SHOW_H
@@ -21,8 +21,9 @@ const char *show_time(char text[SHOW_MAX], double seconds);
 const char *show_count(char text[SHOW_MAX], double count);
 const char *show_duration(char text[SHOW_MAX], double seconds);
 
-/* The time below which so large a part of a histogram lies, in seconds; less
- * what an earlier one (NULL: none) counted.  0 if it is empty. */
+/* The quantile of a histogram in seconds: part of its values are below.  Values
+ * that an earlier histogram counted (NULL: none) are left out.  0 if it is
+ * empty. */
 double show_quantile(const struct json_value *histogram,
     const struct json_value *before, double part);
 

@@ -17,7 +17,7 @@
 #include "tools/show.h"
 
 enum {
-	PAST = 24,		/* rates that are kept of each slot */
+	PAST = 24,		/* rates that are kept for each slot */
 	SLOTS_MAX = CONF_WORKERS_MAX,
 };
 
@@ -28,7 +28,7 @@ struct past {
 
 struct top {
 	struct json_value *now;
-	struct json_value *before;	/* NULL at the first look */
+	struct json_value *before;	/* NULL in the first view */
 	double seconds;			/* between the two */
 	struct past past[SLOTS_MAX];
 	bool utf8;
@@ -51,7 +51,8 @@ top_on_signal(int number)
 	interrupted = 1;
 }
 
-/* Another screen, where lines end at the edge; no cursor; keys at once. */
+/* Use the alternate screen without line wrap and cursor, and read keys at
+ * once. */
 static void
 enter_screen(void)
 {
@@ -91,7 +92,7 @@ measure_screen(struct top *top)
 	}
 }
 
-/* Whether a line more has room. */
+/* Begin a line.  Returns whether it fits on the screen. */
 static bool
 next_line(struct top *top)
 {
@@ -116,7 +117,7 @@ emphasize(const struct top *top, const char *how)
  * Rates.
  */
 
-/* The object among those of an array that has the same name or number. */
+/* The object of an array that has the same name or number. */
 static const struct json_value *
 counterpart(const struct json_value *array, const struct json_value *of,
     const char *key)
@@ -137,7 +138,7 @@ rate(const struct top *top, const struct json_value *now,
 	    json_double(json_get(before, name));
 	double a_second = change / top->seconds;
 
-	/* A number of JSON can be too large for a double. */
+	/* A JSON number can be too large for a double. */
 	if (before == NULL || top->seconds <= 0 || change < 0 ||
 	    !isfinite(a_second))
 		return (0);
@@ -380,7 +381,7 @@ top_put_all(struct top *top)
 }
 
 /*
- * The course of things.
+ * The loop.
  */
 
 static void
@@ -403,7 +404,7 @@ say_absence(struct top *top)
 	fflush(stdout);
 }
 
-/* Until the next look.  Returns whether to go on. */
+/* Wait for the next view.  Returns false to end. */
 static bool
 pause_or_quit(const struct top *top, unsigned ms)
 {
@@ -427,7 +428,8 @@ top_watch(struct top *top, const struct contact *contact, unsigned every_ms,
 	struct json_value *fresh;
 
 	for (unsigned i = 0; times == 0 || i < times; i++) {
-		/* The first look has no rates yet: the next comes soon. */
+		/* The first view has no rates yet, so the next one comes
+		 * soon. */
 		if (!pause_or_quit(top, i == 0 && every_ms > 300 ? 300 :
 		    every_ms))
 			return;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * penstockctl top: what the server does, second by second.
+ * penstockctl top: shows the activity of the server.
  */
 #ifndef TOOLS_TOP_H
 #define TOOLS_TOP_H
@@ -9,8 +9,8 @@
 
 #include "tools/contact.h"
 
-/* Show it every so many milliseconds, in all so many times (0: until "q").
- * Returns an exit status. */
+/* Show a view every every_ms milliseconds, times times (0: until "q").  Returns
+ * an exit status. */
 int top_run(const struct contact *, unsigned every_ms, unsigned times);
 
 #endif

@@ -264,7 +264,7 @@ START_TEST(connections_are_closed_by_their_id)
 	server_expect(srv, "event=rebalance");
 	server_configure(srv, "workers = 1;\n"
 	    "monitor = { address = \"$A:9180\"; };", FRAMES(""));
-	expect(srv, "rebalance", 1, "a unix socket alone");
+	expect(srv, "rebalance", 1, "needs a unix socket");
 	server_end(srv);
 }
 END_TEST
