@@ -69,9 +69,9 @@ static const char *
 check_length(size_t len)
 {
 	if (len < sizeof(struct exec_request))
-		return ("a request shorter than its head");
+		return ("a request is shorter than its header");
 	if (len - sizeof(struct exec_request) > PAYLOAD_MAX)
-		return ("a request longer than any max_message_size");
+		return ("a request is longer than any max_message_size");
 	return (NULL);
 }
 
@@ -81,9 +81,9 @@ check_facts(const struct intake *intake, const struct job *job)
 	uint32_t http_len = job->facts.told_len;
 
 	if (job->facts.listener >= intake->nlisteners)
-		return ("a request from no listener");
+		return ("a request has an unknown listener");
 	if (http_len > job->len || http_len % EXEC_TOLD_ALIGN != 0)
-		return ("a request of HTTP that is none");
+		return ("an HTTP request is malformed");
 	return (NULL);
 }
 

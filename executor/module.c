@@ -115,7 +115,7 @@ call_open(struct module *module, const char *name, char *why, size_t why_size)
 		return (0);
 	said[sizeof(said) - 1] = '\0';
 	snprintf(why, why_size, "module %s: open: %s", name,
-	    *said == '\0' ? "it does not say why" : said);
+	    *said == '\0' ? "it gave no reason" : said);
 	return (-1);
 }
 

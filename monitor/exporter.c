@@ -144,8 +144,8 @@ exporter_fail(struct exporter *exporter, int code)
 	counter_add(&exporter->taken->lost, exporter->n);
 	LOG(WARN, SPANS_LOST, F_STR("collector", exporter->authority),
 	    F_U64("spans", exporter->n),
-	    F_STR("error", code != 0 ? "it refused them" :
-	    "it does not answer"), F_I64("status", code),
+	    F_STR("error", code != 0 ? "the collector refused them" :
+	    "the collector does not answer"), F_I64("status", code),
 	    F_U64("retry_ms", pause_ms));
 }
 

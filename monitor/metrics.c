@@ -220,15 +220,15 @@ metrics_put_server(struct text *text)
 	    "1 if every slot has a worker and the server does not stop.",
 	    view_is_ready(text->view, why, sizeof(why)));
 	one(text, "penstock_start_time_seconds", FAMILY_GAUGE,
-	    "When the master was started, since 1970.",
+	    "Start of the master, in seconds since 1970.",
 	    (uint64_t)now->started);
 	one(text, "penstock_generation", FAMILY_GAUGE,
-	    "Counts starts and reloads.", now->generation);
+	    "Number of the running generation.", now->generation);
 	one(text, "penstock_configuration_load_time_seconds", FAMILY_GAUGE,
-	    "When the running configuration was read, since 1970.",
+	    "When the configuration was read, since 1970.",
 	    (uint64_t)now->conf_loaded);
 	one(text, "penstock_slots", FAMILY_GAUGE,
-	    "Workers that there are to be.", now->slots);
+	    "Workers that the configuration asks for.", now->slots);
 }
 
 static void
@@ -237,14 +237,14 @@ metrics_put_orders(struct text *text)
 	const struct status_map *map = text->view->heritage->status.map;
 
 	head(text, "penstock_orders", FAMILY_COUNTER,
-	    "Reloads, upgrades and rollbacks, by how they went.");
+	    "Reloads, upgrades and roll-backs, by result.");
 	for (uint32_t i = 0; i < STATUS_KINDS; i++)
 		for (uint32_t k = 0; k < STATUS_RESULTS; k++)
 			sample(text, counter_get(&map->results[i][k]), 1,
 			    "order=\"%s\",result=\"%s\"",
 			    status_kind_name(i), status_result_name(k));
 	head(text, "penstock_order_last_success_time_seconds", FAMILY_GAUGE,
-	    "When the last one was done, since 1970; 0 if none was.");
+	    "When the last one was done, since 1970; 0 if none.");
 	for (uint32_t i = 0; i < STATUS_KINDS; i++)
 		sample(text, (uint64_t)__atomic_load_n(&map->last_done[i],
 		    __ATOMIC_RELAXED), 1, "order=\"%s\"", status_kind_name(i));
@@ -255,8 +255,8 @@ put_handovers(struct text *text)
 {
 	const struct status_map *map = text->view->heritage->status.map;
 
-	head(text, "penstock_handovers", FAMILY_COUNTER, "What became of "
-	    "connections that were there when a generation took over.");
+	head(text, "penstock_handovers", FAMILY_COUNTER, "Open "
+	    "connections when a generation took over, by result.");
 	sample(text, counter_get(&map->carried), 1, "result=\"carried\"");
 	sample(text, counter_get(&map->finished), 1, "result=\"finished\"");
 	sample(text, status_closed_of_all(map), 1, "result=\"closed\"");
@@ -270,10 +270,10 @@ put_spans(struct text *text)
 	const struct spans_map *spans = text->view->heritage->spans.map;
 
 	one(text, "penstock_spans_exported", FAMILY_COUNTER,
-	    "Spans that the collector has taken.",
+	    "Spans that the collector has accepted.",
 	    counter_get(&spans->exported));
 	one(text, "penstock_spans_lost", FAMILY_COUNTER,
-	    "Spans that the collector refused, or did not answer for.",
+	    "Spans that the collector refused or did not answer.",
 	    counter_get(&spans->lost));
 }
 
@@ -301,19 +301,19 @@ put_workers(struct text *text)
 	const struct status_process *worker;
 
 	head(text, "penstock_workers", FAMILY_GAUGE,
-	    "Workers, by what they do.");
+	    "Workers, by state.");
 	for (uint32_t i = 0; i < STATUS_LIVES; i++)
 		sample(text, count_workers(view, (enum status_life)i), 1,
 		    "state=\"%s\"", status_life_name(i));
 	head(text, "penstock_worker_restarts", FAMILY_COUNTER,
-	    "Workers that died while they served, by cause.");
+	    "Workers that died while serving, by cause.");
 	for (size_t i = 0; i < view->heritage->ncounters; i++)
 		for (uint32_t k = 0; k < STATUS_CAUSES; k++)
 			sample(text, counter_get(&counts->deaths[i][k]), 1,
 			    "slot=\"%zu\",cause=\"%s\"", i,
 			    status_cause_name(k));
 	head(text, "penstock_worker_age_seconds", FAMILY_GAUGE,
-	    "Since the worker that serves in the slot was started.");
+	    "Time since the serving worker was started.");
 	for (unsigned i = 0; i < view->now.slots; i++)
 		if ((worker = view_worker(view, i)) != NULL)
 			sample(text, clock_us_between(worker->born_ms,
@@ -388,7 +388,7 @@ put_process_numbers(struct text *text, const struct reading *readings,
 		unsigned per;
 		size_t offset;
 	} numbers[] = {
-		{ "process_cpu_seconds", "Processor time.", FAMILY_COUNTER,
+		{ "process_cpu_seconds", "CPU time.", FAMILY_COUNTER,
 		  SECOND_US, offsetof(struct process_stat, cpu_us) },
 		{ "process_resident_memory_bytes",
 		  "Memory that is in use, shared pages included.",
@@ -397,7 +397,7 @@ put_process_numbers(struct text *text, const struct reading *readings,
 		{ "process_threads", "Threads.", FAMILY_GAUGE, 1,
 		  offsetof(struct process_stat, threads) },
 		{ "process_open_fds",
-		  "Open descriptors, where the monitor may look.",
+		  "Open file descriptors, if the monitor may count them.",
 		  FAMILY_GAUGE, 1, offsetof(struct process_stat, fds) },
 	};
 	uint64_t value;
@@ -477,7 +477,7 @@ put_accept_queues(struct text *text)
 		sample(text, queues[i].waiting, 1, "listener=\"%s\"",
 		    conf->listeners[i].name);
 	head(text, "penstock_accept_queue_limit_connections", FAMILY_GAUGE,
-	    "How many may wait there, over all sockets.");
+	    "How many can wait there, over all sockets.");
 	for (size_t i = 0; i < conf->nlisteners; i++)
 		sample(text, queues[i].limit, 1, "listener=\"%s\"",
 		    conf->listeners[i].name);
@@ -489,7 +489,7 @@ put_silence(struct text *text)
 	const struct view *view = text->view;
 
 	head(text, "penstock_worker_silence_seconds", FAMILY_GAUGE,
-	    "Since the event loop of the slot has turned.");
+	    "Time since the last turn of the event loop.");
 	for (unsigned i = 0; i < view->now.slots; i++)
 		sample(text, clock_us_between(view->worker[i].beat_ms,
 		    view->now_ms), SECOND_US, "slot=\"%u\"", i);

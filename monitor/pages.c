@@ -243,7 +243,7 @@ pages_show_connections(struct visit *visit)
 	};
 	if (evhttp_parse_query_str(visit->request->query, &parameters) ==
 	    -1) {
-		pages_say(visit, HTTP_400, "the query cannot be read");
+		pages_say(visit, HTTP_400, "the query is malformed");
 		return;
 	}
 	for (parameter = parameters.tqh_first; parameter != NULL &&
@@ -304,7 +304,7 @@ pages_take_order(const struct visit *visit, const char *path)
 		pages_say(visit, HTTP_404, "there is no such order");
 	else if (!visit->request->trusted)
 		pages_say(visit, STATUS_FORBIDDEN,
-		    "orders are taken on a unix socket alone");
+		    "orders are accepted only on a unix socket");
 	else if (is_close(path, id))
 		order_close(visit, id);
 	else
@@ -338,13 +338,13 @@ pages_show(struct visit *visit, const char *path, size_t pending)
 			continue;
 		if (table[i].is_large && pending > PAGES_PENDING_MAX)
 			pages_say(visit, HTTP_503,
-			    "too many replies are not taken");
+			    "clients have not taken too many replies");
 		else
 			table[i].show(visit);
 		return;
 	}
 	if (is_close(path, id) || strcmp(path, "/rebalance") == 0)
-		pages_say(visit, HTTP_405, "this is ordered by POST");
+		pages_say(visit, HTTP_405, "orders need POST");
 	else
 		pages_say(visit, HTTP_404, "there is no such page");
 }

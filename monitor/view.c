@@ -135,7 +135,7 @@ bool
 view_is_ready(const struct view *view, char *why, size_t size)
 {
 	if (!view->known) {
-		snprintf(why, size, "the master has told nothing");
+		snprintf(why, size, "no status from the master");
 		return (false);
 	}
 	if (view->now.state != STATUS_RUNNING &&

@@ -515,7 +515,7 @@ START_TEST(a_status_that_is_never_whole_is_not_believed)
 {
 	start();
 	heritage.status.map->now_seq++;
-	ck_assert_str_eq(readiness(), "the master has told nothing");
+	ck_assert_str_eq(readiness(), "no status from the master");
 	end();
 }
 END_TEST
