@@ -126,7 +126,7 @@ counters_find_records(const struct counters *counters, unsigned block,
 
 	if (i >= counters->records)
 		return (false);
-	/* cppcheck-suppress invalidFunctionArg ; it knows POSIX alone */
+	/* cppcheck-suppress invalidFunctionArg ; it knows only POSIX */
 	data = lseek(counters->fd, table + (off_t)(i * one), SEEK_DATA);
 	if (data == -1 || data >= limit)
 		return (false);
@@ -151,7 +151,7 @@ counters_forget(struct counters *counters, unsigned block, uint32_t first,
 	struct conn_record *records = counters_records(counters, block) + first;
 	size_t size = n * sizeof(*records);
 
-	/* Nothing stands behind the last record on its page. */
+	/* Nothing follows the last record on its page. */
 	if (first + n == counters->records)
 		size = page_align(size);
 	/* MADV_REMOVE punches a hole of whole pages, which reads as zeroes. */
@@ -214,8 +214,8 @@ counters_renew_handler(struct counters *counters, unsigned number)
 }
 
 /*
- * What came and has not gone is lost.  The gauge may be one off: a
- * worker can die between two stores.
+ * Connections that have come and not gone are lost.  The gauge may be off by
+ * one, because a worker can die between two stores.
  */
 static uint64_t
 bury_listener(struct counters_listener *dead, uint64_t most)
@@ -254,7 +254,7 @@ counters_bury(struct counters *counters, unsigned block)
 	struct counters_block *dead = &counters->map->block[block];
 	uint64_t lost = 0;
 
-	/* To look at what was never used would cost its memory. */
+	/* Reading what was never used would allocate memory. */
 	for (unsigned i = 0; i < counters->listeners; i++)
 		lost += bury_listener(&dead->listener[i], counters->records);
 	for (unsigned i = 0; i < counters->handlers; i++)
@@ -264,7 +264,7 @@ counters_bury(struct counters *counters, unsigned block)
 	return (lost);
 }
 
-/* What has left a listener by a hand-over and has not come anywhere. */
+/* Connections of a listener that left in a hand-over and arrived nowhere. */
 static uint64_t
 lost_between(const struct counters slots[], size_t n, unsigned number)
 {
@@ -275,7 +275,7 @@ lost_between(const struct counters slots[], size_t n, unsigned number)
 			const struct counters_listener *listener =
 			    &slots[i].map->block[block].listener[number];
 
-			/* One that came from another listener left that. */
+			/* One from another listener has left that one. */
 			out += counter_get(&listener->carried_out) +
 			    counter_get(&listener->moved);
 			in += counter_get(&listener->carried_in);
@@ -292,7 +292,7 @@ counters_settle(const struct counters slots[], size_t n,
 
 	for (unsigned i = 0; i < counters->listeners; i++) {
 		lost = lost_between(slots, n, i);
-		/* No more than a worker can have held; else it is nonsense. */
+		/* A larger number than a worker can hold is wrong. */
 		if (lost == 0 || lost > counters->records)
 			continue;
 		listener = &counters->map->block[block].listener[i];

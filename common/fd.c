@@ -102,11 +102,11 @@ fd_take_rights(struct msghdr *hdr, int *fds, size_t max)
 }
 
 /*
- * Descriptors that nobody wants.
+ * Unwanted descriptors.
  */
 
-/* From Linux 6.16 on; headers may be older.  Where it has another number the
- * kernel is taken for an old one. */
+/* From Linux 6.16 on; headers may be older.  Other architectures have another
+ * number; there the kernel counts as an old one. */
 #if !defined(SO_PASSRIGHTS) && (defined(__x86_64__) || defined(__i386__) || \
     defined(__aarch64__) || defined(__arm__) || defined(__riscv) ||	\
     defined(__powerpc__) || defined(__s390x__) || defined(__loongarch__))
@@ -114,9 +114,9 @@ fd_take_rights(struct msghdr *hdr, int *fds, size_t max)
 #endif
 
 enum {
-	/* A close that waits is interrupted after so long, and again. */
+	/* A close that blocks is interrupted after this time, repeatedly. */
 	BREAK_US = 1000,
-	/* The same where it may happen at any time. */
+	/* The interval of fd_break_waits(). */
 	BREAK_ALWAYS_US = 100000,
 };
 
@@ -157,8 +157,8 @@ fd_refuses_rights(int fd)
 #endif
 }
 
-/* A look drops nothing: what it has seen stays in the queue.  Returns as
- * recv(2). */
+/* Peek: descriptors stay in the queue and are not closed.  Returns as recv(2)
+ * does. */
 static ssize_t
 fd_look(int fd, void *bytes, size_t len, bool *rights)
 {
@@ -185,7 +185,7 @@ fd_receive(int fd, void *bytes, size_t len)
 		errno = EBADMSG;
 		return (-1);
 	}
-	/* What is behind these bytes was not seen. */
+	/* Only these bytes: what follows was not checked. */
 	do {
 		n = recv(fd, bytes, (size_t)n, MSG_DONTWAIT);
 	} while (n == -1 && errno == EINTR);
@@ -207,7 +207,7 @@ on_alarm(int number)
 	(void)number;
 }
 
-/* The handler stays: under valgrind the last signal comes late. */
+/* The handler stays, because under valgrind the last signal comes late. */
 static void
 start_alarm(suseconds_t every_us)
 {
@@ -229,7 +229,7 @@ fd_close_unread(int fd)
 {
 	static const struct itimerval never = { .it_value.tv_usec = 0 };
 
-	/* A signal ends the wait, for all that the queue has. */
+	/* A signal interrupts the close of each descriptor in the queue. */
 	start_alarm(BREAK_US);
 	close(fd);
 	(void)setitimer(ITIMER_REAL, &never, NULL);

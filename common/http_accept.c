@@ -3,8 +3,8 @@
 
 enum { WEIGHT_MAX = 1000 };
 
-/* "0", "1", and up to three digits behind the point.  Returns -1 if it is
- * none. */
+/* A weight from 0 to 1 with up to three digits after the point, times 1000.
+ * Returns -1 if it is invalid. */
 static int
 read_weight(struct http_slice text)
 {
@@ -37,7 +37,7 @@ rank(struct http_accept_rank *to, unsigned precision, unsigned weight,
 		*to = (struct http_accept_rank){ precision, weight, place };
 }
 
-/* One range.  Parameters other than its weight do not matter here. */
+/* Read one range.  Only its weight is used of its parameters. */
 static void
 read_range(struct http_accept *accept, struct http_slice rest)
 {

@@ -65,7 +65,7 @@ http_is_token(const char *bytes, size_t len)
  * The end of the header.
  */
 
-/* What is wrong with the length that a header has got to. */
+/* Check the length of a header so far.  Returns 0 or a status. */
 static unsigned
 check_size(const struct conf_http *conf, size_t len, bool is_first_line)
 {
@@ -76,8 +76,8 @@ check_size(const struct conf_http *conf, size_t len, bool is_first_line)
 	return (0);
 }
 
-/* What is wrong with the version of a request line.  A later 1.x is as good as
- * 1.1: RFC 9110, 2.5. */
+/* Check the version of a request line.  A later 1.x is served as 1.1: RFC 9110,
+ * 2.5.  Returns 0 or a status. */
 static unsigned
 check_version(const char *version)
 {
@@ -88,9 +88,9 @@ check_version(const char *version)
 	return (version[5] == '1' ? 0 : HTTP_505);
 }
 
-/* What is wrong with the line that ends with the LF at the end of the bytes, as a
- * request line.  Who sends what is none speaks another protocol, and may never
- * send what this one waits for: HTTP/0.9 does not. */
+/* Check the request line, which ends with the LF at the end of the bytes.  It
+ * is checked at once, because a client of another protocol, such as HTTP/0.9,
+ * may never send the end of a header.  Returns 0 or a status. */
 static unsigned
 check_request_line(const uint8_t *bytes, size_t len)
 {
@@ -110,9 +110,9 @@ check_request_line(const uint8_t *bytes, size_t len)
 }
 
 /*
- * Look at the byte at a place, with those before it.  Returns what is wrong
- * with it, or 0.  Every byte is looked at once and alone, so the answer to a
- * header does not hang on the pieces in which it comes.
+ * Check the byte at a place, with the bytes before it.  Returns 0 or a status.
+ * Every byte is checked once, so the result does not depend on the pieces in
+ * which a header comes.
  */
 static unsigned
 check_byte(const uint8_t *bytes, size_t at, const struct conf_http *conf,
@@ -132,7 +132,7 @@ check_byte(const uint8_t *bytes, size_t at, const struct conf_http *conf,
 		*is_first_line = false;
 	} else if ((kinds[byte] & IS_CONTROL) != 0 && byte != '\r')
 		return (HTTP_400);
-	/* A line that goes on with the next, or a field without a name. */
+	/* A line that continues the previous one, or a field without a name. */
 	if (before == '\n' && (byte == ' ' || byte == '\t' || byte == ':'))
 		return (HTTP_400);
 	return (check_size(conf, at + 1, *is_first_line));
@@ -141,9 +141,9 @@ check_byte(const uint8_t *bytes, size_t at, const struct conf_http *conf,
 /* Eight bytes at once, each the same. */
 #define EIGHT(byte)	(UINT64_C(0x0101010101010101) * (byte))
 
-/* Which of eight bytes is the first one below 32, or 127; or 8.  A byte is below
- * n if taking n from it sets its top bit, which it did not have itself; what that
- * borrows from those behind is of no matter. */
+/* The first of eight bytes that is below 32 or equal to 127; or 8.  A byte is
+ * below n if subtracting n sets its top bit, which was not set before; a borrow
+ * from later bytes does not matter. */
 static size_t
 find_control(const uint8_t *bytes)
 {
@@ -157,7 +157,7 @@ find_control(const uint8_t *bytes)
 	return (found == 0 ? 8 : (size_t)__builtin_ctzll(found) / 8);
 }
 
-/* Skip to the next byte of control. */
+/* Skip to the next control character. */
 static size_t
 skip_text(const uint8_t *bytes, size_t at, size_t len)
 {
@@ -168,7 +168,8 @@ skip_text(const uint8_t *bytes, size_t at, size_t len)
 	return (at);
 }
 
-/* Whether a line ends there, and the next one begins with the name of a field. */
+/* Whether a line ends there, and the next one begins with the name of a
+ * field. */
 static bool
 is_next_field(const uint8_t *bytes, size_t at, size_t len)
 {
@@ -176,8 +177,8 @@ is_next_field(const uint8_t *bytes, size_t at, size_t len)
 	    (kinds[bytes[at + 2]] & IS_TOKEN) != 0);
 }
 
-/* Skip, behind one that is none of control, the bytes that check_byte() has
- * nothing against. */
+/* After a byte that is not a control character, skip the bytes that
+ * check_byte() accepts. */
 static size_t
 skip_plain(const uint8_t *bytes, size_t at, size_t len,
     const struct conf_http *conf, bool is_first_line)
@@ -409,8 +410,8 @@ read_field(struct reading *reading, const char *line, size_t len)
 	return (keep_wanted(reading, name, value));
 }
 
-/* All lines behind the first; each has its end, and the last is empty.  Returns
- * 0 or a status. */
+/* Read all lines after the first; each has its end, and the last one is empty.
+ * Returns 0 or a status. */
 static unsigned
 read_fields(struct reading *reading, const char *at, const char *end)
 {
@@ -427,11 +428,11 @@ read_fields(struct reading *reading, const char *at, const char *end)
 }
 
 /*
- * Whether it may say so.
+ * Checks of the whole header.
  */
 
-/* Of codings that are listed, chunked has to be the last, and there once; others
- * are not known here: RFC 9112, 6.1 and 6.3. */
+/* In the list of codings, chunked has to be the last one and occur once; others
+ * are not supported: RFC 9112, 6.1 and 6.3. */
 static unsigned
 check_codings(const struct reading *reading)
 {
@@ -443,8 +444,8 @@ check_codings(const struct reading *reading)
 	return (reading->ncodings == reading->nchunked ? 0 : HTTP_501);
 }
 
-/* What the length of the body is, and that nobody can think otherwise.  Without
- * a word about it there is none. */
+/* Find the length of the body, which has to be unambiguous.  Without a field
+ * for it there is no body. */
 static unsigned
 check_body(struct reading *reading)
 {
@@ -588,8 +589,8 @@ check_expectation(struct reading *reading)
 	return (reading->expects_more ? HTTP_417 : 0);
 }
 
-/* What the request line tells: it has been found to be one.  Returns where the
- * next one begins. */
+/* Read the request line, which was checked before.  Returns where the next line
+ * begins. */
 static const char *
 read_line(struct http_head *head, const char *line)
 {

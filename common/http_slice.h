@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * A part of a header: bytes that stand elsewhere.
+ * A part of a header: a pointer to bytes of another buffer.
  */
 #ifndef COMMON_HTTP_SLICE_H
 #define COMMON_HTTP_SLICE_H
@@ -9,18 +9,19 @@
 #include <stddef.h>
 
 struct http_slice {
-	const char *bytes;	/* NULL: there is no such thing */
+	const char *bytes;	/* NULL: not in the request */
 	size_t len;
 };
 
-/* Without the white space around it. */
+/* The slice without the white space around it. */
 struct http_slice http_slice_trim(struct http_slice);
 
-/* Whether it is a word, in any case. */
+/* Whether the slice is the word, in upper or lower case. */
 bool http_slice_is(struct http_slice, const char *word);
 
-/* Take the next part from a list, up to a separator; one between quotes does not
- * count if there can be quotes.  Returns false at the end of the list. */
+/* Take the next part of a list, up to a separator.  With has_quotes, a
+ * separator within quotes does not count.  Returns false at the end of the
+ * list. */
 bool http_slice_next(struct http_slice *list, char separator, bool has_quotes,
     struct http_slice *part);
 

@@ -34,7 +34,7 @@ struct limiter {
 
 static struct {
 	int fd;
-	bool may_block;			/* it waits for who reads it */
+	bool may_block;			/* until its reader reads */
 	bool is_socket;
 	bool is_pipe;
 	bool is_stderr;
@@ -111,9 +111,8 @@ log_configure(enum log_level level, enum log_format format)
 }
 
 /*
- * A pipe or terminal that is ours alone to set non-blocking: another open file
- * of the same.  What we were given is shared with others, who expect it to
- * block.
+ * Open the same pipe or terminal again, non-blocking.  The descriptor that we
+ * have is shared with other processes, which expect it to block.
  */
 static int
 reopen_nonblocking(int fd)
@@ -138,7 +137,7 @@ log_use(int fd)
 	out.may_block = fstat(fd, &st) == -1 || !S_ISREG(st.st_mode);
 	out.is_socket = S_ISSOCK(st.st_mode);
 	out.is_pipe = S_ISFIFO(st.st_mode);
-	/* Those of our own that do not block: nobody changes that. */
+	/* Our own non-blocking descriptor: no other process changes it. */
 	if (fd != STDERR_FILENO && (fcntl(fd, F_GETFL) & O_NONBLOCK) != 0)
 		out.may_block = false;
 	if (fd != STDERR_FILENO || !out.may_block || out.is_socket ||
@@ -173,7 +172,7 @@ is_trusted(uid_t uid)
 	return (uid == 0 || uid == geteuid());
 }
 
-/* Whether nobody else could have put a link there. */
+/* Whether no other user can have made the link. */
 static bool
 is_safe_link(const char *path)
 {
@@ -252,9 +251,9 @@ put_short(struct line *line, const char *format, ...)
 }
 
 /*
- * A value in quotes, as a string of JSON in both formats: nothing in it can end
- * it, or begin another line or an escape sequence, and a line is UTF-8 whatever
- * a client sent.
+ * Append a value in quotes, as a JSON string in both formats: its content
+ * cannot end it, or begin another line or an escape sequence, and the line is
+ * always UTF-8.
  */
 static void
 log_put_quoted(struct line *line, const char *value)
@@ -271,7 +270,7 @@ log_put_quoted(struct line *line, const char *value)
 	log_put(line, "\"");
 }
 
-/* In text a value stands bare if it cannot be taken for anything else. */
+/* Whether a value needs no quotes in text. */
 static bool
 is_plain(const char *value)
 {
@@ -325,7 +324,7 @@ log_put_field(struct line *line, enum log_format format,
 		put_short(line, "%" PRId64, field->i64);
 		break;
 	}
-	/* A field stands there whole or not at all. */
+	/* A field is written whole or not at all. */
 	if (line->full)
 		line->len = before;
 }
@@ -401,7 +400,7 @@ log_format_line(char *text, size_t size, enum log_format format,
  * Writing it.
  */
 
-/* Whether a write of one line could make us wait for who reads the log. */
+/* Whether the write of a line could block until the log is read. */
 static bool
 would_block(void)
 {
@@ -423,8 +422,9 @@ write_text(const char *text, size_t len)
 	return (write(out.fd, text, len) == (ssize_t)len);
 }
 
-/* Lines of clients fill a pipe first.  Those of the master and warnings are few,
- * and wait; only a pipe takes a line whole or not at all. */
+/* Whether a line may wait for a full pipe.  Lines about clients fill the pipe;
+ * lines of the master and warnings are few, and wait.  Only a pipe takes a line
+ * whole or not at all. */
 static bool
 is_worth_keeping(enum log_level level, size_t len)
 {

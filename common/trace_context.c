@@ -14,8 +14,8 @@ enum {
 
 static const char digits[] = "0123456789abcdef";
 
-/* Two digits, of which the standard knows lower case alone; -1 if they are
- * none. */
+/* The value of two hexadecimal digits, in lower case as the standard requires;
+ * -1 if they are invalid. */
 static int
 hex_byte(const char *text)
 {
@@ -54,7 +54,7 @@ trace_context_parse(struct trace_context *context, const char *text,
 	flags = hex_byte(text + FLAGS_AT);
 	if (version == -1 || version == VERSION_NONE || flags == -1)
 		return (false);
-	/* Later versions may say more, behind one more dash. */
+	/* Later versions may append more, after another dash. */
 	if (len > TRACEPARENT_LEN &&
 	    (version == 0 || text[TRACEPARENT_LEN] != '-'))
 		return (false);

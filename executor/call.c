@@ -73,8 +73,8 @@ call_grow(struct penstock_reply *reply, size_t more)
 	return (-1);
 }
 
-/* What a module writes to standard error stands in the log with the name of its
- * handler, and is limited. */
+/* Standard error of a module goes to the log with the name of its handler, up
+ * to a limit. */
 static void
 call_complain(const char *name, const char *why)
 {
@@ -160,7 +160,7 @@ next_string(const char **at, const char *end)
 	return (string);
 }
 
-/* The id of a request of HTTP stands behind what else HTTP tells. */
+/* The id of an HTTP request follows the other parts of the request. */
 static void
 describe_id(struct call *call, const struct job *job)
 {
@@ -176,8 +176,8 @@ describe_id(struct call *call, const struct job *job)
 		call->id = (const char *)job->payload + facts->id;
 }
 
-/* What HTTP tells.  It ends with a NUL, as the worker has filled it up with
- * them, or nobody looks at it. */
+/* Set the members for HTTP.  The strings end with a NUL, because the worker
+ * pads with NULs; otherwise they are ignored. */
 static void
 describe_http(struct call *call, const struct job *job)
 {
@@ -277,8 +277,8 @@ put_behind(struct call *call, const char *bytes, size_t len)
 	return (0);
 }
 
-/* Content type and response fields go behind the reply; what knows nothing of
- * HTTP has no fields. */
+/* Append content type and response fields to the reply; other protocols have
+ * none. */
 static int
 put_http(struct call *call)
 {

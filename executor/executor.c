@@ -72,7 +72,7 @@ report(struct executor *executor, enum ctl_type type,
 	if (channel_send(executor->channel, type,
 	    executor->heritage->generation, failed, -1) == -1)
 		return (-1);
-	/* Nobody is served yet who would have to wait meanwhile. */
+	/* No client is served yet, so none has to wait. */
 	channel_linger(executor->channel, LINGER_MS);
 	return (channel_has_unsent(executor->channel) ? -1 : 0);
 }
@@ -150,7 +150,7 @@ executor_fail(struct executor *executor, const char *what)
 	(void)report(executor, CTL_FAILED, &failed);
 }
 
-/* Returns -1 after the master has been told why. */
+/* On failure reports the reason to the master and returns -1. */
 static int
 open_module(struct executor *executor)
 {
@@ -171,7 +171,7 @@ executor_serve(struct executor *executor)
 {
 	const char *why;
 
-	/* If the master is gone, the loop will tell. */
+	/* If the master is gone, the loop will find out. */
 	if (report(executor, CTL_READY, NULL) == -1 && errno != EPIPE)
 		_exit(EXIT_FAILURE);
 	event_base_dispatch(executor->base);

@@ -14,11 +14,10 @@
 enum {
 	SCRATCH = 256 * 1024,
 	HEAD_LEN = EXEC_LENGTH_LEN + sizeof(struct exec_request),
-	/* What is told of a request of HTTP: parts of its header, of which some
-	 * stand there twice, and what goes between. */
+	/* The parts of an HTTP header, some of them twice, and separators. */
 	HTTP_MAX = 2 * CONF_HEADER_SIZE_MAX + 1024,
-	/* A request that was carried over a reload has been let in under other
-	 * limits than those of our configuration. */
+	/* A request that was handed over in a reload may have been accepted
+	 * with a larger limit than ours. */
 	PAYLOAD_MAX = CONF_MESSAGE_SIZE_MAX + HTTP_MAX,
 };
 

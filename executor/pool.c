@@ -21,8 +21,8 @@ enum {
 	AVERAGE_OVER = 8,	/* calls */
 	/* Work in the queue that is worth a wake-up. */
 	WAKE_US = 100,
-	/* Replies wait for those to the next requests for so long, while the
-	 * module is quick, and up to so many bytes. */
+	/* While the module is quick, replies wait for the next ones, up to this
+	 * time and this number of bytes. */
 	GATHER_US = 200,
 	GATHER_BYTES = 128 * 1024,
 	IN_FLIGHT_MIN = 64,
@@ -218,7 +218,7 @@ pool_flush(struct thread *thread)
 
 	replies_flush(&pool->replies, &pool->lock);
 	thread->now_us = 0;
-	/* If nobody takes replies, nobody needs any. */
+	/* If the worker does not read replies, stop. */
 	if (pool->replies.is_broken && !pool->is_ended)
 		pool_end(pool, NULL);
 }

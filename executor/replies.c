@@ -231,7 +231,7 @@ recycle(struct replies *replies, struct chunk *chunk)
 	}
 }
 
-/* The worker is gone: its replies are nobody's. */
+/* The worker is gone: drop its replies. */
 static void
 replies_give_up(struct replies *replies, struct chunk *left)
 {

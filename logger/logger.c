@@ -20,9 +20,9 @@
 
 enum {
 	BATCH = 65536,
-	/* How often to try again what the file does not take. */
+	/* Interval between tries when the file takes no more. */
 	RETRY_MS = 200,
-	/* So often, if nobody is left who could see to it. */
+	/* Number of tries after all other processes have ended. */
 	LAST_TRIES = 5,
 };
 
@@ -34,7 +34,7 @@ struct logger {
 	bool is_regular;
 	bool is_torn;		/* the last line in the file has no end */
 	bool is_over;		/* nothing more will come */
-	unsigned last_tries;	/* that were in vain, while nobody is left */
+	unsigned last_tries;	/* failed tries after the end of all others */
 	size_t done;		/* bytes of lines[] that are written */
 	size_t whole;		/* the end of its last whole line */
 	size_t len;
@@ -46,7 +46,7 @@ struct logger {
  */
 
 /* Whether the file ends within a line: its disk was full, or its writer was
- * killed.  What follows is to begin a line of its own. */
+ * killed.  The next line has to begin on a line of its own. */
 static bool
 ends_within_line(const struct logger *logger, off_t size)
 {
@@ -76,7 +76,7 @@ logger_use(struct logger *logger, int file)
 	logger->is_regular = fstat(file, &st) == 0 && S_ISREG(st.st_mode);
 	logger->is_torn = logger->is_regular &&
 	    ends_within_line(logger, st.st_size);
-	/* A line that the last file has only a part of is written anew. */
+	/* If the old file has only a part of a line, write the line again. */
 	while (logger->done > 0 && logger->lines[logger->done - 1] != '\n')
 		logger->done--;
 }
@@ -91,7 +91,7 @@ logger_is_stuck(const struct logger *logger)
 	return (logger->done < logger->whole);
 }
 
-/* Write the whole lines that there are.  What the file does not take stays. */
+/* Write all complete lines.  Lines that the file does not take stay. */
 static void
 write_lines(struct logger *logger)
 {
@@ -114,8 +114,8 @@ write_lines(struct logger *logger)
 	logger->done = logger->whole = 0;
 }
 
-/* Read so many bytes of lines, at most, and write them.  Returns whether more
- * may be there. */
+/* Read at most that many bytes of lines, and write them.  Returns whether there
+ * may be more. */
 static bool
 pass(struct logger *logger, size_t most)
 {
@@ -133,7 +133,7 @@ pass(struct logger *logger, size_t most)
 	logger->len += (size_t)n;
 	last = memrchr(logger->lines, '\n', logger->len);
 	logger->whole = last != NULL ? (size_t)(last - logger->lines) + 1 : 0;
-	/* Nothing that we know writes such a line. */
+	/* No process of ours writes such a line. */
 	if (logger->is_over || (last == NULL && logger->len == BATCH))
 		logger->whole = logger->len;
 	write_lines(logger);
@@ -144,7 +144,7 @@ pass(struct logger *logger, size_t most)
  * Orders.
  */
 
-/* After the end of the master nobody wants to know. */
+/* After the end of the master, there is no reader. */
 static void
 logger_answer(const struct logger *logger, const char *text)
 {
@@ -155,7 +155,7 @@ logger_answer(const struct logger *logger, const char *text)
 	    MSG_NOSIGNAL | MSG_DONTWAIT);
 }
 
-/* What was written before the order goes to the old file, if that takes it. */
+/* Lines from before the order go to the old file, if that takes them. */
 static void
 reopen(struct logger *logger)
 {
@@ -176,7 +176,7 @@ reopen(struct logger *logger)
 	}
 }
 
-/* All who could write are gone, or nobody will wait for us any more. */
+/* All writers are gone, or the master will not wait any longer. */
 static void
 logger_finish(struct logger *logger)
 {
@@ -206,7 +206,8 @@ logger_take_order(struct logger *logger)
  * Life.
  */
 
-/* The master is gone, or is another program, and so are all who could write. */
+/* Whether all writers are gone, and the master too, or it is another
+ * program. */
 static bool
 nobody_is_left(const struct logger *logger)
 {
@@ -235,7 +236,7 @@ turn(struct logger *logger)
 		write_lines(logger);
 	if (stuck && logger_is_stuck(logger) && logger->done == before) {
 		/* A pipe without a reader and a full device can be written to,
-		 * if poll(2) is asked: no reason to turn and turn. */
+		 * according to poll(2): do not try without a pause. */
 		if (fds[2].revents != 0)
 			(void)poll(fds, 1, RETRY_MS);
 		if (nobody_is_left(logger) &&

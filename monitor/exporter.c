@@ -211,8 +211,8 @@ post(struct exporter *exporter)
 	free(text);
 	if (result == -1)
 		return (-1);
-	/* It owns the request from here on; a failure at once is told of
-	 * before this returns. */
+	/* libevent owns the request from now on; on an immediate failure the
+	 * callback runs before this returns. */
 	exporter->request = request;
 	exporter->posted_ms = clock_ms();
 	result = evhttp_make_request(exporter->conn, request, EVHTTP_REQ_POST,
@@ -222,7 +222,7 @@ post(struct exporter *exporter)
 	return (result);
 }
 
-/* libevent's patience begins anew with each byte. */
+/* libevent's own timeout begins again with each byte. */
 static void
 check_patience(struct exporter *exporter)
 {

@@ -136,8 +136,8 @@ const struct family worker_families[] = {
 };
 
 /*
- * Sums.  The structs consist of uint64_t alone.  What is summed up may rise
- * meanwhile: each word is read once.
+ * Sums.  The structs consist only of uint64_t.  The values may rise during the
+ * sum, so each word is read once.
  */
 
 _Static_assert(sizeof(struct counters_listener) % sizeof(uint64_t) == 0 &&

@@ -15,7 +15,7 @@
 #include "monitor/own_host.h"
 
 enum {
-	/* One that has its last reply, and goes on sending, has so long. */
+	/* Limits for a client that still sends after its last reply. */
 	LINGER_MS = 2000,
 	LINGER_BYTES_MAX = 1 << 20,
 };
@@ -58,8 +58,8 @@ struct front {
  * Connections.
  */
 
-/* libevent frees a bufferevent in the next turn of the loop only; the descriptor is
- * closed now, so that their number is bounded. */
+/* libevent frees a bufferevent in the next turn of the loop only; the
+ * descriptor is closed now, so that their number is bounded. */
 static void
 front_conn_free(struct front_conn *conn)
 {
@@ -232,7 +232,7 @@ answer_request(struct front_conn *conn, const struct http_head *head)
 static unsigned
 front_check(const struct front_conn *conn, const struct http_head *head)
 {
-	/* Through a unix socket nobody comes who was lured. */
+	/* DNS rebinding is not possible over a unix socket. */
 	if (!conn->trusted && head->host.len > 0 && !is_own_host(head->host,
 	    bufferevent_getfd(conn->bev), conn->front->conf))
 		return (421);
@@ -334,7 +334,7 @@ front_on_event(struct bufferevent *bev, short what, void *arg)
 	struct front_conn *conn = arg;
 
 	(void)bev;
-	/* It may have closed one direction alone, and wait for its replies. */
+	/* It may have closed only one direction, and wait for its replies. */
 	if ((what & BEV_EVENT_EOF) != 0 && !conn->lingers &&
 	    unsent(conn) > 0) {
 		conn->last = true;
@@ -347,8 +347,8 @@ front_on_event(struct bufferevent *bev, short what, void *arg)
  * Accepting.
  */
 
-/* Without a bound libevent accepts until the queue is empty, and those who come
- * without pause hold up all else. */
+/* Without a limit, libevent accepts until the queue is empty, and clients that
+ * connect without pause would delay all other work. */
 static void
 listen_again(struct front *front)
 {

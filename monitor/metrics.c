@@ -23,8 +23,8 @@ struct text {
 
 enum {
 	SECOND_US = 1000000,
-	/* Of the buckets, which double, every second one is told: from 16
-	 * microseconds to 67 seconds. */
+	/* The buckets double; every second one is shown, from 16 microseconds
+	 * to 67 seconds. */
 	BUCKET_FIRST = 4,
 	BUCKET_STEP = 2,
 };
@@ -142,14 +142,14 @@ metrics_put_family(const struct text *text, const struct family *family,
 		    family->name(i));
 }
 
-/* Something that the families tell of: n structs, size bytes apart. */
+/* The structs of a family: n structs, size bytes apart. */
 struct subjects {
 	const char *label;
 	char *const *names;	/* NULL: numbers */
 	size_t n;
 	const void *base;
 	size_t size;
-	/* NULL: all are told of. */
+	/* NULL: all are shown. */
 	bool (*tells)(const struct view *, size_t);
 };
 

@@ -18,12 +18,11 @@
 #include "monitor/pages.h"
 
 enum {
-	/* Requests that are under way when the monitor is to leave have so
-	 * long. */
+	/* Time for requests in flight when the monitor has to exit. */
 	LEAVE_MS = 500,
 	TICK_MS = 100,
-	/* How often the master is told that the loop turns: several times in
-	 * the shortest watchdog_timeout. */
+	/* Interval of the beat to the master: several times in the shortest
+	 * watchdog_timeout. */
 	BEAT_MS = 300,
 };
 

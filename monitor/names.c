@@ -14,7 +14,7 @@ names_listener(const struct heritage *heritage, size_t number)
 {
 	if (number >= heritage->nlistener_names)
 		return (NULL);
-	/* Where none were told of, no number is ever given to another name. */
+	/* Without lives, no number ever gets another name. */
 	if (heritage->listener_lives != NULL &&
 	    heritage->listener_lives[number] !=
 	    counter_get(&lives_of(heritage, number)->life))

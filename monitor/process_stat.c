@@ -33,7 +33,7 @@ count_fds(pid_t pid, uint64_t *count)
 	return (true);
 }
 
-/* The fields behind the name, which may hold anything: proc(5). */
+/* Parse the fields after the name, which may have any content: proc(5). */
 static bool
 process_stat_parse(struct process_stat *stat, const char *line)
 {

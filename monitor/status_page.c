@@ -293,8 +293,7 @@ put_report(struct json *json, uint64_t n, const struct status_report *report)
 	json_close(json, '}');
 }
 
-/* How the reports stand: how many there ever were, the last ones, and what they
- * add up to. */
+/* Print the reports: the number so far, the last ones, and their sums. */
 static void
 status_page_put_orders(struct json *json, const struct view *view)
 {
