@@ -17,7 +17,7 @@ enum {
 };
 
 static void
-begin(struct master *master)
+balance_begin(struct master *master)
 {
 	struct balance *balance = &master->balance;
 
@@ -35,7 +35,7 @@ void
 balance_order(struct master *master)
 {
 	if (master->running->conf->rebalance > 0)
-		begin(master);
+		balance_begin(master);
 }
 
 void
@@ -44,11 +44,11 @@ balance_demand(struct master *master)
 	LOG(INFO, REBALANCE);
 	master->balance.is_demanded = false;
 	if (master->phase != PHASE_STARTING && master->phase != PHASE_STOPPING)
-		begin(master);
+		balance_begin(master);
 }
 
 static void
-end(struct master *master)
+balance_end(struct master *master)
 {
 	struct balance *balance = &master->balance;
 	uint64_t moved = master->shared - balance->first;
@@ -66,7 +66,7 @@ struct loads {
 };
 
 static void
-measure(const struct master *master, struct loads *loads)
+balance_measure(const struct master *master, struct loads *loads)
 {
 	uint64_t load, sum = 0;
 
@@ -79,7 +79,8 @@ measure(const struct master *master, struct loads *loads)
 			loads->complete = false;
 			return;
 		}
-		load = counter_get(&worker_proc_counters(worker)->worker.active);
+		load = counter_get(
+		    &worker_proc_counters(worker)->worker.active);
 		sum += load;
 		if (loads->most == NULL || load > loads->max) {
 			loads->most = worker;
@@ -94,7 +95,7 @@ measure(const struct master *master, struct loads *loads)
 }
 
 static uint64_t
-step_size(const struct master *master)
+balance_step_size(const struct master *master)
 {
 	unsigned rate = master->running->conf->rebalance;
 	uint64_t step;
@@ -112,7 +113,7 @@ balance_tick(struct master *master)
 
 	if (!balance->on)
 		return;
-	measure(master, &loads);
+	balance_measure(master, &loads);
 	/* A worker that is awaited, or a step that is not done. */
 	if (!loads.complete)
 		return;
@@ -124,10 +125,11 @@ balance_tick(struct master *master)
 		tolerance = TOLERANCE;
 	if (loads.max - loads.min <= tolerance ||
 	    balance->futile > FUTILE_MAX) {
-		end(master);
+		balance_end(master);
 		return;
 	}
 	excess = (loads.max - loads.min) / 2;
-	step = step_size(master);
-	succession_connect(loads.most, loads.fewest, excess < step ? excess : step);
+	step = balance_step_size(master);
+	succession_connect(loads.most, loads.fewest,
+	    excess < step ? excess : step);
 }

@@ -156,7 +156,8 @@ phase_stop(struct master *master)
 {
 	struct worker_proc *worker;
 
-	if (master->phase == PHASE_STARTING || master->phase == PHASE_STOPPING) {
+	if (master->phase == PHASE_STARTING ||
+	    master->phase == PHASE_STOPPING) {
 		phase_stop_now(master);
 		return;
 	}

@@ -63,15 +63,22 @@ probation_refuse(struct master *master, const char *why)
 	snprintf(probation->why, sizeof(probation->why), "%s", why);
 }
 
+/* Whether a death of the generation counts: the first reason stands. */
+static bool
+probation_judges(const struct master *master,
+    const struct generation *generation)
+{
+	return (clock_ms() < master->probation.until_ms &&
+	    generation == master->running && *master->probation.why == '\0');
+}
+
 void
 probation_on_death(struct master *master, const struct generation *generation,
     unsigned n, const char *whose, const char *how)
 {
 	struct probation *probation = &master->probation;
 
-	if (clock_ms() >= probation->until_ms ||
-	    generation != master->running || n < PROBATION_DEATHS ||
-	    *probation->why != '\0')
+	if (n < PROBATION_DEATHS || !probation_judges(master, generation))
 		return;
 	snprintf(probation->why, sizeof(probation->why), "%s of generation "
 	    "%ju crash in a loop: %s", whose, (uintmax_t)generation->number,
@@ -86,8 +93,7 @@ probation_on_crash(struct master *master, const struct generation *generation,
 	struct probation *probation = &master->probation;
 	char worse[EVIDENCE_WHY_MAX];
 
-	if (clock_ms() >= probation->until_ms ||
-	    generation != master->running || *probation->why != '\0' ||
+	if (!probation_judges(master, generation) ||
 	    !evidence_is_worse(master, handler, worse))
 		return;
 	snprintf(probation->why, sizeof(probation->why), "%s of generation "
@@ -97,7 +103,7 @@ probation_on_crash(struct master *master, const struct generation *generation,
 }
 
 static bool
-is_overruled(const struct master *master)
+probation_is_overruled(const struct master *master)
 {
 	return (master->pending.upgrade || (master->pending.reload &&
 	    master->pending.kind == STATUS_RELOAD));
@@ -110,7 +116,7 @@ probation_run(struct master *master)
 
 	/* The administrator, who knows better, has given the next order. */
 	if (probation->until_ms != 0 && !probation->refused &&
-	    (is_overruled(master) ||
+	    (probation_is_overruled(master) ||
 	    (*probation->why == '\0' && clock_ms() >= probation->until_ms)))
 		probation_end(master);
 }

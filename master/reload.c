@@ -67,7 +67,7 @@ reload_report_refusal(struct master *master, const char *why)
  */
 
 static void
-log_mistake(const struct conf_error *error)
+reload_log_mistake(const struct conf_error *error)
 {
 	if (error->line > 0)
 		LOG(ERROR, CONF_ERROR, F_STR("file", error->file),
@@ -89,7 +89,7 @@ reload_load(const struct master *master, char why[RELOAD_WHY_MAX])
 
 	conf = conf_read(&request, &report);
 	for (size_t i = 0; i < report.nerrors; i++)
-		log_mistake(&report.errors[i]);
+		reload_log_mistake(&report.errors[i]);
 	for (size_t i = 0; i < report.nwarnings; i++)
 		LOG(WARN, CONF_WARNING, F_STR("file", report.warnings[i].file),
 		    F_U64("line", report.warnings[i].line),
@@ -98,7 +98,8 @@ reload_load(const struct master *master, char why[RELOAD_WHY_MAX])
 		snprintf(why, RELOAD_WHY_MAX, "the configuration %s",
 		    report.errors[0].text);
 	else if (report.nerrors > 0)
-		snprintf(why, RELOAD_WHY_MAX, "the configuration is wrong: %s: %s",
+		snprintf(why, RELOAD_WHY_MAX,
+		    "the configuration is wrong: %s: %s",
 		    conf_error_place(&report.errors[0], place),
 		    report.errors[0].text);
 	conf_report_free(&report);
@@ -106,7 +107,7 @@ reload_load(const struct master *master, char why[RELOAD_WHY_MAX])
 }
 
 static void
-load_tell(const struct conf_error *error, const char *kind)
+reload_load_tell(const struct conf_error *error, const char *kind)
 {
 	char place[CONF_PLACE_MAX];
 
@@ -122,15 +123,16 @@ reload_load_or_tell(const char *path, bool with_warnings)
 
 	conf = conf_load(path, &report);
 	for (size_t i = 0; i < report.nerrors; i++)
-		load_tell(&report.errors[i], "");
+		reload_load_tell(&report.errors[i], "");
 	for (size_t i = 0; with_warnings && i < report.nwarnings; i++)
-		load_tell(&report.warnings[i], "warning: ");
+		reload_load_tell(&report.warnings[i], "warning: ");
 	conf_report_free(&report);
 	return (conf);
 }
 
 static int
-prepare_pidfile(struct master *master, const char *path, char why[RELOAD_WHY_MAX])
+reload_prepare_pidfile(struct master *master, const char *path,
+    char why[RELOAD_WHY_MAX])
 {
 	char said[PIDFILE_WHY_MAX];
 	pid_t owner;
@@ -153,7 +155,8 @@ prepare_pidfile(struct master *master, const char *path, char why[RELOAD_WHY_MAX
 /* Of a configuration, which is then owned or freed; or, if that is NULL, of the
  * one to go back to. */
 static struct generation *
-make_generation(struct master *master, struct conf *conf, char why[RELOAD_WHY_MAX])
+reload_make_generation(struct master *master, struct conf *conf,
+    char why[RELOAD_WHY_MAX])
 {
 	struct generation *generation;
 	int saved;
@@ -174,13 +177,13 @@ make_generation(struct master *master, struct conf *conf, char why[RELOAD_WHY_MA
 }
 
 static int
-prepare(struct master *master, struct conf *conf, char why[RELOAD_WHY_MAX])
+reload_try(struct master *master, struct conf *conf, char why[RELOAD_WHY_MAX])
 {
 	struct reload *reload = &master->reload;
 	const struct conf *fresh;
 	unsigned slot;
 
-	reload->fresh = make_generation(master, conf, why);
+	reload->fresh = reload_make_generation(master, conf, why);
 	if (reload->fresh == NULL)
 		return (-1);
 	fresh = reload->fresh->conf;
@@ -193,7 +196,7 @@ prepare(struct master *master, struct conf *conf, char why[RELOAD_WHY_MAX])
 	if (sockets_prepare(&master->sockets, fresh, reload->fresh->slots,
 	    why) == -1 ||
 	    monitor_proc_prepare(master, fresh, why) == -1 ||
-	    prepare_pidfile(master, fresh->pid_file, why) == -1 ||
+	    reload_prepare_pidfile(master, fresh->pid_file, why) == -1 ||
 	    loggers_prepare(master, fresh, why) == -1)
 		return (-1);
 	master->numbered++;
@@ -234,7 +237,7 @@ reload_prepare(struct master *master, struct conf *conf,
     char why[RELOAD_WHY_MAX])
 {
 	errno = 0;
-	if (prepare(master, conf, why) == 0) {
+	if (reload_try(master, conf, why) == 0) {
 		master->reload.retry_until_ms = 0;
 		return (RELOAD_READY);
 	}
@@ -339,7 +342,7 @@ reload_back(struct master *master, struct generation *back, const char *why)
  */
 
 static void
-change_log(struct master *master)
+reload_change_log(struct master *master)
 {
 	const struct conf_log *conf = &master->running->conf->log;
 
@@ -352,7 +355,7 @@ change_log(struct master *master)
 }
 
 static void
-change_pidfile(struct master *master)
+reload_change_pidfile(struct master *master)
 {
 	if (!master->pidfile_changes)
 		return;
@@ -365,7 +368,7 @@ change_pidfile(struct master *master)
 /* The new workers accept before the old ones stop, and all of them have a
  * successor before any gives. */
 static void
-change_workers(struct master *master, bool first)
+reload_change_workers(struct master *master, bool first)
 {
 	struct succession_report *report = NULL;
 	struct worker_proc *old;
@@ -390,13 +393,13 @@ reload_commit(struct master *master)
 	reload->fresh = NULL;
 	generation_confirm(master->running);
 	reload_forget_back(reload);
-	change_log(master);
-	change_pidfile(master);
+	reload_change_log(master);
+	reload_change_pidfile(master);
 	limits_check(master->running->conf, master->running->slots);
 	crews_check(master->running);
 	sockets_commit(&master->sockets, master->running->conf,
 	    master->running->slots);
-	change_workers(master, old == NULL);
+	reload_change_workers(master, old == NULL);
 	monitor_proc_commit(master);
 	probation_begin(master, reload->kind, old);
 	generation_release(old);

@@ -27,21 +27,11 @@ slots_prepare(struct master *master, unsigned slots)
 	return (0);
 }
 
-/* Whether a slot can have one more worker than it has. */
-static bool
-slot_has_room(const struct slot *slot)
-{
-	for (int i = 0; i < COUNTERS_BLOCKS; i++)
-		if (!slot->lent[i])
-			return (true);
-	return (false);
-}
-
 bool
 slots_have_room(const struct master *master)
 {
 	for (size_t i = 0; i < master->nslots; i++)
-		if (!slot_has_room(&master->slots[i]))
+		if (workers_free_block(master, &master->slots[i]) == -1)
 			return (false);
 	return (true);
 }
@@ -51,8 +41,8 @@ slots_have_room(const struct master *master)
  */
 
 static struct worker_proc *
-start(struct master *master, struct slot *slot, struct generation *generation,
-    bool prepared)
+slot_start(struct master *master, struct slot *slot,
+    struct generation *generation, bool prepared)
 {
 	struct worker_proc *worker;
 
@@ -69,7 +59,7 @@ slots_fill(struct master *master, struct generation *generation,
 	for (*number = 0; *number < generation->slots; ++*number) {
 		struct slot *slot = &master->slots[*number];
 
-		slot->next = start(master, slot, generation, true);
+		slot->next = slot_start(master, slot, generation, true);
 		if (slot->next == NULL)
 			return (-1);
 	}
@@ -133,10 +123,10 @@ slots_steer(struct master *master)
 }
 
 static void
-revive(struct master *master, struct slot *slot)
+slot_revive(struct master *master, struct slot *slot)
 {
 	slot->again_ms = 0;
-	slot->serving = start(master, slot, master->running, false);
+	slot->serving = slot_start(master, slot, master->running, false);
 	if (slot->serving == NULL) {
 		LOG(ERROR, WORKER_FAILED, F_U64("child_slot", slot->number),
 		    F_ERRNO(errno));
@@ -145,7 +135,7 @@ revive(struct master *master, struct slot *slot)
 }
 
 static void
-log_death(const struct worker_proc *worker, uint64_t retry_ms)
+slot_log_death(const struct worker_proc *worker, uint64_t retry_ms)
 {
 	uint64_t alive_ms = clock_ms() - worker->process.born_ms;
 	uint64_t lost = worker->conns_lost;
@@ -170,7 +160,7 @@ log_death(const struct worker_proc *worker, uint64_t retry_ms)
 }
 
 static enum status_cause
-cause_of(const struct worker_proc *worker)
+slot_cause_of(const struct worker_proc *worker)
 {
 	if (worker->was_killed)
 		return (worker->cause);
@@ -178,7 +168,7 @@ cause_of(const struct worker_proc *worker)
 }
 
 static void
-replace(struct slot *slot, const struct worker_proc *worker)
+slot_replace(struct slot *slot, const struct worker_proc *worker)
 {
 	struct master *master = worker->process.master;
 	char how[PAUSE_HOW_MAX];
@@ -186,13 +176,14 @@ replace(struct slot *slot, const struct worker_proc *worker)
 
 	pause = pause_after(&slot->young_deaths,
 	    clock_ms() - worker->process.born_ms);
-	log_death(worker, pause);
+	slot_log_death(worker, pause);
 	probation_on_death(master, worker->generation, slot->young_deaths,
 	    "workers", describe_death(worker->status, how));
-	status_count_death(&master->status, slot->number, cause_of(worker));
+	status_count_death(&master->status, slot->number,
+	    slot_cause_of(worker));
 	slots_steer(master);
 	if (pause == 0)
-		revive(master, slot);
+		slot_revive(master, slot);
 	else
 		slot->again_ms = clock_ms() + pause;
 }
@@ -204,10 +195,10 @@ slot_on_death(struct worker_proc *worker)
 
 	if (worker == slot->serving) {
 		slot->serving = NULL;
-		replace(slot, worker);
+		slot_replace(slot, worker);
 		return (false);
 	}
-	log_death(worker, 0);
+	slot_log_death(worker, 0);
 	if (worker != slot->next)
 		return (false);
 	slot->next = NULL;
@@ -222,7 +213,7 @@ slots_revive(struct master *master)
 	for (size_t i = 0; i < master->nslots; i++)
 		if (master->slots[i].again_ms != 0 &&
 		    now_ms >= master->slots[i].again_ms)
-			revive(master, &master->slots[i]);
+			slot_revive(master, &master->slots[i]);
 }
 
 bool

@@ -11,8 +11,6 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "common/counters.h"
-
 struct generation;
 struct worker_proc;
 struct master;
@@ -23,7 +21,6 @@ struct slot {
 					   while dead */
 	struct worker_proc *next;	/* of the generation that a reload
 					   brings */
-	bool lent[COUNTERS_BLOCKS];
 	unsigned young_deaths;	/* in a row */
 	uint64_t again_ms;	/* when to try again; 0: nothing to try */
 };

@@ -1113,7 +1113,7 @@ take_worker(struct reader *reader, union item *item)
 	struct worker_proc *worker;
 
 	if (slot >= &master->slots[master->nslots] ||
-	    slot->lent[read->block] || read->generation == NULL ||
+	    workers_use_block(master, slot, read->block) || read->generation == NULL ||
 	    (read->serving && slot->serving != NULL))
 		return (refuse(reader, "child %d does not fit",
 		    (int)read->process.pid));
@@ -1125,7 +1125,6 @@ take_worker(struct reader *reader, union item *item)
 	TAILQ_INIT(&worker->crew.members);
 	TAILQ_INIT(&worker->crew.dead);
 	generation_hold(worker->generation);
-	slot->lent[worker->block] = true;
 	if (worker->serving)
 		slot->serving = worker;
 	TAILQ_INSERT_TAIL(&master->workers, worker, link);

@@ -298,18 +298,15 @@ have_read_links(const struct master *master)
 static void
 count_lost_between(struct master *master)
 {
-	const struct slot *slot = &master->slots[0];
 	struct counters *counters = &master->counters[0];
+	int block = workers_free_block(master, &master->slots[0]);
 	uint64_t lost;
-	unsigned block = 0;
 
-	while (block < COUNTERS_BLOCKS && slot->lent[block])
-		block++;
-	if (block == COUNTERS_BLOCKS)
+	if (block == -1)
 		return;
 	counters->listeners = master->listener_names.n;
 	lost = counters_settle(master->counters, master->nslots, counters,
-	    block);
+	    (unsigned)block);
 	if (lost > 0)
 		LOG(WARN, HANDOVER_BROKEN,
 		    F_STR("error", "the giver and the taker have died"),

@@ -311,7 +311,6 @@ void
 worker_proc_free(struct worker_proc *worker)
 {
 	TAILQ_REMOVE(&worker->process.master->dead, worker, link);
-	worker->slot->lent[worker->block] = false;
 	process_end(&worker->process);
 	generation_release(worker->generation);
 	free(worker);
@@ -338,14 +337,27 @@ worker_proc_describe(struct worker_proc *worker, struct master *master)
 	crew_note(worker);
 }
 
-static int
-worker_proc_take_block(struct slot *slot)
+bool
+workers_use_block(const struct master *master, const struct slot *slot,
+    unsigned block)
+{
+	const struct worker_proc *worker;
+
+	TAILQ_FOREACH(worker, &master->workers, link)
+		if (worker->slot == slot && worker->block == block)
+			return (true);
+	TAILQ_FOREACH(worker, &master->dead, link)
+		if (worker->slot == slot && worker->block == block)
+			return (true);
+	return (false);
+}
+
+int
+workers_free_block(const struct master *master, const struct slot *slot)
 {
 	for (int i = 0; i < COUNTERS_BLOCKS; i++)
-		if (!slot->lent[i]) {
-			slot->lent[i] = true;
+		if (!workers_use_block(master, slot, (unsigned)i))
 			return (i);
-		}
 	errno = EBUSY;
 	return (-1);
 }
@@ -497,7 +509,7 @@ worker_proc_new(struct master *master, struct slot *slot,
 	struct worker_proc *worker;
 	int block, saved;
 
-	if ((block = worker_proc_take_block(slot)) == -1)
+	if ((block = workers_free_block(master, slot)) == -1)
 		return (NULL);
 	if ((worker = calloc(1, sizeof(*worker))) == NULL)
 		goto fail;
@@ -521,7 +533,6 @@ fail:
 	if (worker != NULL)
 		generation_release(worker->generation);
 	free(worker);
-	slot->lent[block] = false;
 	errno = saved;
 	return (NULL);
 }

@@ -45,7 +45,7 @@ struct worker_proc {
 	struct slot *slot;
 	struct generation *generation;	/* a reference */
 	struct crew crew;		/* who runs the user's code for it */
-	unsigned block;			/* of the slot's counters; lent */
+	unsigned block;			/* of the slot's counters */
 	enum worker_state state;
 	char why[240];			/* what it said went wrong */
 	struct succession_report *report; /* that it is part of, or NULL */
@@ -82,6 +82,12 @@ int worker_proc_adopt(struct master *, struct worker_proc *);
 
 /* Whether it and its crew are ready, and it waits for START. */
 bool worker_proc_is_complete(const struct worker_proc *);
+
+/* Whether a worker of the slot writes to that block of its counters, or has and
+ * is not buried yet; and a block that none does, or -1 with errno set. */
+bool workers_use_block(const struct master *, const struct slot *,
+    unsigned block);
+int workers_free_block(const struct master *, const struct slot *);
 
 /* It is dead, and what follows from that is done. */
 void worker_proc_free(struct worker_proc *);
