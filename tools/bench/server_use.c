@@ -123,8 +123,8 @@ mark_tree(struct process_list *list, pid_t top)
 	return (n);
 }
 
-/* All threads' time to the nanosecond.  Returns -1 if this kernel does not
- * tell. */
+/* The time of all threads to the nanosecond.  Returns -1 if this kernel does not
+ * report it. */
 static int
 read_exact_us(pid_t pid, uint64_t *cpu_us)
 {

@@ -154,12 +154,12 @@ issue_at_rate(struct hold *hold)
 		hold->rate_issued += n;
 		due -= n;
 	}
-	/* What nobody was free to send is not made up for later. */
+	/* Messages that no connection was free to send are not sent later. */
 	if (due >= 1)
 		hold->rate_issued += (uint64_t)due;
 }
 
-/* When the next burst is to leave. */
+/* When the next burst is due. */
 static uint64_t
 next_due_us(const struct hold *hold)
 {
@@ -167,7 +167,7 @@ next_due_us(const struct hold *hold)
 	    (double)hold->rate_issued / hold->options.rate));
 }
 
-/* Let all links send whose time has come, or owe it. */
+/* Let all links send that are due, or owe a burst. */
 static void
 issue_on_schedule(struct hold *hold)
 {
@@ -215,7 +215,7 @@ hold_change_rate(struct hold *hold, double rate)
 		issue_burst(hold, &hold->links[i]);
 }
 
-/* Let a stream send so many bytes, of as many messages as that takes. */
+/* Let a stream send that many bytes, of as many messages as needed. */
 static void
 grant(struct hold *hold, struct link *link, uint64_t bytes)
 {

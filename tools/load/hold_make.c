@@ -161,8 +161,8 @@ make_links(struct hold *hold, const unsigned *counts)
 	}
 }
 
-/* Turns go round with long steps, so that kinds and those who connected
- * together take theirs far from each other. */
+/* Turns go round in long steps, so that links of one kind, and links that
+ * connected together, have their turns far from each other. */
 static unsigned
 coprime_stride(unsigned n)
 {

@@ -71,7 +71,7 @@ link_id_of(const struct link *link, uint32_t number)
  */
 
 /* On loopback a segment has 64 KiB, and the server's kernel holds two dozen of
- * them for who does not read. */
+ * them for a client that does not read. */
 static void
 make_narrow(int fd)
 {
@@ -171,7 +171,7 @@ build_messages(const struct link *link, const struct link_gear *gear)
 	return (len);
 }
 
-/* The kernel took so many more bytes. */
+/* The kernel took that many more bytes. */
 static void
 advance(struct link *link, const struct link_gear *gear, size_t bytes)
 {

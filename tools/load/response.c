@@ -53,8 +53,8 @@ read_status(const char *head, size_t len, unsigned *status)
 	return (0);
 }
 
-/* head_len tells where the head ends.  Returns -1 if it says of no body how
- * long it is, or is no head at all. */
+/* head_len is the length of the header.  Returns -1 if it does not give the
+ * length of the body, or is malformed. */
 static int
 response_parse_head(const char *head, struct response *response)
 {

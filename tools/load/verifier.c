@@ -320,8 +320,8 @@ take_echo(struct check *check, const uint8_t *bytes, size_t len)
 }
 
 /*
- * Responses to a POST, whose heads are whatever the server likes: they are
- * looked at when they are whole, and kept until then.
+ * Responses to a POST.  Their headers are not known before, so a response is
+ * kept until it is complete, and checked then.
  */
 
 static void

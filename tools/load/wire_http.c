@@ -46,7 +46,7 @@ wire_http_head(const uint8_t *wire, size_t len)
 	return (end == NULL ? 0 : (size_t)(end - wire) + 4);
 }
 
-/* Digits alone, and not too many of them. */
+/* Read a number that has only digits, and not too many. */
 static bool
 wire_http_read_length(const uint8_t *text, const uint8_t *end, size_t *length)
 {
