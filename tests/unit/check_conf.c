@@ -35,427 +35,10 @@
 #include "conf/conf_groups.h"
 #include "conf/conf_parse.h"
 #include "conf/conf_source.h"
+#include "tests/lib/conf_files.h"
 
 #define LISTENER "{ name = \"a\"; address = \"*:1\"; handler = \"echo\"; }"
 #define LISTENERS "listeners = ( " LISTENER " );\n"
-
-static char source_dir[PATH_MAX];	/* absolute: tests change theirs */
-static char scratch_root[PATH_MAX];	/* of what tests leave, if they fail */
-static char scratch[2 * PATH_MAX];
-
-/* ---- files ---- */
-
-/* A file whole; the caller frees it. */
-static char *
-read_file(const char *path)
-{
-	FILE *in = fopen(path, "r");
-	char *text = NULL;
-	size_t size = 0;
-
-	if (in == NULL)
-		err(EXIT_FAILURE, "%s", path);
-	if (getdelim(&text, &size, '\0', in) == -1) {
-		free(text);
-		text = strdup("");
-	}
-	fclose(in);
-	return text;
-}
-
-/* A file of the source tree. */
-static char *
-read_source(const char *name)
-{
-	char path[2 * PATH_MAX];
-
-	snprintf(path, sizeof(path), "%s/%s", source_dir, name);
-	return read_file(path);
-}
-
-static void
-write_bytes(const char *name, const char *bytes, size_t len)
-{
-	FILE *out = fopen(name, "w");
-
-	if (out == NULL)
-		err(EXIT_FAILURE, "%s", name);
-	ck_assert_uint_eq(fwrite(bytes, 1, len, out), len);
-	ck_assert_int_eq(fclose(out), 0);
-}
-
-static void
-write_file(const char *name, const char *text)
-{
-	write_bytes(name, text, strlen(text));
-}
-
-static void
-copy_source(const char *from, const char *to)
-{
-	char *text = read_source(from);
-
-	write_file(to, text);
-	free(text);
-}
-
-static int
-remove_entry(const char *path, const struct stat *st, int type, struct FTW *ftw)
-{
-	(void)st, (void)type, (void)ftw;
-	return remove(path);
-}
-
-static void
-make_scratch_root(void)
-{
-	const char *tmp = getenv("TMPDIR");
-
-	snprintf(scratch_root, sizeof(scratch_root), "%s/check_conf.XXXXXX",
-	    tmp != NULL ? tmp : "/tmp");
-	if (mkdtemp(scratch_root) == NULL)
-		err(EXIT_FAILURE, "%s", scratch_root);
-}
-
-static void
-remove_tree(const char *path)
-{
-	nftw(path, remove_entry, 8, FTW_DEPTH | FTW_PHYS);
-}
-
-static void
-enter_scratch(void)
-{
-	snprintf(scratch, sizeof(scratch), "%s/XXXXXX", scratch_root);
-	ck_assert_ptr_nonnull(mkdtemp(scratch));
-	ck_assert_int_eq(chdir(scratch), 0);
-	copy_source("tests/data/ok.inc", "ok.inc");
-}
-
-static void
-leave_scratch(void)
-{
-	ck_assert_int_eq(chdir("/"), 0);
-	remove_tree(scratch);
-}
-
-/* ---- loading ---- */
-
-/* libconfig 1.5 loses a string that stands where none is expected: of no account
- * in a reader. */
-const char *__lsan_default_suppressions(void);
-const char *
-__lsan_default_suppressions(void)
-{
-	return "leak:libconfig.so\n";
-}
-
-/*
- * What is wrong with a file, or with a text, one mistake a line; "" if nothing is.
- * This process is its own reader, and is to survive that.
- */
-static char *
-mistakes(const char *path, const char *source)
-{
-	enum { REGION = 8 << 20 };
-	void *region = calloc(1, REGION);
-	struct conf_report report = { 0 };
-	struct conf conf = { .path = NULL };
-	char *text;
-	size_t size;
-	FILE *out = open_memstream(&text, &size);
-
-	conf_alloc_begin(region, REGION, NULL);
-	conf_parse(path, source, &conf, &report);
-	for (size_t i = 0; i < report.nerrors; i++) {
-		const struct conf_error *error = &report.errors[i];
-
-		if (strcmp(error->file, "main.conf") != 0)
-			fprintf(out, "%s:", error->file);
-		fprintf(out, "%u: %s\n", error->line, error->text);
-	}
-	fclose(out);
-	free(region);
-	return text;
-}
-
-static void
-assert_mistakes(const char *path, const char *expected)
-{
-	char *found = mistakes(path, NULL);
-
-	ck_assert_str_eq(found, expected);
-	free(found);
-}
-
-static void
-assert_mistakes_in(const char *text, const char *expected)
-{
-	write_file("main.conf", text);
-	assert_mistakes("main.conf", expected);
-}
-
-/* The same for what there is to warn of in a file that is good. */
-static void
-assert_warnings_in(const char *text, const char *expected)
-{
-	struct conf_report report = { 0 };
-	struct conf *conf;
-	char *found;
-	size_t size;
-	FILE *out = open_memstream(&found, &size);
-
-	write_file("main.conf", text);
-	ck_assert_ptr_nonnull(conf = conf_load("main.conf", &report));
-	for (size_t i = 0; i < report.nwarnings; i++)
-		fprintf(out, "%u: %s\n", report.warnings[i].line,
-		    report.warnings[i].text);
-	fclose(out);
-	ck_assert_str_eq(found, expected);
-	free(found);
-	conf_free(conf);
-	conf_report_free(&report);
-	ck_assert_ptr_null(report.warnings);
-}
-
-/* A file that has nothing wrong. */
-static struct conf *
-load(const char *path)
-{
-	struct conf_report report = { 0 };
-	struct conf *conf = conf_load(path, &report);
-
-	ck_assert_msg(report.nerrors == 0, "%s:%u: %s", report.errors[0].file,
-	    report.errors[0].line, report.errors[0].text);
-	ck_assert_ptr_nonnull(conf);
-	conf_report_free(&report);
-	return conf;
-}
-
-static struct conf *
-load_text(const char *text)
-{
-	write_file("main.conf", text);
-	return load("main.conf");
-}
-
-static struct conf *
-load_source(const char *name)
-{
-	copy_source(name, "main.conf");
-	return load("main.conf");
-}
-
-/* The configuration as it is printed; the caller frees it. */
-static char *
-print(const struct conf *conf)
-{
-	char *text;
-	size_t size;
-	FILE *out = open_memstream(&text, &size);
-
-	ck_assert_int_eq(conf_print(out, conf), 0);
-	fclose(out);
-	return text;
-}
-
-static void
-assert_reads_back(const struct conf *conf)
-{
-	char *first = print(conf), *second;
-	struct conf *again;
-
-	again = load_text(first);
-	second = print(again);
-	ck_assert_str_eq(first, second);
-	free(first);
-	free(second);
-	conf_free(again);
-}
-
-/* ---- cases in text files ---- */
-
-enum { FILES_MAX = 4 };
-
-struct sample {
-	char *name;
-	char *expected;			/* lines */
-	struct {
-		char *name;
-		char *text;
-	} files[FILES_MAX];
-	size_t nfiles;
-};
-
-struct samples {
-	struct sample *all;
-	int count;
-};
-
-static struct samples malformed, wellformed;
-
-/* Add a line to a text that is on the heap. */
-static void
-add_line(char **text, const char *line)
-{
-	char *longer;
-
-	if (asprintf(&longer, "%s%s\n", *text, line) == -1)
-		abort();
-	free(*text);
-	*text = longer;
-}
-
-static void
-begin_sample(struct samples *samples, const char *name)
-{
-	samples->all = reallocarray(samples->all, (size_t)samples->count + 1,
-	    sizeof(*samples->all));
-	samples->all[samples->count++] = (struct sample){
-		.name = strdup(name), .expected = strdup(""),
-	};
-}
-
-static void
-begin_file(struct sample *sample, const char *name)
-{
-	if (sample->nfiles == FILES_MAX)
-		abort();
-	sample->files[sample->nfiles].name = strdup(name);
-	sample->files[sample->nfiles++].text = strdup("");
-}
-
-/* Take one line; *sample is the case that it belongs to, or NULL. */
-static void
-read_line(struct samples *samples, struct sample **sample, const char *line)
-{
-	if (strncmp(line, "== ", 3) == 0) {
-		begin_sample(samples, line + 3);
-		*sample = &samples->all[samples->count - 1];
-	} else if (strncmp(line, "########", 8) == 0) {
-		*sample = NULL;
-	} else if (*sample == NULL) {
-		return;		/* a comment */
-	} else if (strcmp(line, "--") == 0) {
-		begin_file(*sample, "main.conf");
-	} else if (strncmp(line, "-- ", 3) == 0) {
-		begin_file(*sample, line + 3);
-	} else if ((*sample)->nfiles > 0) {
-		add_line(&(*sample)->files[(*sample)->nfiles - 1].text, line);
-	} else {
-		add_line(&(*sample)->expected, line);
-	}
-}
-
-static void
-trim_files(struct sample *sample)
-{
-	for (size_t i = 0; i < sample->nfiles; i++) {
-		char *text = sample->files[i].text;
-		size_t len = strlen(text);
-
-		if (strcmp(text, "\n") == 0)
-			len = 0;
-		while (len > 1 && text[len - 1] == '\n' &&
-		    text[len - 2] == '\n')
-			len--;
-		text[len] = '\0';
-	}
-}
-
-static void
-read_samples(struct samples *samples, const char *name)
-{
-	char *text = read_source(name), *rest = text, *line;
-	struct sample *sample = NULL;
-
-	while ((line = strsep(&rest, "\n")) != NULL)
-		read_line(samples, &sample, line);
-	for (int i = 0; i < samples->count; i++)
-		trim_files(&samples->all[i]);
-	free(text);
-}
-
-static void
-free_samples(struct samples *samples)
-{
-	for (int i = 0; i < samples->count; i++) {
-		struct sample *sample = &samples->all[i];
-
-		for (size_t j = 0; j < sample->nfiles; j++) {
-			free(sample->files[j].name);
-			free(sample->files[j].text);
-		}
-		free(sample->name);
-		free(sample->expected);
-	}
-	free(samples->all);
-}
-
-static void
-write_sample(const struct sample *sample)
-{
-	for (size_t i = 0; i < sample->nfiles; i++)
-		write_file(sample->files[i].name, sample->files[i].text);
-}
-
-START_TEST(a_malformed_file_is_refused_with_all_its_mistakes)
-{
-	const struct sample *sample = &malformed.all[_i];
-	char *found;
-
-	write_sample(sample);
-	found = mistakes("main.conf", NULL);
-	ck_assert_msg(strcmp(found, sample->expected) == 0,
-	    "%s:\n%sinstead of:\n%s", sample->name, found, sample->expected);
-	free(found);
-}
-END_TEST
-
-/* Whether a text has these lines in this order, blanks before them aside. */
-static bool
-has_lines(const char *text, const char *lines)
-{
-	while (*lines != '\0') {
-		size_t len = strcspn(lines, "\n");
-
-		text += strspn(text, "\t");
-		if (strcspn(text, "\n") == len &&
-		    memcmp(text, lines, len) == 0)
-			lines += len + 1;
-		text += strcspn(text, "\n");
-		if (*text == '\0')
-			break;
-		text++;
-	}
-	return *lines == '\0';
-}
-
-START_TEST(a_wellformed_file_is_read_and_reads_back_when_printed)
-{
-	const struct sample *sample = &wellformed.all[_i];
-	struct conf *conf;
-	char *printed;
-
-	write_sample(sample);
-	conf = load("main.conf");
-	printed = print(conf);
-	ck_assert_msg(has_lines(printed, sample->expected),
-	    "%s:\n%sdoes not hold:\n%s", sample->name, printed,
-	    sample->expected);
-	assert_reads_back(conf);
-	free(printed);
-	conf_free(conf);
-}
-END_TEST
-
-START_TEST(there_are_more_than_200_malformed_files)
-{
-	ck_assert_int_gt(malformed.count, 200);
-	for (int i = 0; i < malformed.count; i++)
-		ck_assert_str_ne(malformed.all[i].expected, "");
-}
-END_TEST
 
 /* ---- keys and fields ---- */
 
@@ -677,7 +260,7 @@ START_TEST(every_key_conf_sets_every_key_to_something_unusual)
 {
 	struct conf *every = load_source("tests/data/every_key.conf");
 	struct conf *none = load_text(LISTENERS);
-	char *a = print(every), *b = print(none);
+	char *a = print_conf(every), *b = print_conf(none);
 	char *ra = a, *rb = b, *la, *lb;
 
 	while ((la = strsep(&ra, "\n")) != NULL &&
@@ -713,7 +296,7 @@ START_TEST(keys_that_are_new_are_not_told_to_the_previous_release)
 	    "type = \"command\"; command = [ \"/bin/cat\" ]; } );\n"
 	    "listeners = ( { name = \"lines\"; protocol = \"line\"; "
 	    "address = \"127.0.0.1:9001\"; handler = \"cat\"; } );\n");
-	char *all = print(conf), *known;
+	char *all = print_conf(conf), *known;
 	size_t size;
 	FILE *out = open_memstream(&known, &size);
 
@@ -997,7 +580,7 @@ START_TEST(a_pipe_is_read_to_its_end)
 	fputs(LISTENERS, writer);
 	fclose(writer);
 	snprintf(path, sizeof(path), "/dev/fd/%d", fds[0]);
-	conf_free(load(path));
+	conf_free(load_file(path));
 	close(fds[0]);
 }
 END_TEST
@@ -1038,7 +621,7 @@ START_TEST(bytes_that_are_no_text_are_refused)
 	for (size_t i = 0; i < sizeof(bytes); i++)
 		bytes[i] = (char)(i + 1);
 	write_bytes("main.conf", bytes, sizeof(bytes));
-	found = mistakes("main.conf", NULL);
+	found = conf_mistakes("main.conf", NULL);
 	ck_assert_str_ne(found, "");
 	free(found);
 }
@@ -1187,7 +770,7 @@ START_TEST(thousands_of_mistakes_are_all_told)
 		fprintf(out, "key%d = 1;\n", i);
 	fclose(out);
 	write_file("main.conf", text);
-	found = mistakes("main.conf", NULL);
+	found = conf_mistakes("main.conf", NULL);
 	for (const char *p = found; *p != '\0'; p++)
 		lines += *p == '\n';
 	ck_assert_uint_eq(lines, 3000);
@@ -1461,11 +1044,11 @@ START_TEST(an_include_may_be_absolute)
 	ck_assert_int_eq(mkdir("etc", 0700), 0);
 	write_file("a.inc", "workers = 7;\n");
 	if (asprintf(&text, "@include \"%s/a.inc\"\n" LISTENERS,
-	    scratch) == -1)
+	    scratch_dir()) == -1)
 		abort();
 	write_file("etc/main.conf", text);
 	free(text);
-	conf = load("etc/main.conf");
+	conf = load_file("etc/main.conf");
 	ck_assert_uint_eq(conf->workers, 7);
 	conf_free(conf);
 }
@@ -1479,7 +1062,7 @@ START_TEST(no_beginning_of_a_file_does_harm)
 
 	for (size_t len = strlen(text); len-- > 0; ) {
 		text[len] = '\0';
-		free(mistakes("main.conf", text));
+		free(conf_mistakes("main.conf", text));
 	}
 	free(text);
 }
@@ -1495,7 +1078,7 @@ START_TEST(no_wrong_byte_does_harm)
 		char right = text[i];
 
 		text[i] = wrong[i % (sizeof(wrong) - 1)];
-		free(mistakes("main.conf", text));
+		free(conf_mistakes("main.conf", text));
 		text[i] = right;
 	}
 	free(text);
@@ -1513,7 +1096,7 @@ START_TEST(every_byte_of_a_string_reads_back)
 		bytes[i] = (char)(i + 1);
 	bytes[255] = '\0';
 	own.pid_file = bytes;
-	text = print(&own);
+	text = print_conf(&own);
 	again = load_text(text);
 	ck_assert_str_eq(again->pid_file, bytes);
 	free(text);
@@ -1530,8 +1113,8 @@ START_TEST(the_head_names_the_file_and_stays_a_comment)
 	char *text;
 
 	write_file("a\nworkers = 7;", LISTENERS);
-	conf = load("a\nworkers = 7;");
-	text = print(conf);
+	conf = load_file("a\nworkers = 7;");
+	text = print_conf(conf);
 	ck_assert_int_eq(strncmp(text, head, strlen(head)), 0);
 	free(text);
 	conf_free(conf);
@@ -1781,31 +1364,6 @@ END_TEST
 
 /* ---- all together ---- */
 
-static TCase *
-add_case(Suite *suite, const char *name)
-{
-	TCase *tests = tcase_create(name);
-
-	tcase_add_checked_fixture(tests, enter_scratch, leave_scratch);
-	tcase_set_timeout(tests, 60);
-	suite_add_tcase(suite, tests);
-	return tests;
-}
-
-static void
-add_samples(Suite *suite)
-{
-	TCase *tests = add_case(suite, "samples");
-
-	tcase_add_test(tests, there_are_more_than_200_malformed_files);
-	tcase_add_loop_test(tests,
-	    a_malformed_file_is_refused_with_all_its_mistakes, 0,
-	    malformed.count);
-	tcase_add_loop_test(tests,
-	    a_wellformed_file_is_read_and_reads_back_when_printed, 0,
-	    wellformed.count);
-}
-
 static void
 add_keys(Suite *suite)
 {
@@ -1923,30 +1481,20 @@ add_words(Suite *suite)
 	    the_configuration_that_comes_along_is_what_the_readme_says);
 }
 
-int
-main(void)
+static void
+add_all(Suite *suite)
 {
-	const char *srcdir = getenv("srcdir");
-	Suite *suite = suite_create("conf");
-	SRunner *runner;
-	int failed;
-
-	if (realpath(srcdir != NULL ? srcdir : ".", source_dir) == NULL)
-		err(EXIT_FAILURE, "%s", srcdir);
-	read_samples(&malformed, "tests/data/malformed.txt");
-	read_samples(&wellformed, "tests/data/wellformed.txt");
-	make_scratch_root();
-	add_samples(suite);
 	add_keys(suite);
 	add_files(suite);
 	add_reader(suite);
 	add_words(suite);
-	runner = srunner_create(suite);
-	srunner_run_all(runner, CK_NORMAL);
-	failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	remove_tree(scratch_root);
-	free_samples(&malformed);
-	free_samples(&wellformed);
-	return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+}
+
+int
+main(void)
+{
+	return (run_conf_tests(&(struct conf_tests){
+	    .theme = "conf", .malformed = "tests/data/malformed.txt",
+	    .wellformed = "tests/data/wellformed.txt", .nmalformed = 200,
+	    .reads_back = assert_reads_back, .add = add_all }));
 }

@@ -24,154 +24,11 @@
 #include "conf/conf_alloc.h"
 #include "conf/conf_keys.h"
 #include "conf/conf_parse.h"
+#include "tests/lib/conf_files.h"
 
 #define LISTENER_OF(handler)						\
 	"listeners = ( { name = \"l\"; address = \"*:1\"; "		\
 	"handler = \"" handler "\"; } );\n"
-
-static char source_dir[PATH_MAX];	/* absolute: tests change theirs */
-static char scratch_root[PATH_MAX];	/* of what tests leave, if they fail */
-static char scratch[2 * PATH_MAX];
-
-/* ---- files ---- */
-
-/* A file of the source tree; the caller frees it. */
-static char *
-read_source(const char *name)
-{
-	char path[2 * PATH_MAX], *text = NULL;
-	size_t size = 0;
-	FILE *in;
-
-	snprintf(path, sizeof(path), "%s/%s", source_dir, name);
-	if ((in = fopen(path, "r")) == NULL ||
-	    getdelim(&text, &size, '\0', in) == -1)
-		err(EXIT_FAILURE, "%s", path);
-	fclose(in);
-	return text;
-}
-
-static void
-write_bytes(const char *name, const char *bytes, size_t len)
-{
-	FILE *out = fopen(name, "w");
-
-	if (out == NULL)
-		err(EXIT_FAILURE, "%s", name);
-	ck_assert_uint_eq(fwrite(bytes, 1, len, out), len);
-	ck_assert_int_eq(fclose(out), 0);
-}
-
-static int
-remove_entry(const char *path, const struct stat *st, int type, struct FTW *ftw)
-{
-	(void)st, (void)type, (void)ftw;
-	return remove(path);
-}
-
-static void
-remove_tree(const char *path)
-{
-	nftw(path, remove_entry, 8, FTW_DEPTH | FTW_PHYS);
-}
-
-static void
-make_scratch_root(void)
-{
-	const char *tmp = getenv("TMPDIR");
-
-	snprintf(scratch_root, sizeof(scratch_root),
-	    "%s/check_conf_handlers.XXXXXX", tmp != NULL ? tmp : "/tmp");
-	if (mkdtemp(scratch_root) == NULL)
-		err(EXIT_FAILURE, "%s", scratch_root);
-}
-
-static void
-enter_scratch(void)
-{
-	snprintf(scratch, sizeof(scratch), "%s/XXXXXX", scratch_root);
-	ck_assert_ptr_nonnull(mkdtemp(scratch));
-	ck_assert_int_eq(chdir(scratch), 0);
-}
-
-static void
-leave_scratch(void)
-{
-	ck_assert_int_eq(chdir("/"), 0);
-	remove_tree(scratch);
-}
-
-/* ---- loading ---- */
-
-/* libconfig 1.5 loses a string that stands where none is expected: of no account
- * in a reader. */
-const char *__lsan_default_suppressions(void);
-const char *
-__lsan_default_suppressions(void)
-{
-	return "leak:libconfig.so\n";
-}
-
-/*
- * What is wrong with a file, or with a text, one mistake a line; "" if nothing is.
- * This process is its own reader, and is to survive that.
- */
-static char *
-mistakes(const char *path, const char *source)
-{
-	enum { REGION = 8 << 20 };
-	void *region = calloc(1, REGION);
-	struct conf_report report = { 0 };
-	struct conf conf = { .path = NULL };
-	char *text;
-	size_t size;
-	FILE *out = open_memstream(&text, &size);
-
-	conf_alloc_begin(region, REGION, NULL);
-	conf_parse(path, source, &conf, &report);
-	for (size_t i = 0; i < report.nerrors; i++) {
-		const struct conf_error *error = &report.errors[i];
-
-		if (strcmp(error->file, "main.conf") != 0)
-			fprintf(out, "%s:", error->file);
-		fprintf(out, "%u: %s\n", error->line, error->text);
-	}
-	fclose(out);
-	free(region);
-	return text;
-}
-
-static void
-assert_mistakes_in(const char *text, const char *expected)
-{
-	char *found;
-
-	write_bytes("main.conf", text, strlen(text));
-	found = mistakes("main.conf", NULL);
-	ck_assert_str_eq(found, expected);
-	free(found);
-}
-
-/* main.conf, which has nothing wrong. */
-static struct conf *
-load(void)
-{
-	struct conf_report report = { 0 };
-	struct conf *conf = conf_load("main.conf", &report);
-
-	ck_assert_msg(report.nerrors == 0, "%s:%u: %s", report.errors[0].file,
-	    report.errors[0].line, report.errors[0].text);
-	ck_assert_ptr_nonnull(conf);
-	conf_report_free(&report);
-	return conf;
-}
-
-static struct conf *
-load_text(const char *text)
-{
-	write_bytes("main.conf", text, strlen(text));
-	return load();
-}
 
 static struct conf *
 load_every_key(void)
@@ -181,19 +38,6 @@ load_every_key(void)
 
 	free(text);
 	return conf;
-}
-
-/* The configuration as it is printed; the caller frees it. */
-static char *
-print(const struct conf *conf)
-{
-	char *text;
-	size_t size;
-	FILE *out = open_memstream(&text, &size);
-
-	ck_assert_int_eq(conf_print(out, conf), 0);
-	fclose(out);
-	return text;
 }
 
 static void
@@ -269,88 +113,19 @@ assert_same(const struct conf *a, const struct conf *b)
 }
 
 static void
-assert_reads_back(const struct conf *conf)
+assert_handlers_read_back(const struct conf *conf)
 {
-	char *first = print(conf), *second;
+	char *first = print_conf(conf), *second;
 	struct conf *again;
 
 	again = load_text(first);
 	assert_same(conf, again);
-	second = print(again);
+	second = print_conf(again);
 	ck_assert_str_eq(first, second);
 	free(first);
 	free(second);
 	conf_free(again);
 }
-
-/* ---- cases in text files ---- */
-
-/* From "== " to the next: the name; lines that are expected; "--" and the
- * configuration; "-- FILE" and what that includes. */
-struct samples {
-	char *text;
-	char **all;
-	int count;
-};
-
-static struct samples malformed, wellformed;
-
-static void
-read_samples(struct samples *samples, const char *name)
-{
-	static const char mark[] = "\n== ";
-	char *at;
-
-	samples->text = read_source(name);
-	for (at = samples->text; (at = strstr(at, mark)) != NULL; ) {
-		at[1] = '\0';	/* the end of the one before */
-		at += strlen(mark);
-		samples->all = reallocarray(samples->all,
-		    (size_t)samples->count + 1, sizeof(*samples->all));
-		samples->all[samples->count++] = at;
-	}
-}
-
-static void
-free_samples(struct samples *samples)
-{
-	free(samples->text);
-	free(samples->all);
-}
-
-/* Write the files of a case, and return what is expected; the caller frees
- * it. */
-static char *
-write_sample(const char *sample)
-{
-	const char *lines = strchr(sample, '\n') + 1;
-	const char *dashes = strstr(lines - 1, "\n--\n") + 1;
-	const char *text = strchr(dashes, '\n') + 1, *end;
-	char name[64] = "main.conf";
-
-	while ((end = strstr(text, "\n-- ")) != NULL) {
-		write_bytes(name, text, (size_t)(end + 1 - text));
-		ck_assert_int_eq(sscanf(end + 1, "-- %63s", name), 1);
-		text = strchr(end + 1, '\n') + 1;
-	}
-	write_bytes(name, text, strlen(text));
-	return strndup(lines, (size_t)(dashes - lines));
-}
-
-START_TEST(a_malformed_file_is_refused_with_all_its_mistakes)
-{
-	const char *sample = malformed.all[_i];
-	char *expected = write_sample(sample);
-	char *found = mistakes("main.conf", NULL);
-
-	ck_assert_str_ne(expected, "");
-	ck_assert_msg(strcmp(found, expected) == 0,
-	    "%.*s:\n%sinstead of:\n%s", (int)strcspn(sample, "\n"), sample,
-	    found, expected);
-	free(found);
-	free(expected);
-}
-END_TEST
 
 /* Whether a text has these lines in a row, blanks before them aside. */
 static bool
@@ -367,45 +142,6 @@ has_lines_at(const char *text, const char *lines)
 	}
 	return true;
 }
-
-/* Whether it has each of them, in this order. */
-static bool
-has_lines(const char *text, const char *lines)
-{
-	while (*lines != '\0' && *text != '\0') {
-		size_t len = strcspn(lines, "\n") + 1;
-
-		text += strspn(text, "\t");
-		if (strncmp(text, lines, len) == 0)
-			lines += len;
-		text += strcspn(text, "\n") + 1;
-	}
-	return *lines == '\0';
-}
-
-START_TEST(a_wellformed_file_is_read_and_reads_back_when_printed)
-{
-	const char *sample = wellformed.all[_i];
-	char *expected = write_sample(sample), *printed;
-	struct conf *conf = load();
-
-	printed = print(conf);
-	ck_assert_msg(has_lines(printed, expected),
-	    "%.*s:\n%sdoes not hold:\n%s", (int)strcspn(sample, "\n"), sample,
-	    printed, expected);
-	assert_reads_back(conf);
-	free(printed);
-	free(expected);
-	conf_free(conf);
-}
-END_TEST
-
-START_TEST(there_are_many_malformed_files)
-{
-	ck_assert_int_gt(malformed.count, 100);
-	ck_assert_int_gt(wellformed.count, 30);
-}
-END_TEST
 
 /* ---- keys and fields ---- */
 
@@ -601,7 +337,7 @@ START_TEST(every_key_reads_back_when_printed)
 {
 	struct conf *conf = load_every_key();
 
-	assert_reads_back(conf);
+	assert_handlers_read_back(conf);
 	conf_free(conf);
 }
 END_TEST
@@ -655,7 +391,7 @@ START_TEST(a_handler_replaces_the_built_in_one_of_its_name)
 	ck_assert_str_eq(conf->handlers[2].name, "echo");
 	ck_assert_int_eq(conf->handlers[2].type, CONF_HANDLER_COMMAND);
 	ck_assert_uint_eq(conf->listeners[0].handler_index, 2);
-	assert_reads_back(conf);
+	assert_handlers_read_back(conf);
 	conf_free(conf);
 }
 END_TEST
@@ -709,7 +445,7 @@ assert_all_accepted(const char *first, int count)
 	struct conf *conf = load_text(text);
 
 	ck_assert_uint_eq(conf->nhandlers, CONF_HANDLERS_MAX);
-	assert_reads_back(conf);
+	assert_handlers_read_back(conf);
 	conf_free(conf);
 	free(text);
 }
@@ -791,7 +527,7 @@ START_TEST(as_many_arguments_as_may_be_are_accepted)
 
 	ck_assert_str_eq(conf->handlers[2].command[255], "a255");
 	ck_assert_ptr_null(conf->handlers[2].command[256]);
-	assert_reads_back(conf);
+	assert_handlers_read_back(conf);
 	conf_free(conf);
 	free(text);
 }
@@ -829,7 +565,7 @@ START_TEST(every_byte_of_text_reads_back)
 	handlers[3].settings = &setting;
 	handlers[3].nsettings = 1;
 	own.handlers = handlers;
-	assert_reads_back(&own);
+	assert_handlers_read_back(&own);
 	conf_free(conf);
 }
 END_TEST
@@ -859,7 +595,7 @@ START_TEST(handlers_are_printed_with_every_default)
 	    "  { name = \"c\"; type = \"command\";\n"
 	    "    command = [ \"cat\", \"-\" ];\n"
 	    "    environment = { A = \"b\"; }; } );\n");
-	char *text = print(conf);
+	char *text = print_conf(conf);
 
 	ck_assert_msg(has_lines_at(strstr(text, "handlers = "), expected),
 	    "%s", text);
@@ -876,7 +612,7 @@ START_TEST(no_beginning_of_a_file_does_harm)
 
 	for (size_t len = strlen(text); len-- > 0; ) {
 		text[len] = '\0';
-		free(mistakes("main.conf", text));
+		free(conf_mistakes("main.conf", text));
 	}
 	free(text);
 }
@@ -892,7 +628,7 @@ START_TEST(no_wrong_byte_does_harm)
 		char right = text[i];
 
 		text[i] = wrong[i % (sizeof(wrong) - 1)];
-		free(mistakes("main.conf", text));
+		free(conf_mistakes("main.conf", text));
 		text[i] = right;
 	}
 	free(text);
@@ -918,38 +654,13 @@ START_TEST(the_example_of_handlers_in_the_manual_is_accepted)
 	ck_assert_uint_eq(conf->nhandlers, 4);
 	ck_assert_str_eq(conf->handlers[2].command[1], "/srv/upper.py");
 	ck_assert_str_eq(conf->handlers[3].settings[1].value, "2");
-	assert_reads_back(conf);
+	assert_handlers_read_back(conf);
 	conf_free(conf);
 	free(manual);
 }
 END_TEST
 
 /* ---- all together ---- */
-
-static TCase *
-add_case(Suite *suite, const char *name)
-{
-	TCase *tests = tcase_create(name);
-
-	tcase_add_checked_fixture(tests, enter_scratch, leave_scratch);
-	tcase_set_timeout(tests, 60);
-	suite_add_tcase(suite, tests);
-	return tests;
-}
-
-static void
-add_samples(Suite *suite)
-{
-	TCase *tests = add_case(suite, "samples");
-
-	tcase_add_test(tests, there_are_many_malformed_files);
-	tcase_add_loop_test(tests,
-	    a_malformed_file_is_refused_with_all_its_mistakes, 0,
-	    malformed.count);
-	tcase_add_loop_test(tests,
-	    a_wellformed_file_is_read_and_reads_back_when_printed, 0,
-	    wellformed.count);
-}
 
 static void
 add_keys(Suite *suite)
@@ -996,29 +707,21 @@ add_words(Suite *suite)
 	    the_example_of_handlers_in_the_manual_is_accepted);
 }
 
-int
-main(void)
+static void
+add_all(Suite *suite)
 {
-	const char *srcdir = getenv("srcdir");
-	Suite *suite = suite_create("conf_handlers");
-	SRunner *runner;
-	int failed;
-
-	if (realpath(srcdir != NULL ? srcdir : ".", source_dir) == NULL)
-		err(EXIT_FAILURE, "%s", srcdir);
-	read_samples(&malformed, "tests/data/handlers_malformed.txt");
-	read_samples(&wellformed, "tests/data/handlers_wellformed.txt");
-	make_scratch_root();
-	add_samples(suite);
 	add_keys(suite);
 	add_lists(suite);
 	add_words(suite);
-	runner = srunner_create(suite);
-	srunner_run_all(runner, CK_NORMAL);
-	failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	remove_tree(scratch_root);
-	free_samples(&malformed);
-	free_samples(&wellformed);
-	return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+}
+
+int
+main(void)
+{
+	return (run_conf_tests(&(struct conf_tests){
+	    .theme = "conf_handlers",
+	    .malformed = "tests/data/handlers_malformed.txt",
+	    .wellformed = "tests/data/handlers_wellformed.txt",
+	    .nmalformed = 100, .nwellformed = 30,
+	    .reads_back = assert_handlers_read_back, .add = add_all }));
 }
