@@ -29,15 +29,8 @@
 
 #include "common/ctl.h"
 #include "worker/handler.h"
+#include "worker/exec_wire.h"
 #include "worker/reply_facts.h"
-#include "worker/request.h"
-
-/* How requests and replies look on the channel. */
-enum exec_wire {
-	EXEC_WIRE_PLAIN,	/* payloads, replies in order */
-	EXEC_WIRE_TAGGED,	/* eight bytes of tag before each payload */
-	EXEC_WIRE_MODULE,	/* the structs of common/exec.h */
-};
 
 struct exec_link {
 	TAILQ_ENTRY(exec_link) of_queue;
