@@ -277,7 +277,7 @@ wire_use_facts(struct exec_link *link, struct exec_answer *answer)
 	};
 
 	answer->result = REQUEST_REPLIED;
-	if (!facts->is_refused) {
+	if (facts->verdict == REPLY_TAKEN) {
 		(void)wire_note(answer, facts->status, &type, &fields);
 		return;
 	}
@@ -404,7 +404,7 @@ exec_wire_read(struct exec_link *link, const uint8_t *bytes, size_t len,
 		return (0);
 	if (link->reply_metadata && !link->is_noted) {
 		if (reply_facts_read(&link->noted, frame->bytes, frame->len,
-		    link->fault) == -1)
+		    link->fault) == REPLY_BROKEN)
 			return (-1);
 		link->is_noted = true;
 		return ((ssize_t)whole);

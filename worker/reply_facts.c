@@ -40,21 +40,20 @@ copy_type(char to[HTTP_NOTE_MAX], const json_t *value)
 	return (true);
 }
 
-/* As in a field, it is often what a client has sent. */
 static bool
 take_type(struct reply_facts *facts, const json_t *value)
 {
-	facts->is_refused = !copy_type(facts->type, value);
-	return (!facts->is_refused);
+	return (copy_type(facts->type, value));
 }
 
 static const struct member {
 	const char *name;
 	bool (*take)(struct reply_facts *, const json_t *);
+	enum reply_verdict otherwise;
 	const char *expected;
 } members[] = {
-	{ "status", take_status, "an integer from 200 to 599" },
-	{ "content_type", take_type,
+	{ "status", take_status, REPLY_BROKEN, "an integer from 200 to 599" },
+	{ "content_type", take_type, REPLY_REFUSED,
 	    "1 to 255 printable ASCII characters" },
 };
 
@@ -135,7 +134,7 @@ take_values(struct reply_facts *facts, const char *name, const json_t *values)
 	return (reason);
 }
 
-static void
+static enum reply_verdict
 take_fields(struct reply_facts *facts, json_t *object, char why[REPLY_WHY_MAX])
 {
 	char type[HTTP_NOTE_MAX] = "";
@@ -143,9 +142,8 @@ take_fields(struct reply_facts *facts, json_t *object, char why[REPLY_WHY_MAX])
 	json_t *value;
 
 	if (!json_is_object(object)) {
-		facts->is_refused = true;
 		explain_value("fields", object, "an object", why);
-		return;
+		return (REPLY_REFUSED);
 	}
 	json_object_foreach(object, name, value) {
 		reason = strcasecmp(name, "Content-Type") == 0 ?
@@ -153,13 +151,13 @@ take_fields(struct reply_facts *facts, json_t *object, char why[REPLY_WHY_MAX])
 		    take_values(facts, name, value);
 		if (reason == NULL)
 			continue;
-		facts->is_refused = true;
 		explain_field(name, reason, why);
-		return;
+		return (REPLY_REFUSED);
 	}
 	/* content_type goes before a Content-Type. */
 	if (facts->type[0] == '\0')
 		memcpy(facts->type, type, sizeof(type));
+	return (REPLY_TAKEN);
 }
 
 /*
@@ -176,7 +174,7 @@ reply_facts_init(void)
 		json_object_seed(seed | 1);
 }
 
-static int
+static enum reply_verdict
 take_members(struct reply_facts *facts, const json_t *object,
     char why[REPLY_WHY_MAX])
 {
@@ -185,7 +183,7 @@ take_members(struct reply_facts *facts, const json_t *object,
 
 	if (!json_is_object(object)) {
 		explain_value("it", object, "an object", why);
-		return (-1);
+		return (REPLY_BROKEN);
 	}
 	for (size_t i = 0; i < sizeof(members) / sizeof(*members);
 	    i++, member++) {
@@ -193,11 +191,10 @@ take_members(struct reply_facts *facts, const json_t *object,
 		if (value == NULL || member->take(facts, value))
 			continue;
 		explain_value(member->name, value, member->expected, why);
-		return (facts->is_refused ? 0 : -1);
+		return (member->otherwise);
 	}
-	if ((value = json_object_get(object, "fields")) != NULL)
-		take_fields(facts, value, why);
-	return (0);
+	value = json_object_get(object, "fields");
+	return (value != NULL ? take_fields(facts, value, why) : REPLY_TAKEN);
 }
 
 /* Whether an object has a text that JSON cannot carry: libraries write half of a
@@ -219,7 +216,7 @@ is_odd_text(const json_error_t *error, const uint8_t *bytes, size_t len)
 	}
 }
 
-static int
+static enum reply_verdict
 parse(struct reply_facts *facts, const uint8_t *bytes, size_t len,
     char why[REPLY_WHY_MAX])
 {
@@ -228,27 +225,27 @@ parse(struct reply_facts *facts, const uint8_t *bytes, size_t len,
 	const size_t flags = JSON_REJECT_DUPLICATES | JSON_DECODE_INT_AS_REAL |
 	    JSON_ALLOW_NUL;
 	json_error_t error;
+	enum reply_verdict verdict;
 	json_t *object;
-	int result;
 
 	if (len > REPLY_METADATA_MAX) {
 		snprintf(why, REPLY_WHY_MAX,
 		    "reply metadata: %zu bytes, more than %d", len,
 		    REPLY_METADATA_MAX);
-		return (-1);
+		return (REPLY_BROKEN);
 	}
 	object = json_loadb((const char *)bytes, len, flags, &error);
 	if (object == NULL) {
 		explain_syntax(&error, why);
-		facts->is_refused = is_odd_text(&error, bytes, len);
-		return (facts->is_refused ? 0 : -1);
+		return (is_odd_text(&error, bytes, len) ? REPLY_REFUSED :
+		    REPLY_BROKEN);
 	}
-	result = take_members(facts, object, why);
+	verdict = take_members(facts, object, why);
 	json_decref(object);
-	return (result);
+	return (verdict);
 }
 
-int
+enum reply_verdict
 reply_facts_read(struct reply_facts *facts, const uint8_t *bytes, size_t len,
     char why[REPLY_WHY_MAX])
 {
@@ -256,22 +253,18 @@ reply_facts_read(struct reply_facts *facts, const uint8_t *bytes, size_t len,
 	 * takes about as long as all else that is done for a reply. */
 	if (len > 0 && len == facts->text_len &&
 	    memcmp(bytes, facts->text, len) == 0)
-		return (0);
+		return (REPLY_TAKEN);
 	/* Not the bytes of the fields: they are many. */
 	facts->status = 0;
 	facts->type[0] = '\0';
 	facts->fields.count = 0;
 	facts->fields.len = 0;
-	facts->is_refused = false;
 	facts->text_len = 0;
-	if (len == 0)
-		return (0);
-	if (parse(facts, bytes, len, why) == -1)
-		return (-1);
+	facts->verdict = len > 0 ? parse(facts, bytes, len, why) : REPLY_TAKEN;
 	/* The reason is not remembered. */
-	if (len <= sizeof(facts->text) && !facts->is_refused) {
+	if (len <= sizeof(facts->text) && facts->verdict == REPLY_TAKEN) {
 		facts->text_len = len;
 		memcpy(facts->text, bytes, len);
 	}
-	return (0);
+	return (facts->verdict);
 }

@@ -6,7 +6,6 @@
 #ifndef WORKER_REPLY_FACTS_H
 #define WORKER_REPLY_FACTS_H
 
-#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -19,12 +18,18 @@ enum {
 	REPLY_WHY_MAX = 120,
 };
 
+enum reply_verdict {
+	REPLY_TAKEN,
+	REPLY_REFUSED,		/* this reply may not be sent */
+	REPLY_BROKEN,		/* the program breaks the rules */
+};
+
 /* Zeroed, they are those of no metadata. */
 struct reply_facts {
+	enum reply_verdict verdict;
 	unsigned status;		/* 0: not given */
 	char type[HTTP_NOTE_MAX];	/* "": not given */
 	struct http_fields fields;	/* response fields; mostly none */
-	bool is_refused;		/* there is what may not be sent */
 	/* What they were read from; 0 if that is empty or longer. */
 	size_t text_len;
 	uint8_t text[512];
@@ -35,16 +40,15 @@ void reply_facts_init(void);
 
 /*
  * Read the metadata; no bytes mean that no fact is given.  The facts are zeroed,
- * or those of the reply before.  Returns -1 if the metadata is not a JSON object,
- * or the status is not one; then why says what was found where, and what was
- * expected, and the facts are of no use.
+ * or those of the previous reply.  The program breaks the rules if the metadata is
+ * not a JSON object, or the status is not one.
  *
  * Response fields and the content type often hold what a client has sent.  So if
- * one of them may not be sent, or has text that JSON cannot carry, the program
- * does not break the rules: the reply alone is refused, and why says what is wrong
- * with it.
+ * one of them may not be sent, or has text that JSON cannot carry, only the reply
+ * is refused.  Unless the facts are taken, they are of no use, and why says what
+ * was found where, and what was expected.
  */
-int reply_facts_read(struct reply_facts *, const uint8_t *bytes, size_t len,
-    char why[REPLY_WHY_MAX]);
+enum reply_verdict reply_facts_read(struct reply_facts *, const uint8_t *bytes,
+    size_t len, char why[REPLY_WHY_MAX]);
 
 #endif

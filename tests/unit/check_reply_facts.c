@@ -190,11 +190,11 @@ static char why[REPLY_WHY_MAX];
 
 /* In memory that ends where the text does, so that a sanitizer or valgrind sees
  * who reads beyond. */
-static int
+static enum reply_verdict
 read_exactly(struct reply_facts *facts, const char *text, size_t len)
 {
 	uint8_t *bytes = malloc(len > 0 ? len : 1);
-	int result;
+	enum reply_verdict result;
 
 	ck_assert_ptr_nonnull(bytes);
 	memcpy(bytes, text, len);
@@ -204,7 +204,7 @@ read_exactly(struct reply_facts *facts, const char *text, size_t len)
 }
 
 /* As the first of an executor. */
-static int
+static enum reply_verdict
 read_afresh(struct reply_facts *facts, const char *text, size_t len)
 {
 	memset(facts, 0, sizeof(*facts));
@@ -215,19 +215,17 @@ static void
 expect_row(const struct row *row)
 {
 	struct reply_facts facts;
-	int result;
+	enum reply_verdict result;
 
 	result = read_afresh(&facts, row->text, strlen(row->text));
 	if (row->status < 0) {
-		ck_assert_msg(result == (row->status == REFUSED ? 0 : -1), "%s",
-		    row->text);
-		ck_assert(facts.is_refused == (row->status == REFUSED));
+		ck_assert_msg(result == (row->status == REFUSED ?
+		    REPLY_REFUSED : REPLY_BROKEN), "%s", row->text);
 		ck_assert_msg(strstr(why, row->type) != NULL, "%s: %s",
 		    row->text, why);
 		return;
 	}
-	ck_assert_msg(result == 0, "%s: %s", row->text, why);
-	ck_assert(!facts.is_refused);
+	ck_assert_msg(result == REPLY_TAKEN, "%s: %s", row->text, why);
 	ck_assert_msg(facts.status == (unsigned)row->status, "%s", row->text);
 	ck_assert_str_eq(facts.type, row->type);
 }
@@ -253,8 +251,8 @@ START_TEST(no_beginning_of_a_text_is_taken_for_it)
 		while (len > 0 && strchr(" \t\r\n", text[len - 1]) != NULL)
 			len--;
 		for (size_t n = 1; n < len; n++)
-			ck_assert_msg(read_afresh(&facts, text, n) == -1 ||
-			    facts.is_refused, "%.*s", (int)n, text);
+			ck_assert_msg(read_afresh(&facts, text, n) !=
+			    REPLY_TAKEN, "%.*s", (int)n, text);
 	}
 }
 END_TEST
@@ -263,7 +261,8 @@ END_TEST
 static void
 expect_facts_after(struct reply_facts *facts, const struct row *row)
 {
-	ck_assert_int_eq(read_exactly(facts, row->text, strlen(row->text)), 0);
+	ck_assert_int_eq(read_exactly(facts, row->text, strlen(row->text)),
+	    REPLY_TAKEN);
 	ck_assert_uint_eq(facts->status, (unsigned)row->status);
 	ck_assert_str_eq(facts->type, row->type);
 }
@@ -326,22 +325,22 @@ START_TEST(fields_are_bounded)
 		for (int i = 1; i < n; i++)
 			at = stpcpy(at, ",\"a\"");
 		strcpy(at, "]}}");
-		ck_assert_int_eq(read_exactly(&facts, text, strlen(text)), 0);
-		ck_assert(facts.is_refused == (n > HTTP_FIELDS_COUNT_MAX));
+		ck_assert_int_eq(read_exactly(&facts, text, strlen(text)),
+		    n > HTTP_FIELDS_COUNT_MAX ? REPLY_REFUSED : REPLY_TAKEN);
 	}
 	ck_assert_str_eq(why, "reply metadata: field \"Set-Cookie\": "
 	    "the reply has more than 64 fields");
 	snprintf(text, sizeof(text), "{\"fields\":{\"A\":\"%0*d\"}}",
 	    HTTP_FIELDS_LEN_MAX, 0);
-	ck_assert_int_eq(read_exactly(&facts, text, strlen(text)), 0);
-	ck_assert(facts.is_refused);
+	ck_assert_int_eq(read_exactly(&facts, text, strlen(text)),
+	    REPLY_REFUSED);
 	ck_assert_str_eq(why, "reply metadata: field \"A\": "
 	    "the fields of the reply have more than 8192 bytes");
 	/* The reason has room for any name. */
 	snprintf(text, sizeof(text), "{\"fields\":{\"%0*d\":1}}",
 	    HTTP_FIELDS_LEN_MAX, 0);
-	ck_assert_int_eq(read_exactly(&facts, text, strlen(text)), 0);
-	ck_assert(facts.is_refused);
+	ck_assert_int_eq(read_exactly(&facts, text, strlen(text)),
+	    REPLY_REFUSED);
 	ck_assert_ptr_nonnull(strstr(why, ": a value is not a string"));
 }
 END_TEST
@@ -351,8 +350,10 @@ START_TEST(a_nul_is_no_end)
 	static const char text[] = "{\"x\":\"\0\"}", after[] = "{}\0";
 	struct reply_facts facts;
 
-	ck_assert_int_eq(read_afresh(&facts, text, sizeof(text) - 1), -1);
-	ck_assert_int_eq(read_afresh(&facts, after, sizeof(after) - 1), -1);
+	ck_assert_int_eq(read_afresh(&facts, text, sizeof(text) - 1),
+	    REPLY_BROKEN);
+	ck_assert_int_eq(read_afresh(&facts, after, sizeof(after) - 1),
+	    REPLY_BROKEN);
 }
 END_TEST
 
@@ -364,8 +365,8 @@ START_TEST(a_type_has_as_many_bytes_as_fit)
 	for (int len = HTTP_NOTE_MAX - 2; len <= HTTP_NOTE_MAX + 1; len++) {
 		snprintf(text, sizeof(text), "{\"content_type\":\"%0*d\"}", len,
 		    0);
-		ck_assert_int_eq(read_afresh(&facts, text, strlen(text)), 0);
-		ck_assert(facts.is_refused == (len >= HTTP_NOTE_MAX));
+		ck_assert_int_eq(read_afresh(&facts, text, strlen(text)),
+		    len >= HTTP_NOTE_MAX ? REPLY_REFUSED : REPLY_TAKEN);
 		if (len < HTTP_NOTE_MAX)
 			ck_assert_uint_eq(strlen(facts.type), (size_t)len);
 	}
@@ -384,7 +385,8 @@ START_TEST(values_stand_within_each_other_to_a_depth)
 		memset(text + 5 + depth, ']', (size_t)depth);
 		strcpy(text + 5 + 2 * depth, "}");
 		ck_assert_int_eq(read_afresh(&facts, text, strlen(text)),
-		    depth < 2048 ? 0 : -1);
+		    depth < 2048 ?
+		    REPLY_TAKEN : REPLY_BROKEN);
 	}
 	ck_assert_str_eq(why, "reply metadata: byte 2053: "
 	    "maximum parsing depth reached near '['");
@@ -398,8 +400,10 @@ START_TEST(metadata_has_a_largest_size)
 
 	memset(text, ' ', sizeof(text));
 	memcpy(text, "{}", 2);
-	ck_assert_int_eq(read_afresh(&facts, text, sizeof(text) - 1), 0);
-	ck_assert_int_eq(read_afresh(&facts, text, sizeof(text)), -1);
+	ck_assert_int_eq(read_afresh(&facts, text, sizeof(text) - 1),
+	    REPLY_TAKEN);
+	ck_assert_int_eq(read_afresh(&facts, text, sizeof(text)),
+	    REPLY_BROKEN);
 	ck_assert_str_eq(why, "reply metadata: 65537 bytes, more than 65536");
 }
 END_TEST
@@ -412,12 +416,13 @@ START_TEST(a_reason_has_room_for_whatever_is_found)
 	for (int len = 1; len < 400; len++) {
 		memset(why, 'x', sizeof(why));
 		memset(text, 'a', sizeof(text));
-		ck_assert_int_eq(read_afresh(&facts, text, (size_t)len), -1);
+		ck_assert_int_eq(read_afresh(&facts, text, (size_t)len),
+		    REPLY_BROKEN);
 		ck_assert_uint_lt(strnlen(why, sizeof(why)), sizeof(why));
 		snprintf(text, sizeof(text), "{\"content_type\":[\"%0*d\"]}",
 		    len, 0);
-		ck_assert_int_eq(read_afresh(&facts, text, strlen(text)), 0);
-		ck_assert(facts.is_refused);
+		ck_assert_int_eq(read_afresh(&facts, text, strlen(text)),
+		    REPLY_REFUSED);
 		ck_assert_ptr_nonnull(strstr(why, NOT_TYPE));
 	}
 }
