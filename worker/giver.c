@@ -106,8 +106,7 @@ pack(struct packing *packing, struct conn *conn)
 	struct giver_batch *batch = packing->batch;
 	struct handover_batch *wire = &packing->msg.batch;
 
-	if (batch->n > 0 && packing->store.len + parcel_size(conn,
-	    packing->store.version) > GIVER_BATCH_BYTES)
+	if (packing->store.len >= GIVER_BATCH_BYTES)
 		return (false);
 	conn_park(conn);
 	if (parcel_pack(conn, &wire->conns[batch->n], &packing->store) == -1) {

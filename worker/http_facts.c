@@ -22,14 +22,13 @@ is_printable(const char *text, size_t len)
  * Strings.
  */
 
-/* Append bytes and a NUL, or only count them where to is NULL. */
+/* Append bytes and a NUL. */
 static size_t
 put(char *to, size_t at, struct http_slice slice)
 {
-	if (to != NULL && slice.len > 0)
+	if (slice.len > 0)
 		memcpy(to + at, slice.bytes, slice.len);
-	if (to != NULL)
-		to[at + slice.len] = '\0';
+	to[at + slice.len] = '\0';
 	return (at + slice.len + 1);
 }
 
@@ -92,9 +91,6 @@ put_all(char *to, const struct http_head *head, const struct conf_http *conf,
 {
 	size_t at = 0, end;
 
-	*nfields = 0;
-	if (conf == NULL)
-		return (put_brief(to, head));
 	at = put(to, at, head->method);
 	at = put(to, at, head->target);
 	at = put(to, at, head->path);
@@ -122,29 +118,28 @@ align(size_t len)
 	return ((len + EXEC_TOLD_ALIGN - 1) & ~(size_t)(EXEC_TOLD_ALIGN - 1));
 }
 
-/* The bytes of what is told, and logged. */
-static void
-measure(const struct http_head *head, const struct conf_http *conf,
-    bool is_logged, size_t *len, size_t *logged_len)
-{
-	unsigned nfields;
-
-	*len = *logged_len = 0;
-	if (conf != NULL || is_logged)
-		*len = align(sizeof(struct exec_http) +
-		    put_all(NULL, head, conf, &nfields));
-	if (is_logged)
-		*logged_len = put_logged(NULL, head);
-}
-
 size_t
 http_facts_size(const struct http_head *head, const struct conf_http *conf,
     bool is_logged)
 {
-	size_t len, logged_len;
+	size_t len = sizeof(struct exec_http) + 4, logged_len = 0;
 
-	measure(head, conf, is_logged, &len, &logged_len);
-	return (sizeof(struct http_facts) + len + logged_len);
+	if (conf == NULL && !is_logged)
+		return (sizeof(struct http_facts));
+	if (conf == NULL)
+		len += cut(head->method, ACCESS_LOG_VALUE_MAX).len +
+		    cut(head->target, ACCESS_LOG_TARGET_MAX).len;
+	else
+		len += head->method.len + head->target.len + head->path.len +
+		    head->query.len;
+	/* Fields that are joined take no more than this. */
+	for (unsigned i = 0; conf != NULL && i < head->nfields; i++)
+		len += strlen(conf->fields[head->fields[i].number]) + 1 +
+		    head->fields[i].value.len + 1;
+	if (is_logged)
+		logged_len = cut(head->referer, ACCESS_LOG_VALUE_MAX).len + 1 +
+		    cut(head->agent, ACCESS_LOG_VALUE_MAX).len + 1;
+	return (sizeof(struct http_facts) + align(len) + logged_len);
 }
 
 struct http_facts *
@@ -152,27 +147,27 @@ http_facts_fill(void *room, const struct http_head *head,
     const struct conf_http *conf, bool is_logged)
 {
 	struct http_facts *facts = room;
-	unsigned nfields;
-	size_t len, logged_len;
-	char *strings;
+	char *strings = (char *)(&facts->told + 1);
+	unsigned nfields = 0;
+	size_t len;
 
-	measure(head, conf, is_logged, &len, &logged_len);
 	facts->exchange = head->exchange;
 	facts->exchange.is_kept = true;
-	facts->len = len;
-	facts->logged_len = logged_len;
-	if (len == 0)
+	facts->len = facts->logged_len = 0;
+	if (conf == NULL && !is_logged)
 		return (facts);
-	strings = (char *)(&facts->told + 1);
-	memset(strings, 0, len - sizeof(facts->told));
-	put_all(strings, head, conf, &nfields);
+	len = conf != NULL ? put_all(strings, head, conf, &nfields) :
+	    put_brief(strings, head);
+	facts->len = align(sizeof(facts->told) + len);
+	memset(strings + len, 0, facts->len - sizeof(facts->told) - len);
 	facts->told = (struct exec_http){
 		.nfields = (uint16_t)nfields,
 		.has_query = conf != NULL && head->query.bytes != NULL,
 		.is_10 = head->exchange.is_10,
 	};
 	if (is_logged)
-		put_logged((char *)&facts->told + len, head);
+		facts->logged_len = put_logged((char *)&facts->told +
+		    facts->len, head);
 	return (facts);
 }
 

@@ -32,44 +32,6 @@ length_of(const struct buffer *buffer)
 	return (buffer != NULL ? buffer->len : 0);
 }
 
-static uint64_t
-length_of_exchange(const struct request *request, unsigned version)
-{
-	struct proto_packed packed;
-
-	if (request->exchange == NULL)
-		return (0);
-	request->proto->pack(request->exchange, &packed);
-	return (handover_length(HANDOVER_LENGTH_EXCHANGE, version) +
-	    packed.told.len + packed.logged.len);
-}
-
-static uint64_t
-length_of_trace(const struct request *request, unsigned version)
-{
-	return (request->trace == NULL ? 0 :
-	    handover_length(HANDOVER_LENGTH_TRACE, version));
-}
-
-uint64_t
-parcel_size(const struct conn *conn, unsigned version)
-{
-	const struct conn_pending *pending = conn->pending;
-	const struct request *request;
-	uint64_t size;
-
-	if (pending == NULL)
-		return (0);
-	size = length_of(pending->in) + length_of(pending->out);
-	TAILQ_FOREACH(request, &pending->requests, of_conn)
-		size += handover_length(HANDOVER_LENGTH_REQUEST, version) +
-		    length_of_trace(request, version) +
-		    length_of_exchange(request, version) +
-		    length_of(request->fields) +
-		    length_of(request->payload);
-	return (size);
-}
-
 static int
 append(struct parcel_bytes *store, const void *bytes, size_t len)
 {
@@ -214,7 +176,6 @@ parcel_pack(const struct conn *conn, struct handover_conn *to,
 		.bytes_in = record->bytes_in,
 		.bytes_out = record->bytes_out,
 		.offset = store->len,
-		.size = parcel_size(conn, store->version),
 		.listener = record->listener,
 		.peer_port = record->peer_port,
 		.family = record->family,
@@ -226,8 +187,10 @@ parcel_pack(const struct conn *conn, struct handover_conn *to,
 		to->flags |= HANDOVER_FINISHING;
 	if (conn->eof)
 		to->flags |= HANDOVER_EOF;
-	return (conn->pending == NULL ? 0 :
-	    pack_pending(conn, to, store));
+	if (conn->pending != NULL && pack_pending(conn, to, store) == -1)
+		return (-1);
+	to->size = store->len - to->offset;
+	return (0);
 }
 
 /*

@@ -24,10 +24,6 @@ struct parcel_bytes {
 	uint64_t at;			/* of the next one to unpack */
 };
 
-/* Bytes that go into the memfd for a connection, in a version of the
- * hand-over. */
-uint64_t parcel_size(const struct conn *, unsigned version);
-
 /* Wrap up a connection that is parked.  Returns -1 with errno set when there is
  * no place for its bytes, which may be half written then. */
 int parcel_pack(const struct conn *, struct handover_conn *,
