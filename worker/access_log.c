@@ -45,7 +45,7 @@ struct access_log {
  */
 
 static void
-lose(struct access_log *log, const char *lines, size_t len)
+log_lose(struct access_log *log, const char *lines, size_t len)
 {
 	uint64_t n = 0;
 
@@ -80,7 +80,7 @@ write_piece(const struct access_log *log, const char *lines, size_t len)
 
 /* Write what there is, as far as it goes. */
 static void
-flush(struct access_log *log)
+log_flush(struct access_log *log)
 {
 	size_t done = 0;
 	ssize_t n = 1;
@@ -91,7 +91,7 @@ flush(struct access_log *log)
 			done += (size_t)n;
 	}
 	if (n == -1 && errno != EAGAIN) {
-		lose(log, log->lines + done, log->len - done);
+		log_lose(log, log->lines + done, log->len - done);
 		done = log->len;
 	}
 	log->len -= done;
@@ -112,7 +112,7 @@ access_log_tick(struct access_log *log, uint64_t now_ms)
 {
 	if (log == NULL)
 		return;
-	flush(log);
+	log_flush(log);
 	if (log->lost == 0 || now_ms < log->tell_ms)
 		return;
 	tell_lost(log);
@@ -133,13 +133,13 @@ put_bytes(struct access_log *log, const char *bytes, size_t len)
 }
 
 static void
-put(struct access_log *log, const char *text)
+log_put(struct access_log *log, const char *text)
 {
 	put_bytes(log, text, strlen(text));
 }
 
 static void
-put_number(struct access_log *log, uint64_t number)
+log_number(struct access_log *log, uint64_t number)
 {
 	char digits[DIGITS_MAX], *end = digits + sizeof(digits);
 	const char *at = digits_put(end, number);
@@ -159,7 +159,7 @@ put_value(struct access_log *log, struct payload value, size_t max)
 		uint8_t c = value.bytes[i];
 
 		if (log->len + sizeof(escape) > end) {
-			put(log, "...");
+			log_put(log, "...");
 			return;
 		}
 		if (c >= ' ' && c <= '~' && c != '"' && c != '\\') {
@@ -167,7 +167,7 @@ put_value(struct access_log *log, struct payload value, size_t max)
 			taken = 1;
 		} else if (log->format == LOG_FORMAT_TEXT) {
 			snprintf(escape, sizeof(escape), "\\x%02x", c);
-			put(log, escape);
+			log_put(log, escape);
 		} else
 			put_bytes(log, escape, escape_json((const char *)
 			    value.bytes + i, value.len - i, escape, &taken));
@@ -198,7 +198,7 @@ put_time(struct access_log *log)
 			    tm.tm_year + 1900, tm.tm_mon + 1, tm.tm_mday,
 			    tm.tm_hour, tm.tm_min, tm.tm_sec);
 	}
-	put(log, log->time);
+	log_put(log, log->time);
 }
 
 static void
@@ -207,9 +207,9 @@ put_address(struct access_log *log, const struct conn_record *record)
 	char text[INET6_ADDRSTRLEN];
 
 	if (record->family == AF_UNIX)
-		put(log, "unix");
+		log_put(log, "unix");
 	else
-		put(log, inet_ntop(record->family, record->peer, text,
+		log_put(log, inet_ntop(record->family, record->peer, text,
 		    sizeof(text)) != NULL ? text : "-");
 }
 
@@ -225,44 +225,44 @@ struct entry {
 static void
 put_quoted(struct access_log *log, struct payload value)
 {
-	put(log, " \"");
+	log_put(log, " \"");
 	if (value.len == 0)
-		put(log, "-");
+		log_put(log, "-");
 	put_value(log, value, ACCESS_LOG_VALUE_MAX);
-	put(log, "\"");
+	log_put(log, "\"");
 }
 
 /* The combined format of old, and three words more. */
 static void
-put_text(struct access_log *log, const struct entry *entry)
+log_text(struct access_log *log, const struct entry *entry)
 {
 	const struct access_facts *facts = entry->facts;
 
 	put_address(log, conn_record(entry->conn));
-	put(log, " - - [");
+	log_put(log, " - - [");
 	put_time(log);
-	put(log, "] \"");
+	log_put(log, "] \"");
 	if (facts->method.len == 0) {
-		put(log, "-");
+		log_put(log, "-");
 	} else {
 		put_value(log, facts->method, ACCESS_LOG_VALUE_MAX);
-		put(log, facts->target.len == 0 ? " -" : " ");
+		log_put(log, facts->target.len == 0 ? " -" : " ");
 		put_value(log, facts->target, ACCESS_LOG_TARGET_MAX);
-		put(log, facts->is_10 ? " HTTP/1.0" : " HTTP/1.1");
+		log_put(log, facts->is_10 ? " HTTP/1.0" : " HTTP/1.1");
 	}
-	put(log, "\" ");
-	put_number(log, facts->status);
-	put(log, " ");
-	put_number(log, entry->body_len);
+	log_put(log, "\" ");
+	log_number(log, facts->status);
+	log_put(log, " ");
+	log_number(log, entry->body_len);
 	put_quoted(log, facts->referer);
 	put_quoted(log, facts->agent);
-	put(log, " ");
-	put(log, entry->conn->listener->conf->name);
-	put(log, " ");
-	put_number(log, conn_record(entry->conn)->id);
-	put(log, " ");
-	put_number(log, entry->duration_us);
-	put(log, "\n");
+	log_put(log, " ");
+	log_put(log, entry->conn->listener->conf->name);
+	log_put(log, " ");
+	log_number(log, conn_record(entry->conn)->id);
+	log_put(log, " ");
+	log_number(log, entry->duration_us);
+	log_put(log, "\n");
 }
 
 /* A member, unless the value has no bytes. */
@@ -272,40 +272,40 @@ put_member(struct access_log *log, const char *name, struct payload value,
 {
 	if (value.len == 0)
 		return;
-	put(log, name);
+	log_put(log, name);
 	put_value(log, value, max);
-	put(log, "\"");
+	log_put(log, "\"");
 }
 
 static void
 put_count(struct access_log *log, const char *name, uint64_t number)
 {
-	put(log, name);
-	put_number(log, number);
+	log_put(log, name);
+	log_number(log, number);
 }
 
 static void
-put_json(struct access_log *log, const struct entry *entry)
+log_json(struct access_log *log, const struct entry *entry)
 {
 	const struct conn_record *record = conn_record(entry->conn);
 	const struct access_facts *facts = entry->facts;
 
-	put(log, "{\"time\":\"");
+	log_put(log, "{\"time\":\"");
 	put_time(log);
-	put(log, "\",\"listener\":\"");
-	put(log, entry->conn->listener->conf->name);
+	log_put(log, "\",\"listener\":\"");
+	log_put(log, entry->conn->listener->conf->name);
 	put_count(log, "\",\"conn\":", record->id);
-	put(log, ",\"peer\":\"");
+	log_put(log, ",\"peer\":\"");
 	put_address(log, record);
 	put_count(log, "\",\"port\":", record->peer_port);
 	/* A word in which nothing is to be escaped or cut. */
 	if (*facts->id != '\0') {
-		put(log, ",\"request\":\"");
-		put(log, facts->id);
-		put(log, "\"");
+		log_put(log, ",\"request\":\"");
+		log_put(log, facts->id);
+		log_put(log, "\"");
 	}
 	if (facts->method.len > 0)
-		put(log, facts->is_10 ? ",\"version\":\"1.0\"" :
+		log_put(log, facts->is_10 ? ",\"version\":\"1.0\"" :
 		    ",\"version\":\"1.1\"");
 	put_member(log, ",\"method\":\"", facts->method, ACCESS_LOG_VALUE_MAX);
 	put_member(log, ",\"target\":\"", facts->target, ACCESS_LOG_TARGET_MAX);
@@ -315,7 +315,7 @@ put_json(struct access_log *log, const struct entry *entry)
 	put_member(log, ",\"referer\":\"", facts->referer,
 	    ACCESS_LOG_VALUE_MAX);
 	put_member(log, ",\"agent\":\"", facts->agent, ACCESS_LOG_VALUE_MAX);
-	put(log, "}\n");
+	log_put(log, "}\n");
 }
 
 void
@@ -330,16 +330,16 @@ access_log_add(struct access_log *log, const struct conn *conn,
 	};
 
 	if (ACCESS_LOG_SIZE - log->len < ACCESS_LOG_LINE_MAX)
-		flush(log);
+		log_flush(log);
 	if (ACCESS_LOG_SIZE - log->len < ACCESS_LOG_LINE_MAX) {
 		log->lost++;
 		counter_add(&log->counters->access_lost, 1);
 		return;
 	}
 	if (log->format == LOG_FORMAT_TEXT)
-		put_text(log, &entry);
+		log_text(log, &entry);
 	else
-		put_json(log, &entry);
+		log_json(log, &entry);
 }
 
 /*
@@ -347,7 +347,7 @@ access_log_add(struct access_log *log, const struct conn *conn,
  */
 
 static void
-use(struct access_log *log, int fd)
+use_file(struct access_log *log, int fd)
 {
 	struct stat st;
 
@@ -364,10 +364,10 @@ access_log_use(struct access_log *log, int fd)
 		close(fd);
 		return;
 	}
-	flush(log);
+	log_flush(log);
 	if (log->fd != -1)
 		close(log->fd);
-	use(log, fd);
+	use_file(log, fd);
 }
 
 int
@@ -386,7 +386,7 @@ access_log_init(struct worker *worker)
 	log->tell_ms = 0;
 	log->second = -1;
 	log->len = 0;
-	use(log, heritage->access_log);
+	use_file(log, heritage->access_log);
 	worker->access_log = log;
 	return (0);
 }
@@ -398,7 +398,7 @@ access_log_free(struct worker *worker)
 
 	if (log == NULL)
 		return;
-	flush(log);
+	log_flush(log);
 	tell_lost(log);
 	if (log->fd != -1)
 		close(log->fd);

@@ -75,7 +75,7 @@ has_control(struct http_slice text)
  */
 
 static void
-skip(struct http_slice *rest, size_t n)
+skip_bytes(struct http_slice *rest, size_t n)
 {
 	rest->bytes += n;
 	rest->len -= n;
@@ -88,7 +88,7 @@ skip_token(struct http_slice *rest)
 
 	while (n < rest->len && http_is_token(rest->bytes + n, 1))
 		n++;
-	skip(rest, n);
+	skip_bytes(rest, n);
 	return (n > 0);
 }
 
@@ -99,7 +99,7 @@ skip_quoted(struct http_slice *rest)
 {
 	for (size_t n = 1; n < rest->len; n++) {
 		if (rest->bytes[n] == '"') {
-			skip(rest, n + 1);
+			skip_bytes(rest, n + 1);
 			return (true);
 		}
 		if (rest->bytes[n] == '\\')
@@ -112,7 +112,7 @@ static void
 skip_blanks(struct http_slice *rest)
 {
 	while (rest->len > 0 && (*rest->bytes == ' ' || *rest->bytes == '\t'))
-		skip(rest, 1);
+		skip_bytes(rest, 1);
 }
 
 /* A name, and perhaps a value, a token or a quoted string.  Blanks are allowed
@@ -129,7 +129,7 @@ skip_extension(struct http_slice *rest)
 	skip_blanks(&value);
 	if (value.len == 0 || *value.bytes != '=')
 		return (true);
-	skip(&value, 1);
+	skip_bytes(&value, 1);
 	skip_blanks(&value);
 	*rest = value;
 	if (rest->len > 0 && *rest->bytes == '"')
@@ -146,7 +146,7 @@ are_extensions(struct http_slice rest)
 		skip_blanks(&rest);
 		if (rest.len == 0 || *rest.bytes != ';')
 			return (false);
-		skip(&rest, 1);
+		skip_bytes(&rest, 1);
 		if (!skip_extension(&rest))
 			return (false);
 	}
@@ -176,7 +176,7 @@ read_size(struct http_slice line, uint64_t *size)
 			return (false);
 		*size = *size << 4 | (unsigned)hex_digit(line.bytes[n]);
 	}
-	skip(&line, n);
+	skip_bytes(&line, n);
 	return (n > 0 && !has_control(line) &&
 	    are_extensions(line));
 }

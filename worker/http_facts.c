@@ -24,7 +24,7 @@ is_printable(const char *text, size_t len)
 
 /* Append bytes and a NUL. */
 static size_t
-put(char *to, size_t at, struct http_slice slice)
+tell(char *to, size_t at, struct http_slice slice)
 {
 	if (slice.len > 0)
 		memcpy(to + at, slice.bytes, slice.len);
@@ -42,7 +42,7 @@ slice_of(const char *text)
  * those of Cookie by semicolons, RFC 6265, 5.4.  Returns where they end, and 0 if
  * the request does not have it. */
 static size_t
-put_field(char *to, size_t at, const struct http_head *head,
+tell_field(char *to, size_t at, const struct http_head *head,
     const struct conf_http *conf, unsigned number)
 {
 	bool is_cookie = strcasecmp(conf->fields[number], "cookie") == 0;
@@ -52,13 +52,13 @@ put_field(char *to, size_t at, const struct http_head *head,
 		if (head->fields[i].number != number)
 			continue;
 		if (end == 0) {
-			end = put(to, at, slice_of(conf->fields[number]));
+			end = tell(to, at, slice_of(conf->fields[number]));
 		} else {
 			/* Over the NUL of the one before. */
-			end = put(to, end - 1, slice_of(is_cookie ? "; " :
+			end = tell(to, end - 1, slice_of(is_cookie ? "; " :
 			    ", ")) - 1;
 		}
-		end = put(to, end, head->fields[i].value);
+		end = tell(to, end, head->fields[i].value);
 	}
 	return (end);
 }
@@ -74,30 +74,30 @@ cut(struct http_slice slice, size_t max)
 
 /* What the access log writes of that which handlers are told. */
 static size_t
-put_brief(char *to, const struct http_head *head)
+tell_brief(char *to, const struct http_head *head)
 {
 	size_t at;
 
-	at = put(to, 0, cut(head->method, ACCESS_LOG_VALUE_MAX));
-	at = put(to, at, cut(head->target, ACCESS_LOG_TARGET_MAX));
-	at = put(to, at, slice_of(""));		/* path */
-	return (put(to, at, slice_of("")));	/* query */
+	at = tell(to, 0, cut(head->method, ACCESS_LOG_VALUE_MAX));
+	at = tell(to, at, cut(head->target, ACCESS_LOG_TARGET_MAX));
+	at = tell(to, at, slice_of(""));		/* path */
+	return (tell(to, at, slice_of("")));	/* query */
 }
 
 /* Returns the number of bytes. */
 static size_t
-put_all(char *to, const struct http_head *head, const struct conf_http *conf,
+tell_all(char *to, const struct http_head *head, const struct conf_http *conf,
     unsigned *nfields)
 {
 	size_t at = 0, end;
 
-	at = put(to, at, head->method);
-	at = put(to, at, head->target);
-	at = put(to, at, head->path);
-	at = put(to, at, head->query);
+	at = tell(to, at, head->method);
+	at = tell(to, at, head->target);
+	at = tell(to, at, head->path);
+	at = tell(to, at, head->query);
 	for (unsigned i = 0; conf->fields != NULL && conf->fields[i] != NULL;
 	    i++) {
-		if ((end = put_field(to, at, head, conf, i)) == 0)
+		if ((end = tell_field(to, at, head, conf, i)) == 0)
 			continue;
 		at = end;
 		(*nfields)++;
@@ -106,9 +106,9 @@ put_all(char *to, const struct http_head *head, const struct conf_http *conf,
 }
 
 static size_t
-put_logged(char *to, const struct http_head *head)
+tell_logged(char *to, const struct http_head *head)
 {
-	return (put(to, put(to, 0, cut(head->referer, ACCESS_LOG_VALUE_MAX)),
+	return (tell(to, tell(to, 0, cut(head->referer, ACCESS_LOG_VALUE_MAX)),
 	    cut(head->agent, ACCESS_LOG_VALUE_MAX)));
 }
 
@@ -156,8 +156,8 @@ http_facts_fill(void *room, const struct http_head *head,
 	facts->len = facts->logged_len = 0;
 	if (conf == NULL && !is_logged)
 		return (facts);
-	len = conf != NULL ? put_all(strings, head, conf, &nfields) :
-	    put_brief(strings, head);
+	len = conf != NULL ? tell_all(strings, head, conf, &nfields) :
+	    tell_brief(strings, head);
 	facts->len = align(sizeof(facts->told) + len);
 	memset(strings + len, 0, facts->len - sizeof(facts->told) - len);
 	facts->told = (struct exec_http){
@@ -166,7 +166,7 @@ http_facts_fill(void *room, const struct http_head *head,
 		.is_10 = head->exchange.is_10,
 	};
 	if (is_logged)
-		facts->logged_len = put_logged((char *)&facts->told +
+		facts->logged_len = tell_logged((char *)&facts->told +
 		    facts->len, head);
 	return (facts);
 }
@@ -250,7 +250,7 @@ http_facts_tell(const struct exchange *exchange)
 
 /* The string at a place, and what stands behind it. */
 static struct payload
-take_string(const char **at)
+next_string(const char **at)
 {
 	struct payload string = payload_of(slice_of(*at));
 
@@ -264,13 +264,13 @@ log_kept(const struct http_facts *facts, struct access_facts *to)
 	const char *at = (const char *)(&facts->told + 1);
 
 	if (facts->len > 0) {
-		to->method = take_string(&at);
-		to->target = take_string(&at);
+		to->method = next_string(&at);
+		to->target = next_string(&at);
 	}
 	at = (const char *)&facts->told + facts->len;
 	if (facts->logged_len > 0) {
-		to->referer = take_string(&at);
-		to->agent = take_string(&at);
+		to->referer = next_string(&at);
+		to->agent = next_string(&at);
 	}
 }
 
@@ -308,22 +308,22 @@ http_facts_log(const struct exchange *from, struct access_facts *to)
  */
 
 static void
-add(struct buffer *out, const char *text)
+json_add(struct buffer *out, const char *text)
 {
 	buffer_append(out, text, strlen(text));
 }
 
 /* One member, and to the next string. */
 static const char *
-add_member(struct buffer *out, const char *name, const char *value)
+json_member(struct buffer *out, const char *name, const char *value)
 {
 	size_t len = strlen(value), taken;
 
-	add(out, name);
-	add(out, "\"");
+	json_add(out, name);
+	json_add(out, "\"");
 	out->len += escape_json_text((char *)out->bytes + out->len,
 	    out->cap - out->len, value, len, &taken);
-	add(out, "\"");
+	json_add(out, "\"");
 	return (value + len + 1);
 }
 
@@ -335,20 +335,20 @@ http_facts_tell_json(const struct exchange *exchange, struct buffer *out)
 
 	if (facts->len == 0)
 		return;
-	add(out, facts->told.is_10 ? ",\"http\":{\"version\":\"1.0\"" :
+	json_add(out, facts->told.is_10 ? ",\"http\":{\"version\":\"1.0\"" :
 	    ",\"http\":{\"version\":\"1.1\"");
-	at = add_member(out, ",\"method\":", at);
-	at = add_member(out, ",\"target\":", at);
-	at = add_member(out, ",\"path\":", at);
+	at = json_member(out, ",\"method\":", at);
+	at = json_member(out, ",\"target\":", at);
+	at = json_member(out, ",\"path\":", at);
 	if (facts->told.has_query)
-		add_member(out, ",\"query\":", at);
+		json_member(out, ",\"query\":", at);
 	at += strlen(at) + 1;
-	add(out, ",\"fields\":{");
+	json_add(out, ",\"fields\":{");
 	for (unsigned i = 0; i < facts->told.nfields; i++) {
-		at = add_member(out, i > 0 ? "," : "", at);
-		at = add_member(out, ":", at);
+		at = json_member(out, i > 0 ? "," : "", at);
+		at = json_member(out, ":", at);
 	}
-	add(out, "}}");
+	json_add(out, "}}");
 }
 
 /*

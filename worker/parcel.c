@@ -437,7 +437,7 @@ unpack_blame(struct conn *conn, uint32_t packed)
 }
 
 static bool
-is_sound(const struct handover_conn *from)
+parcel_is_sound(const struct handover_conn *from)
 {
 	return (from->flags <= HANDOVER_FLAGS &&
 	    from->deadline < DEADLINE_KINDS &&
@@ -456,7 +456,7 @@ parcel_unpack(struct worker *worker, const struct handover_conn *from,
 	struct conn *conn;
 	int saved;
 
-	if (listener == NULL || !is_sound(from) ||
+	if (listener == NULL || !parcel_is_sound(from) ||
 	    !proto_can_resume(protos[listener->conf->protocol], &from->progress,
 	    from->in_len)) {
 		errno = EPROTO;

@@ -13,7 +13,7 @@
 enum { HEADER_LEN = 4 };
 
 static enum proto_verdict
-parse(uint8_t *bytes, size_t len, const struct conf_listener *conf,
+frame_parse(uint8_t *bytes, size_t len, const struct conf_listener *conf,
     struct proto_progress *progress, struct proto_message *message)
 {
 	uint32_t header;
@@ -37,7 +37,7 @@ parse(uint8_t *bytes, size_t len, const struct conf_listener *conf,
 }
 
 static void
-frame(struct proto_framing *framing, size_t payload_len,
+frame_put(struct proto_framing *framing, size_t payload_len,
     const struct conf_listener *conf, const struct exchange *exchange)
 {
 	uint32_t header = htonl((uint32_t)payload_len);
@@ -51,8 +51,8 @@ frame(struct proto_framing *framing, size_t payload_len,
 
 const struct proto proto_frame = {
 	.name = "frame",
-	.parse = parse,
-	.frame = frame,
+	.parse = frame_parse,
+	.frame = frame_put,
 	.busy = "ERR busy",
 	.malformed = "ERR malformed",
 	.too_large = "ERR too large",

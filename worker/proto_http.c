@@ -35,7 +35,7 @@ head_of(struct exchange *exchange)
 }
 
 static enum proto_verdict
-refuse(struct http_head *head, unsigned status)
+http_refuse(struct http_head *head, unsigned status)
 {
 	head->exchange.status = (uint16_t)status;
 	head->exchange.base.close = true;
@@ -50,11 +50,11 @@ refuse(struct http_head *head, unsigned status)
 
 /* For a request that has no header, and a reply that is needed all the same. */
 static enum proto_verdict
-refuse_unread(const uint8_t *bytes, size_t len, struct http_head *head,
+http_refuse_unread(const uint8_t *bytes, size_t len, struct http_head *head,
     unsigned status)
 {
 	http_head_glimpse(head, bytes, len);
-	return (refuse(head, status));
+	return (http_refuse(head, status));
 }
 
 /* Read the header, and what it says of the body.  Returns 0 or a status. */
@@ -160,7 +160,7 @@ read_again(const uint8_t *bytes, const struct conf_listener *conf,
 }
 
 static enum proto_verdict
-give(const uint8_t *bytes, const struct conf_listener *conf,
+http_give(const uint8_t *bytes, const struct conf_listener *conf,
     const struct proto_progress *progress, struct proto_message *message)
 {
 	const struct http_head *head = head_of(message->exchange);
@@ -182,7 +182,7 @@ give(const uint8_t *bytes, const struct conf_listener *conf,
 /* Empty lines before a request, which some clients send behind a body, are not
  * its: RFC 9112, 2.2. */
 static size_t
-skip(const uint8_t *bytes, size_t len, struct proto_progress *progress)
+http_skip(const uint8_t *bytes, size_t len, struct proto_progress *progress)
 {
 	size_t n = 0;
 
@@ -196,7 +196,7 @@ skip(const uint8_t *bytes, size_t len, struct proto_progress *progress)
 }
 
 static enum proto_verdict
-parse(uint8_t *bytes, size_t len, const struct conf_listener *conf,
+http_parse(uint8_t *bytes, size_t len, const struct conf_listener *conf,
     struct proto_progress *progress, struct proto_message *message)
 {
 	struct http_head *head = head_of(message->exchange);
@@ -207,12 +207,12 @@ parse(uint8_t *bytes, size_t len, const struct conf_listener *conf,
 		progress->head_len = http_head_find(bytes, len, &conf->http,
 		    &progress->scanned, &status);
 		if (status != 0)
-			return (refuse_unread(bytes, len, head, status));
+			return (http_refuse_unread(bytes, len, head, status));
 		if (progress->head_len == 0)
 			return (PROTO_MORE);
 		status = begin_body(bytes, conf, progress, head);
 		if (status != 0)
-			return (refuse(head, status));
+			return (http_refuse(head, status));
 		is_read = true;
 	}
 	if (progress->phase != HTTP_PHASE_WHOLE)
@@ -227,12 +227,12 @@ parse(uint8_t *bytes, size_t len, const struct conf_listener *conf,
 			status = again;
 	}
 	if (status != 0)
-		return (refuse(head, status));
-	return (give(bytes, conf, progress, message));
+		return (http_refuse(head, status));
+	return (http_give(bytes, conf, progress, message));
 }
 
 static void
-glimpse(const uint8_t *bytes, size_t len, const struct conf_listener *conf,
+http_glimpse(const uint8_t *bytes, size_t len, const struct conf_listener *conf,
     const struct proto_progress *progress, struct exchange *exchange)
 {
 	if (progress->phase == HTTP_PHASE_HEADER)
@@ -244,7 +244,7 @@ glimpse(const uint8_t *bytes, size_t len, const struct conf_listener *conf,
 }
 
 static bool
-can_resume(const struct proto_progress *progress, size_t len)
+http_can_resume(const struct proto_progress *progress, size_t len)
 {
 	size_t data_len = progress->body_len;
 
@@ -323,7 +323,7 @@ reason_of(unsigned code)
 }
 
 static struct payload
-explain(enum proto_trouble trouble, struct exchange *base)
+http_explain(enum proto_trouble trouble, struct exchange *base)
 {
 	struct http_exchange *exchange = (struct http_exchange *)base;
 	static const uint16_t codes[] = {
@@ -349,27 +349,27 @@ explain(enum proto_trouble trouble, struct exchange *base)
 }
 
 static void
-put(struct proto_framing *framing, const void *text, size_t len)
+http_put(struct proto_framing *framing, const void *text, size_t len)
 {
 	memcpy(framing->head + framing->head_len, text, len);
 	framing->head_len += len;
 }
 
-#define PUT(framing, literal) put(framing, literal, sizeof(literal) - 1)
+#define PUT(framing, literal) http_put(framing, literal, sizeof(literal) - 1)
 
 static void
-put_text(struct proto_framing *framing, const char *text)
+http_text(struct proto_framing *framing, const char *text)
 {
-	put(framing, text, strlen(text));
+	http_put(framing, text, strlen(text));
 }
 
 static void
-put_number(struct proto_framing *framing, size_t number)
+http_number(struct proto_framing *framing, size_t number)
 {
 	char digits[DIGITS_MAX], *end = digits + sizeof(digits);
 	const char *at = digits_put(end, number);
 
-	put(framing, at, (size_t)(end - at));
+	http_put(framing, at, (size_t)(end - at));
 }
 
 static void
@@ -377,10 +377,10 @@ put_type(struct proto_framing *framing, const struct http_exchange *exchange)
 {
 	PUT(framing, "\r\nContent-Type: ");
 	if (exchange->is_trouble)
-		put_text(framing, exchange->wants_json ? "application/json" :
+		http_text(framing, exchange->wants_json ? "application/json" :
 		    "text/plain; charset=utf-8");
 	else if (exchange->note[0] != '\0')
-		put_text(framing, exchange->note);
+		http_text(framing, exchange->note);
 	else
 		PUT(framing, "application/octet-stream");
 }
@@ -402,7 +402,7 @@ put_body_fields(struct proto_framing *framing, size_t payload_len,
 	framing->is_bare = exchange->is_head;
 	put_type(framing, exchange);
 	PUT(framing, "\r\nContent-Length: ");
-	put_number(framing, payload_len);
+	http_number(framing, payload_len);
 }
 
 /* What stands in replies about trouble alone. */
@@ -415,7 +415,7 @@ put_advice(struct proto_framing *framing, const struct http_exchange *exchange)
 	    (exchange->status == HTTP_NO_CONTENT &&
 	    exchange->note[0] != '\0')) {
 		PUT(framing, "\r\nAllow: ");
-		put_text(framing, exchange->note);
+		http_text(framing, exchange->note);
 	}
 }
 
@@ -423,13 +423,13 @@ static void
 put_status(struct proto_framing *framing, unsigned status)
 {
 	PUT(framing, "HTTP/1.1 ");
-	put_number(framing, status);
+	http_number(framing, status);
 	PUT(framing, " ");
-	put_text(framing, reason_of(status));
+	http_text(framing, reason_of(status));
 }
 
 static void
-frame(struct proto_framing *framing, size_t payload_len,
+http_frame(struct proto_framing *framing, size_t payload_len,
     const struct conf_listener *conf, const struct exchange *base)
 {
 	const struct http_exchange *exchange =
@@ -442,20 +442,20 @@ frame(struct proto_framing *framing, size_t payload_len,
 	}
 	put_status(framing, exchange->status != 0 ? exchange->status : HTTP_OK);
 	PUT(framing, "\r\nDate: ");
-	put(framing, http_date(), HTTP_DATE_LEN);
+	http_put(framing, http_date(), HTTP_DATE_LEN);
 	if (*conf->http.server != '\0') {
 		PUT(framing, "\r\nServer: ");
-		put_text(framing, conf->http.server);
+		http_text(framing, conf->http.server);
 	}
 	if (conf->http.request_id && *base->id != '\0') {
 		PUT(framing, "\r\nX-Request-Id: ");
-		put_text(framing, base->id);
+		http_text(framing, base->id);
 	}
 	put_body_fields(framing, payload_len, exchange);
 	if (exchange->is_trouble)
 		put_advice(framing, exchange);
 	if (framing->fields != NULL)
-		put(framing, framing->fields->bytes, framing->fields->len);
+		http_put(framing, framing->fields->bytes, framing->fields->len);
 	if (base->close)
 		PUT(framing, "\r\nConnection: close");
 	else if (exchange->is_10)
@@ -464,15 +464,15 @@ frame(struct proto_framing *framing, size_t payload_len,
 }
 
 static size_t
-keep_size(const struct exchange *exchange, const struct conf_listener *conf,
-    bool is_logged)
+http_keep_size(const struct exchange *exchange,
+    const struct conf_listener *conf, bool is_logged)
 {
 	return (http_facts_size((const struct http_head *)exchange,
 	    conf != NULL ? &conf->http : NULL, is_logged));
 }
 
 static struct exchange *
-keep(void *room, const struct exchange *exchange,
+http_keep(void *room, const struct exchange *exchange,
     const struct conf_listener *conf, bool is_logged)
 {
 	return (&http_facts_fill(room, (const struct http_head *)exchange,
@@ -481,16 +481,16 @@ keep(void *room, const struct exchange *exchange,
 
 const struct proto proto_http = {
 	.name = "http",
-	.parse = parse,
-	.skip = skip,
-	.can_resume = can_resume,
-	.frame = frame,
+	.parse = http_parse,
+	.skip = http_skip,
+	.can_resume = http_can_resume,
+	.frame = http_frame,
 	.empty = true,
 	.has_exchange = true,
-	.glimpse = glimpse,
-	.explain = explain,
-	.keep_size = keep_size,
-	.keep = keep,
+	.glimpse = http_glimpse,
+	.explain = http_explain,
+	.keep_size = http_keep_size,
+	.keep = http_keep,
 	.tell = http_facts_tell,
 	.tell_json = http_facts_tell_json,
 	.note = http_facts_note,

@@ -11,7 +11,7 @@
 enum { ENDING_MAX = 2 };
 
 static enum proto_verdict
-parse(uint8_t *bytes, size_t len, const struct conf_listener *conf,
+line_parse(uint8_t *bytes, size_t len, const struct conf_listener *conf,
     struct proto_progress *progress, struct proto_message *message)
 {
 	size_t line_len, max_payload = conf->max_message_size;
@@ -38,7 +38,7 @@ parse(uint8_t *bytes, size_t len, const struct conf_listener *conf,
 }
 
 static void
-frame(struct proto_framing *framing, size_t payload_len,
+line_put(struct proto_framing *framing, size_t payload_len,
     const struct conf_listener *conf, const struct exchange *exchange)
 {
 	(void)payload_len;
@@ -51,8 +51,8 @@ frame(struct proto_framing *framing, size_t payload_len,
 
 const struct proto proto_line = {
 	.name = "line",
-	.parse = parse,
-	.frame = frame,
+	.parse = line_parse,
+	.frame = line_put,
 	.empty = true,
 	.busy = "ERR busy",
 	.malformed = "ERR malformed",

@@ -106,7 +106,7 @@ facts_size(const struct queue *queue, const struct conn *conn,
 }
 
 static int
-keep_facts(struct queue *queue, struct request *request,
+queue_keep_facts(struct queue *queue, struct request *request,
     const struct proto_message *message, size_t size)
 {
 	struct conn *conn = request->conn;
@@ -217,7 +217,7 @@ queue_submit(struct queue *queue, struct conn *conn,
 		return (turn_away(queue, conn, len));
 	if ((request = request_new(queue, conn, message)) == NULL)
 		return (shed(queue));
-	if (keep_facts(queue, request, message, facts_len) == -1 ||
+	if (queue_keep_facts(queue, request, message, facts_len) == -1 ||
 	    take_in(queue, link, request, &payload) == -1) {
 		request_free(queue->worker, request);
 		return (turn_away(queue, conn, len));
@@ -305,7 +305,7 @@ begin_next(struct queue *queue, struct exec_link *link)
 /* Call the first feeder of a lane, if there is room for its message.  Returns
  * NULL if none is called. */
 static struct conn *
-call_feeder(struct queue *queue, struct lane *lane)
+queue_call_feeder(struct queue *queue, struct lane *lane)
 {
 	struct conn_pending *first = TAILQ_FIRST(&lane->feeders);
 
@@ -345,7 +345,7 @@ queue_call_next(struct worker *worker)
 	queue->is_roomy = false;
 	queue_give_out(queue);
 	for (int i = 0; i < LANES && called == NULL; i++)
-		called = call_feeder(queue, &queue->lanes[i]);
+		called = queue_call_feeder(queue, &queue->lanes[i]);
 	/* The next one is called when this one has been run. */
 	if (called != NULL)
 		lanes_list_roomy(queue);

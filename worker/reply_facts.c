@@ -217,7 +217,7 @@ is_odd_text(const json_error_t *error, const uint8_t *bytes, size_t len)
 }
 
 static enum reply_verdict
-parse(struct reply_facts *facts, const uint8_t *bytes, size_t len,
+facts_parse(struct reply_facts *facts, const uint8_t *bytes, size_t len,
     char why[REPLY_WHY_MAX])
 {
 	/* A number is read as a real one, because 200, 200.0 and 2e2 are the
@@ -260,7 +260,8 @@ reply_facts_read(struct reply_facts *facts, const uint8_t *bytes, size_t len,
 	facts->fields.count = 0;
 	facts->fields.len = 0;
 	facts->text_len = 0;
-	facts->verdict = len > 0 ? parse(facts, bytes, len, why) : REPLY_TAKEN;
+	facts->verdict = len > 0 ? facts_parse(facts, bytes, len, why) :
+	    REPLY_TAKEN;
 	/* The reason is not remembered. */
 	if (len <= sizeof(facts->text) && facts->verdict == REPLY_TAKEN) {
 		facts->text_len = len;

@@ -15,7 +15,7 @@
 
 /* Enough that two workers never begin alike; who guesses them gains nothing. */
 static uint64_t
-seed(const struct heritage *heritage)
+trace_seed(const struct heritage *heritage)
 {
 	uint64_t bytes;
 
@@ -38,7 +38,7 @@ tracing_init(struct worker *worker)
 		return;
 	tracing->threshold = UINT64_MAX / CONF_RATIO_ONE *
 	    conf->tracing.sample_ratio;
-	tracing->random = seed(heritage);
+	tracing->random = trace_seed(heritage);
 	tracing->ring = counters_spans(&heritage->counters[heritage->slot],
 	    heritage->block);
 	tracing->taken = &heritage->spans.map
@@ -92,7 +92,8 @@ trace_request_id(const struct request *request, char id[SPAN_REQUEST_MAX])
 }
 
 static void
-fill(struct span *span, const struct conn *conn, const struct handler *handler)
+trace_fill(struct span *span, const struct conn *conn,
+    const struct handler *handler)
 {
 	const struct conn_record *record = conn_record(conn);
 	const struct listener *listener = conn->listener;
@@ -111,7 +112,7 @@ fill(struct span *span, const struct conn *conn, const struct handler *handler)
 }
 
 static void
-place(struct tracing *tracing, struct trace *trace)
+trace_place(struct tracing *tracing, struct trace *trace)
 {
 	struct span *span = &trace->span;
 
@@ -143,8 +144,8 @@ trace_begin(struct conn *conn, const struct handler *handler,
 	    next_random(tracing) < tracing->threshold;
 	if (!trace->sampled)
 		return;
-	place(tracing, trace);
-	fill(span, conn, handler);
+	trace_place(tracing, trace);
+	trace_fill(span, conn, handler);
 }
 
 struct trace *
@@ -157,7 +158,7 @@ trace_keep(struct worker *worker)
 		return (NULL);
 	*trace = worker->tracing.current;
 	if (!trace->placed)
-		place(&worker->tracing, trace);
+		trace_place(&worker->tracing, trace);
 	return (trace);
 }
 
@@ -198,7 +199,7 @@ is_zero(const uint8_t *id, size_t n)
 }
 
 static bool
-is_sound(const struct handover_trace *from)
+trace_is_sound(const struct handover_trace *from)
 {
 	uint64_t now_us = clock_us();
 
@@ -215,14 +216,14 @@ trace_unpack(struct request *request, const struct handover_trace *from)
 	struct trace *trace;
 	struct span *span;
 
-	if (!is_sound(from))
+	if (!trace_is_sound(from))
 		return (-1);
 	/* As in trace_keep(). */
 	if (!request->conn->listener->worker->tracing.on ||
 	    (trace = malloc(sizeof(*trace))) == NULL)
 		return (0);
 	span = &trace->span;
-	fill(span, request->conn, request->handler);
+	trace_fill(span, request->conn, request->handler);
 	memcpy(span->trace, from->trace, sizeof(span->trace));
 	memcpy(span->id, from->id, sizeof(span->id));
 	memcpy(span->parent, from->parent, sizeof(span->parent));
