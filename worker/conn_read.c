@@ -194,11 +194,11 @@ take_message(struct conn *conn, const struct proto_message *message,
 /* Skip what belongs to no message, from a place in the input on.  Returns where
  * the next one begins. */
 static size_t
-skip_from(const struct conn *conn, const struct input *input, size_t at,
+skip_from(const struct proto *proto, const struct input *input, size_t at,
     struct proto_progress *progress)
 {
-	return (at + proto_skip(conn_proto(conn), input->bytes + at,
-	    input->len - at, progress));
+	return (at + proto_skip(proto, input->bytes + at, input->len - at,
+	    progress));
 }
 
 /*
@@ -221,7 +221,7 @@ handle_messages(struct conn *conn, struct input *input)
 	enum proto_verdict verdict;
 	struct proto_progress next;
 	enum answered answered;
-	size_t used = skip_from(conn, input, 0, &input->progress), end;
+	size_t used = skip_from(proto, input, 0, &input->progress), end;
 
 	while (used < input->len && conn_may_handle(conn)) {
 		verdict = proto->parse(input->bytes + used,
@@ -241,7 +241,7 @@ handle_messages(struct conn *conn, struct input *input)
 			break;
 		}
 		next = (struct proto_progress){ .scanned = 0 };
-		end = skip_from(conn, input, used + found.consumed, &next);
+		end = skip_from(proto, input, used + found.consumed, &next);
 		answered = take_message(conn, &found, verdict,
 		    end < input->len);
 		if (answered == ANSWER_FAILED)

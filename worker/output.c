@@ -38,6 +38,7 @@ output_begin(struct output *output, const struct conn *conn)
 	/* Nobody is run from within another one. */
 	assert(output->owner == NULL);
 	output->owner = conn;
+	output->proto = conn_proto(conn);
 	output->len = 0;
 }
 
@@ -122,7 +123,7 @@ write_reply(struct output *output, struct conn *conn,
     const struct payload *payload)
 {
 	const struct conf_listener *conf = conn->listener->conf;
-	const struct proto *proto = conn_proto(conn);
+	const struct proto *proto = output->proto;
 	uint8_t head[PROTO_HEAD_MAX + PROTO_FIELDS_MAX];
 	struct proto_framing framing = { .head = head, .fields = fields };
 	struct iovec parts[PARTS_MAX];
@@ -145,7 +146,7 @@ output_reply(struct output *output, struct conn *conn,
     const struct payload *payload)
 {
 	const struct conf_listener *conf = conn->listener->conf;
-	const struct proto *proto = conn_proto(conn);
+	const struct proto *proto = output->proto;
 	struct proto_framing framing;
 	size_t len = payload->len;
 

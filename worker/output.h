@@ -26,6 +26,7 @@ enum {
 
 struct output {
 	const struct conn *owner;	/* whose replies they are; or NULL */
+	const struct proto *proto;	/* of the owner, while it is run */
 	size_t len;
 	uint8_t *bytes;		/* OUTPUT_SIZE */
 };
