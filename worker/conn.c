@@ -176,7 +176,7 @@ conn_trim(struct conn *conn)
 void
 conn_free(struct conn *conn)
 {
-	if (!conn_is_parked(conn))
+	if (conn->state != CONN_PARKED)
 		deadline_clear(conn);
 	if (!conn->rejected) {
 		conn_count_close(conn);

@@ -4,8 +4,7 @@
  * owed.
  *
  * Its public part (id, peer, times, counts, state) is its record in the shared
- * mapping.  conn_run() is its one driver, conn_enter() alone changes its state,
- * conn_free() alone ends it and says why.
+ * mapping, see conn_record.h.
  */
 #ifndef WORKER_CONN_H
 #define WORKER_CONN_H
@@ -27,23 +26,23 @@
 #include "worker/request.h"
 
 enum {
-	/* Reads in one turn of a connection whose peer sends without end: after
-	 * so many the others have their turn. */
+	/* If a peer sends without end, the other connections have their turn
+	 * after so many reads. */
 	CONN_READS_PER_TURN = 4,
 	/* Bytes read at a time while memory is short. */
 	CONN_READ_SHORT = 4096,
 	/* A peer that takes so many bytes within write_timeout may go on. */
 	CONN_WRITE_PROGRESS = 65536,
-	/* A peer that goes on sending after it was told all is let go. */
+	/* A peer that sends on after the last reply is read for so long. */
 	CONN_LINGER_MAX_MS = 10000,
 };
 
-/* A connection that had to go as memory was short. */
+/* How a connection ends that had to go, as memory was short. */
 enum conn_shed {
 	CONN_NOT_SHED,
-	CONN_SHED_TOLD,		/* it is told so */
-	CONN_SHED_SILENT,	/* it was waiting for other replies */
-	CONN_SHED_CUT,		/* it did not take its replies */
+	CONN_SHED_TOLD,		/* with a reply that says so */
+	CONN_SHED_SILENT,	/* without: it waited for other replies */
+	CONN_SHED_CUT,		/* at once: it did not take its replies */
 };
 
 /* What a connection has only while something is unfinished. */
@@ -96,91 +95,18 @@ struct conn {
 					   another one */
 };
 
-/*
- * Serve a socket that has been accepted; owned from here on, also on failure.
- * Returns NULL with errno set.
- */
 struct worker;
 
-struct conn *conn_new(struct listener *, int fd, const struct sockaddr *peer);
-
-/* The same for a client over the limit: it is told so, and let go. */
-void conn_reject(struct listener *, int fd, const struct sockaddr *peer,
-    enum reject_reason);
-
-/* Close the socket, at once, for conn->reason.  conn is gone after this. */
-void conn_free(struct conn *);
-
-/* End a connection now, whatever it is about: what it owes is lost. */
-void conn_cut(struct conn *, enum close_reason);
-
-/* End a connection that is between two messages; does nothing if bytes of the
- * next one have come.  Returns whether it is ending. */
-bool conn_finish_idle(struct conn *, enum close_reason);
-
-/* Stop serving a connection: send what it owes no further than the kernel takes
- * it at once, and end. */
-void conn_finish_now(struct conn *, enum close_reason);
-
-/* End the connections whose deadline has come: called once per tick. */
-void conn_end_due(struct worker *);
-
-/* A request stands in the list of a connection from now on.  Returns -1 with
- * errno set. */
-int conn_add_request(struct conn *, struct request *);
-/* Have a connection run that has a pending part and something to do: at the end
- * of this turn, or with the next conn_run_all_ready(). */
-void conn_make_ready(struct conn *);
-/* Run one that is ready, or called: send the replies that are there, and go
- * on. */
-void conn_run_ready(struct conn *);
-/* Run each connection that is ready, once. */
-void conn_run_all_ready(struct worker *);
-/* It was starved, and there is memory; its delay is over. */
-void conn_on_memory(struct conn *);
-void conn_on_patience(struct conn *);
-/* It may have been held back for what is over now: departure_holds_back(). */
-void conn_reconsider(struct conn *);
-
-/*
- * Changing hands: giver.h, taker.h.
- *
- * A connection is at rest when nobody works on a request of it.  It can be
- * parked then: it is not served, stands in no queue, and all that is to be
- * known of it stands in its structs, until it wakes, here or elsewhere.  Whose
- * it is meanwhile, and so who counts it, is between giver and taker.
- */
-bool conn_at_rest(const struct conn *);
-void conn_park(struct conn *);
-static inline bool
-conn_is_parked(const struct conn *conn)
+static inline int
+conn_fd(const struct conn *conn)
 {
-	return (conn->state == CONN_PARKED);
+	return (conn->event.ev_fd);
 }
-
-/* Serve it.  It may come to its end here. */
-void conn_wake(struct conn *);
-
-/* A place for a connection that comes, with its event set up; its record is not
- * filled.  NULL with errno set, and fd still the caller's. */
-struct conn *conn_place(struct listener *, int fd);
-/* It is another's now: close our copy of the socket, and count nothing. */
-void conn_forget(struct conn *);
-/* It was never ours: give its place back, and leave its socket alone. */
-void conn_withdraw(struct conn *);
 
 static inline const struct proto *
 conn_proto(const struct conn *conn)
 {
 	return (protos[conn->proto]);
-}
-
-/* The public part; see conn_record.h. */
-struct conn_record *conn_record(const struct conn *);
-static inline int
-conn_fd(const struct conn *conn)
-{
-	return (conn->event.ev_fd);
 }
 
 /* Whether the peer has not taken all that it is to get. */
@@ -190,8 +116,78 @@ conn_owes(const struct conn *conn)
 	return (conn->pending != NULL && conn->pending->out != NULL);
 }
 
+struct conn_record *conn_record(const struct conn *);
+
+/*
+ * conn.c: its parts, and its end
+ */
 
 /* conn->pending, made if it is not there.  NULL with errno set. */
 struct conn_pending *conn_pending(struct conn *);
+/* Put a request into its list.  Returns -1 with errno set. */
+int conn_add_request(struct conn *, struct request *);
+
+/* Have a connection with a pending part run at the end of this turn, or with
+ * the next conn_run_all_ready(). */
+void conn_make_ready(struct conn *);
+/* It was starved, and there is memory. */
+void conn_on_memory(struct conn *);
+
+/* Close the socket, at once, for conn->reason.  conn is gone after this. */
+void conn_free(struct conn *);
+/* The same whatever the connection is about: what it owes is lost. */
+void conn_cut(struct conn *, enum close_reason);
+/* It is another worker's now: close our copy of the socket, and count nothing. */
+void conn_forget(struct conn *);
+/* It was never ours: give its place back, and leave its socket alone. */
+void conn_withdraw(struct conn *);
+
+/*
+ * A connection is at rest when nobody works on a request of it.  It can be
+ * parked then: it is not served, stands in no queue, and its structs hold all
+ * that is known of it, until conn_wake(), here or in another worker.  Giver and
+ * taker say who counts it meanwhile.
+ */
+bool conn_at_rest(const struct conn *);
+void conn_park(struct conn *);
+
+/*
+ * conn_run.c: its course
+ */
+
+/* Serve a socket that has been accepted; owned from here on, also on failure.
+ * Returns NULL with errno set. */
+struct conn *conn_new(struct listener *, int fd, const struct sockaddr *peer);
+/* A place for a connection that comes, with its event set up; its record is not
+ * filled.  NULL with errno set, and fd still the caller's. */
+struct conn *conn_place(struct listener *, int fd);
+
+/* Run a connection that is ready, or called: send the replies that are there,
+ * and go on.  And each one that is ready, once. */
+void conn_run_ready(struct conn *);
+void conn_run_all_ready(struct worker *);
+
+/* It may have been held back for what is over now: departure_holds_back(). */
+void conn_reconsider(struct conn *);
+/* Its delay is over. */
+void conn_on_patience(struct conn *);
+/* Serve one that was parked.  It may come to its end here. */
+void conn_wake(struct conn *);
+
+/*
+ * conn_end.c: the endings that others cause
+ */
+
+/* Tell a client over the limit so, and let it go; fd as for conn_new(). */
+void conn_reject(struct listener *, int fd, const struct sockaddr *peer,
+    enum reject_reason);
+/* End a connection that is between two messages; does nothing if bytes of the
+ * next one have come.  Returns whether it is ending. */
+bool conn_finish_idle(struct conn *, enum close_reason);
+/* Stop serving a connection: send what it owes no further than the kernel takes
+ * it at once, and end. */
+void conn_finish_now(struct conn *, enum close_reason);
+/* End the connections whose deadline has come: called once per tick. */
+void conn_end_due(struct worker *);
 
 #endif

@@ -59,7 +59,7 @@ close_conn(struct worker *worker, uint64_t id)
 {
 	struct conn *conn = conn_table_find(&worker->conns, id);
 
-	if (conn != NULL && !conn_is_parked(conn))
+	if (conn != NULL && conn->state != CONN_PARKED)
 		conn_finish_now(conn, CLOSE_OPERATOR);
 }
 
