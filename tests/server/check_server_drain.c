@@ -173,8 +173,8 @@ START_TEST(drain_timeout_cuts_connections_that_do_not_finish)
 	uint64_t begun_ms;
 
 	client_send(slow, "\0\0\0\4ha", 6);
+	await(server_counters(srv).bytes_in == 6);
 	client_stuff(deaf, frame, sizeof(frame), 64 * sizeof(frame));
-	server_counters(srv);
 	begun_ms = clock_ms();
 	server_signal(srv, SIGTERM);
 	server_await_exit(srv, 0);

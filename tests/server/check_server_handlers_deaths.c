@@ -126,7 +126,8 @@ START_TEST(a_death_after_the_end_of_the_channel_is_told_at_once)
 		client_send_text_frame(fd, "close");
 		client_expect_text_frame(fd, ERR_FAILED);
 		expect_answered(LINE_PORT, "hello\n");
-		ck_assert_int_eq(kill(closes, SIGKILL), 0);
+		/* On a slow machine the master has done that already. */
+		(void)kill(closes, SIGKILL);
 		await(kill(closes, 0) == -1);
 		ck_assert_int_eq(kill(other, SIGKILL), 0);
 		how_it_died(srv, other);
