@@ -181,13 +181,14 @@ on_opened(struct logger_proc *logger, const char *why)
 		logger->is_fresh = false;
 		if (!logger->is_announced)
 			announce(logger);
-	} else if (logger->is_fresh)
+	} else if (!logger->is_fresh)
+		LOG(ERROR, LOGGER_FAILED, F_STR("log", names[logger->kind]),
+		    F_STR("file", logger->path), F_STR("error", why));
+	/* Its word says more than its end, which may come in the same turn. */
+	else if (*logger->why == '\0')
 		snprintf(logger->why, sizeof(logger->why), "%s %.150s: %s",
 		    logger->kind == LOGGER_LOG ? "log" : "access log",
 		    logger->path, why);
-	else
-		LOG(ERROR, LOGGER_FAILED, F_STR("log", names[logger->kind]),
-		    F_STR("file", logger->path), F_STR("error", why));
 }
 
 bool
