@@ -268,7 +268,8 @@ struct reader;
 struct record {
 	const char *name;
 	const struct field *fields;
-	/* Check a line that was read, and put it in its place. */
+	/* Check a line that was read, and put it in its place; NULL: see
+	 * parse_server(). */
 	int (*take)(struct reader *, union item *);
 };
 
@@ -919,6 +920,30 @@ take_name(struct reader *reader)
 	return (NULL);
 }
 
+/* The one line that is read to where it belongs. */
+static int
+parse_server(struct reader *reader)
+{
+	struct master *master = reader->master;
+
+	if (reader->has_server)
+		return (refuse(reader, "one server too many"));
+	reader->has_server = true;
+	if (parse_fields(reader, &records[SERVER], master) == -1) {
+		master->running = master->upgrade.back = NULL;
+		return (-1);
+	}
+	if (master->running != NULL)
+		generation_hold(master->running);
+	if (master->upgrade.back != NULL)
+		generation_hold(master->upgrade.back);
+	if (*master->pidfile.path == '\0') {
+		free(master->pidfile.path);
+		master->pidfile.path = NULL;
+	}
+	return (0);
+}
+
 static int
 parse_record(struct reader *reader)
 {
@@ -928,11 +953,8 @@ parse_record(struct reader *reader)
 
 	if ((record = take_name(reader)) == NULL)
 		return (refuse(reader, "unknown record"));
-	if (record == &records[SERVER]) {
-		if (parse_fields(reader, record, reader->master) == -1)
-			return (-1);
-		return (record->take(reader, NULL));
-	}
+	if (record == &records[SERVER])
+		return (parse_server(reader));
 	memset(&item, 0, sizeof(item));
 	result = parse_fields(reader, record, &item);
 	if (result == 0)
@@ -971,26 +993,6 @@ check_channel(struct reader *reader, int fd, unsigned speaks, pid_t pid)
 	return (refuse(reader, "process %d speaks version %u of the control "
 	    "protocol, and this program knows %d to %d: its connections would "
 	    "be lost", (int)pid, speaks, CTL_PREVIOUS, CTL_VERSION));
-}
-
-static int
-take_server(struct reader *reader, union item *item)
-{
-	struct master *master = reader->master;
-
-	(void)item;
-	if (reader->has_server)
-		return (refuse(reader, "one server too many"));
-	reader->has_server = true;
-	if (*master->pidfile.path == '\0') {
-		free(master->pidfile.path);
-		master->pidfile.path = NULL;
-	}
-	if (master->running != NULL)
-		generation_hold(master->running);
-	if (master->upgrade.back != NULL)
-		generation_hold(master->upgrade.back);
-	return (0);
 }
 
 /* A name has the number that it had. */
@@ -1236,7 +1238,7 @@ take_monitor(struct reader *reader, union item *item)
 }
 
 static const struct record records[NRECORDS] = {
-	[SERVER] = { "server", server_fields, take_server },
+	[SERVER] = { "server", server_fields, NULL },
 	[LISTENER] = { "listener", name_fields, take_listener },
 	[HANDLER] = { "handler", name_fields, take_handler },
 	[GENERATION] = { "generation", generation_fields, take_generation },
