@@ -192,14 +192,6 @@ remove_path(const struct socket_group *group, ino_t inode)
 		unlink(path_of(group));
 }
 
-static in_port_t
-port_of(const struct sockaddr_storage *addr)
-{
-	if (addr->ss_family == AF_INET6)
-		return (((const struct sockaddr_in6 *)addr)->sin6_port);
-	return (((const struct sockaddr_in *)addr)->sin_port);
-}
-
 static bool
 is_wildcard(const struct sockaddr_storage *addr)
 {
@@ -212,11 +204,10 @@ is_wildcard(const struct sockaddr_storage *addr)
 }
 
 static bool
-have_same_port(const struct sockaddr_storage *one,
-    const struct sockaddr_storage *other)
+is_wildcard_of(const struct sockaddr_storage *wild,
+    const struct sockaddr_storage *addr)
 {
-	return (one->ss_family == other->ss_family &&
-	    port_of(one) == port_of(other));
+	return (is_wildcard(wild) && conf_addr_covers(wild, addr));
 }
 
 /* Whether we listen on the port at another address of the family, and one of
@@ -229,8 +220,8 @@ have_port(const struct sockets *sockets, const struct socket_group *group)
 	for (size_t i = 0; i < sockets->n; i++) {
 		other = sockets->groups[i];
 		if (other != group && other->nlistening > 0 &&
-		    have_same_port(&other->addr, &group->addr) &&
-		    (is_wildcard(&other->addr) || is_wildcard(&group->addr)))
+		    (is_wildcard_of(&other->addr, &group->addr) ||
+		    is_wildcard_of(&group->addr, &other->addr)))
 			return (true);
 	}
 	return (false);
@@ -371,8 +362,7 @@ find_listener(const struct conf *conf, const struct socket_group *group)
 
 			if (strcmp(address->text, group->text) == 0)
 				return (&conf->listeners[i]);
-			if (!is_path(group) && have_same_port(&address->addr,
-			    &group->addr) && is_wildcard(&address->addr))
+			if (is_wildcard_of(&address->addr, &group->addr))
 				wild = &conf->listeners[i];
 		}
 	return (wild);
