@@ -443,12 +443,12 @@ walk_sockets(struct walk *walk, const struct sockets *sockets, size_t first)
 
 /* Until a process is adopted, the descriptor of its channel is a number. */
 static void
-find_channel(const struct channel *channel, int *fd, unsigned *speaks)
+find_channel(struct process *process)
 {
-	if (channel == NULL)
+	if (process->channel == NULL)
 		return;
-	*fd = channel_fd(channel);
-	*speaks = channel_speaks(channel);
+	process->fd = channel_fd(process->channel);
+	process->speaks = channel_speaks(process->channel);
 }
 
 static void
@@ -457,8 +457,7 @@ walk_worker(struct walk *walk, const struct worker_proc *worker)
 	struct worker_proc saved = *worker;
 
 	saved.serving = worker == worker->slot->serving;
-	find_channel(worker->process.channel, &saved.process.fd,
-	    &saved.process.speaks);
+	find_channel(&saved.process);
 	visit(walk, WORKER, &saved);
 }
 
@@ -484,8 +483,10 @@ walk_executor(struct walk *walk, const struct executor_proc *executor)
 {
 	struct executor_proc saved = *executor;
 
-	find_channel(executor->process.channel, &saved.process.fd,
-	    &saved.process.speaks);
+	find_channel(&saved.process);
+	/* Until it is parted with: see crews_suit_previous(). */
+	if (walk->version == STATE_PREVIOUS && saved.state > EXECUTOR_LEAVING)
+		saved.state = EXECUTOR_SERVING;
 	saved.errors.text[saved.errors.len] = '\0';
 	visit(walk, EXECUTOR, &saved);
 }
@@ -558,8 +559,7 @@ walk_monitor(struct walk *walk)
 {
 	struct monitor_proc saved = walk->master->monitor;
 
-	find_channel(saved.process.channel, &saved.process.fd,
-	    &saved.process.speaks);
+	find_channel(&saved.process);
 	if (saved.process.pid != 0)
 		visit(walk, MONITOR, &saved);
 }
@@ -986,13 +986,14 @@ copy(struct reader *reader, const void *item, size_t size)
 
 /* Whether a process that has a channel can be talked to. */
 static int
-check_channel(struct reader *reader, int fd, unsigned speaks, pid_t pid)
+check_channel(struct reader *reader, const struct process *process)
 {
-	if (fd == -1 || ctl_is_spoken(speaks))
+	if (process->fd == -1 || ctl_is_spoken(process->speaks))
 		return (0);
 	return (refuse(reader, "process %d speaks version %u of the control "
 	    "protocol, and this program knows %d to %d: its connections would "
-	    "be lost", (int)pid, speaks, CTL_PREVIOUS, CTL_VERSION));
+	    "be lost", (int)process->pid, process->speaks, CTL_PREVIOUS,
+	    CTL_VERSION));
 }
 
 /* A name has the number that it had. */
@@ -1119,8 +1120,7 @@ take_worker(struct reader *reader, union item *item)
 	    (read->serving && slot->serving != NULL))
 		return (refuse(reader, "child %d does not fit",
 		    (int)read->process.pid));
-	if (check_channel(reader, read->process.fd, read->process.speaks,
-	    read->process.pid) == -1)
+	if (check_channel(reader, &read->process) == -1)
 		return (-1);
 	if ((worker = copy(reader, read, sizeof(*read))) == NULL)
 		return (-1);
@@ -1155,8 +1155,7 @@ take_executor(struct reader *reader, union item *item)
 	    (read->requests != -1 && read->work == -1))
 		return (refuse(reader, "executor %d does not fit",
 		    (int)read->process.pid));
-	if (check_channel(reader, read->process.fd, read->process.speaks,
-	    read->process.pid) == -1)
+	if (check_channel(reader, &read->process) == -1)
 		return (-1);
 	if ((executor = copy(reader, read, sizeof(*read))) == NULL)
 		return (-1);
@@ -1233,8 +1232,7 @@ take_monitor(struct reader *reader, union item *item)
 		return (refuse(reader, "one monitor too many"));
 	item->monitor.sockets = monitor->sockets;
 	*monitor = item->monitor;
-	return (check_channel(reader, monitor->process.fd,
-	    monitor->process.speaks, monitor->process.pid));
+	return (check_channel(reader, &monitor->process));
 }
 
 static const struct record records[NRECORDS] = {

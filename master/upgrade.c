@@ -252,6 +252,24 @@ save(struct master *master, int previous)
 	return (-1);
 }
 
+/* Execute a program that is to take over; previous is the one to go back to, or
+ * -1, and refused says why it gets the server back, or is NULL.  Returns if that
+ * has failed, with errno set.  If a descriptor of the state is not open, the
+ * program says so. */
+static void
+execute(const struct master *master, int program, int state_fd, int previous,
+    const char *refused)
+{
+	if (fcntl(state_fd, F_SETFD, 0) == -1 ||
+	    number_to_env(ENV_STATE, state_fd) == -1 ||
+	    (previous != -1 && number_to_env(ENV_PREVIOUS, previous) == -1) ||
+	    (refused != NULL && setenv(ENV_REFUSED, refused, 1) == -1))
+		return;
+	(void)state_pass_on(master, master->upgrade.format, true);
+	fflush(NULL);
+	fexecve(program, master->upgrade.argv, environ);
+}
+
 /*
  * The check run.
  */
@@ -310,16 +328,11 @@ run_check(const struct master *master, int state_fd, const struct pipes *pipes)
 	(void)setpgid(0, 0);
 	(void)prctl(PR_SET_PDEATHSIG, SIGKILL);
 	fd_redirect_to_null(STDIN_FILENO);
-	if (dup2(pipes->answer[1], STDOUT_FILENO) == -1 ||
-	    dup2(pipes->errors[1], STDERR_FILENO) == -1 ||
-	    fcntl(state_fd, F_SETFD, 0) == -1 ||
-	    state_pass_on(master, upgrade->format, true) == -1 ||
-	    number_to_env(ENV_STATE, state_fd) == -1)
-		goto fail;
 	unsetenv("NOTIFY_SOCKET");
 	add_option(upgrade->argv, option);
-	fexecve(upgrade->program, upgrade->argv, environ);
-fail:
+	if (dup2(pipes->answer[1], STDOUT_FILENO) != -1 &&
+	    dup2(pipes->errors[1], STDERR_FILENO) != -1)
+		execute(master, upgrade->program, state_fd, -1, NULL);
 	dprintf(STDERR_FILENO, "cannot run %s: %s\n", upgrade->path,
 	    strerror(errno));
 	_exit(EXIT_NOT_RUN);
@@ -533,60 +546,20 @@ upgrade_back(struct master *master)
  * The exec.
  */
 
-/* Execute the program that was checked, with a state.  Returns if that has
- * failed, with errno set. */
-static void
-execute(const struct master *master, int state_fd)
-{
-	const struct upgrade *upgrade = &master->upgrade;
-	int saved;
-
-	if (fcntl(state_fd, F_SETFD, 0) == 0 &&
-	    number_to_env(ENV_STATE, state_fd) == 0 &&
-	    number_to_env(ENV_PREVIOUS, upgrade->previous) == 0 &&
-	    (!upgrade->refused ||
-	    setenv(ENV_REFUSED, upgrade->reason, 1) == 0) &&
-	    state_pass_on(master, upgrade->format, true) == 0) {
-		fflush(NULL);
-		fexecve(upgrade->program, upgrade->argv, environ);
-	}
-	saved = errno;
-	(void)state_pass_on(master, upgrade->format, false);
-	unsetenv(ENV_STATE);
-	unsetenv(ENV_PREVIOUS);
-	unsetenv(ENV_REFUSED);
-	errno = saved;
-}
-
-/* Have a process speak the previous version.  Returns whether it does. */
-static bool
-is_understood(struct channel *channel, uint64_t generation)
-{
-	if (channel == NULL || channel_speaks(channel) == CTL_PREVIOUS)
-		return (true);
-	channel_speak(channel, CTL_PREVIOUS, generation);
-	return (false);
-}
-
-/* The same for all: returns whether the next program would understand them. */
+/* Have all processes speak the previous version.  Returns whether they do. */
 static bool
 are_understood(struct master *master)
 {
-	struct monitor_proc *monitor = &master->monitor;
-	struct executor_proc *executor;
-	struct worker_proc *worker;
-	bool all;
+	struct process *process;
+	bool all = true;
 
-	all = is_understood(monitor->process.channel,
-	    monitor->process.generation);
-	TAILQ_FOREACH(worker, &master->workers, link) {
-		if (worker->state == WORKER_ENDING)
+	TAILQ_FOREACH(process, &master->processes, link) {
+		if (process->channel == NULL ||
+		    channel_speaks(process->channel) == CTL_PREVIOUS)
 			continue;
-		all &= is_understood(worker->process.channel,
-		    worker->generation->number);
-		TAILQ_FOREACH(executor, &worker->crew.members, link)
-			all &= is_understood(executor->process.channel,
-			    executor->generation->number);
+		channel_speak(process->channel, CTL_PREVIOUS,
+		    process->generation);
+		all = false;
 	}
 	return (all);
 }
@@ -609,17 +582,13 @@ struct rescue {
 	int state_fd;
 };
 
-/* In the keeper: go on as the program of before. */
+/* In the keeper: go on as the previous program. */
 static void
 rescue(const char *why, const void *arg)
 {
 	const struct rescue *plan = arg;
 
-	if (fcntl(plan->state_fd, F_SETFD, 0) == 0 &&
-	    number_to_env(ENV_STATE, plan->state_fd) == 0 &&
-	    setenv(ENV_REFUSED, why, 1) == 0 &&
-	    state_pass_on(plan->master, STATE_VERSION, true) == 0)
-		fexecve(plan->program, plan->master->upgrade.argv, environ);
+	execute(plan->master, plan->program, plan->state_fd, -1, why);
 	fprintf(stderr, "penstock %s: the program of before cannot take over: "
 	    "%s\n", PENSTOCK_VERSION, strerror(errno));
 }
@@ -639,6 +608,24 @@ start_keeper(struct master *master, int program, int state_fd)
 	if (getpid() == 1)
 		return (0);
 	return (keeper_start(master, rescue, &plan));
+}
+
+/* Execute the program that was checked. */
+static void
+change_program(struct master *master, int state_fd)
+{
+	const struct upgrade *upgrade = &master->upgrade;
+
+	keeper_pass_on(master, true);
+	execute(master, upgrade->program, state_fd, upgrade->previous,
+	    upgrade->refused ? upgrade->reason : NULL);
+	refuse_errno(master, "exec");
+	keeper_pass_on(master, false);
+	keeper_end(master);
+	(void)state_pass_on(master, STATE_VERSION, false);
+	unsetenv(ENV_STATE);
+	unsetenv(ENV_PREVIOUS);
+	unsetenv(ENV_REFUSED);
 }
 
 static void
@@ -664,13 +651,8 @@ take_leave(struct master *master)
 	else if (upgrade->format != STATE_PREVIOUS && previous != -1 &&
 	    start_keeper(master, previous, state_fd) == -1)
 		refuse_errno(master, "keeper");
-	else {
-		keeper_pass_on(master, true);
-		execute(master, state_fd);
-		refuse_errno(master, "exec");
-		keeper_pass_on(master, false);
-		keeper_end(master);
-	}
+	else
+		change_program(master, state_fd);
 	if (state_fd != -1)
 		close(state_fd);
 	if (previous != -1)
@@ -796,13 +778,8 @@ give_back(struct master *master, const struct upgrade_legacy *legacy,
 	    PENSTOCK_VERSION, why);
 	if (legacy->refused != NULL || legacy->previous == -1)
 		return;
-	if (number_to_env(ENV_STATE, legacy->state) == -1 ||
-	    setenv(ENV_REFUSED, why, 1) == -1)
-		return;
-	/* What was read would be closed at an exec by now. */
-	(void)state_pass_on(master, STATE_VERSION, true);
 	keeper_pass_on(master, true);
-	fexecve(legacy->previous, master->upgrade.argv, environ);
+	execute(master, legacy->previous, legacy->state, -1, why);
 	fprintf(stderr, "penstock %s: nor can the program of before: %s\n",
 	    PENSTOCK_VERSION, strerror(errno));
 }
