@@ -271,6 +271,8 @@ phase_commit(struct master *master)
 
 	reload_commit(master);
 	master->resuming = false;
+	/* The old workers give, even if this program dies now. */
+	succession_run(master);
 	upgrade_advance(master);
 	if (first)
 		phase_finish_start(master);
