@@ -149,7 +149,7 @@ struct counters_map {
 	uint64_t conns_begun;	/* source of connection ids; atomic */
 	struct counters_block block[COUNTERS_BLOCKS];
 	/* struct conn_record [COUNTERS_BLOCKS][records], page-aligned */
-	/* struct spans [COUNTERS_BLOCKS], likewise */
+	/* struct spans [COUNTERS_BLOCKS], page-aligned */
 };
 
 _Static_assert((int)SPANS_BLOCKS == (int)COUNTERS_BLOCKS,

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * A command for Penstock that answers each message with itself; as quick as a
- * command gets.  It reads all that is there at once, and writes the replies to
- * that at once, so with "pipeline" above 1 it needs few system calls.
+ * A command for Penstock that answers each message with itself, as fast as a
+ * command can be.  It reads all messages that have come at once, and writes
+ * their replies at once, so with "pipeline" above 1 it needs few system calls.
  *
- *	handlers = ( { name = "echo_command"; type = "command";
- *	    command = [ "/usr/lib/penstock/echo_command" ]; pipeline = 64; } );
+ * handlers = ( { name = "echo_command"; type = "command"; command = [
+ * "/usr/lib/penstock/echo_command" ]; pipeline = 64; } );
  */
 #include <arpa/inet.h>
 #include <err.h>
@@ -40,7 +40,7 @@ put_frame(struct buffer *out, const void *payload, uint32_t len)
 	out->len += sizeof(head) + len;
 }
 
-/* Answer the whole frames that have come, and keep the rest. */
+/* Answer all complete frames, and keep the rest. */
 static void
 answer(struct buffer *in, struct buffer *out)
 {

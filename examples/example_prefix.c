@@ -13,7 +13,7 @@ prefix_handle(void *state, const struct penstock_request *request,
     struct penstock_reply *reply)
 {
 	(void)state;
-	/* If there is no memory for the reply, the client is told "failed". */
+	/* If there is no memory for the reply, the client gets "failed". */
 	penstock_printf(reply, "%u: ", request->thread);
 	penstock_append(reply, request->payload, request->length);
 	return (PENSTOCK_REPLY);

@@ -473,7 +473,7 @@ read_times(struct request *request, const char *text)
 	return (-1);
 }
 
-/* Returns -1 to go on, or the exit status. */
+/* Returns -1 to continue, or the exit status. */
 static int
 read_option(struct request *request, int option)
 {

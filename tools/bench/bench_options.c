@@ -189,7 +189,7 @@ read_source(struct hold_options *hold, const char *text)
 	use_source(hold, in);
 }
 
-/* On loopback there are as many addresses as anybody may want. */
+/* Loopback has enough addresses for all processes. */
 static void
 choose_source(struct hold_options *hold)
 {

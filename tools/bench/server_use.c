@@ -12,8 +12,8 @@
 
 struct process {
 	pid_t pid, parent;
-	uint64_t ticks;			/* its own, and its late children's */
-	uint64_t late_ticks;		/* the latter alone */
+	uint64_t ticks;			/* of it and its ended children */
+	uint64_t late_ticks;		/* only of those children */
 	bool is_ours;
 };
 
@@ -123,8 +123,8 @@ mark_tree(struct process_list *list, pid_t top)
 	return (n);
 }
 
-/* The time of all threads to the nanosecond.  Returns -1 if this kernel does not
- * report it. */
+/* The time of all threads to the nanosecond.  Returns -1 if this kernel does
+ * not report it. */
 static int
 read_exact_us(pid_t pid, uint64_t *cpu_us)
 {
