@@ -19,25 +19,16 @@ union control {
  * Versions.
  */
 
-static const struct {
-	size_t before;			/* in HANDOVER_PREVIOUS */
-	size_t now;
-} lengths[HANDOVER_LENGTHS] = {
-	[HANDOVER_LENGTH_HELLO] = { 128, sizeof(struct handover_hello) },
-	[HANDOVER_LENGTH_ADOPTED] = { 16, sizeof(struct handover_adopted) },
-	[HANDOVER_LENGTH_CONN] = { 184, sizeof(struct handover_conn) },
-	[HANDOVER_LENGTH_REQUEST] = { 48, sizeof(struct handover_request) },
-	[HANDOVER_LENGTH_EXCHANGE] = { 324, PROTO_PACKED_LEN },
-	[HANDOVER_LENGTH_TRACE] = { 64, sizeof(struct handover_trace) },
-};
-
-/* What stands before the appended fields is as it was. */
-_Static_assert(sizeof(struct proto_progress) == 56 &&
+/* The structs are those of the previous version. */
+_Static_assert(sizeof(struct handover_hello) == 128 &&
+    sizeof(struct handover_adopted) == 16 &&
+    sizeof(struct handover_conn) == 184 &&
+    sizeof(struct handover_request) == 48 &&
+    sizeof(struct handover_trace) == 64 &&
+    sizeof(struct proto_progress) == 56 &&
     offsetof(struct handover_conn, out_len) == 128 &&
-    offsetof(struct handover_conn, flags) == 179 &&
-    offsetof(struct handover_request, fields_len) + 2 == 48 &&
-    offsetof(struct handover_trace, pad) + 7 == 64,
-    "the previous version");
+    offsetof(struct handover_conn, flags) == 179,
+    "a struct that differs has to be converted");
 
 unsigned
 handover_version_for(unsigned giver)
@@ -45,62 +36,25 @@ handover_version_for(unsigned giver)
 	return (giver < CTL_VERSION ? HANDOVER_PREVIOUS : HANDOVER_VERSION);
 }
 
-size_t
-handover_length(enum handover_part part, unsigned version)
-{
-	return (version == HANDOVER_PREVIOUS ? lengths[part].before :
-	    lengths[part].now);
-}
-
 static size_t
-batch_length(unsigned version, uint32_t n)
+batch_length(uint32_t n)
 {
 	return (offsetof(struct handover_batch, conns) +
-	    n * handover_length(HANDOVER_LENGTH_CONN, version));
+	    n * sizeof(struct handover_conn));
 }
 
 static size_t
-payload_length(const struct handover_message *msg, enum handover_type type,
-    unsigned version)
+payload_length(const struct handover_message *msg, enum handover_type type)
 {
 	switch (type) {
 	case HANDOVER_HELLO:
-		return (handover_length(HANDOVER_LENGTH_HELLO, version));
+		return (sizeof(msg->hello));
 	case HANDOVER_BATCH:
-		return (batch_length(version, msg->batch.n));
+		return (batch_length(msg->batch.n));
 	case HANDOVER_ADOPTED:
-		return (handover_length(HANDOVER_LENGTH_ADOPTED, version));
+		return (sizeof(msg->adopted));
 	}
 	return (0);
-}
-
-/* Leave out what a version does not have of each connection. */
-static void
-narrow(struct handover_batch *batch, unsigned version)
-{
-	size_t len = handover_length(HANDOVER_LENGTH_CONN, version);
-	uint8_t *conns = (uint8_t *)batch->conns;
-
-	if (len == sizeof(struct handover_conn))
-		return;
-	for (uint32_t i = 1; i < batch->n; i++)
-		memmove(conns + i * len, &batch->conns[i], len);
-}
-
-/* The reverse: what is not there is 0. */
-static void
-widen(struct handover_batch *batch, unsigned version)
-{
-	size_t len = handover_length(HANDOVER_LENGTH_CONN, version);
-	uint8_t *conns = (uint8_t *)batch->conns;
-
-	if (len == sizeof(struct handover_conn))
-		return;
-	for (uint32_t i = batch->n; i-- > 0;) {
-		memmove(&batch->conns[i], conns + i * len, len);
-		memset((uint8_t *)&batch->conns[i] + len, 0,
-		    sizeof(struct handover_conn) - len);
-	}
 }
 
 /*
@@ -119,9 +73,7 @@ handover_send(int link, unsigned version, struct handover_message *msg,
 
 	msg->header.version = (uint16_t)version;
 	msg->header.type = (uint16_t)type;
-	msg->header.length = (uint32_t)payload_length(msg, type, version);
-	if (type == HANDOVER_BATCH)
-		narrow(&msg->batch, version);
+	msg->header.length = (uint32_t)payload_length(msg, type);
 	iov.iov_len = sizeof(msg->header) + msg->header.length;
 	if (nfds > 0) {
 		hdr.msg_control = &control;
@@ -194,11 +146,10 @@ check(const struct handover_message *msg, size_t n)
 		return (EPROTO);
 	if (msg->header.type != HANDOVER_BATCH)
 		return (length > 0 && length == payload_length(msg,
-		    (enum handover_type)msg->header.type, version) ? 0 :
-		    EPROTO);
-	if (length < batch_length(version, 1) ||
+		    (enum handover_type)msg->header.type) ? 0 : EPROTO);
+	if (length < batch_length(1) ||
 	    msg->batch.n > HANDOVER_CONNS_MAX ||
-	    length != batch_length(version, msg->batch.n))
+	    length != batch_length(msg->batch.n))
 		return (EPROTO);
 	return (0);
 }
@@ -216,14 +167,8 @@ handover_receive(int link, struct handover_message *msg,
 			errno = EAGAIN;
 		return ((int)n);
 	}
-	if ((wrong = check(msg, (size_t)n)) == 0) {
-		if (msg->header.type == HANDOVER_BATCH)
-			widen(&msg->batch, msg->header.version);
-		else
-			memset((uint8_t *)msg + n, 0, sizeof(msg->header) +
-			    sizeof(msg->hello) - (size_t)n);
+	if ((wrong = check(msg, (size_t)n)) == 0)
 		return (1);
-	}
 	handover_close_fds(fds);
 	errno = wrong;
 	return (-1);

@@ -15,11 +15,11 @@
  * tells the taker what the giver speaks; the taker says hello in a version that
  * both know, and the giver goes on in that.  The header keeps its form for ever.
  *
- * To extend a struct, append fields for which 0 is a good default, and give its
- * length in the previous version in handover_length(): a receiver finds 0 in
- * what the previous version does not have.  Enumerations and flags are checked
- * by the taker, so that one of the previous version refuses new values: see
- * parcel_pack().
+ * The structs are those of the previous version.  To extend one, append fields for
+ * which 0 is a good default, and convert it for the previous version in
+ * handover_send() and handover_receive(), or in parcel.c.  Enumerations and flags
+ * are checked by the taker, so that one of the previous version refuses new values:
+ * see parcel_pack().
  */
 #ifndef WORKER_HANDOVER_H
 #define WORKER_HANDOVER_H
@@ -153,17 +153,6 @@ struct handover_adopted {
 	uint64_t taken;			/* bit i: connection i */
 };
 
-/* What a version gives a length. */
-enum handover_part {
-	HANDOVER_LENGTH_HELLO,
-	HANDOVER_LENGTH_ADOPTED,
-	HANDOVER_LENGTH_CONN,
-	HANDOVER_LENGTH_REQUEST,
-	HANDOVER_LENGTH_EXCHANGE,
-	HANDOVER_LENGTH_TRACE,
-	HANDOVER_LENGTHS
-};
-
 struct handover_message {
 	struct handover_header header;
 	union {
@@ -183,9 +172,6 @@ struct handover_fds {
  * previous one. */
 unsigned handover_version_for(unsigned giver);
 
-/* The length of a part in a version that this program knows. */
-size_t handover_length(enum handover_part, unsigned version);
-
 /* Send a message, whose payload is filled in and not needed any more, in that
  * version with copies of the descriptors.  Never blocks.  Returns -1 with errno
  * set. */
@@ -193,8 +179,7 @@ int handover_send(int link, unsigned version, struct handover_message *,
     enum handover_type, const int *fds, size_t nfds);
 
 /*
- * Receive one message in the form of HANDOVER_VERSION; its header says in which
- * version it was sent.  Fewer descriptors than were sent may arrive.  Returns 1;
+ * Receive one message; its header says in which version it was sent.  Fewer descriptors than were sent may arrive.  Returns 1;
  * 0 at the end of the link; or -1 with errno set: EAGAIN, EPROTONOSUPPORT for a
  * message of an unknown version, EPROTO for nonsense.
  */

@@ -56,14 +56,6 @@ append(struct parcel_bytes *store, const void *bytes, size_t len)
 	return (0);
 }
 
-/* A struct, as long as the version has it. */
-static int
-append_part(struct parcel_bytes *store, enum handover_part part,
-    const void *bytes)
-{
-	return (append(store, bytes, handover_length(part, store->version)));
-}
-
 static int
 append_buffer(struct parcel_bytes *store, const struct buffer *buffer)
 {
@@ -77,7 +69,7 @@ append_exchange(struct parcel_bytes *store, const struct request *request,
 {
 	if (request->exchange == NULL)
 		return (0);
-	if (append_part(store, HANDOVER_LENGTH_EXCHANGE, packed->bytes) == -1 ||
+	if (append(store, packed->bytes, sizeof(packed->bytes)) == -1 ||
 	    append(store, packed->told.bytes, packed->told.len) == -1)
 		return (-1);
 	return (append(store, packed->logged.bytes, packed->logged.len));
@@ -91,7 +83,7 @@ append_trace(struct parcel_bytes *store, const struct request *request)
 	if (request->trace == NULL)
 		return (0);
 	trace_pack(request->trace, &trace);
-	return (append_part(store, HANDOVER_LENGTH_TRACE, &trace));
+	return (append(store, &trace, sizeof(trace)));
 }
 
 static int
@@ -127,7 +119,7 @@ append_request(struct parcel_bytes *store, const struct worker *worker,
 	if (request->is_routed)
 		head.route = (uint16_t)(handler_number(worker,
 		    request->handler) + 1);
-	return (append_part(store, HANDOVER_LENGTH_REQUEST, &head) == -1 ||
+	return (append(store, &head, sizeof(head)) == -1 ||
 	    append_trace(store, request) == -1 ||
 	    append_exchange(store, request, &packed) == -1 ||
 	    append_buffer(store, request->fields) == -1 ? -1 :
@@ -229,17 +221,6 @@ read_bytes(struct reader *reader, void *bytes, uint64_t len)
 	return (0);
 }
 
-/* A struct: what the version does not have of it is 0. */
-static int
-read_part(struct reader *reader, enum handover_part part, void *to)
-{
-	size_t whole = handover_length(part, HANDOVER_VERSION);
-
-	memset(to, 0, whole);
-	return (read_bytes(reader, to, handover_length(part,
-	    reader->store->version)));
-}
-
 /* Nobody has to go for the sake of a newcomer, who is served where he is. */
 static int
 read_buffer(struct reader *reader, struct buffer_pool *buffers,
@@ -267,7 +248,7 @@ read_trace(struct reader *reader, struct request *request,
 
 	if ((head->flags & HANDOVER_TRACED) == 0)
 		return (0);
-	if (read_part(reader, HANDOVER_LENGTH_TRACE, &trace) == -1)
+	if (read_bytes(reader, &trace, sizeof(trace)) == -1)
 		return (-1);
 	if (trace_unpack(request, &trace) == 0)
 		return (0);
@@ -288,7 +269,7 @@ read_exchange(struct reader *reader, struct buffer_pool *buffers,
 
 	if ((head->flags & HANDOVER_EXCHANGE) == 0)
 		return (0);
-	if (read_part(reader, HANDOVER_LENGTH_EXCHANGE, packed.bytes) == -1 ||
+	if (read_bytes(reader, packed.bytes, sizeof(packed.bytes)) == -1 ||
 	    buffer_reserve(buffers, &request->facts,
 	    proto->kept_len + len) == -1 ||
 	    read_bytes(reader, request->facts->bytes + proto->kept_len,
@@ -356,7 +337,7 @@ read_request(struct reader *reader, struct conn *conn)
 	struct handover_request head;
 	struct request *request;
 
-	if (read_part(reader, HANDOVER_LENGTH_REQUEST, &head) == -1)
+	if (read_bytes(reader, &head, sizeof(head)) == -1)
 		return (-1);
 	if (!is_sound_request(&head, conn)) {
 		errno = EPROTO;
