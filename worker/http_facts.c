@@ -119,9 +119,10 @@ align(size_t len)
 }
 
 size_t
-http_facts_size(const struct http_head *head, const struct conf_http *conf,
-    bool is_logged)
+http_facts_keep_size(const struct exchange *exchange,
+    const struct conf_listener *conf, bool is_logged)
 {
+	const struct http_head *head = (const struct http_head *)exchange;
 	size_t len = sizeof(struct exec_http) + 4, logged_len = 0;
 
 	if (conf == NULL && !is_logged)
@@ -134,7 +135,7 @@ http_facts_size(const struct http_head *head, const struct conf_http *conf,
 		    head->query.len;
 	/* Fields that are joined take no more than this. */
 	for (unsigned i = 0; conf != NULL && i < head->nfields; i++)
-		len += strlen(conf->fields[head->fields[i].number]) + 1 +
+		len += strlen(conf->http.fields[head->fields[i].number]) + 1 +
 		    head->fields[i].value.len + 1;
 	if (is_logged)
 		logged_len = cut(head->referer, ACCESS_LOG_VALUE_MAX).len + 1 +
@@ -142,10 +143,11 @@ http_facts_size(const struct http_head *head, const struct conf_http *conf,
 	return (sizeof(struct http_facts) + align(len) + logged_len);
 }
 
-struct http_facts *
-http_facts_fill(void *room, const struct http_head *head,
-    const struct conf_http *conf, bool is_logged)
+struct exchange *
+http_facts_keep(void *room, const struct exchange *exchange,
+    const struct conf_listener *conf, bool is_logged)
 {
+	const struct http_head *head = (const struct http_head *)exchange;
 	struct http_facts *facts = room;
 	char *strings = (char *)(&facts->told + 1);
 	unsigned nfields = 0;
@@ -155,8 +157,8 @@ http_facts_fill(void *room, const struct http_head *head,
 	facts->exchange.is_kept = true;
 	facts->len = facts->logged_len = 0;
 	if (conf == NULL && !is_logged)
-		return (facts);
-	len = conf != NULL ? tell_all(strings, head, conf, &nfields) :
+		return (&facts->exchange.base);
+	len = conf != NULL ? tell_all(strings, head, &conf->http, &nfields) :
 	    tell_brief(strings, head);
 	facts->len = align(sizeof(facts->told) + len);
 	memset(strings + len, 0, facts->len - sizeof(facts->told) - len);
@@ -168,7 +170,7 @@ http_facts_fill(void *room, const struct http_head *head,
 	if (is_logged)
 		facts->logged_len = tell_logged((char *)&facts->told +
 		    facts->len, head);
-	return (facts);
+	return (&facts->exchange.base);
 }
 
 static bool

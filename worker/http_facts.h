@@ -20,21 +20,18 @@ struct http_facts {
 	struct exec_http told;	/* with its strings */
 };
 
-/*
- * The memory that the facts of a request take, and the facts there.  With what
- * handlers are told: any of them, as the request can come to another one.  The
- * configuration is NULL if none is told any more, and the reply only waits for
- * its turn: then there is no more than the access log writes, if it is logged.
- */
-size_t http_facts_size(const struct http_head *, const struct conf_http *,
-    bool is_logged);
-struct http_facts *http_facts_fill(void *room, const struct http_head *,
-    const struct conf_http *, bool is_logged);
-
 /* Whether facts that come from elsewhere can be used. */
 bool http_facts_are_sound(const struct http_facts *);
 
-/* Functions of struct proto. */
+/*
+ * Functions of struct proto.  What is kept for handlers is enough for any of them,
+ * as the request can come to another one.  Only for the reply, there is no more
+ * than the access log writes, if it is logged.
+ */
+size_t http_facts_keep_size(const struct exchange *,
+    const struct conf_listener *, bool is_logged);
+struct exchange *http_facts_keep(void *room, const struct exchange *,
+    const struct conf_listener *, bool is_logged);
 struct payload http_facts_tell(const struct exchange *);
 void http_facts_tell_json(const struct exchange *, struct buffer *);
 int http_facts_note(struct exchange *, unsigned status,

@@ -463,22 +463,6 @@ http_frame(struct proto_framing *framing, size_t payload_len,
 	PUT(framing, "\r\n\r\n");
 }
 
-static size_t
-http_keep_size(const struct exchange *exchange,
-    const struct conf_listener *conf, bool is_logged)
-{
-	return (http_facts_size((const struct http_head *)exchange,
-	    conf != NULL ? &conf->http : NULL, is_logged));
-}
-
-static struct exchange *
-http_keep(void *room, const struct exchange *exchange,
-    const struct conf_listener *conf, bool is_logged)
-{
-	return (&http_facts_fill(room, (const struct http_head *)exchange,
-	    conf != NULL ? &conf->http : NULL, is_logged)->exchange.base);
-}
-
 const struct proto proto_http = {
 	.name = "http",
 	.parse = http_parse,
@@ -489,8 +473,8 @@ const struct proto proto_http = {
 	.has_exchange = true,
 	.glimpse = http_glimpse,
 	.explain = http_explain,
-	.keep_size = http_keep_size,
-	.keep = http_keep,
+	.keep_size = http_facts_keep_size,
+	.keep = http_facts_keep,
 	.tell = http_facts_tell,
 	.tell_json = http_facts_tell_json,
 	.note = http_facts_note,

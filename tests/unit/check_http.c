@@ -812,6 +812,21 @@ get_room(size_t size)
 
 /* In memory that ends with them. */
 static struct http_facts *
+keep(const struct http_head *head, const struct conf_http *http,
+    bool is_logged)
+{
+	struct conf_listener listener, *conf = NULL;
+
+	if (http != NULL) {
+		listener.http = *http;
+		conf = &listener;
+	}
+	return ((struct http_facts *)http_facts_keep(get_room(
+	    http_facts_keep_size(&head->exchange.base, conf, is_logged)),
+	    &head->exchange.base, conf, is_logged));
+}
+
+static struct http_facts *
 make_facts(bool is_logged)
 {
 	char device[] = "X-Device";
@@ -825,8 +840,7 @@ make_facts(bool is_logged)
 	    "X-Device: 7\r\nReferer: it\r\nUser-Agent: me\r\n"
 	    "X-Request-Id: my.id\r\n\r\n", &conf),
 	    0);
-	facts = http_facts_fill(get_room(http_facts_size(&head, &conf,
-	    is_logged)), &head, &conf, is_logged);
+	facts = keep(&head, &conf, is_logged);
 	return (facts);
 }
 
@@ -883,8 +897,7 @@ START_TEST(fields_that_come_several_times_are_joined)
 	ck_assert_uint_eq(read_head(&head, "GET / HTTP/1.1\r\nHost: h\r\n"
 	    "Cookie: a=1\r\nX: b\r\nCOOKIE: c=2; d=3\r\nX: e\r\n\r\n",
 	    &conf), 0);
-	facts = http_facts_fill(get_room(http_facts_size(&head, &conf,
-	    false)), &head, &conf, false);
+	facts = keep(&head, &conf, false);
 	ck_assert(http_facts_are_sound(facts));
 	at = (const char *)(&facts->told + 1);
 	for (int i = 0; i < 4; i++)
@@ -910,14 +923,14 @@ START_TEST(of_a_request_that_is_answered_there_is_only_what_is_logged)
 		.target = slice, .path = slice, .query = slice,
 		.referer = slice, .agent = slice,
 	};
-	size_t size = http_facts_size(&head, NULL, true);
+	size_t size = http_facts_keep_size(&head.exchange.base, NULL, true);
 	struct access_facts told;
 	struct http_facts *facts;
 
 	memset(text, 'x', LONG);
 	ck_assert_uint_lt(size, ACCESS_LOG_TARGET_MAX +
 	    2 * ACCESS_LOG_VALUE_MAX + sizeof(*facts) + 64);
-	facts = http_facts_fill(get_room(size), &head, NULL, true);
+	facts = keep(&head, NULL, true);
 	ck_assert(http_facts_are_sound(facts));
 	http_facts_log(&facts->exchange.base, &told);
 	expect_payload(told.method, "GET");
@@ -925,9 +938,9 @@ START_TEST(of_a_request_that_is_answered_there_is_only_what_is_logged)
 	ck_assert_uint_eq(told.referer.len, ACCESS_LOG_VALUE_MAX);
 	ck_assert_uint_eq(told.agent.len, ACCESS_LOG_VALUE_MAX);
 	free(facts);
-	size = http_facts_size(&head, NULL, false);
+	size = http_facts_keep_size(&head.exchange.base, NULL, false);
 	ck_assert_uint_eq(size, sizeof(*facts));
-	facts = http_facts_fill(get_room(size), &head, NULL, false);
+	facts = keep(&head, NULL, false);
 	ck_assert(http_facts_are_sound(facts));
 	ck_assert_uint_eq(facts->exchange.status, 404);
 	http_facts_log(&facts->exchange.base, &told);
