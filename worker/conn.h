@@ -119,7 +119,7 @@ conn_owes(const struct conn *conn)
 struct conn_record *conn_record(const struct conn *);
 
 /*
- * conn.c: its parts, and its end
+ * conn_state.c: its parts, its states and its end
  */
 
 /* conn->pending, made if it is not there.  NULL with errno set. */
@@ -148,7 +148,6 @@ void conn_withdraw(struct conn *);
  * that is known of it, until conn_wake(), here or in another worker.  Giver and
  * taker say who counts it meanwhile.
  */
-bool conn_at_rest(const struct conn *);
 void conn_park(struct conn *);
 
 /*

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * What the files of a connection share, and nobody else is to know: conn.c has
- * its parts, its states and its end, conn_read.c what comes in, conn_reply.c what
- * goes out, conn_run.c its course, and conn_end.c the endings that others cause.
+ * What the files of a connection share, and no other file needs to know:
+ * conn_state.c has its parts, its states and its end, conn_read.c what comes in,
+ * conn_reply.c what goes out, conn_run.c its course, and conn_end.c the endings
+ * that others cause.
  */
 #ifndef WORKER_CONN_INTERNAL_H
 #define WORKER_CONN_INTERNAL_H
@@ -61,7 +62,7 @@ conn_end_after_replies(struct conn *conn, enum close_reason reason)
 }
 
 /*
- * conn.c
+ * conn_state.c
  */
 
 /* conn_make_ready() for a caller who has it run: he calls conn_run_all_ready(),

@@ -37,12 +37,37 @@ departure_is_slow(const struct conn *conn)
 }
 
 bool
+departure_is_at_rest(const struct conn *conn)
+{
+	const struct request *request;
+
+	if (conn->state == CONN_CLOSING)
+		return (false);
+	if (conn->pending == NULL)
+		return (true);
+	if (conn->pending->shed != CONN_NOT_SHED)
+		return (false);
+	/* A reply that is about to leave need not go with it. */
+	TAILQ_FOREACH(request, &conn->pending->requests, of_conn)
+		if (request->state == REQUEST_RUNNING || request->is_leaving)
+			return (false);
+	return (true);
+}
+
+bool
+departure_has_room(const struct giver *giver)
+{
+	return (!giver->blocked && giver->next == -1 &&
+	    giver->unanswered < giver->window);
+}
+
+bool
 departure_is_next(const struct conn *conn)
 {
 	const struct giver *giver = &conn->listener->worker->giver;
 
-	return (departure_is_wanted(conn) && giver_has_room(giver) &&
-	    conn_at_rest(conn));
+	return (departure_is_wanted(conn) && departure_has_room(giver) &&
+	    departure_is_at_rest(conn));
 }
 
 static bool

@@ -13,6 +13,12 @@
 bool departure_is_ordered(const struct conn *);
 bool departure_is_slow(const struct conn *);
 
+/* Whether no handler works on a request of the connection, so that it can be
+ * handed over. */
+bool departure_is_at_rest(const struct conn *);
+/* Whether the giver can send off one more at the end of this turn. */
+bool departure_has_room(const struct giver *);
+
 /* Whether a connection is to be handed over when it comes to rest. */
 static inline bool
 departure_is_wanted(const struct conn *conn)
@@ -40,7 +46,7 @@ departure_note_rest(const struct conn *conn)
 {
 	struct worker *worker = conn->listener->worker;
 
-	if (!departure_is_wanted(conn) || !conn_at_rest(conn))
+	if (!departure_is_wanted(conn) || !departure_is_at_rest(conn))
 		return;
 	worker->giver.rested = true;
 	worker_end_later(worker);

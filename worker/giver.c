@@ -96,7 +96,7 @@ release_slow(struct worker *worker)
 static bool
 can_go(const struct conn *conn)
 {
-	return (!conn->stays && conn_at_rest(conn));
+	return (!conn->stays && departure_is_at_rest(conn));
 }
 
 /* Park a connection and put it into the batch.  Returns whether it fits. */
@@ -349,7 +349,7 @@ giver_settle(struct worker *worker)
 	giver->rested = false;
 	if (!giver->on || !giver->greeted)
 		return (false);
-	while (giver_has_room(giver) && wanted(giver) > 0 && send_batch(worker))
+	while (departure_has_room(giver) && wanted(giver) > 0 && send_batch(worker))
 		;
 	if (giver->unanswered > 0 || giver->blocked)
 		return (false);

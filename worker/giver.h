@@ -103,14 +103,6 @@ void giver_forgive(struct worker *, uint64_t stall_ms);
 void giver_expect(struct worker *);
 void giver_orphan(struct worker *);
 
-/* Whether one that is at rest can be sent off at the end of this turn. */
-static inline bool
-giver_has_room(const struct giver *giver)
-{
-	return (!giver->blocked && giver->next == -1 &&
-	    giver->unanswered < giver->window);
-}
-
 /* How many connections are between this worker and the taker. */
 uint64_t giver_under_way(const struct giver *);
 

@@ -135,3 +135,20 @@ lanes_make_roomy(struct queue *queue)
 	if (queue->waiting > 0 || has_feeders)
 		lanes_list_roomy(queue);
 }
+
+bool
+lanes_are_running(const struct queue *queue)
+{
+	const struct exec_link *link;
+
+	TAILQ_FOREACH(link, &queue->links, of_queue)
+		if (link->nrunning > 0)
+			return (true);
+	return (false);
+}
+
+bool
+lanes_are_busy(const struct queue *queue)
+{
+	return (queue->waiting > 0 || lanes_are_running(queue));
+}

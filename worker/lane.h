@@ -49,4 +49,9 @@ void lane_forget_feeder(struct conn_pending *);
 void lanes_make_roomy(struct queue *);
 void lanes_list_roomy(struct queue *);
 
+/* Whether an executor of the queue works; and whether something will be done
+ * that calls the feeders. */
+bool lanes_are_running(const struct queue *);
+bool lanes_are_busy(const struct queue *);
+
 #endif

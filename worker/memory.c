@@ -155,7 +155,7 @@ memory_reserve_work(struct queue *queue, struct conn *conn,
 {
 	struct worker *worker = queue->worker;
 
-	if (!memory_is_loaded(worker) || !queue_is_busy(queue))
+	if (!memory_is_loaded(worker) || !lanes_are_busy(queue))
 		return (memory_reserve(conn, buffer, room));
 	return (buffer_reserve(&worker->buffers, buffer, room));
 }

@@ -162,7 +162,7 @@ turn_away(struct queue *queue, struct conn *conn, size_t len)
 {
 	struct conn_pending *pending;
 
-	if (queue->conf->overload != CONF_OVERLOAD_WAIT || !queue_is_busy(queue) ||
+	if (queue->conf->overload != CONF_OVERLOAD_WAIT || !lanes_are_busy(queue) ||
 	    (pending = conn_pending(conn)) == NULL)
 		return (shed(queue));
 	lane_add_feeder(queue, pending, len);
@@ -179,7 +179,7 @@ has_room(const struct queue *queue, const struct lane *lane,
 
 	if (link == NULL && lane->waiting >= queue->limit)
 		return (false);
-	return (memory_has_share(worker, len) || !queue_is_busy(queue) ||
+	return (memory_has_share(worker, len) || !lanes_are_busy(queue) ||
 	    (link != NULL && link->nrunning == 0 &&
 	    !memory_is_crowded(worker)));
 }
@@ -286,7 +286,7 @@ begin_next(struct queue *queue, struct exec_link *link)
 	if ((message = request->payload) != NULL)
 		payload = (struct payload){ message->bytes, message->len };
 	reserved = exec_link_reserve(link, request, payload.len) == 0;
-	if (!reserved && (errno == EAGAIN || queue_is_running(queue)))
+	if (!reserved && (errno == EAGAIN || lanes_are_running(queue)))
 		return (false);
 	take_next(queue, request);
 	if (!reserved) {

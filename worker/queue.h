@@ -65,25 +65,6 @@ enum handler_verdict queue_submit(struct queue *, struct conn *,
  * again, and clears worker->call. */
 struct conn *queue_call_next(struct worker *);
 
-/* Whether an executor works; and whether something will be done that calls the
- * feeders. */
-static inline bool
-queue_is_running(const struct queue *queue)
-{
-	const struct exec_link *link;
-
-	TAILQ_FOREACH(link, &queue->links, of_queue)
-		if (link->nrunning > 0)
-			return (true);
-	return (false);
-}
-
-static inline bool
-queue_is_busy(const struct queue *queue)
-{
-	return (queue->waiting > 0 || queue_is_running(queue));
-}
-
 /* Whether its executors have nothing of ours, and we have nothing of theirs. */
 bool queue_is_at_rest(const struct queue *);
 

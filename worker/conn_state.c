@@ -349,24 +349,6 @@ conn_fail(struct conn *conn)
  * Changing hands.
  */
 
-bool
-conn_at_rest(const struct conn *conn)
-{
-	const struct request *request;
-
-	if (conn->state == CONN_CLOSING)
-		return (false);
-	if (conn->pending == NULL)
-		return (true);
-	if (conn->pending->shed != CONN_NOT_SHED)
-		return (false);
-	/* A reply that is about to leave need not go with it. */
-	TAILQ_FOREACH(request, &conn->pending->requests, of_conn)
-		if (request->state == REQUEST_RUNNING || request->is_leaving)
-			return (false);
-	return (true);
-}
-
 void
 conn_park(struct conn *conn)
 {
