@@ -63,12 +63,12 @@ crew_hire_again(struct worker_proc *worker, unsigned handler, uint64_t now_ms)
 {
 	struct shortage *shortage = &worker->crew.shortage[handler];
 
-	while (shortage->missing > 0 && now_ms >= shortage->again_ms) {
+	while (shortage->missing > 0 && now_ms >= shortage->pause.again_ms) {
 		if (crew_hire(worker, handler) == -1) {
 			LOG(ERROR, EXECUTOR_FAILED, F_STR("handler",
 			    worker->generation->conf->handlers[handler].name),
 			    F_ERRNO(errno));
-			shortage->again_ms = now_ms + PAUSE_YOUNG_MS / 10;
+			pause_shortly(&shortage->pause);
 			return;
 		}
 		shortage->missing--;
@@ -354,19 +354,6 @@ crew_is_counted(const uint64_t *counter, uint64_t *known)
 	return (true);
 }
 
-/* How long the worker has to do with one less: a program that was given a
- * message can start. */
-static uint64_t
-crew_pause_for(struct shortage *shortage, const struct executor_proc *executor,
-    bool was_used)
-{
-	if (!was_used)
-		return (pause_after(&shortage->young_deaths,
-		    executor->lived_ms));
-	shortage->young_deaths = 0;
-	return (pause_at_rate(&shortage->rate, clock_ms()));
-}
-
 /* One of a crew has died, or is retired, and all that can be known of that is
  * known. */
 static void
@@ -379,12 +366,14 @@ crew_note_shortage(const struct executor_proc *executor, enum log_event event)
 	    evidence_counters(worker, executor->handler);
 	bool was_used = crew_is_counted(&counters->used, &shortage->used);
 	bool crashed = crew_is_counted(&counters->crashes, &shortage->crashes);
-	uint64_t pause = crew_pause_for(shortage, executor, was_used);
+	uint64_t pause;
 
+	/* A program that was given a message can start. */
+	pause = was_used ? pause_at_rate(&shortage->pause) :
+	    pause_after(&shortage->pause, executor->lived_ms);
 	shortage->missing++;
 	counter_add(&master->status.map->counts.executor_deaths[
 	    executor->generation->handler_number[executor->handler]], 1);
-	shortage->again_ms = clock_ms() + pause;
 	LOG_WITH(log_write, LOG_LEVEL_ERROR, event,
 	    F_STR("handler", executor->conf->name), F_I64("child",
 	    executor->process.pid), F_U64("executor", executor->id),
@@ -397,7 +386,7 @@ crew_note_shortage(const struct executor_proc *executor, enum log_event event)
 		    executor->handler, executor->why);
 	else if (!was_used)
 		probation_on_death(master, executor->generation,
-		    shortage->young_deaths, executor->conf->name,
+		    shortage->pause.young_deaths, executor->conf->name,
 		    executor->why);
 }
 

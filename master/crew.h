@@ -32,9 +32,8 @@ struct master;
 /* What a crew is short of, for one handler. */
 struct shortage {
 	unsigned missing;
-	unsigned young_deaths;		/* in a row, without a message */
-	uint64_t again_ms;
-	struct pause_rate rate;		/* of those that are replaced at once */
+	struct pause pause;		/* young deaths are those without a
+					   message */
 	uint64_t used;			/* as in struct counters_handler: */
 	uint64_t crashes;		/* known to us */
 	struct evidence noted;		/* when the worker began */

@@ -524,9 +524,8 @@ on_death(void *owner, int status)
 		on_opened(logger, why);
 		return;
 	}
-	pause = pause_after(&logger->young_deaths,
+	pause = pause_after(&logger->pause,
 	    clock_ms() - logger->process.born_ms);
-	logger->again_ms = clock_ms() + pause;
 	LOG(ERROR, LOGGER_DIED, F_I64("child", pid),
 	    F_STR("log", names[logger->kind]), F_STR("file", logger->path),
 	    F_STR("how", why), F_U64("retry_ms", pause));
@@ -548,12 +547,12 @@ loggers_watch(struct master *master)
 		/* The reload that it belongs to is about to be refused. */
 		if (*logger->why != '\0')
 			continue;
-		if (logger->process.pid == 0 && now_ms >= logger->again_ms &&
+		if (logger->process.pid == 0 && now_ms >= logger->pause.again_ms &&
 		    spawn(logger, -1) == -1) {
 			LOG(ERROR, LOGGER_FAILED,
 			    F_STR("log", names[logger->kind]),
 			    F_STR("file", logger->path), F_ERRNO(errno));
-			logger->again_ms = now_ms + PAUSE_YOUNG_MS / 10;
+			pause_shortly(&logger->pause);
 		}
 		if (logger->process.pid == 0 ||
 		    !process_is_late(&logger->process, now_ms))

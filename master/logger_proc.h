@@ -23,6 +23,7 @@
 #include <stdint.h>
 
 #include "conf/conf.h"
+#include "master/pause.h"
 #include "master/process.h"
 
 struct master;
@@ -48,8 +49,7 @@ struct logger_proc {
 					   program has left, once it is open */
 	bool is_expected;		/* to end, with any status */
 	bool is_reopening;		/* it has not answered */
-	unsigned young_deaths;		/* in a row */
-	uint64_t again_ms;		/* when to try again */
+	struct pause pause;
 };
 
 TAILQ_HEAD(logger_list, logger_proc);

@@ -267,7 +267,6 @@ start(struct master *master)
 	struct monitor_proc *monitor = &master->monitor;
 
 	monitor->beat_ms = clock_ms();
-	monitor->again_ms = 0;
 	monitor->leaving = false;
 	monitor->due = false;
 	if (spawn(master) == 0) {
@@ -276,7 +275,7 @@ start(struct master *master)
 	}
 	LOG(ERROR, MONITOR_FAILED, F_ERRNO(errno));
 	monitor->due = true;
-	monitor->again_ms = clock_ms() + PAUSE_YOUNG_MS / 10;
+	pause_shortly(&monitor->pause);
 }
 
 void
@@ -288,8 +287,7 @@ monitor_proc_commit(struct master *master)
 	sockets_commit(&monitor->sockets,
 	    look(&view, master->running->conf, monitor->muted), 1);
 	monitor->due = true;
-	monitor->again_ms = 0;
-	monitor->young_deaths = 0;
+	monitor->pause = (struct pause){ .young_deaths = 0 };
 	if (monitor->process.pid != 0)
 		monitor_proc_stop(master);
 	monitor_proc_revive(master);
@@ -317,13 +315,12 @@ mourn(struct monitor_proc *monitor, const struct master *master, int status)
 	uint64_t alive_ms = clock_ms() - monitor->process.born_ms, pause;
 	char how[PAUSE_HOW_MAX];
 
-	pause = pause_after(&monitor->young_deaths, alive_ms);
+	pause = pause_after(&monitor->pause, alive_ms);
 	counter_add(&master->status.map->counts.monitor_deaths, 1);
 	LOG(ERROR, MONITOR_DIED, F_I64("child", monitor->process.pid),
 	    F_STR("how", describe_death(status, how)),
 	    F_U64("alive_ms", alive_ms), F_U64("retry_ms", pause));
 	monitor->due = true;
-	monitor->again_ms = clock_ms() + pause;
 }
 
 static void
@@ -385,7 +382,7 @@ monitor_proc_revive(struct master *master)
 	const struct monitor_proc *monitor = &master->monitor;
 
 	if (monitor->process.pid == 0 && monitor->due &&
-	    clock_ms() >= monitor->again_ms && is_wanted(master))
+	    clock_ms() >= monitor->pause.again_ms && is_wanted(master))
 		start(master);
 }
 

@@ -18,6 +18,7 @@
 #include <stdint.h>
 
 #include "conf/conf.h"
+#include "master/pause.h"
 #include "master/process.h"
 #include "master/socket.h"
 
@@ -30,8 +31,7 @@ struct monitor_proc {
 					   the default address is taken */
 	bool due;			/* another is to follow */
 	bool leaving;			/* told to stop */
-	unsigned young_deaths;		/* in a row */
-	uint64_t again_ms;		/* when to try again; 0: at once */
+	struct pause pause;
 	uint64_t beat_ms;		/* when its loop last turned */
 };
 

@@ -6,36 +6,56 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "common/clock.h"
+
 enum {
+	/* A child that lived so long did not die of its start. */
+	YOUNG_MS = 10000,
 	FIRST_MS = 100,
 	MAX_MS = 10000,
+	RETRY_MS = 1000,
 };
 
-uint64_t
-pause_after(unsigned *young_deaths, uint64_t lived_ms)
+static uint64_t
+pause_for(struct pause *pause, uint64_t ms)
 {
-	uint64_t pause = FIRST_MS;
-
-	if (lived_ms >= PAUSE_YOUNG_MS)
-		*young_deaths = 0;
-	if (++*young_deaths == 1)
-		return (0);
-	for (unsigned i = 2; i < *young_deaths && pause < MAX_MS; i++)
-		pause *= 2;
-	return (pause < MAX_MS ? pause : MAX_MS);
+	pause->again_ms = clock_ms() + ms;
+	return (ms);
 }
 
 uint64_t
-pause_at_rate(struct pause_rate *rate, uint64_t now_ms)
+pause_after(struct pause *pause, uint64_t lived_ms)
 {
-	uint64_t ahead_ms;
+	uint64_t ms = FIRST_MS;
 
-	if (rate->next_ms < now_ms)
-		rate->next_ms = now_ms;
-	ahead_ms = rate->next_ms - now_ms;
-	rate->next_ms += PAUSE_RATE_MS;
-	return (ahead_ms >= PAUSE_BURST * PAUSE_RATE_MS ?
-	    ahead_ms - (PAUSE_BURST - 1) * PAUSE_RATE_MS : 0);
+	if (lived_ms >= YOUNG_MS)
+		pause->young_deaths = 0;
+	if (++pause->young_deaths == 1)
+		return (pause_for(pause, 0));
+	for (unsigned i = 2; i < pause->young_deaths && ms < MAX_MS; i++)
+		ms *= 2;
+	return (pause_for(pause, ms < MAX_MS ? ms : MAX_MS));
+}
+
+/* As if each had waited for its turn. */
+uint64_t
+pause_at_rate(struct pause *pause)
+{
+	uint64_t now_ms = clock_ms(), ahead_ms;
+
+	pause->young_deaths = 0;
+	if (pause->turn_ms < now_ms)
+		pause->turn_ms = now_ms;
+	ahead_ms = pause->turn_ms - now_ms;
+	pause->turn_ms += PAUSE_RATE_MS;
+	return (pause_for(pause, ahead_ms >= PAUSE_BURST * PAUSE_RATE_MS ?
+	    ahead_ms - (PAUSE_BURST - 1) * PAUSE_RATE_MS : 0));
+}
+
+void
+pause_shortly(struct pause *pause)
+{
+	(void)pause_for(pause, RETRY_MS);
 }
 
 const char *

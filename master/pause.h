@@ -8,11 +8,10 @@
 #ifndef MASTER_PAUSE_H
 #define MASTER_PAUSE_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 enum {
-	/* A child that lived so long did not die of its start. */
-	PAUSE_YOUNG_MS = 10000,
 	PAUSE_HOW_MAX = 96,
 	/* A status that waitpid(2) never reports: the parent was another. */
 	DEATH_UNSEEN = 0x7f,
@@ -21,16 +20,21 @@ enum {
 	PAUSE_RATE_MS = 100,
 };
 
-struct pause_rate {
-	uint64_t next_ms;		/* as if each had waited for its turn */
+struct pause {
+	unsigned young_deaths;		/* in a row */
+	uint64_t again_ms;		/* when to start the next one */
+	uint64_t turn_ms;		/* see pause_at_rate() */
 };
 
-/* Count a death.  Returns the milliseconds before the next try: none after the
- * first death of a young child, then more and more, up to 10 seconds. */
-uint64_t pause_after(unsigned *young_deaths, uint64_t lived_ms);
+/* A child has died.  Returns the milliseconds before the next one: none after
+ * the first death of a young child, then more and more, up to 10 seconds. */
+uint64_t pause_after(struct pause *, uint64_t lived_ms);
 
 /* The same for one that was at work. */
-uint64_t pause_at_rate(struct pause_rate *, uint64_t now_ms);
+uint64_t pause_at_rate(struct pause *);
+
+/* The next one could not be started. */
+void pause_shortly(struct pause *);
 
 /* What waitpid(2) says, or that it could say nothing, in words. */
 const char *describe_death(int status, char how[PAUSE_HOW_MAX]);

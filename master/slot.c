@@ -91,8 +91,7 @@ slot_promote(struct slot *slot)
 	struct worker_proc *old = slot->serving;
 
 	slot->serving = slot_take_next(slot);
-	slot->again_ms = 0;
-	slot->young_deaths = 0;
+	slot->pause = (struct pause){ .young_deaths = 0 };
 	if (slot->serving != NULL && slot->serving->state == WORKER_READY)
 		worker_proc_start(slot->serving);
 	return (old);
@@ -103,7 +102,7 @@ slots_close(struct master *master)
 {
 	for (size_t i = 0; i < master->nslots; i++) {
 		master->slots[i].serving = NULL;
-		master->slots[i].again_ms = 0;
+		master->slots[i].pause.again_ms = 0;
 	}
 }
 
@@ -125,12 +124,12 @@ slots_steer(struct master *master)
 static void
 slot_revive(struct master *master, struct slot *slot)
 {
-	slot->again_ms = 0;
+	slot->pause.again_ms = 0;
 	slot->serving = slot_start(master, slot, master->running, false);
 	if (slot->serving == NULL) {
 		LOG(ERROR, WORKER_FAILED, F_U64("child_slot", slot->number),
 		    F_ERRNO(errno));
-		slot->again_ms = clock_ms() + PAUSE_YOUNG_MS / 10;
+		pause_shortly(&slot->pause);
 	}
 }
 
@@ -174,18 +173,16 @@ slot_replace(struct slot *slot, const struct worker_proc *worker)
 	char how[PAUSE_HOW_MAX];
 	uint64_t pause;
 
-	pause = pause_after(&slot->young_deaths,
+	pause = pause_after(&slot->pause,
 	    clock_ms() - worker->process.born_ms);
 	slot_log_death(worker, pause);
-	probation_on_death(master, worker->generation, slot->young_deaths,
+	probation_on_death(master, worker->generation, slot->pause.young_deaths,
 	    "workers", describe_death(worker->status, how));
 	status_count_death(&master->status, slot->number,
 	    slot_cause_of(worker));
 	slots_steer(master);
 	if (pause == 0)
 		slot_revive(master, slot);
-	else
-		slot->again_ms = clock_ms() + pause;
 }
 
 bool
@@ -211,8 +208,8 @@ slots_revive(struct master *master)
 	uint64_t now_ms = clock_ms();
 
 	for (size_t i = 0; i < master->nslots; i++)
-		if (master->slots[i].again_ms != 0 &&
-		    now_ms >= master->slots[i].again_ms)
+		if (master->slots[i].pause.again_ms != 0 &&
+		    now_ms >= master->slots[i].pause.again_ms)
 			slot_revive(master, &master->slots[i]);
 }
 

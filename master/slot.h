@@ -11,6 +11,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "master/pause.h"
+
 struct generation;
 struct worker_proc;
 struct master;
@@ -21,8 +23,7 @@ struct slot {
 					   while dead */
 	struct worker_proc *next;	/* of the generation that a reload
 					   brings */
-	unsigned young_deaths;	/* in a row */
-	uint64_t again_ms;	/* when to try again; 0: nothing to try */
+	struct pause pause;	/* again_ms is 0 if there is nothing to start */
 };
 
 /* Make the slots up to a number, with their counters.  Returns -1 with

@@ -45,8 +45,7 @@ struct field {
 /* What has no struct of its own in the master. */
 struct saved_slot {
 	int counters;
-	unsigned young_deaths;
-	uint64_t again_ms;
+	struct pause pause;
 };
 
 struct saved_socket {
@@ -130,8 +129,8 @@ static const struct field generation_fields[] = {
 
 static const struct field slot_fields[] = {
 	FD(saved_slot, counters),
-	NUMBER(saved_slot, young_deaths, UINT_MAX),
-	U64(saved_slot, again_ms),
+	NUMBER(saved_slot, pause.young_deaths, UINT_MAX),
+	U64(saved_slot, pause.again_ms),
 	END
 };
 
@@ -169,8 +168,8 @@ static const struct field shortage_fields[] = {
 	WORKER(saved_shortage, worker),
 	NUMBER(saved_shortage, handler, CONF_HANDLERS_MAX - 1),
 	NUMBER(saved_shortage, shortage.missing, UINT_MAX),
-	NUMBER(saved_shortage, shortage.young_deaths, UINT_MAX),
-	U64(saved_shortage, shortage.again_ms),
+	NUMBER(saved_shortage, shortage.pause.young_deaths, UINT_MAX),
+	U64(saved_shortage, shortage.pause.again_ms),
 	END
 };
 
@@ -234,9 +233,9 @@ static const struct field monitor_fields[] = {
 	FD(monitor_proc, process.fd),
 	FLAG(monitor_proc, due),
 	FLAG(monitor_proc, leaving),
-	NUMBER(monitor_proc, young_deaths, UINT_MAX),
+	NUMBER(monitor_proc, pause.young_deaths, UINT_MAX),
 	U64(monitor_proc, process.born_ms),
-	U64(monitor_proc, again_ms),
+	U64(monitor_proc, pause.again_ms),
 	U64(monitor_proc, process.patience_ms),
 	SPEAKS(monitor_proc, process.speaks),
 	END
@@ -407,8 +406,7 @@ walk_slots(struct walk *walk)
 	for (size_t i = 0; i < master->nslots; i++) {
 		const struct saved_slot saved = {
 			.counters = master->counters[i].fd,
-			.young_deaths = master->slots[i].young_deaths,
-			.again_ms = master->slots[i].again_ms,
+			.pause = master->slots[i].pause,
 		};
 
 		visit(walk, SLOT, &saved);
@@ -473,7 +471,7 @@ walk_shortages(struct walk *walk, const struct worker_proc *worker)
 
 		saved.shortage.missing = crew_missing(worker, i);
 		if (saved.shortage.missing > 0 ||
-		    saved.shortage.young_deaths > 0)
+		    saved.shortage.pause.young_deaths > 0)
 			visit(walk, SHORTAGE, &saved);
 	}
 }
@@ -1052,8 +1050,7 @@ take_slot(struct reader *reader, union item *item)
 	master->counters[n].fd = saved->counters;
 	master->slots[n] = (struct slot){
 		.number = (unsigned)n,
-		.young_deaths = saved->young_deaths,
-		.again_ms = saved->again_ms,
+		.pause = saved->pause,
 	};
 	master->nslots++;
 	return (0);

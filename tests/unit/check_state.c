@@ -107,7 +107,7 @@ START_TEST(what_was_read_prints_the_same)
 	ck_assert_int_eq(child->process.fd, -1);
 	ck_assert_str_eq(child->why, "it said");
 	ck_assert(child == master.slots[1].serving);
-	ck_assert_uint_eq(master.slots[1].again_ms, UINT64_MAX);
+	ck_assert_uint_eq(master.slots[1].pause.again_ms, UINT64_MAX);
 	ck_assert_uint_eq(child->generation->identity.gid, UINT32_MAX);
 	ck_assert_str_eq(child->generation->text, "a\na\\\"\xff");
 	ck_assert_uint_eq(master.sockets.n, 1);
@@ -217,7 +217,7 @@ START_TEST(a_bad_number_is_refused)
 		    "line 11: socket: ");
 	}
 	expect_refusal_with("slot 20 0 0", "slot 20 4294967296 0",
-	    "slot: young_deaths is missing or wrong");
+	    "slot: pause.young_deaths is missing or wrong");
 	expect_refusal_with("child 100 0 0 3 2 1", "child 100 0 0 3 2 2",
 	    "child: serving is missing or wrong");
 	expect_refusal_with("child 100 0 0 3 2 1", "child 100 0 0 3 5 1",
@@ -227,7 +227,7 @@ START_TEST(a_bad_number_is_refused)
 	expect_refusal_with("slot 20 0 0\n", "slot 20 0 0 0\n",
 	    "slot: more than is known");
 	expect_refusal_with("slot 20 0 0\n", "slot 20 0\n",
-	    "slot: again_ms is missing or wrong");
+	    "slot: pause.again_ms is missing or wrong");
 }
 END_TEST
 
