@@ -224,11 +224,14 @@ keeper_inherit(struct master *master)
 	if (text == NULL)
 		return;
 	if (sscanf(text, "%ld %d", &pid, &word) == 2 && pid > 1 &&
-	    word > STDERR_FILENO && fcntl(word, F_SETFD, FD_CLOEXEC) == 0 &&
-	    waitpid((pid_t)pid, NULL, WNOHANG) == 0 &&
-	    (master->keeper = keeper_new(master, word)) != NULL) {
-		master->keeper->process.pid = (pid_t)pid;
-		(void)process_adopt(&master->keeper->process, 0);
+	    word > STDERR_FILENO && fcntl(word, F_SETFD, FD_CLOEXEC) == 0) {
+		if (waitpid((pid_t)pid, NULL, WNOHANG) != 0 ||
+		    (master->keeper = keeper_new(master, word)) == NULL)
+			close(word);
+		else {
+			master->keeper->process.pid = (pid_t)pid;
+			(void)process_adopt(&master->keeper->process, 0);
+		}
 	}
 	unsetenv(ENV_KEEPER);
 }

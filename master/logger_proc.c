@@ -38,25 +38,26 @@ static const char *const names[] = {
 };
 
 static bool
-is_leaving(const struct logger_proc *logger)
+logger_proc_is_leaving(const struct logger_proc *logger)
 {
 	return (logger->pipe[1] == -1);
 }
 
 static struct logger_proc *
-find(const struct master *master, enum logger_kind kind, const char *path)
+logger_proc_find(const struct master *master, enum logger_kind kind,
+    const char *path)
 {
 	struct logger_proc *logger;
 
 	TAILQ_FOREACH(logger, &master->loggers, link)
-		if (!is_leaving(logger) && logger->kind == kind &&
+		if (!logger_proc_is_leaving(logger) && logger->kind == kind &&
 		    strcmp(logger->path, path) == 0)
 			break;
 	return (logger);
 }
 
 static bool
-is_needed(enum logger_kind kind, const char *path)
+logger_proc_is_needed(enum logger_kind kind, const char *path)
 {
 	struct stat st;
 
@@ -66,13 +67,13 @@ is_needed(enum logger_kind kind, const char *path)
 }
 
 static const char *
-path_in(const struct conf *conf, enum logger_kind kind)
+logger_proc_path_in(const struct conf *conf, enum logger_kind kind)
 {
 	return (kind == LOGGER_LOG ? conf->log.file : conf->access_log.file);
 }
 
 static void
-forget(struct logger_proc *logger)
+logger_proc_forget(struct logger_proc *logger)
 {
 	TAILQ_REMOVE(&logger->process.master->loggers, logger, link);
 	process_end(&logger->process);
@@ -89,14 +90,14 @@ forget(struct logger_proc *logger)
 
 /* Nobody shall begin to write to it: it ends with those that can. */
 static void
-retire(struct logger_proc *logger)
+logger_proc_retire(struct logger_proc *logger)
 {
-	if (!is_leaving(logger))
+	if (!logger_proc_is_leaving(logger))
 		close(logger->pipe[1]);
 	logger->pipe[1] = -1;
 	logger->is_fresh = logger->is_reopening = false;
 	if (logger->process.pid == 0)
-		forget(logger);
+		logger_proc_forget(logger);
 }
 
 /*
@@ -105,7 +106,7 @@ retire(struct logger_proc *logger)
 
 /* Write our own lines to its pipe. */
 static void
-use_log(struct logger_proc *logger)
+logger_proc_use_log(struct logger_proc *logger)
 {
 	int fd;
 
@@ -119,17 +120,17 @@ use_log(struct logger_proc *logger)
 
 /* What another program has left is written to no longer. */
 static void
-announce(struct logger_proc *logger)
+logger_proc_announce(struct logger_proc *logger)
 {
 	struct master *master = logger->process.master;
 	struct worker_proc *worker;
 
 	logger->is_announced = true;
-	if (strcmp(path_in(master->running->conf, logger->kind),
+	if (strcmp(logger_proc_path_in(master->running->conf, logger->kind),
 	    logger->path) != 0)
 		return;
 	if (logger->kind == LOGGER_LOG) {
-		use_log(logger);
+		logger_proc_use_log(logger);
 		processes_use_log(master);
 	} else
 		TAILQ_FOREACH(worker, &master->workers, link)
@@ -141,7 +142,7 @@ announce(struct logger_proc *logger)
  */
 
 static bool
-is_any_reopening(const struct master *master)
+logger_proc_is_any_reopening(const struct master *master)
 {
 	const struct logger_proc *logger;
 
@@ -152,7 +153,7 @@ is_any_reopening(const struct master *master)
 }
 
 static void
-on_reopened(struct logger_proc *logger, const char *why)
+logger_proc_on_reopened(struct logger_proc *logger, const char *why)
 {
 	struct master *master = logger->process.master;
 
@@ -165,22 +166,22 @@ on_reopened(struct logger_proc *logger, const char *why)
 		    F_STR("error", why));
 	if (logger->kind == LOGGER_LOG && why != NULL)
 		master->is_reopened = false;
-	if (!is_any_reopening(master) && master->is_reopened)
+	if (!logger_proc_is_any_reopening(master) && master->is_reopened)
 		LOG(INFO, REOPEN,
 		    F_STR("file", master->running->conf->log.file));
 }
 
 static void
-on_opened(struct logger_proc *logger, const char *why)
+logger_proc_on_opened(struct logger_proc *logger, const char *why)
 {
-	if (is_leaving(logger))
+	if (logger_proc_is_leaving(logger))
 		return;
 	master_changed(logger->process.master);
 	if (why == NULL) {
 		logger->is_open = true;
 		logger->is_fresh = false;
 		if (!logger->is_announced)
-			announce(logger);
+			logger_proc_announce(logger);
 	} else if (!logger->is_fresh)
 		LOG(ERROR, LOGGER_FAILED, F_STR("log", names[logger->kind]),
 		    F_STR("file", logger->path), F_STR("error", why));
@@ -207,7 +208,7 @@ loggers_await(const struct master *master, const char **why)
 }
 
 static ssize_t
-hear(const struct logger_proc *logger, char text[LOG_ANSWER_MAX])
+logger_proc_hear(const struct logger_proc *logger, char text[LOG_ANSWER_MAX])
 {
 	ssize_t n = recv(event_get_fd(logger->word), text, LOG_ANSWER_MAX - 1,
 	    MSG_DONTWAIT);
@@ -217,7 +218,7 @@ hear(const struct logger_proc *logger, char text[LOG_ANSWER_MAX])
 }
 
 static void
-on_word(evutil_socket_t fd, short what, void *arg)
+logger_proc_on_word(evutil_socket_t fd, short what, void *arg)
 {
 	struct logger_proc *logger = arg;
 	char text[LOG_ANSWER_MAX];
@@ -226,7 +227,7 @@ on_word(evutil_socket_t fd, short what, void *arg)
 
 	(void)fd;
 	(void)what;
-	n = hear(logger, text);
+	n = logger_proc_hear(logger, text);
 	if (n == -1 && (errno == EAGAIN || errno == EINTR))
 		return;
 	if (n <= 0) {
@@ -236,19 +237,19 @@ on_word(evutil_socket_t fd, short what, void *arg)
 	}
 	why = *text != '\0' ? text : NULL;
 	if (!logger->is_open)
-		on_opened(logger, why);
+		logger_proc_on_opened(logger, why);
 	else if (logger->is_reopening)
-		on_reopened(logger, why);
+		logger_proc_on_reopened(logger, why);
 }
 
 /*
  * Birth.
  */
 
-static void on_death(void *, int);
+static void logger_proc_on_death(void *, int);
 
 static void __attribute__((noreturn))
-become(struct logger_proc *logger, int orders, int file)
+logger_proc_become(struct logger_proc *logger, int orders, int file)
 {
 	struct master *master = logger->process.master;
 	struct heritage heritage = {
@@ -276,7 +277,7 @@ become(struct logger_proc *logger, int orders, int file)
 /* With its file, or -1: then it opens that itself.  Returns -1 with errno
  * set. */
 static int
-spawn(struct logger_proc *logger, int file)
+logger_proc_spawn(struct logger_proc *logger, int file)
 {
 	int fds[2];
 
@@ -284,14 +285,14 @@ spawn(struct logger_proc *logger, int file)
 	    0, fds) == -1)
 		return (-1);
 	logger->word = event_new(logger->process.master->base, fds[0],
-	    EV_READ | EV_PERSIST, on_word, logger);
+	    EV_READ | EV_PERSIST, logger_proc_on_word, logger);
 	if (logger->word == NULL || event_add(logger->word, NULL) == -1) {
 		errno = ENOMEM;
 		goto fail;
 	}
 	switch (process_fork(&logger->process, 0, NULL, 0)) {
 	case 0:
-		become(logger, fds[1], file);
+		logger_proc_become(logger, fds[1], file);
 	case -1:
 		goto fail;
 	}
@@ -310,9 +311,12 @@ fail:
 
 /* Returns NULL with errno set. */
 static struct logger_proc *
-start(struct master *master, enum logger_kind kind, const char *path, int file)
+logger_proc_start(struct master *master, enum logger_kind kind,
+    const char *path, int file)
 {
-	static const struct process_kind process = { .on_death = on_death };
+	static const struct process_kind process = {
+		.on_death = logger_proc_on_death,
+	};
 	struct logger_proc *logger;
 	int saved;
 
@@ -331,11 +335,11 @@ start(struct master *master, enum logger_kind kind, const char *path, int file)
 	    pipe2(logger->pipe, O_CLOEXEC | O_NONBLOCK) == -1)
 		goto fail;
 	(void)fcntl(logger->pipe[1], F_SETPIPE_SZ, PIPE_SIZE);
-	if (spawn(logger, file) == 0)
+	if (logger_proc_spawn(logger, file) == 0)
 		return (logger);
 fail:
 	saved = errno;
-	forget(logger);
+	logger_proc_forget(logger);
 	errno = saved;
 	return (NULL);
 }
@@ -347,18 +351,18 @@ loggers_start(struct master *master, const struct conf *conf)
 	struct logger_proc *logger;
 	int file, saved;
 
-	if (!is_needed(LOGGER_LOG, path))
+	if (!logger_proc_is_needed(LOGGER_LOG, path))
 		return (0);
 	if ((file = log_open(path)) == -1)
 		return (-1);
-	logger = start(master, LOGGER_LOG, path, file);
+	logger = logger_proc_start(master, LOGGER_LOG, path, file);
 	saved = errno;
 	if (file != STDERR_FILENO)
 		close(file);
 	errno = saved;
 	if (logger == NULL)
 		return (-1);
-	use_log(logger);
+	logger_proc_use_log(logger);
 	return (0);
 }
 
@@ -382,10 +386,12 @@ loggers_prepare(struct master *master, const struct conf *conf,
 		return (-1);
 	}
 	for (int kind = LOGGER_LOG; kind <= LOGGER_ACCESS_LOG; kind++) {
-		path = path_in(conf, kind);
-		if (!is_needed(kind, path) || find(master, kind, path) != NULL)
+		path = logger_proc_path_in(conf, kind);
+		if (!logger_proc_is_needed(kind, path) ||
+		    logger_proc_find(master, kind, path) != NULL)
 			continue;
-		if ((logger = start(master, kind, path, -1)) == NULL) {
+		if ((logger = logger_proc_start(master, kind, path,
+		    -1)) == NULL) {
 			snprintf(why, LOGGER_WHY_MAX, "a logger: %s",
 			    strerror(errno));
 			return (-1);
@@ -395,17 +401,17 @@ loggers_prepare(struct master *master, const struct conf *conf,
 	return (0);
 }
 
-/* End those that the running generation does not need. */
-static void
-trim(struct master *master)
+void
+loggers_trim(struct master *master)
 {
 	struct logger_proc *logger, *next;
 
 	for (logger = TAILQ_FIRST(&master->loggers); logger != NULL;
 	    logger = next) {
 		next = TAILQ_NEXT(logger, link);
-		if (is_leaving(logger) || logger == master->logging ||
-		    (master->running != NULL && strcmp(path_in(
+		if (logger_proc_is_leaving(logger) ||
+		    logger == master->logging ||
+		    (master->running != NULL && strcmp(logger_proc_path_in(
 		    master->running->conf, logger->kind), logger->path) == 0))
 			continue;
 		/* Whatever it waits for, it has nothing to write. */
@@ -413,29 +419,23 @@ trim(struct master *master)
 			process_kill(&logger->process, SIGKILL);
 			logger->is_expected = true;
 		}
-		retire(logger);
+		logger_proc_retire(logger);
 	}
-}
-
-void
-loggers_discard(struct master *master)
-{
-	trim(master);
 }
 
 void
 loggers_commit(struct master *master)
 {
 	const char *path = master->running->conf->log.file;
-	struct logger_proc *logger = find(master, LOGGER_LOG, path);
+	struct logger_proc *logger = logger_proc_find(master, LOGGER_LOG, path);
 
 	if (logger != NULL)
-		use_log(logger);
+		logger_proc_use_log(logger);
 	else if (!log_is_stderr()) {
 		log_use(STDERR_FILENO);
 		master->logging = NULL;
 	}
-	trim(master);
+	loggers_trim(master);
 }
 
 void
@@ -445,10 +445,11 @@ loggers_adopt(struct master *master)
 	const char *path;
 
 	for (int kind = LOGGER_LOG; kind <= LOGGER_ACCESS_LOG; kind++) {
-		path = path_in(master->running->conf, kind);
-		if (!is_needed(kind, path))
+		path = logger_proc_path_in(master->running->conf, kind);
+		if (!logger_proc_is_needed(kind, path))
 			continue;
-		if ((logger = start(master, kind, path, -1)) != NULL)
+		if ((logger = logger_proc_start(master, kind, path,
+		    -1)) != NULL)
 			logger->is_announced = false;
 		else
 			LOG(ERROR, LOGGER_FAILED, F_STR("log", names[kind]),
@@ -463,7 +464,8 @@ loggers_access_log(const struct master *master, const struct conf *conf)
 
 	if (*conf->access_log.file == '\0')
 		return (-1);
-	logger = find(master, LOGGER_ACCESS_LOG, conf->access_log.file);
+	logger = logger_proc_find(master, LOGGER_ACCESS_LOG,
+	    conf->access_log.file);
 	return (logger != NULL ? logger->pipe[1] : -1);
 }
 
@@ -482,12 +484,13 @@ loggers_reopen(struct master *master)
 		/* One that is about to open its file does so anyway. */
 		if (!logger->is_open || logger->word == NULL ||
 		    send(event_get_fd(logger->word), &order, 1,
-		    MSG_DONTWAIT | MSG_NOSIGNAL) != 1 || is_leaving(logger))
+		    MSG_DONTWAIT | MSG_NOSIGNAL) != 1 ||
+		    logger_proc_is_leaving(logger))
 			continue;
 		logger->is_reopening = true;
 		process_await(&logger->process, OPEN_MS, "answer");
 	}
-	if (!is_any_reopening(master))
+	if (!logger_proc_is_any_reopening(master))
 		LOG(INFO, REOPEN,
 		    F_STR("file", master->running->conf->log.file));
 }
@@ -497,7 +500,7 @@ loggers_reopen(struct master *master)
  */
 
 static void
-on_death(void *owner, int status)
+logger_proc_on_death(void *owner, int status)
 {
 	struct logger_proc *logger = owner;
 	struct master *master = logger->process.master;
@@ -507,7 +510,7 @@ on_death(void *owner, int status)
 	bool is_done;
 
 	/* Its last word may tell why. */
-	(void)hear(logger, why);
+	(void)logger_proc_hear(logger, why);
 	if (*why == '\0')
 		describe_death(status, why);
 	close(event_get_fd(logger->word));
@@ -516,12 +519,12 @@ on_death(void *owner, int status)
 	process_end(&logger->process);
 	is_done = logger->is_expected ||
 	    (WIFEXITED(status) && WEXITSTATUS(status) == 0);
-	if (is_leaving(logger) && is_done) {
-		forget(logger);
+	if (logger_proc_is_leaving(logger) && is_done) {
+		logger_proc_forget(logger);
 		return;
 	}
 	if (logger->is_fresh) {
-		on_opened(logger, why);
+		logger_proc_on_opened(logger, why);
 		return;
 	}
 	pause = pause_after(&logger->pause,
@@ -530,7 +533,7 @@ on_death(void *owner, int status)
 	    F_STR("log", names[logger->kind]), F_STR("file", logger->path),
 	    F_STR("how", why), F_U64("retry_ms", pause));
 	if (logger->is_reopening)
-		on_reopened(logger, "the logger died");
+		logger_proc_on_reopened(logger, "the logger died");
 	loggers_watch(master);
 }
 
@@ -547,8 +550,9 @@ loggers_watch(struct master *master)
 		/* The reload that it belongs to is about to be refused. */
 		if (*logger->why != '\0')
 			continue;
-		if (logger->process.pid == 0 && now_ms >= logger->pause.again_ms &&
-		    spawn(logger, -1) == -1) {
+		if (logger->process.pid == 0 &&
+		    now_ms >= logger->pause.again_ms &&
+		    logger_proc_spawn(logger, -1) == -1) {
 			LOG(ERROR, LOGGER_FAILED,
 			    F_STR("log", names[logger->kind]),
 			    F_STR("file", logger->path), F_ERRNO(errno));
@@ -558,9 +562,9 @@ loggers_watch(struct master *master)
 		    !process_is_late(&logger->process, now_ms))
 			continue;
 		if (logger->is_reopening)
-			on_reopened(logger, late);
+			logger_proc_on_reopened(logger, late);
 		else if (logger->is_fresh && !logger->is_open)
-			on_opened(logger, late);
+			logger_proc_on_opened(logger, late);
 	}
 }
 
@@ -584,7 +588,7 @@ loggers_end(struct master *master)
 			(void)send(event_get_fd(logger->word), &order, 1,
 			    MSG_DONTWAIT | MSG_NOSIGNAL);
 		logger->is_expected = true;
-		retire(logger);
+		logger_proc_retire(logger);
 	}
 	while (processes_reap(master), !TAILQ_EMPTY(&master->loggers) &&
 	    clock_ms() < until_ms)
@@ -592,6 +596,6 @@ loggers_end(struct master *master)
 	/* The kernel ends it, unless it waits for a disk. */
 	while ((logger = TAILQ_FIRST(&master->loggers)) != NULL) {
 		process_kill(&logger->process, SIGKILL);
-		forget(logger);
+		logger_proc_forget(logger);
 	}
 }

@@ -64,7 +64,8 @@ int loggers_prepare(struct master *, const struct conf *,
     char why[LOGGER_WHY_MAX]);
 /* Whether one of these is not open yet; why one cannot be, or NULL. */
 bool loggers_await(const struct master *, const char **why);
-void loggers_discard(struct master *);
+/* End those that the running generation does not need. */
+void loggers_trim(struct master *);
 /* The running generation is another one now. */
 void loggers_commit(struct master *);
 

@@ -29,7 +29,7 @@ struct view {
 };
 
 static const struct conf *
-look(struct view *view, const struct conf *conf, bool muted)
+monitor_proc_look(struct view *view, const struct conf *conf, bool muted)
 {
 	static char name[] = "monitor";
 
@@ -48,7 +48,7 @@ look(struct view *view, const struct conf *conf, bool muted)
 }
 
 static bool
-is_default(const struct conf *conf)
+monitor_proc_is_default(const struct conf *conf)
 {
 	for (size_t i = 0; i < conf->monitor.naddresses; i++)
 		if (!conf->monitor.addresses[i].from_default)
@@ -65,10 +65,11 @@ monitor_proc_prepare(struct master *master, const struct conf *conf,
 
 	monitor->muted = false;
 	monitor->sockets.is_private = true;
-	if (sockets_prepare(&monitor->sockets, look(&view, conf, false), 1,
+	if (sockets_prepare(&monitor->sockets, monitor_proc_look(&view, conf,
+	    false), 1,
 	    why) == 0)
 		return (0);
-	if (!is_default(conf))
+	if (!monitor_proc_is_default(conf))
 		return (-1);
 	LOG(WARN, MONITOR_FAILED, F_STR("error", why),
 	    F_STR("kept", "the server has no monitor"));
@@ -89,7 +90,7 @@ monitor_proc_listen(struct master *master, const struct conf *conf,
 	struct view view;
 
 	return (sockets_listen(&master->monitor.sockets,
-	    look(&view, conf, master->monitor.muted), why));
+	    monitor_proc_look(&view, conf, master->monitor.muted), why));
 }
 
 /*
@@ -97,28 +98,28 @@ monitor_proc_listen(struct master *master, const struct conf *conf,
  */
 
 static void
-kill_it(struct process *process)
+monitor_proc_kill_it(struct process *process)
 {
 	process_kill(process, SIGKILL);
 	process->patience_ms = 0;
 }
 
 static void
-disown(void *owner, const char *why)
+monitor_proc_disown(void *owner, const char *why)
 {
 	struct master *master = owner;
 	struct monitor_proc *monitor = &master->monitor;
 
 	LOG(ERROR, MONITOR_FAILED, F_I64("child", monitor->process.pid),
 	    F_STR("error", why));
-	kill_it(&monitor->process);
+	monitor_proc_kill_it(&monitor->process);
 }
 
 /* Which worker has the connection, they know themselves.  Orders come as fast
  * as an operator's script makes them; a worker that is slow is not to die of
  * them. */
 static void
-ask_workers(struct master *master, const struct ctl_conn *order)
+monitor_proc_ask_workers(struct master *master, const struct ctl_conn *order)
 {
 	struct worker_proc *worker;
 
@@ -130,7 +131,7 @@ ask_workers(struct master *master, const struct ctl_conn *order)
 }
 
 static void
-on_message(void *owner, struct ctl *msg)
+monitor_proc_on_message(void *owner, struct ctl *msg)
 {
 	struct master *master = owner;
 	struct monitor_proc *monitor = &master->monitor;
@@ -138,7 +139,7 @@ on_message(void *owner, struct ctl *msg)
 	if (msg->header.type == CTL_BEAT)
 		monitor->beat_ms = clock_ms();
 	else if (msg->header.type == CTL_ASK_CLOSE)
-		ask_workers(master, &msg->conn);
+		monitor_proc_ask_workers(master, &msg->conn);
 	else if (msg->header.type == CTL_ASK_REBALANCE) {
 		master->balance.is_demanded = true;
 		master_changed(master);
@@ -146,11 +147,11 @@ on_message(void *owner, struct ctl *msg)
 		LOG(ERROR, MONITOR_FAILED, F_I64("child", monitor->process.pid),
 		    F_STR("error", "it could not be set up"));
 	else if (msg->header.type != CTL_READY)
-		disown(master, ctl_name(msg->header.type));
+		monitor_proc_disown(master, ctl_name(msg->header.type));
 }
 
 static void
-on_hangup(void *owner)
+monitor_proc_on_hangup(void *owner)
 {
 	struct master *master = owner;
 	struct process *process = &master->monitor.process;
@@ -159,17 +160,17 @@ on_hangup(void *owner)
 		process_await(process, MASTER_EXIT_MS, "exit");
 }
 
-static void on_death(void *, int);
+static void monitor_proc_on_death(void *, int);
 
 static void
-describe(struct master *master)
+monitor_proc_describe(struct master *master)
 {
 	struct process *process = &master->monitor.process;
 	static const struct process_kind kind = {
-		.on_message = on_message,
-		.on_misconduct = disown,
-		.on_hangup = on_hangup,
-		.on_death = on_death,
+		.on_message = monitor_proc_on_message,
+		.on_misconduct = monitor_proc_disown,
+		.on_hangup = monitor_proc_on_hangup,
+		.on_death = monitor_proc_on_death,
 		.writes_log = true,
 	};
 
@@ -184,7 +185,7 @@ describe(struct master *master)
 /* All that it looks at, it can read and no more; how far it has read the spans,
  * it tells. */
 static int
-seal(struct heritage *heritage)
+monitor_proc_seal(struct heritage *heritage)
 {
 	for (size_t i = 0; i < heritage->ncounters; i++)
 		if (counters_seal(&heritage->counters[i]) == -1)
@@ -193,9 +194,9 @@ seal(struct heritage *heritage)
 }
 
 static void __attribute__((noreturn))
-become(struct master *master, struct heritage *heritage)
+monitor_proc_become(struct master *master, struct heritage *heritage)
 {
-	if (seal(heritage) == 0)
+	if (monitor_proc_seal(heritage) == 0)
 		process_become(master, master->roles->monitor, heritage,
 		    &master->running->identity);
 	LOG(ERROR, MONITOR_FAILED, F_ERRNO(errno));
@@ -203,7 +204,7 @@ become(struct master *master, struct heritage *heritage)
 }
 
 static int
-fill_heritage(struct heritage *heritage, struct master *master)
+monitor_proc_fill_heritage(struct heritage *heritage, struct master *master)
 {
 	const struct generation *running = master->running;
 	struct view view;
@@ -226,27 +227,27 @@ fill_heritage(struct heritage *heritage, struct master *master)
 		.nhandler_names = master->handler_names.n,
 	};
 	heritage->sockets = sockets_for(&master->monitor.sockets,
-	    look(&view, running->conf, false), 0, 1, false,
+	    monitor_proc_look(&view, running->conf, false), 0, 1, false,
 	    &heritage->nsockets);
 	return (heritage->sockets == NULL ? -1 : 0);
 }
 
 static int
-spawn(struct master *master)
+monitor_proc_spawn(struct master *master)
 {
 	struct monitor_proc *monitor = &master->monitor;
 	struct heritage heritage;
 	pid_t pid;
 	int saved;
 
-	if (fill_heritage(&heritage, master) == -1)
+	if (monitor_proc_fill_heritage(&heritage, master) == -1)
 		return (-1);
 	monitor->process = (struct process){ .pid = 0 };
-	describe(master);
+	monitor_proc_describe(master);
 	pid = process_fork(&monitor->process, heritage.generation,
 	    &heritage.channel, heritage.speaks);
 	if (pid == 0)
-		become(master, &heritage);
+		monitor_proc_become(master, &heritage);
 	saved = errno;
 	free(heritage.sockets);
 	errno = saved;
@@ -254,7 +255,7 @@ spawn(struct master *master)
 }
 
 static bool
-is_wanted(const struct master *master)
+monitor_proc_is_wanted(const struct master *master)
 {
 	return (master->running != NULL &&
 	    master->running->conf->monitor.enabled &&
@@ -262,14 +263,14 @@ is_wanted(const struct master *master)
 }
 
 static void
-start(struct master *master)
+monitor_proc_start(struct master *master)
 {
 	struct monitor_proc *monitor = &master->monitor;
 
 	monitor->beat_ms = clock_ms();
 	monitor->leaving = false;
 	monitor->due = false;
-	if (spawn(master) == 0) {
+	if (monitor_proc_spawn(master) == 0) {
 		LOG(INFO, MONITOR_START, F_I64("child", monitor->process.pid));
 		return;
 	}
@@ -285,7 +286,7 @@ monitor_proc_commit(struct master *master)
 	struct view view;
 
 	sockets_commit(&monitor->sockets,
-	    look(&view, master->running->conf, monitor->muted), 1);
+	    monitor_proc_look(&view, master->running->conf, monitor->muted), 1);
 	monitor->due = true;
 	monitor->pause = (struct pause){ .young_deaths = 0 };
 	if (monitor->process.pid != 0)
@@ -310,7 +311,8 @@ monitor_proc_stop(struct master *master)
 }
 
 static void
-mourn(struct monitor_proc *monitor, const struct master *master, int status)
+monitor_proc_mourn(struct monitor_proc *monitor, const struct master *master,
+    int status)
 {
 	uint64_t alive_ms = clock_ms() - monitor->process.born_ms, pause;
 	char how[PAUSE_HOW_MAX];
@@ -324,7 +326,7 @@ mourn(struct monitor_proc *monitor, const struct master *master, int status)
 }
 
 static void
-on_death(void *owner, int status)
+monitor_proc_on_death(void *owner, int status)
 {
 	struct master *master = owner;
 	struct monitor_proc *monitor = &master->monitor;
@@ -332,13 +334,13 @@ on_death(void *owner, int status)
 	if (monitor->leaving)
 		LOG(INFO, MONITOR_EXIT, F_I64("child", monitor->process.pid));
 	else
-		mourn(monitor, master, status);
+		monitor_proc_mourn(monitor, master, status);
 	process_end(&monitor->process);
 	master_changed(master);
 }
 
 static bool
-is_hung(const struct master *master, uint64_t now_ms)
+monitor_proc_is_hung(const struct master *master, uint64_t now_ms)
 {
 	const struct monitor_proc *monitor = &master->monitor;
 	uint64_t timeout_ms;
@@ -364,7 +366,8 @@ monitor_proc_watch(struct master *master)
 	struct monitor_proc *monitor = &master->monitor;
 	uint64_t now_ms = clock_ms();
 
-	if (process_is_hung(&monitor->process, is_hung(master, now_ms))) {
+	if (process_is_hung(&monitor->process, monitor_proc_is_hung(master,
+	    now_ms))) {
 		process_kill(&monitor->process, SIGABRT);
 		process_await(&monitor->process, MASTER_EXIT_MS / 2,
 		    "end after a signal");
@@ -373,7 +376,7 @@ monitor_proc_watch(struct master *master)
 	}
 	if (monitor->process.pid != 0 &&
 	    process_is_late(&monitor->process, now_ms))
-		kill_it(&monitor->process);
+		monitor_proc_kill_it(&monitor->process);
 }
 
 void
@@ -382,8 +385,9 @@ monitor_proc_revive(struct master *master)
 	const struct monitor_proc *monitor = &master->monitor;
 
 	if (monitor->process.pid == 0 && monitor->due &&
-	    clock_ms() >= monitor->pause.again_ms && is_wanted(master))
-		start(master);
+	    clock_ms() >= monitor->pause.again_ms &&
+	    monitor_proc_is_wanted(master))
+		monitor_proc_start(master);
 }
 
 /*
@@ -399,7 +403,7 @@ monitor_proc_adopt(struct master *master)
 		monitor->due = true;
 		return (0);
 	}
-	describe(master);
+	monitor_proc_describe(master);
 	monitor->beat_ms = clock_ms();
 	return (process_adopt(&monitor->process, monitor->process.generation));
 }

@@ -36,7 +36,7 @@ reload_discard(struct master *master)
 	master->pidfile_changes = false;
 	generation_release(reload->fresh);
 	reload->fresh = NULL;
-	loggers_discard(master);
+	loggers_trim(master);
 }
 
 void
