@@ -70,21 +70,20 @@ executor_proc_log(enum log_level level, enum log_event event,
 
 /* Join two reasons, of which either may be empty. */
 static void
-executor_proc_join(char why[sizeof(((struct executor_proc *)NULL)->why)],
-    const char *first,
+executor_proc_join(struct executor_proc *executor, const char *first,
     const char *separator, const char *then)
 {
-	char joined[sizeof(((struct executor_proc *)NULL)->why)];
+	char why[EXECUTOR_WHY_MAX];
 
-	snprintf(joined, sizeof(joined), "%s%s%s", first,
+	snprintf(why, sizeof(why), "%s%s%s", first,
 	    *first != '\0' && *then != '\0' ? separator : "", then);
-	memcpy(why, joined, sizeof(joined));
+	memcpy(executor->why, why, sizeof(why));
 }
 
 void
 executor_proc_blame(struct executor_proc *executor, const char *what)
 {
-	executor_proc_join(executor->why, what, "; ", executor->why);
+	executor_proc_join(executor, what, "; ", executor->why);
 }
 
 /* What there is to say of a death: by the dead, or else by how it died. */
@@ -106,8 +105,8 @@ executor_proc_explain(struct executor_proc *executor, int status)
 	if (*executor->why == '\0' || !is_disowned || !WIFSIGNALED(status) ||
 	    WTERMSIG(status) != SIGKILL)
 		describe_death(status, how);
-	executor_proc_join(executor->why, executor->why, "; ", how);
-	executor_proc_join(executor->why, executor->why, ": ",
+	executor_proc_join(executor, executor->why, "; ", how);
+	executor_proc_join(executor, executor->why, ": ",
 	    executor->errors.last);
 }
 
@@ -248,7 +247,8 @@ static void
 executor_proc_on_word(evutil_socket_t fd, short what, void *arg)
 {
 	struct executor_proc *executor = arg;
-	uint8_t length[EXEC_LENGTH_LEN];
+	static const uint8_t empty[EXEC_LENGTH_LEN];
+	uint8_t length[EXEC_LENGTH_LEN] = { 0 };
 	char shown[4 * EXEC_LENGTH_LEN + 1];
 	ssize_t n;
 
@@ -257,28 +257,23 @@ executor_proc_on_word(evutil_socket_t fd, short what, void *arg)
 	n = executor_proc_read_word(executor, length);
 	if (n == -1 && errno == EAGAIN)
 		return;
-	if (n == 0) {
-		/* It is about to die, and will tell why. */
-		event_del(executor->word);
+	if (n > 0 && memcmp(length, empty, sizeof(length)) == 0) {
+		executor_proc_get_ready(executor);
 		return;
 	}
-	if (n == -1) {
+	event_del(executor->word);
+	/* It is about to die, and says why. */
+	if (n == 0)
+		return;
+	if (n == -1)
 		snprintf(executor->why, sizeof(executor->why),
 		    "its first frame came with a descriptor");
-		process_kill(&executor->process, SIGKILL);
-		event_del(executor->word);
-		return;
-	}
-	if (length[0] | length[1] | length[2] | length[3]) {
+	else
 		snprintf(executor->why, sizeof(executor->why),
 		    "its first frame is not the empty one of \"ready\": "
 		    "it begins '%s'", escape_bytes(shown, sizeof(shown),
 		    length, (size_t)n));
-		process_kill(&executor->process, SIGKILL);
-		event_del(executor->word);
-		return;
-	}
-	executor_proc_get_ready(executor);
+	process_kill(&executor->process, SIGKILL);
 }
 
 static void
@@ -514,9 +509,7 @@ executor_proc_describe(struct executor_proc *executor, struct master *master,
 		.leads_group = true,
 	};
 
-	executor->process.master = master;
-	executor->process.kind = &kind;
-	executor->process.owner = executor;
+	process_init(&executor->process, master, &kind, executor);
 	executor->events = events;
 	executor->conf = &executor->generation->conf->
 	    handlers[executor->handler];

@@ -19,6 +19,8 @@ struct executor_proc;
 struct generation;
 struct worker_proc;
 
+enum { EXECUTOR_WHY_MAX = 240 };
+
 /* The first three have the same numbers in the previous version of the state. */
 enum executor_state {
 	EXECUTOR_STARTING,
@@ -62,7 +64,7 @@ struct executor_proc {
 	bool is_told;			/* to its worker, of its death */
 	bool retired;			/* another one has its place */
 	uint64_t lived_ms;		/* of a dead or retired one */
-	char why[240];			/* what went wrong with it */
+	char why[EXECUTOR_WHY_MAX];	/* what went wrong with it */
 };
 
 TAILQ_HEAD(executor_list, executor_proc);

@@ -143,9 +143,7 @@ keeper_new(struct master *master, int word)
 
 	if ((keeper = calloc(1, sizeof(*keeper))) == NULL)
 		return (NULL);
-	keeper->process.master = master;
-	keeper->process.kind = &kind;
-	keeper->process.owner = keeper;
+	process_init(&keeper->process, master, &kind, keeper);
 	keeper->process.fd = -1;
 	keeper->word = word;
 	return (keeper);

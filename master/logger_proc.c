@@ -322,11 +322,7 @@ logger_proc_start(struct master *master, enum logger_kind kind,
 
 	if ((logger = calloc(1, sizeof(*logger))) == NULL)
 		return (NULL);
-	logger->process = (struct process){
-		.master = master,
-		.kind = &process,
-		.owner = logger,
-	};
+	process_init(&logger->process, master, &process, logger);
 	logger->kind = kind;
 	logger->is_announced = true;
 	logger->pipe[0] = logger->pipe[1] = -1;

@@ -165,7 +165,6 @@ static void monitor_proc_on_death(void *, int);
 static void
 monitor_proc_describe(struct master *master)
 {
-	struct process *process = &master->monitor.process;
 	static const struct process_kind kind = {
 		.on_message = monitor_proc_on_message,
 		.on_misconduct = monitor_proc_disown,
@@ -174,8 +173,7 @@ monitor_proc_describe(struct master *master)
 		.writes_log = true,
 	};
 
-	process->master = process->owner = master;
-	process->kind = &kind;
+	process_init(&master->monitor.process, master, &kind, master);
 }
 
 /*

@@ -312,6 +312,15 @@ processes_reap(struct master *master)
  * Birth.
  */
 
+void
+process_init(struct process *process, struct master *master,
+    const struct process_kind *kind, void *owner)
+{
+	process->master = master;
+	process->kind = kind;
+	process->owner = owner;
+}
+
 static void
 process_list(struct process *process, pid_t pid, uint64_t generation)
 {

@@ -69,6 +69,10 @@ struct process {
 
 TAILQ_HEAD(process_list, process);
 
+/* Say whose it is and of which kind, before it is forked or adopted. */
+void process_init(struct process *, struct master *,
+    const struct process_kind *, void *owner);
+
 /*
  * Fork.  Returns as fork(2) does, with errno set.
  *

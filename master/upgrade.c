@@ -372,9 +372,7 @@ start_check(struct master *master)
 		return (-1);
 	if (open_pipes(&pipes) == -1)
 		goto fail;
-	upgrade->check = (struct process){
-		.master = master, .kind = &kind, .owner = master,
-	};
+	process_init(&upgrade->check, master, &kind, master);
 	pid = process_fork(&upgrade->check, 0, NULL, 0);
 	if (pid == 0)
 		run_check(master, state_fd, &pipes);

@@ -331,9 +331,7 @@ worker_proc_describe(struct worker_proc *worker, struct master *master)
 		.writes_log = true,
 	};
 
-	worker->process.master = master;
-	worker->process.kind = &kind;
-	worker->process.owner = worker;
+	process_init(&worker->process, master, &kind, worker);
 	crew_note(worker);
 }
 
