@@ -243,10 +243,50 @@ logger_proc_on_word(evutil_socket_t fd, short what, void *arg)
 }
 
 /*
- * Birth.
+ * Death.
  */
 
-static void logger_proc_on_death(void *, int);
+static void
+logger_proc_on_death(void *owner, int status)
+{
+	struct logger_proc *logger = owner;
+	struct master *master = logger->process.master;
+	pid_t pid = logger->process.pid;
+	char why[LOG_ANSWER_MAX];
+	uint64_t pause;
+	bool is_done;
+
+	/* Its last word may tell why. */
+	(void)logger_proc_hear(logger, why);
+	if (*why == '\0')
+		describe_death(status, why);
+	close(event_get_fd(logger->word));
+	event_free(logger->word);
+	logger->word = NULL;
+	process_end(&logger->process);
+	is_done = logger->is_expected ||
+	    (WIFEXITED(status) && WEXITSTATUS(status) == 0);
+	if (logger_proc_is_leaving(logger) && is_done) {
+		logger_proc_forget(logger);
+		return;
+	}
+	if (logger->is_fresh) {
+		logger_proc_on_opened(logger, why);
+		return;
+	}
+	pause = pause_after(&logger->pause,
+	    clock_ms() - logger->process.born_ms);
+	LOG(ERROR, LOGGER_DIED, F_I64("child", pid),
+	    F_STR("log", names[logger->kind]), F_STR("file", logger->path),
+	    F_STR("how", why), F_U64("retry_ms", pause));
+	if (logger->is_reopening)
+		logger_proc_on_reopened(logger, "the logger died");
+	loggers_watch(master);
+}
+
+/*
+ * Birth.
+ */
 
 static void __attribute__((noreturn))
 logger_proc_become(struct logger_proc *logger, int orders, int file)
@@ -492,46 +532,8 @@ loggers_reopen(struct master *master)
 }
 
 /*
- * Death.
+ * Watching, and the end.
  */
-
-static void
-logger_proc_on_death(void *owner, int status)
-{
-	struct logger_proc *logger = owner;
-	struct master *master = logger->process.master;
-	pid_t pid = logger->process.pid;
-	char why[LOG_ANSWER_MAX];
-	uint64_t pause;
-	bool is_done;
-
-	/* Its last word may tell why. */
-	(void)logger_proc_hear(logger, why);
-	if (*why == '\0')
-		describe_death(status, why);
-	close(event_get_fd(logger->word));
-	event_free(logger->word);
-	logger->word = NULL;
-	process_end(&logger->process);
-	is_done = logger->is_expected ||
-	    (WIFEXITED(status) && WEXITSTATUS(status) == 0);
-	if (logger_proc_is_leaving(logger) && is_done) {
-		logger_proc_forget(logger);
-		return;
-	}
-	if (logger->is_fresh) {
-		logger_proc_on_opened(logger, why);
-		return;
-	}
-	pause = pause_after(&logger->pause,
-	    clock_ms() - logger->process.born_ms);
-	LOG(ERROR, LOGGER_DIED, F_I64("child", pid),
-	    F_STR("log", names[logger->kind]), F_STR("file", logger->path),
-	    F_STR("how", why), F_U64("retry_ms", pause));
-	if (logger->is_reopening)
-		logger_proc_on_reopened(logger, "the logger died");
-	loggers_watch(master);
-}
 
 void
 loggers_watch(struct master *master)

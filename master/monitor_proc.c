@@ -160,7 +160,34 @@ monitor_proc_on_hangup(void *owner)
 		process_await(process, MASTER_EXIT_MS, "exit");
 }
 
-static void monitor_proc_on_death(void *, int);
+static void
+monitor_proc_mourn(struct monitor_proc *monitor, const struct master *master,
+    int status)
+{
+	uint64_t alive_ms = clock_ms() - monitor->process.born_ms, pause;
+	char how[PAUSE_HOW_MAX];
+
+	pause = pause_after(&monitor->pause, alive_ms);
+	counter_add(&master->status.map->counts.monitor_deaths, 1);
+	LOG(ERROR, MONITOR_DIED, F_I64("child", monitor->process.pid),
+	    F_STR("how", describe_death(status, how)),
+	    F_U64("alive_ms", alive_ms), F_U64("retry_ms", pause));
+	monitor->due = true;
+}
+
+static void
+monitor_proc_on_death(void *owner, int status)
+{
+	struct master *master = owner;
+	struct monitor_proc *monitor = &master->monitor;
+
+	if (monitor->leaving)
+		LOG(INFO, MONITOR_EXIT, F_I64("child", monitor->process.pid));
+	else
+		monitor_proc_mourn(monitor, master, status);
+	process_end(&monitor->process);
+	master_changed(master);
+}
 
 static void
 monitor_proc_describe(struct master *master)
@@ -293,7 +320,7 @@ monitor_proc_commit(struct master *master)
 }
 
 /*
- * Death.
+ * Orders, and watching.
  */
 
 void
@@ -306,35 +333,6 @@ monitor_proc_stop(struct master *master)
 	monitor->leaving = true;
 	process_await(&monitor->process, MASTER_EXIT_MS, "exit after STOP");
 	process_tell(&monitor->process, CTL_STOP, NULL);
-}
-
-static void
-monitor_proc_mourn(struct monitor_proc *monitor, const struct master *master,
-    int status)
-{
-	uint64_t alive_ms = clock_ms() - monitor->process.born_ms, pause;
-	char how[PAUSE_HOW_MAX];
-
-	pause = pause_after(&monitor->pause, alive_ms);
-	counter_add(&master->status.map->counts.monitor_deaths, 1);
-	LOG(ERROR, MONITOR_DIED, F_I64("child", monitor->process.pid),
-	    F_STR("how", describe_death(status, how)),
-	    F_U64("alive_ms", alive_ms), F_U64("retry_ms", pause));
-	monitor->due = true;
-}
-
-static void
-monitor_proc_on_death(void *owner, int status)
-{
-	struct master *master = owner;
-	struct monitor_proc *monitor = &master->monitor;
-
-	if (monitor->leaving)
-		LOG(INFO, MONITOR_EXIT, F_I64("child", monitor->process.pid));
-	else
-		monitor_proc_mourn(monitor, master, status);
-	process_end(&monitor->process);
-	master_changed(master);
 }
 
 static bool
