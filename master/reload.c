@@ -381,6 +381,7 @@ reload_change_workers(struct master *master, bool first)
 	}
 	if (!first)
 		succession_report_close(&report, master, master->reload.kind);
+	succession_begin(master);
 }
 
 void

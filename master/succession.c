@@ -248,6 +248,18 @@ heir_of(const struct master *master, const struct worker_proc *worker)
 }
 
 void
+succession_begin(struct master *master)
+{
+	struct worker_proc *worker;
+
+	TAILQ_FOREACH(worker, &master->workers, link)
+		if (can_give(worker)) {
+			worker->again_ms = clock_ms();
+			worker->unlinked = true;
+		}
+}
+
+void
 succession_resume(struct master *master, struct worker_proc *taker)
 {
 	struct worker_proc *worker;

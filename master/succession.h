@@ -68,6 +68,9 @@ void succession_report_end(struct master *);
  * now: those that accept hand back what they have, and all of them exit. */
 void succession_return(struct master *);
 
+/* Another generation holds: all that drain, since whenever, give to its workers
+ * what they still have. */
+void succession_begin(struct master *);
 /* A worker has begun to serve, in the place of one that died perhaps: it gets
  * what that one did. */
 void succession_resume(struct master *, struct worker_proc *taker);
