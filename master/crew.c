@@ -78,15 +78,15 @@ crew_hire_again(struct worker_proc *worker, unsigned handler, uint64_t now_ms)
 /*
  * Keeping them for a roll-back.
  *
- * The file of a handler may have been replaced, so that to start it again would
- * start what is to be gone back from.  So the executors of the generation
- * before are kept until the probation ends.  We have a copy of the descriptor
- * that their worker had.  They must have nothing to answer: a reply to a request
- * of that worker's would become the reply to another one.
+ * The file of a handler may have been replaced by one that the server goes back
+ * from.  So the executors of the previous generation are kept until the probation
+ * ends.  The master has a copy of the descriptor that their worker had.  An
+ * executor with a request is not kept: its reply would be taken for the reply to
+ * another request.
  */
 
-/* Whether the worker was replaced in good order, and has left an executor with
- * nothing to do. */
+/* Whether the worker was replaced in good order, and the executor has no
+ * request. */
 static bool
 crew_may_be_kept(const struct executor_proc *executor)
 {
@@ -136,7 +136,7 @@ crew_find_kept(const struct worker_proc *worker, unsigned handler)
 	return (executor);
 }
 
-/* The share of a worker, as those of the slots behind its own come later. */
+/* The share of a worker: those of the following slots have not got theirs. */
 static unsigned
 crew_share_of_kept(const struct worker_proc *worker, unsigned handler)
 {
@@ -223,8 +223,8 @@ crew_size_for(const struct generation *generation,
 	return (0);
 }
 
-/* Somebody may count on the configured number; but one that is below that of
- * the workers is perhaps meant to forbid two at a time. */
+/* Somebody may count on the configured number.  A number below that of the
+ * workers may be meant to forbid two at a time. */
 static void
 crew_check_share(const struct generation *generation,
     const struct conf_handler *conf, const char *key, unsigned configured)
@@ -268,8 +268,8 @@ crew_start(struct worker_proc *worker)
 	for (unsigned i = 0; i < conf->nhandlers; i++) {
 		n = crew_size_for(generation, &conf->handlers[i]);
 		taken = crew_take_share(worker, i, n);
-		/* Fewer that are known to work are better than those of another
-		 * file. */
+		/* Rather fewer executors that are known to work than some of
+		 * another file. */
 		if (taken > 0 && fingerprint_changed(&generation->files[i],
 		    &conf->handlers[i]) != NULL)
 			continue;
@@ -344,7 +344,7 @@ crew_missing(const struct worker_proc *worker, unsigned handler)
 	return (missing);
 }
 
-/* Whether the worker has counted one more than we know of. */
+/* Whether the worker has counted one more than is known here. */
 static bool
 crew_is_counted(const uint64_t *counter, uint64_t *known)
 {
@@ -354,7 +354,7 @@ crew_is_counted(const uint64_t *counter, uint64_t *known)
 	return (true);
 }
 
-/* One of a crew has died, or is retired, and all that can be known of that is
+/* An executor has died or is retired, and what its worker knows of that is
  * known. */
 static void
 crew_note_shortage(const struct executor_proc *executor, enum log_event event)
@@ -398,7 +398,7 @@ crew_fail(struct crew *crew, const char *why)
 		snprintf(crew->why, sizeof(crew->why), "%s", why);
 }
 
-/* The worker of a dead one has said what there is to say, or will not. */
+/* The worker of a dead executor has said what it knows, or will not. */
 static void
 crew_settle(struct executor_proc *executor)
 {
@@ -433,8 +433,8 @@ crew_find_id(const struct executor_list *list, uint64_t id)
 	return (executor);
 }
 
-/* Its worker may not see that it died: what it has started can hold the channel
- * open. */
+/* Its worker may not see that it died: a process that it has started can hold
+ * the channel open. */
 static void
 crew_tell_of_death(struct executor_proc *executor)
 {
@@ -448,8 +448,8 @@ crew_tell_of_death(struct executor_proc *executor)
 	process_await(&executor->process, WORD_MS, "word of its worker");
 }
 
-/* One of a crew has died.  Its worker says how it was at work, if it has not
- * done so: its counters are up to date then. */
+/* An executor has died.  If its worker does not know, wait until it does: then
+ * its counters are up to date. */
 static void
 crew_await_word(struct executor_proc *executor)
 {
@@ -461,7 +461,7 @@ crew_await_word(struct executor_proc *executor)
 	executor->state = EXECUTOR_DEAD;
 	executor->lived_ms = clock_ms() - executor->process.born_ms;
 	TAILQ_INSERT_TAIL(&worker->crew.dead, executor, link);
-	/* Perhaps the worker has just said so, or that it is done. */
+	/* The worker may just have said so, or that it drains no more. */
 	if (worker->process.channel != NULL)
 		(void)channel_catch_up(worker->process.channel);
 	if ((executor = crew_find_id(&worker->crew.dead, id)) == NULL)
@@ -589,7 +589,7 @@ crew_watch(struct worker_proc *worker, uint64_t now_ms)
 		next = TAILQ_NEXT(executor, link);
 		executor_proc_watch(executor, now_ms);
 	}
-	/* One that is settled may take the others with it. */
+	/* To settle one can free others. */
 	while ((executor = crew_find_due(worker, now_ms)) != NULL)
 		crew_settle(executor);
 	if (!crew_can_hire(worker))

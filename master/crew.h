@@ -2,13 +2,12 @@
 /*
  * The crew of a worker: the executors that run the user's code for it.
  *
- * The master starts them with the worker, passes the worker its end of each
- * channel when the executor is ready, and replaces those that die: at once, if
- * they had had a message, and with a growing pause if they keep dying without
- * one.  Which of the two it was, the worker says by its counters when it sees
- * the end of the channel.  A crew lives as long as its
- * worker; then each of its members sees the end of its input, and is ended if
- * it does not leave by itself.
+ * The master starts them with the worker.  When an executor is ready, the worker
+ * gets its end of the channel.  An executor that dies is replaced: at once if it
+ * had a message, and with a growing pause if executors keep dying without one.
+ * The counters of the worker say which of the two it was, when the worker has
+ * seen the end of the channel.  When the worker has gone, its executors see the
+ * end of their input; those that do not exit are killed.
  */
 #ifndef MASTER_CREW_H
 #define MASTER_CREW_H
@@ -49,11 +48,11 @@ struct crew {
 	struct shortage shortage[CONF_HANDLERS_MAX];
 };
 
-/* Say which handlers have more processes or threads than configured, as each
- * worker has as many. */
+/* Log which handlers have another number of processes or threads than
+ * configured, as each worker has the same number. */
 void crews_check(const struct generation *);
 
-/* Note what the counters of a worker say that is born or adopted. */
+/* Read the counters of a worker that was born or adopted. */
 void crew_note(struct worker_proc *);
 
 /* Start the crew of a worker that was just forked.  Returns -1 with errno
@@ -64,35 +63,35 @@ int crew_start(struct worker_proc *);
  * Returns -1 with errno set. */
 int crew_adopt(struct master *, struct executor_proc *);
 
-/* Part with those of no use to the previous release, which passes a worker one
- * descriptor, and does not wait for the end of one whose channel has ended.  It
- * starts others in their place. */
+/* Let executors leave that the previous release cannot take over: it passes a
+ * worker one descriptor, and does not wait for the death of an executor that has
+ * hung up.  It starts others in their place. */
 void crews_suit_previous(struct master *);
 
-/* Whether an executor is ready that its worker could not be passed yet, or dead
- * and its worker not told. */
+/* Whether the worker has not been passed an executor that is ready, or not been
+ * told of one that is dead. */
 bool crew_is_waiting(const struct worker_proc *);
 
-/* Whether one has not said for seconds that it is ready. */
+/* Whether an executor has not been ready for seconds. */
 bool crew_is_late(const struct worker_proc *);
 
 /* Executors of a handler that are dead and not replaced yet. */
 unsigned crew_missing(const struct worker_proc *, unsigned handler);
 
-/* The worker is gone.  Executors of a generation that may be gone back to are
- * kept, if they are at rest. */
+/* The worker is dead.  If the server may go back to its generation, executors
+ * at rest are kept. */
 void crew_dismiss(struct worker_proc *);
 
-/* No roll-back will use those that are kept: let them leave. */
+/* No roll-back will use executors that were kept: let them leave. */
 void crews_release(struct master *);
 
-/* The worker wants that one no more. */
+/* The worker has no more use for that executor. */
 void crew_disown(struct worker_proc *, const struct ctl_disown *);
 
-/* The worker gives that one no more requests: start another one beside it. */
+/* The worker gives that executor no more requests: start another one. */
 void crew_retire(struct worker_proc *, const struct ctl_disown *);
 
-/* Ask those that are to leave at once, and let them have so long. */
+/* Have executors that leave exit at once, within that many milliseconds. */
 void crews_hurry(struct master *, uint64_t ms);
 
 /* Called with the master's tick. */

@@ -26,12 +26,12 @@
 #include "master/program.h"
 
 enum {
-	/* A command that has lived for so long has not failed to start. */
+	/* A command that has lived this long has not failed to start. */
 	MOMENT_MS = 200,
 	/* An executor that has not said by then that it is ready is logged, and
 	 * a later order does not wait for it any longer. */
 	LATE_MS = 3000,
-	/* And again after so long. */
+	/* And again after this time. */
 	LATE_AGAIN_MS = 30000,
 	/* After the end of its input, and after SIGTERM. */
 	LEAVE_MS = 1000,
@@ -86,7 +86,7 @@ executor_proc_blame(struct executor_proc *executor, const char *what)
 	executor_proc_join(executor, what, "; ", executor->why);
 }
 
-/* What there is to say of a death: by the dead, or else by how it died. */
+/* Why it died: what was said about it, and how it died. */
 static void
 executor_proc_explain(struct executor_proc *executor, int status)
 {
@@ -97,11 +97,11 @@ executor_proc_explain(struct executor_proc *executor, int status)
 	    channel_catch_up(executor->process.channel))
 		;
 	stderr_line_close(&executor->errors);
-	/* Its worker may have seen no more than that it is gone. */
+	/* Of one that has hung up, its worker may know no more than that. */
 	if (*executor->why != '\0' && !is_disowned &&
 	    executor->state != EXECUTOR_HUNG_UP)
 		return;
-	/* One that was killed for that did not get to its own end. */
+	/* That it was killed says nothing, if we killed it. */
 	if (*executor->why == '\0' || !is_disowned || !WIFSIGNALED(status) ||
 	    WTERMSIG(status) != SIGKILL)
 		describe_death(status, how);
@@ -429,7 +429,7 @@ executor_proc_become(const struct executor_proc *executor,
 
 	if (!executor_proc_is_module(executor))
 		program_exec(executor->conf, &generation->identity, &fds);
-	/* What the user's code could write to is not what others count. */
+	/* The user's code must not write to the counters of others. */
 	for (size_t i = 0; i < master->nslots; i++)
 		counters_free(&master->counters[i]);
 	status_free(&master->status);
@@ -489,7 +489,7 @@ executor_proc_spawn(struct executor_proc *executor)
 	    executor_proc_stderr_limit(executor), process->pid) == 0 &&
 	    executor_proc_listen_for_word(executor) == 0)
 		return (0);
-	/* It is there, and is reaped as one that failed. */
+	/* It is reaped as an executor that failed. */
 	snprintf(executor->why, sizeof(executor->why),
 	    "the master cannot listen to it: %s", strerror(errno));
 	process_kill(process, SIGKILL);
@@ -593,8 +593,8 @@ executor_proc_say_late(const struct executor_proc *executor, uint64_t now_ms)
 	notify_status("waits for handler %s to be ready", executor->conf->name);
 }
 
-/* Whether a process still runs our own program, as it has not got to its own.
- * Where /proc does not tell, it has. */
+/* Whether a process still runs our program, and not yet its own.  If /proc does
+ * not say, it runs its own. */
 static bool
 executor_proc_is_to_begin(const struct executor_proc *executor)
 {

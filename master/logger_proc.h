@@ -1,16 +1,15 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * The loggers as their parent sees them: one for each file that lines are
- * written to.
+ * The loggers as the master sees them: one for each log file.
  *
- * A logger has one file and one pipe for all of its life, and for that of those
- * that replace it.  Another file is another logger: it is prepared with the
- * reload that wants it, and the one of before ends when nobody can write to its
- * pipe any more.  An upgrade carries none: the new program starts its own, and
- * those of the old one end likewise.
+ * A logger has one file and one pipe; a logger that replaces it takes over both.
+ * Another file is another logger: the reload that needs it starts it, and the
+ * previous logger exits when no process can write to its pipe any more.  After
+ * an upgrade, the new program starts its own loggers, and the previous ones exit
+ * in the same way.
  *
- * Standard error needs a logger only where it is a file; a pipe or a terminal
- * can be written to without waiting (common/log.h).
+ * Standard error needs a logger only if it is a file: a write to a pipe or a
+ * terminal need not wait (common/log.h).
  */
 #ifndef MASTER_LOGGER_PROC_H
 #define MASTER_LOGGER_PROC_H
@@ -47,7 +46,7 @@ struct logger_proc {
 	bool is_open;			/* it has said so */
 	bool is_announced;		/* it takes the place of what another
 					   program has left, once it is open */
-	bool is_expected;		/* to end, with any status */
+	bool is_expected;		/* to exit, with any status */
 	bool is_reopening;		/* it has not answered */
 	struct pause pause;
 };
@@ -75,14 +74,14 @@ void loggers_adopt(struct master *);
 /* The end of the pipe for the access log, which stays owned here; -1. */
 int loggers_access_log(const struct master *, const struct conf *);
 
-/* Have all of them open their files again, and tell how that went. */
+/* Have all of them open their files again, and log how that went. */
 void loggers_reopen(struct master *);
 
 /* Called with the master's tick. */
 void loggers_watch(struct master *);
 
-/* Let them write what there is, wait a short time for that, and forget them.
- * The log is standard error then. */
+/* Let them write what there is, wait a short time for that, and end them.  From
+ * then on, the log is standard error. */
 void loggers_end(struct master *);
 
 #endif

@@ -29,11 +29,11 @@
 #include "master/worker_proc.h"
 
 enum {
-	/* How often deadlines and pauses of children are looked at. */
+	/* How often deadlines and pauses of processes are looked at. */
 	MASTER_TICK_MS = 100,
-	/* A child that is READY later than this has failed. */
+	/* A worker that is not READY by then has failed. */
 	MASTER_READY_MS = 10000,
-	/* A child that was told to exit, or has said that it will, has so
+	/* A process that was told to exit, or has said that it will, has this
 	 * long. */
 	MASTER_EXIT_MS = 2000,
 	/* The same when the start has failed. */

@@ -1,13 +1,11 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * The monitor as its parent sees it: its sockets, its birth, death and
- * replacement.
+ * The monitor as the master sees it: its sockets, birth, death and replacement.
  *
- * The master holds the listening sockets, so that who asks meanwhile waits in
- * their queue and is answered by the next monitor.  A monitor knows what it was
- * born with (names, mappings, configuration), so each new generation gets a new
- * one.  The server does not depend on it: that it cannot be started, or keeps
- * dying, costs nobody else anything.
+ * The master holds the listening sockets.  While there is no monitor, a client
+ * waits in their queue, and the next monitor answers it.  A monitor only knows
+ * what it was born with (names, mappings, configuration), so each generation
+ * gets a new one.  No other process depends on it.
  */
 #ifndef MASTER_MONITOR_PROC_H
 #define MASTER_MONITOR_PROC_H
@@ -29,7 +27,7 @@ struct monitor_proc {
 	struct sockets sockets;		/* owned */
 	bool muted;			/* of the generation that is prepared:
 					   the default address is taken */
-	bool due;			/* another is to follow */
+	bool due;			/* one is to be started */
 	bool leaving;			/* told to stop */
 	struct pause pause;
 	uint64_t beat_ms;		/* when its loop last turned */
@@ -45,7 +43,7 @@ int monitor_proc_listen(struct master *, const struct conf *,
 /* The running generation is another one now. */
 void monitor_proc_commit(struct master *);
 
-/* No more than it is needed: the last worker has gone. */
+/* Have it exit at once. */
 void monitor_proc_stop(struct master *);
 
 /* Called with the master's tick. */

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * What a handler's program writes to its standard error: line by line it goes
- * to the log, with the handler's name.  Each handler has a limit of its own, so
- * that one that floods hides nothing of what another has to say.  The same for
- * the check run of an upgrade, which has no handler.
+ * Standard error of a handler's program: each line goes to the log, with the
+ * name of the handler.  Each handler has a limit of its own, so that a flood of
+ * one handler does not suppress the lines of another.  The check run of an
+ * upgrade has no handler, but is logged in the same way.
  */
 #ifndef MASTER_STDERR_LINE_H
 #define MASTER_STDERR_LINE_H

@@ -44,7 +44,7 @@ struct worker_proc {
 	struct process process;
 	struct slot *slot;
 	struct generation *generation;	/* a reference */
-	struct crew crew;		/* who runs the user's code for it */
+	struct crew crew;
 	unsigned block;			/* of the slot's counters */
 	enum worker_state state;
 	char why[240];			/* what it said went wrong */
@@ -94,23 +94,23 @@ void worker_proc_free(struct worker_proc *);
 
 void worker_proc_start(struct worker_proc *);
 void worker_proc_drain(struct worker_proc *, enum ctl_drain_mode);
-/* To exit at once. */
+/* Have it exit at once. */
 void worker_proc_stop(struct worker_proc *);
-/* It talks nonsense or does not listen: no more is expected of it. */
+/* It sent nonsense, or does not read its orders: kill it. */
 void worker_proc_disown(struct worker_proc *, const char *why);
-/* The signal, and some time later SIGKILL; cause is what the death will be put
- * down to. */
+/* Send it a signal, and some time later SIGKILL; cause is what its death is
+ * counted as. */
 void worker_proc_kill(struct worker_proc *, int signal,
     enum status_cause cause);
 
 /* Send what could not be sent before; called with the master's tick. */
 void workers_tick(struct master *);
 
-/* Whether there is an order, START, DRAIN or an executor for example, that could
- * not be sent yet. */
+/* Whether an order, such as START, DRAIN or an executor, could not be sent
+ * yet. */
 bool workers_have_unsent(const struct master *);
 
-/* A line of the log about a child, with one more field if value is not NULL. */
+/* A line of the log about a worker, with one more field if value is not NULL. */
 void worker_proc_log(enum log_level, enum log_event, const struct worker_proc *,
     const char *key, const char *value);
 
