@@ -43,7 +43,7 @@ phase_notify(const struct master *master, enum phase old)
 {
 	const struct generation *running = master->running;
 
-	if (master->phase == PHASE_STOPPING && running != NULL)
+	if (master->phase == PHASE_STOPPING && master->exit_status == 0)
 		notify_stopping();
 	else if (master->phase == PHASE_PREPARING)
 		notify_reloading();
