@@ -117,16 +117,16 @@ canary_count_wait(struct canary *canary)
 }
 
 /* Whether the loop of every new worker turns. */
-static enum canary_answer
-canary_look(struct master *master, char why[CANARY_WHY_MAX])
+static enum step
+canary_look(struct master *master, char why[PHASE_WHY_MAX])
 {
 	struct worker_proc *silent = canary_find_silent(master, 0);
 
 	if (silent == NULL)
-		return (CANARY_PROVEN);
+		return (STEP_DONE);
 	if (master->reload.canary.waited_ms < CANARY_HUNG_MS)
-		return (CANARY_WAITS);
-	snprintf(why, CANARY_WHY_MAX, "the loop of the new worker of slot %u "
+		return (STEP_WAITS);
+	snprintf(why, PHASE_WHY_MAX, "the loop of the new worker of slot %u "
 	    "did not turn for %d s", silent->slot->number,
 	    CANARY_HUNG_MS / 1000);
 	for (; silent != NULL; silent = canary_find_silent(master,
@@ -135,7 +135,7 @@ canary_look(struct master *master, char why[CANARY_WHY_MAX])
 		    "signal", "SIGABRT");
 		worker_proc_kill(silent, SIGABRT, STATUS_HUNG);
 	}
-	return (CANARY_FAILED);
+	return (STEP_FAILED);
 }
 
 static bool
@@ -160,28 +160,28 @@ canary_on_timer(evutil_socket_t fd, short what, void *arg)
 	master_changed(arg);
 }
 
-enum canary_answer
-canary_run(struct master *master, char why[CANARY_WHY_MAX])
+enum step
+canary_run(struct master *master, char why[PHASE_WHY_MAX])
 {
 	struct canary *canary = &master->reload.canary;
-	enum canary_answer answer;
+	enum step answer;
 
 	canary_count_wait(canary);
 	switch (canary->step) {
 	case CANARY_ACCEPTING:
-		if ((answer = canary_look(master, why)) != CANARY_PROVEN)
+		if ((answer = canary_look(master, why)) != STEP_DONE)
 			return (answer);
 		canary_give(master);
 		canary_enter(canary, CANARY_GIVING);
-		return (CANARY_WAITS);
+		return (STEP_WAITS);
 	case CANARY_GIVING:
 		if (canary_has_given(master))
 			canary_enter(canary, CANARY_SERVING);
-		return (CANARY_WAITS);
+		return (STEP_WAITS);
 	case CANARY_SERVING:
 		break;
 	}
-	if ((answer = canary_look(master, why)) == CANARY_PROVEN)
+	if ((answer = canary_look(master, why)) == STEP_DONE)
 		canary_end(master);
 	return (answer);
 }

@@ -18,6 +18,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "master/phase.h"
+
 struct worker_proc;
 struct event;
 struct master;
@@ -33,8 +35,6 @@ enum {
 	CANARY_SHARE_PART = 8,
 };
 
-enum { CANARY_WHY_MAX = 320 };
-
 enum canary_step {
 	CANARY_ACCEPTING,	/* the new workers accept connections */
 	CANARY_GIVING,		/* an old worker gives its share */
@@ -49,20 +49,15 @@ struct canary {
 	uint64_t waited_ms;	/* in this step, while the master ran */
 };
 
-enum canary_answer {
-	CANARY_WAITS,		/* look again when something has changed */
-	CANARY_PROVEN,		/* it has ended well */
-	CANARY_FAILED,		/* and why */
-};
-
 /* Whether the reload that is prepared needs a canary. */
 bool canary_is_needed(const struct master *);
 
 /* Let the workers that are READY accept.  Returns -1 if there is no memory. */
 int canary_begin(struct master *);
 
-/* Look, and take the next step if it is time. */
-enum canary_answer canary_run(struct master *, char why[CANARY_WHY_MAX]);
+/* Look, and take the next step if it is time.  It is done when the new workers
+ * have proved themselves. */
+enum step canary_run(struct master *, char why[PHASE_WHY_MAX]);
 
 /* A canary is over, well or not: forget it. */
 void canary_end(struct master *);

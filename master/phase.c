@@ -235,7 +235,7 @@ phase_refuse(struct master *master, struct worker_proc *dead, const char *why)
 static void
 phase_finish_start(struct master *master)
 {
-	char why[RELOAD_WHY_MAX];
+	char why[PHASE_WHY_MAX];
 
 	if (pidfile_publish(&master->pidfile) == -1) {
 		snprintf(why, sizeof(why), "pid file %s: %s",
@@ -285,7 +285,7 @@ phase_commit(struct master *master)
 static void
 phase_prove(struct master *master)
 {
-	char why[RELOAD_WHY_MAX];
+	char why[PHASE_WHY_MAX];
 
 	if (reload_listen(master, why) == -1) {
 		phase_refuse(master, NULL, why);
@@ -328,38 +328,27 @@ phase_give_way(struct master *master)
 	master->resuming = resuming;
 }
 
+/* The new workers get ready, or prove themselves. */
 static void
-phase_go_on_preparing(struct master *master)
+phase_go_on(struct master *master)
 {
-	char why[RELOAD_WHY_MAX];
+	bool is_canary = master->phase == PHASE_CANARY;
+	char why[PHASE_WHY_MAX];
 
-	switch (reload_look(master, why)) {
-	case RELOAD_FAILED:
+	switch (is_canary ? canary_run(master, why) :
+	    reload_look(master, why)) {
+	case STEP_FAILED:
 		phase_refuse(master, NULL, why);
 		return;
-	case RELOAD_READY:
-		phase_prove(master);
+	case STEP_DONE:
+		if (is_canary)
+			phase_commit(master);
+		else
+			phase_prove(master);
 		return;
-	case RELOAD_WAITS:
+	case STEP_WAITS:
 		if (phase_must_give_way(master))
 			phase_give_way(master);
-		return;
-	}
-}
-
-static void
-phase_go_on_proving(struct master *master)
-{
-	char why[RELOAD_WHY_MAX];
-
-	switch (canary_run(master, why)) {
-	case CANARY_FAILED:
-		phase_refuse(master, NULL, why);
-		return;
-	case CANARY_PROVEN:
-		phase_commit(master);
-		return;
-	case CANARY_WAITS:
 		return;
 	}
 }
@@ -372,7 +361,7 @@ static void
 phase_begin_reload(struct master *master)
 {
 	struct reload *reload = &master->reload;
-	char why[RELOAD_WHY_MAX] = "the configuration is wrong";
+	char why[PHASE_WHY_MAX] = "the configuration is wrong";
 	struct conf *conf = NULL;
 
 	master->pending.reload = false;
@@ -389,15 +378,15 @@ phase_begin_reload(struct master *master)
 	if (reload->kind == STATUS_RELOAD)
 		generation_check_files(master->running);
 	switch (reload_prepare(master, conf, why)) {
-	case RELOAD_FAILED:
+	case STEP_FAILED:
 		phase_refuse(master, NULL, why);
 		return;
-	case RELOAD_WAITS:
+	case STEP_WAITS:
 		/* With the next tick. */
 		master->pending.reload = true;
 		phase_enter(master, PHASE_RUNNING);
 		return;
-	case RELOAD_READY:
+	case STEP_DONE:
 		publish_now(master);
 		return;
 	}
@@ -459,7 +448,7 @@ phase_begin_next(struct master *master)
 static void
 phase_bury(struct master *master, struct worker_proc *worker)
 {
-	char how[PAUSE_HOW_MAX], why[RELOAD_WHY_MAX];
+	char how[PAUSE_HOW_MAX], why[PHASE_WHY_MAX];
 	bool was_next = slot_on_death(worker);
 
 	if (was_next) {
@@ -495,10 +484,8 @@ phase_advance(struct master *master)
 	switch (master->phase) {
 	case PHASE_STARTING:
 	case PHASE_PREPARING:
-		phase_go_on_preparing(master);
-		break;
 	case PHASE_CANARY:
-		phase_go_on_proving(master);
+		phase_go_on(master);
 		break;
 	case PHASE_HANDING_OVER:
 		if (!succession_is_passing(master))
@@ -530,10 +517,10 @@ phase_advance(struct master *master)
 void
 phase_start(struct master *master, struct conf *conf)
 {
-	char why[RELOAD_WHY_MAX];
+	char why[PHASE_WHY_MAX];
 
 	master->reload.begun_ms = clock_ms();
-	if (reload_prepare(master, conf, why) == RELOAD_FAILED)
+	if (reload_prepare(master, conf, why) == STEP_FAILED)
 		phase_refuse(master, NULL, why);
 	else
 		phase_show(master);

@@ -27,6 +27,15 @@ enum phase {
 	PHASE_STOPPING,		/* all workers drain */
 };
 
+enum { PHASE_WHY_MAX = 320 };
+
+/* How a step of a phase went. */
+enum step {
+	STEP_DONE,
+	STEP_WAITS,		/* look, or try, again later */
+	STEP_FAILED		/* and why */
+};
+
 /* What was ordered and is not begun yet. */
 struct pending {
 	bool reload;

@@ -17,13 +17,13 @@
 #include <stdint.h>
 
 #include "common/status.h"
+#include "master/phase.h"
 
 struct generation;
 struct master;
 
 enum {
 	PROBATION_DEATHS = 3,
-	PROBATION_WHY_MAX = 320,
 };
 
 struct probation {
@@ -33,7 +33,7 @@ struct probation {
 	int program;			/* of before, to be gone back to; -1 */
 	bool refused;			/* by a canary: the program goes back,
 					   the old workers never left */
-	char why[PROBATION_WHY_MAX];	/* to go back; "": nothing yet */
+	char why[PHASE_WHY_MAX];	/* to go back; "": nothing yet */
 };
 
 /* The running generation holds from now on, instead of the one before, and came

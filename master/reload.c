@@ -78,7 +78,7 @@ reload_log_mistake(const struct conf_error *error)
 }
 
 struct conf *
-reload_load(const struct master *master, char why[RELOAD_WHY_MAX])
+reload_load(const struct master *master, char why[PHASE_WHY_MAX])
 {
 	const struct conf_request request = {
 		.path = master->conf_path, .timeout_ms = CONF_READ_MS,
@@ -95,10 +95,10 @@ reload_load(const struct master *master, char why[RELOAD_WHY_MAX])
 		    F_U64("line", report.warnings[i].line),
 		    F_STR("warning", report.warnings[i].text));
 	if (report.is_unread)
-		snprintf(why, RELOAD_WHY_MAX, "the configuration %s",
+		snprintf(why, PHASE_WHY_MAX, "the configuration %s",
 		    report.errors[0].text);
 	else if (report.nerrors > 0)
-		snprintf(why, RELOAD_WHY_MAX,
+		snprintf(why, PHASE_WHY_MAX,
 		    "the configuration is wrong: %s: %s",
 		    conf_error_place(&report.errors[0], place),
 		    report.errors[0].text);
@@ -132,7 +132,7 @@ reload_load_or_tell(const char *path, bool with_warnings)
 
 static int
 reload_prepare_pidfile(struct master *master, const char *path,
-    char why[RELOAD_WHY_MAX])
+    char why[PHASE_WHY_MAX])
 {
 	char said[PIDFILE_WHY_MAX];
 	pid_t owner;
@@ -147,7 +147,7 @@ reload_prepare_pidfile(struct master *master, const char *path,
 	/* Another name of the file that we have. */
 	if (owner == getpid())
 		return (0);
-	snprintf(why, RELOAD_WHY_MAX, "pid file %.200s: %s", path,
+	snprintf(why, PHASE_WHY_MAX, "pid file %.200s: %s", path,
 	    pidfile_explain(owner, said));
 	return (-1);
 }
@@ -156,7 +156,7 @@ reload_prepare_pidfile(struct master *master, const char *path,
  * one to go back to. */
 static struct generation *
 reload_make_generation(struct master *master, struct conf *conf,
-    char why[RELOAD_WHY_MAX])
+    char why[PHASE_WHY_MAX])
 {
 	struct generation *generation;
 	int saved;
@@ -164,7 +164,7 @@ reload_make_generation(struct master *master, struct conf *conf,
 	if (conf == NULL) {
 		generation = generation_renew(master->reload.back);
 		if (generation == NULL)
-			snprintf(why, RELOAD_WHY_MAX, "%s", strerror(errno));
+			snprintf(why, PHASE_WHY_MAX, "%s", strerror(errno));
 		return (generation);
 	}
 	generation = generation_new(master, conf, why);
@@ -177,7 +177,7 @@ reload_make_generation(struct master *master, struct conf *conf,
 }
 
 static int
-reload_try(struct master *master, struct conf *conf, char why[RELOAD_WHY_MAX])
+reload_try(struct master *master, struct conf *conf, char why[PHASE_WHY_MAX])
 {
 	struct reload *reload = &master->reload;
 	const struct conf *fresh;
@@ -188,7 +188,7 @@ reload_try(struct master *master, struct conf *conf, char why[RELOAD_WHY_MAX])
 		return (-1);
 	fresh = reload->fresh->conf;
 	if (slots_prepare(master, reload->fresh->slots) == -1) {
-		snprintf(why, RELOAD_WHY_MAX, "counters: %s", strerror(errno));
+		snprintf(why, PHASE_WHY_MAX, "counters: %s", strerror(errno));
 		return (-1);
 	}
 	/* Logs that are not there yet are opened by their loggers, as the disk
@@ -202,7 +202,7 @@ reload_try(struct master *master, struct conf *conf, char why[RELOAD_WHY_MAX])
 	master->numbered++;
 	if (slots_fill(master, reload->fresh, &slot) == 0)
 		return (0);
-	snprintf(why, RELOAD_WHY_MAX, "a worker for slot %u: %s", slot,
+	snprintf(why, PHASE_WHY_MAX, "a worker for slot %u: %s", slot,
 	    strerror(errno));
 	return (-1);
 }
@@ -232,22 +232,22 @@ reload_forgive(struct reload *reload, uint64_t stall_ms)
 		reload->retry_until_ms += stall_ms;
 }
 
-enum reload_answer
+enum step
 reload_prepare(struct master *master, struct conf *conf,
-    char why[RELOAD_WHY_MAX])
+    char why[PHASE_WHY_MAX])
 {
 	errno = 0;
 	if (reload_try(master, conf, why) == 0) {
 		master->reload.retry_until_ms = 0;
-		return (RELOAD_READY);
+		return (STEP_DONE);
 	}
 	if ((errno == EADDRINUSE || errno == EUSERS) &&
 	    reload_may_retry(master)) {
 		reload_discard(master);
-		return (RELOAD_WAITS);
+		return (STEP_WAITS);
 	}
 	master->reload.retry_until_ms = 0;
-	return (RELOAD_FAILED);
+	return (STEP_FAILED);
 }
 
 bool
@@ -280,32 +280,32 @@ reload_waits_for_handlers(const struct master *master)
 	return (false);
 }
 
-enum reload_answer
-reload_look(const struct master *master, char why[RELOAD_WHY_MAX])
+enum step
+reload_look(const struct master *master, char why[PHASE_WHY_MAX])
 {
 	const struct worker_proc *worker;
 	const char *error;
 	bool wait = loggers_await(master, &error);
 
 	if (error != NULL) {
-		snprintf(why, RELOAD_WHY_MAX, "%s", error);
-		return (RELOAD_FAILED);
+		snprintf(why, PHASE_WHY_MAX, "%s", error);
+		return (STEP_FAILED);
 	}
 	for (unsigned i = 0; i < master->reload.fresh->slots; i++) {
 		worker = master->slots[i].next;
 		if (*worker->crew.why != '\0') {
-			snprintf(why, RELOAD_WHY_MAX, "the worker of slot %u "
+			snprintf(why, PHASE_WHY_MAX, "the worker of slot %u "
 			    "did not get ready: %.270s", i,
 			    worker->crew.why);
-			return (RELOAD_FAILED);
+			return (STEP_FAILED);
 		}
 		wait |= !worker_proc_is_complete(worker);
 	}
-	return (wait ? RELOAD_WAITS : RELOAD_READY);
+	return (wait ? STEP_WAITS : STEP_DONE);
 }
 
 int
-reload_listen(struct master *master, char why[RELOAD_WHY_MAX])
+reload_listen(struct master *master, char why[PHASE_WHY_MAX])
 {
 	const struct conf *fresh = master->reload.fresh->conf;
 
@@ -318,7 +318,7 @@ reload_listen(struct master *master, char why[RELOAD_WHY_MAX])
 		return (-1);
 	if (pidfile_publish(&master->next_pidfile) == 0)
 		return (0);
-	snprintf(why, RELOAD_WHY_MAX, "pid file %.200s: %s",
+	snprintf(why, PHASE_WHY_MAX, "pid file %.200s: %s",
 	    master->next_pidfile.path, strerror(errno));
 	return (-1);
 }
