@@ -85,7 +85,7 @@ enum look { FREE, OURS, FOREIGN };
 
 /* Who has the lock. */
 static enum look
-look(const struct sockaddr_un *sun, socklen_t len, pid_t *rival)
+address_look(const struct sockaddr_un *sun, socklen_t len, pid_t *rival)
 {
 	struct ucred peer = { .uid = (uid_t)-1 };
 	socklen_t size = sizeof(peer);
@@ -129,7 +129,7 @@ address_lock(const struct sockaddr_storage *addr, pid_t *rival)
 		}
 		if (errno != EADDRINUSE)
 			goto fail;
-		if ((found = look(&sun, len, rival)) == FREE)
+		if ((found = address_look(&sun, len, rival)) == FREE)
 			nanosleep(&pause, NULL);
 	}
 	/* The name is kept from us, but not by a server like this one: go on

@@ -12,7 +12,7 @@
 #include "master/master.h"
 
 static int
-fail(char why[STATE_WHY_MAX], const char *what)
+adopt_fail(char why[STATE_WHY_MAX], const char *what)
 {
 	snprintf(why, STATE_WHY_MAX, "%s: %s", what, strerror(errno));
 	return (-1);
@@ -48,11 +48,11 @@ prepare_counters(struct master *master, char why[STATE_WHY_MAX])
 	for (size_t i = 0; i < master->nslots; i++)
 		if (counters_open(&master->counters[i],
 		    master->counters[i].fd, true) == -1)
-			return (fail(why, "counters"));
+			return (adopt_fail(why, "counters"));
 	if (status_open(&master->status, master->status.fd, true) == -1)
-		return (fail(why, "status"));
+		return (adopt_fail(why, "status"));
 	if (spans_open(&master->spans, master->spans.fd) == -1)
-		return (fail(why, "spans"));
+		return (adopt_fail(why, "spans"));
 	return (0);
 }
 
@@ -75,7 +75,7 @@ prepare_lives(struct master *master)
 
 /* An executor's handler has to be one of its generation's. */
 static int
-check_handlers(const struct executor_list *list, char why[STATE_WHY_MAX])
+adopt_check_handlers(const struct executor_list *list, char why[STATE_WHY_MAX])
 {
 	const struct executor_proc *executor;
 
@@ -99,14 +99,14 @@ adopt_prepare(struct master *master, int state_fd, char why[STATE_WHY_MAX])
 	if (state_read(master, state_fd, why) == -1)
 		return (-1);
 	if (state_pass_on(master, STATE_VERSION, false) == -1)
-		return (fail(why, "a descriptor of the state"));
+		return (adopt_fail(why, "a descriptor of the state"));
 	TAILQ_FOREACH(generation, &master->generations, link)
 		if (prepare_generation(generation, why) == -1)
 			return (-1);
 	TAILQ_FOREACH(worker, &master->workers, link)
-		if (check_handlers(&worker->crew.members, why) == -1)
+		if (adopt_check_handlers(&worker->crew.members, why) == -1)
 			return (-1);
-	if (check_handlers(&master->leaving, why) == -1 ||
+	if (adopt_check_handlers(&master->leaving, why) == -1 ||
 	    prepare_counters(master, why) == -1)
 		return (-1);
 	prepare_lives(master);
@@ -162,7 +162,7 @@ adopt_finish(struct master *master, char why[STATE_WHY_MAX])
 
 	finish_log(master);
 	if (finish_processes(master) == -1)
-		return (fail(why, "processes"));
+		return (adopt_fail(why, "processes"));
 	/* Those that nobody has may go. */
 	for (generation = TAILQ_FIRST(&master->generations);
 	    generation != NULL; generation = next) {

@@ -84,7 +84,7 @@ await_death(pid_t master, unsigned patience_ms)
 /* Wait until the master is gone.  A second in which the whole machine stood
  * still is one second, however long it was.  Returns what has happened. */
 static const char *
-watch(int pipe, pid_t master)
+keeper_watch(int pipe, pid_t master)
 {
 	struct pollfd word = { .fd = pipe, .events = POLLIN };
 	unsigned silent_s = 0;
@@ -105,14 +105,6 @@ watch(int pipe, pid_t master)
 	}
 	await_death(master, 0);
 	return ("the new program hung before it was done, and was killed");
-}
-
-static void __attribute__((noreturn))
-keep(int pipe, pid_t master, keeper_rescue rescue, const void *arg)
-{
-	title_set("keeper");
-	rescue(watch(pipe, master), arg);
-	_exit(EXIT_FAILURE);
 }
 
 /*
@@ -150,7 +142,7 @@ keeper_new(struct master *master, int word)
 }
 
 int
-keeper_start(struct master *master, keeper_rescue rescue, const void *arg)
+keeper_start(struct master *master, const char **why)
 {
 	struct keeper *keeper;
 	pid_t self = getpid();
@@ -165,14 +157,16 @@ keeper_start(struct master *master, keeper_rescue rescue, const void *arg)
 		close(ends[1]);
 		if (master->keeper != NULL)
 			close(master->keeper->word);
-		keep(ends[0], self, rescue, arg);
+		title_set("keeper");
+		*why = keeper_watch(ends[0], self);
+		return (0);
 	case -1:
 		goto fail;
 	}
 	close(ends[0]);
 	keeper_end(master);
 	master->keeper = keeper;
-	return (0);
+	return (1);
 fail:
 	saved = errno;
 	free(keeper);

@@ -23,13 +23,10 @@ struct keeper {
 	int word;			/* owned; our end of its pipe */
 };
 
-/* Become the master in the place of one that is gone.  Does not return, unless
- * to exit. */
-typedef void (*keeper_rescue)(const char *why, const void *arg);
-
 /* Fork master->keeper.  It takes the place of the keeper that there is, if any.
- * Returns -1 with errno set; then that one stays. */
-int keeper_start(struct master *, keeper_rescue, const void *arg);
+ * Returns 1; or -1 with errno set, and then that one stays; or 0 in the keeper
+ * when the master is gone, and why: it is to become the master. */
+int keeper_start(struct master *, const char **why);
 
 /* End it; it has no descriptor open any more when this returns. */
 void keeper_end(struct master *);

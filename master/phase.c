@@ -136,7 +136,7 @@ phase_abort(struct master *master, const char *why)
 		return;
 	LOG(WARN, RELOAD_REFUSED, F_STR("kind", status_kind_name(reload->kind)),
 	    F_STR("error", why));
-	reload_report_refusal(master, why);
+	reload_report_refusal(master, reload->kind, reload->begun_ms, why);
 }
 
 void
@@ -211,7 +211,8 @@ phase_refuse(struct master *master, struct worker_proc *dead, const char *why)
 	    F_STR("kept", "the configuration and workers of before"));
 	/* That of a canary is complete when its workers are gone. */
 	if (!was_canary)
-		reload_report_refusal(master, why);
+		reload_report_refusal(master, kind, master->reload.begun_ms,
+		    why);
 	if (kind == STATUS_UPGRADE && was_canary)
 		probation_refuse(master, why);
 	/* The program stays, and with it nothing to go back to. */

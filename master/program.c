@@ -18,7 +18,7 @@
 enum { EXIT_NOT_RUN = 127 };
 
 static void __attribute__((noreturn))
-give_up(const char *what)
+program_give_up(const char *what)
 {
 	dprintf(STDERR_FILENO, "cannot run: %s: %s\n", what, strerror(errno));
 	_exit(EXIT_NOT_RUN);
@@ -30,7 +30,7 @@ limit(int resource, rlim_t value, const char *what)
 	struct rlimit limit = { .rlim_cur = value, .rlim_max = value };
 
 	if (value > 0 && setrlimit(resource, &limit) == -1)
-		give_up(what);
+		program_give_up(what);
 }
 
 static void
@@ -41,7 +41,7 @@ set_environment(const struct conf_handler *conf)
 	for (size_t i = 0; i < conf->nenvironment; i++)
 		if (setenv(conf->environment[i].key,
 		    conf->environment[i].value, 1) == -1)
-			give_up(conf->environment[i].key);
+			program_give_up(conf->environment[i].key);
 }
 
 /* What both kinds have in common, once standard error is theirs. */
@@ -50,14 +50,14 @@ settle_in(const struct conf_handler *conf, const struct identity *identity)
 {
 	/* A group of its own, so that what it starts can be ended with it. */
 	if (setpgid(0, 0) == -1)
-		give_up("setpgid");
+		program_give_up("setpgid");
 	if (*conf->working_directory != '\0' &&
 	    chdir(conf->working_directory) == -1)
-		give_up(conf->working_directory);
+		program_give_up(conf->working_directory);
 	limit(RLIMIT_AS, conf->max_memory, "max_memory");
 	limit(RLIMIT_NOFILE, conf->max_files, "max_files");
 	if (privileges_drop(identity) == -1)
-		give_up("user or group");
+		program_give_up("user or group");
 }
 
 /* Only the owner of a pipe can open it by a name such as /dev/stdout.  A program
@@ -79,17 +79,17 @@ program_exec(const struct conf_handler *conf, const struct identity *identity,
 	    dup2(fds->requests != -1 ? fds->requests : fds->work,
 		STDIN_FILENO) == -1 ||
 	    dup2(fds->work, STDOUT_FILENO) == -1)
-		give_up("dup2");
+		program_give_up("dup2");
 	fd_close_all_but(NULL, 0);
 	if (identity->change)
 		give_standard(identity);
 	/* Programs expect to wait for their input. */
 	if (fcntl(STDIN_FILENO, F_SETFL, O_RDWR) == -1)
-		give_up("fcntl");
+		program_give_up("fcntl");
 	set_environment(conf);
 	settle_in(conf, identity);
 	execvp(conf->command[0], conf->command);
-	give_up(conf->command[0]);
+	program_give_up(conf->command[0]);
 }
 
 void

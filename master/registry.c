@@ -7,7 +7,7 @@
 
 /* The number of a name; registry->n if it has none. */
 static unsigned
-find(const struct registry *registry, const char *name)
+registry_find(const struct registry *registry, const char *name)
 {
 	unsigned i;
 
@@ -63,7 +63,7 @@ assign(struct registry *registry, unsigned number, const char *name)
 int
 registry_take(struct registry *registry, const char *name)
 {
-	unsigned number = find(registry, name);
+	unsigned number = registry_find(registry, name);
 
 	if (number == registry->n) {
 		if ((number = find_spare(registry)) == registry->most) {
@@ -114,8 +114,8 @@ registry_restore(struct registry *registry, const char *name)
 {
 	unsigned number = registry->n;
 
-	if (find(registry, name) != number || number == registry->most ||
-	    assign(registry, number, name) == -1)
+	if (registry_find(registry, name) != number ||
+	    number == registry->most || assign(registry, number, name) == -1)
 		return (-1);
 	registry->entries[number].served = true;
 	return (0);

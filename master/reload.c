@@ -47,14 +47,15 @@ reload_forget_back(struct reload *reload)
 }
 
 void
-reload_report_refusal(struct master *master, const char *why)
+reload_report_refusal(struct master *master, enum status_kind kind,
+    uint64_t begun_ms, const char *why)
 {
 	struct status_report report = {
-		.kind = master->reload.kind,
+		.kind = kind,
 		.result = STATUS_REFUSED,
 		.generation = master->running->number,
-		.read_ms = master->reload.begun_ms,
-		.duration_ms = clock_ms() - master->reload.begun_ms,
+		.read_ms = begun_ms,
+		.duration_ms = clock_ms() - begun_ms,
 	};
 
 	report.begun = time(NULL) - (int64_t)(report.duration_ms / 1000);

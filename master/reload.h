@@ -59,7 +59,8 @@ void reload_commit(struct master *);
 
 /* Release what was prepared, and report why. */
 void reload_discard(struct master *);
-void reload_report_refusal(struct master *, const char *why);
+void reload_report_refusal(struct master *, enum status_kind,
+    uint64_t begun_ms, const char *why);
 
 /* Order to go back to an earlier generation; or forget that. */
 void reload_back(struct master *, struct generation *, const char *why);

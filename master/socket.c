@@ -41,7 +41,7 @@ path_of(const struct socket_group *group)
 }
 
 static struct socket_group *
-find_group(const struct sockets *sockets, const struct conf_address *address)
+sockets_find(const struct sockets *sockets, const struct conf_address *address)
 {
 	for (size_t i = 0; i < sockets->n; i++)
 		if (strcmp(sockets->groups[i]->text, address->text) == 0)
@@ -338,7 +338,7 @@ static void
 explain(const struct sockets *sockets, const struct conf_listener *listener,
     const struct conf_address *address, char why[SOCKETS_WHY_MAX])
 {
-	const struct socket_group *group = find_group(sockets, address);
+	const struct socket_group *group = sockets_find(sockets, address);
 	char rival[64] = "";
 
 	if (group != NULL && group->rival > 0)
@@ -389,7 +389,7 @@ prepare_address(struct sockets *sockets, const struct conf_address *address,
 {
 	struct socket_group *group;
 
-	if ((group = find_group(sockets, address)) == NULL &&
+	if ((group = sockets_find(sockets, address)) == NULL &&
 	    (group = add_group(sockets, address)) == NULL)
 		return (-1);
 	if (open_more(sockets, group, slots) == 0)
@@ -430,7 +430,7 @@ sockets_prepare(struct sockets *sockets, const struct conf *conf,
  */
 
 static void
-set(const struct socket_group *group, int fd, int level, int option,
+tune(const struct socket_group *group, int fd, int level, int option,
     unsigned value)
 {
 	int v = (int)value;
@@ -449,17 +449,17 @@ set_options(const struct socket_group *group, int fd,
 		fd_refuse_rights(fd);
 		return;
 	}
-	set(group, fd, IPPROTO_TCP, TCP_NODELAY, conf->nodelay);
+	tune(group, fd, IPPROTO_TCP, TCP_NODELAY, conf->nodelay);
 	/* What a peer does not take is ours to count, and not the kernel's to
 	 * hold by the megabyte. */
-	set(group, fd, IPPROTO_TCP, TCP_NOTSENT_LOWAT, NOTSENT_MAX);
-	set(group, fd, IPPROTO_TCP, TCP_DEFER_ACCEPT, conf->defer_accept_s);
-	set(group, fd, SOL_SOCKET, SO_KEEPALIVE, conf->keepalive.idle_s > 0);
+	tune(group, fd, IPPROTO_TCP, TCP_NOTSENT_LOWAT, NOTSENT_MAX);
+	tune(group, fd, IPPROTO_TCP, TCP_DEFER_ACCEPT, conf->defer_accept_s);
+	tune(group, fd, SOL_SOCKET, SO_KEEPALIVE, conf->keepalive.idle_s > 0);
 	if (conf->keepalive.idle_s == 0)
 		return;
-	set(group, fd, IPPROTO_TCP, TCP_KEEPIDLE, conf->keepalive.idle_s);
-	set(group, fd, IPPROTO_TCP, TCP_KEEPINTVL, conf->keepalive.interval_s);
-	set(group, fd, IPPROTO_TCP, TCP_KEEPCNT, conf->keepalive.count);
+	tune(group, fd, IPPROTO_TCP, TCP_KEEPIDLE, conf->keepalive.idle_s);
+	tune(group, fd, IPPROTO_TCP, TCP_KEEPINTVL, conf->keepalive.interval_s);
+	tune(group, fd, IPPROTO_TCP, TCP_KEEPCNT, conf->keepalive.count);
 }
 
 /* In the order of the slots, which numbers them for steer_group(). */
@@ -630,7 +630,7 @@ sockets_steer(struct sockets *sockets, const bool live[], unsigned slots)
  */
 
 static size_t
-take(struct heritage_socket *taken, const struct socket_group *group,
+take_sockets(struct heritage_socket *taken, const struct socket_group *group,
     unsigned listener, unsigned slot, unsigned slots, bool prepared)
 {
 	unsigned most = prepared ? group->nfds : group->nlistening;
@@ -660,7 +660,7 @@ sockets_for(const struct sockets *sockets, const struct conf *conf,
 	for (size_t i = 0; i < sockets->n; i++) {
 		listener = find_listener(conf, sockets->groups[i]);
 		if (listener != NULL)
-			*n += take(taken + *n, sockets->groups[i],
+			*n += take_sockets(taken + *n, sockets->groups[i],
 			    (unsigned)(listener - conf->listeners), slot,
 			    slots, prepared);
 	}

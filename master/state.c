@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 #include "master/state.h"
 
+#include <sys/mman.h>
 #include <sys/stat.h>
 
 #include <errno.h>
@@ -679,7 +680,7 @@ struct reader {
 };
 
 static int __attribute__((format(printf, 2, 3)))
-refuse(struct reader *reader, const char *fmt, ...)
+reject(struct reader *reader, const char *fmt, ...)
 {
 	va_list args;
 	int used;
@@ -692,7 +693,7 @@ refuse(struct reader *reader, const char *fmt, ...)
 }
 
 static bool
-take(struct reader *reader, const char *text)
+take_text(struct reader *reader, const char *text)
 {
 	size_t len = strlen(text);
 
@@ -759,7 +760,7 @@ take_string(struct reader *reader)
 	char c;
 
 	errno = 0;
-	if (!take(reader, "\"") || (close = memchr(reader->at, '"',
+	if (!take_text(reader, "\"") || (close = memchr(reader->at, '"',
 	    (size_t)(reader->end - reader->at))) == NULL)
 		return (NULL);
 	if ((to = string = malloc((size_t)(close - reader->at) + 1)) == NULL)
@@ -855,7 +856,7 @@ parse_value(struct reader *reader, const struct field *field, void *item)
 	}
 	if (field->kind == FIELD_TEXT)
 		return (parse_text(reader, field, place));
-	if (field->kind == FIELD_FD && take(reader, "-")) {
+	if (field->kind == FIELD_FD && take_text(reader, "-")) {
 		*(int *)place = -1;
 		return (true);
 	}
@@ -891,15 +892,15 @@ parse_fields(struct reader *reader, const struct record *record, void *item)
 			set_default(reader, field, item);
 			continue;
 		}
-		if (take(reader, " ") && parse_value(reader, field, item))
+		if (take_text(reader, " ") && parse_value(reader, field, item))
 			continue;
 		if (errno == ENOMEM)
-			return (refuse(reader, "%s", strerror(errno)));
-		return (refuse(reader, "%s: %s is missing or wrong",
+			return (reject(reader, "%s", strerror(errno)));
+		return (reject(reader, "%s: %s is missing or wrong",
 		    record->name, field->name));
 	}
-	if (!take(reader, "\n"))
-		return (refuse(reader, "%s: more than is known",
+	if (!take_text(reader, "\n"))
+		return (reject(reader, "%s: more than is known",
 		    record->name));
 	return (0);
 }
@@ -910,7 +911,7 @@ take_name(struct reader *reader)
 	const char *name = reader->at;
 
 	for (size_t r = 0; r < NRECORDS; r++) {
-		if (take(reader, records[r].name) &&
+		if (take_text(reader, records[r].name) &&
 		    reader->at < reader->end && *reader->at == ' ')
 			return (&records[r]);
 		reader->at = name;
@@ -925,7 +926,7 @@ parse_server(struct reader *reader)
 	struct master *master = reader->master;
 
 	if (reader->has_server)
-		return (refuse(reader, "one server too many"));
+		return (reject(reader, "one server too many"));
 	reader->has_server = true;
 	if (parse_fields(reader, &records[SERVER], master) == -1) {
 		master->running = master->upgrade.back = NULL;
@@ -950,7 +951,7 @@ parse_record(struct reader *reader)
 	int result;
 
 	if ((record = take_name(reader)) == NULL)
-		return (refuse(reader, "unknown record"));
+		return (reject(reader, "unknown record"));
 	if (record == &records[SERVER])
 		return (parse_server(reader));
 	memset(&item, 0, sizeof(item));
@@ -976,7 +977,7 @@ copy(struct reader *reader, const void *item, size_t size)
 	void *made;
 
 	if ((made = malloc(size)) == NULL)
-		(void)refuse(reader, "%s", strerror(errno));
+		(void)reject(reader, "%s", strerror(errno));
 	else
 		memcpy(made, item, size);
 	return (made);
@@ -988,7 +989,7 @@ check_channel(struct reader *reader, const struct process *process)
 {
 	if (process->fd == -1 || ctl_is_spoken(process->speaks))
 		return (0);
-	return (refuse(reader, "process %d speaks version %u of the control "
+	return (reject(reader, "process %d speaks version %u of the control "
 	    "protocol, and this program knows %d to %d: its connections would "
 	    "be lost", (int)process->pid, process->speaks, CTL_PREVIOUS,
 	    CTL_VERSION));
@@ -1000,7 +1001,7 @@ restore(struct reader *reader, struct registry *registry, const char *name)
 {
 	if (registry_restore(registry, name) == 0)
 		return (0);
-	return (refuse(reader, "the name %.60s does not fit", name));
+	return (reject(reader, "the name %.60s does not fit", name));
 }
 
 static int
@@ -1023,9 +1024,9 @@ take_generation(struct reader *reader, union item *item)
 
 	if (read->number != 0 && (generation = generation_refer(reader->master,
 	    read->number)) == NULL)
-		return (refuse(reader, "%s", strerror(errno)));
+		return (reject(reader, "%s", strerror(errno)));
 	if (generation == NULL || generation->text != NULL)
-		return (refuse(reader, "generation %" PRIu64 " does not fit",
+		return (reject(reader, "generation %" PRIu64 " does not fit",
 		    read->number));
 	generation->loaded = read->loaded;
 	generation->slots = read->slots;
@@ -1044,9 +1045,9 @@ take_slot(struct reader *reader, union item *item)
 	size_t n = master->nslots;
 
 	if (n == CONF_WORKERS_MAX)
-		return (refuse(reader, "one slot too many"));
+		return (reject(reader, "one slot too many"));
 	if (saved->counters == -1)
-		return (refuse(reader, "slot %zu has no counters", n));
+		return (reject(reader, "slot %zu has no counters", n));
 	master->counters[n].fd = saved->counters;
 	master->slots[n] = (struct slot){
 		.number = (unsigned)n,
@@ -1056,7 +1057,7 @@ take_slot(struct reader *reader, union item *item)
 	return (0);
 }
 
-/* Those of the monitor come last: see find_group(). */
+/* Those of the monitor come last: see nth_group(). */
 static int
 take_group(struct reader *reader, union item *item)
 {
@@ -1065,11 +1066,11 @@ take_group(struct reader *reader, union item *item)
 	struct socket_group *group;
 
 	if (!saved->monitor && master->monitor.sockets.n > 0)
-		return (refuse(reader, "a group comes too late"));
+		return (reject(reader, "a group comes too late"));
 	group = sockets_restore(saved->monitor ? &master->monitor.sockets :
 	    &master->sockets, saved->text);
 	if (group == NULL)
-		return (refuse(reader, "group %.60s: %s", saved->text,
+		return (reject(reader, "group %.60s: %s", saved->text,
 		    strerror(errno)));
 	group->nlistening = saved->nlistening;
 	group->inode = saved->inode;
@@ -1077,7 +1078,7 @@ take_group(struct reader *reader, union item *item)
 }
 
 static struct socket_group *
-find_group(const struct master *master, size_t n)
+nth_group(const struct master *master, size_t n)
 {
 	const struct sockets *sockets = &master->sockets;
 
@@ -1092,12 +1093,12 @@ static int
 take_socket(struct reader *reader, union item *item)
 {
 	const struct saved_socket *saved = &item->socket;
-	struct socket_group *group = find_group(reader->master, saved->group);
+	struct socket_group *group = nth_group(reader->master, saved->group);
 
 	if (group == NULL || saved->fd == -1)
-		return (refuse(reader, "a socket has no group"));
+		return (reject(reader, "a socket has no group"));
 	if (group->nfds == CONF_WORKERS_MAX)
-		return (refuse(reader, "group %u has too many sockets",
+		return (reject(reader, "group %u has too many sockets",
 		    saved->group));
 	group->fds[group->nfds++] = saved->fd;
 	return (0);
@@ -1113,9 +1114,10 @@ take_worker(struct reader *reader, union item *item)
 	struct worker_proc *worker;
 
 	if (slot >= &master->slots[master->nslots] ||
-	    workers_use_block(master, slot, read->block) || read->generation == NULL ||
+	    workers_use_block(master, slot, read->block) ||
+	    read->generation == NULL ||
 	    (read->serving && slot->serving != NULL))
-		return (refuse(reader, "child %d does not fit",
+		return (reject(reader, "child %d does not fit",
 		    (int)read->process.pid));
 	if (check_channel(reader, &read->process) == -1)
 		return (-1);
@@ -1136,7 +1138,7 @@ take_shortage(struct reader *reader, union item *item)
 	const struct saved_shortage *saved = &item->shortage;
 
 	if (saved->worker == NULL)
-		return (refuse(reader, "a shortage of no worker"));
+		return (reject(reader, "a shortage of no worker"));
 	saved->worker->crew.shortage[saved->handler] = saved->shortage;
 	return (0);
 }
@@ -1150,7 +1152,7 @@ take_executor(struct reader *reader, union item *item)
 	if (read->generation == NULL || (read->worker == NULL) !=
 	    (read->state == EXECUTOR_LEAVING) ||
 	    (read->requests != -1 && read->work == -1))
-		return (refuse(reader, "executor %d does not fit",
+		return (reject(reader, "executor %d does not fit",
 		    (int)read->process.pid));
 	if (check_channel(reader, &read->process) == -1)
 		return (-1);
@@ -1196,7 +1198,7 @@ take_departure(struct reader *reader, union item *item)
 
 	report = find_report(reader->master, saved->report);
 	if (report == NULL)
-		return (refuse(reader, "a departure of no report"));
+		return (reject(reader, "a departure of no report"));
 	report->told.slot_ms[saved->slot] = saved->ms;
 	if (saved->slot >= report->told.slots)
 		report->told.slots = saved->slot + 1;
@@ -1212,7 +1214,7 @@ take_awaited(struct reader *reader, union item *item)
 
 	report = find_report(reader->master, saved->report);
 	if (report == NULL || worker == NULL || worker->report != NULL)
-		return (refuse(reader, "a worker does not fit its report"));
+		return (reject(reader, "a worker does not fit its report"));
 	worker->report = report;
 	worker->adopted = saved->fates;
 	worker->given.longest_us = saved->longest_us;
@@ -1226,7 +1228,7 @@ take_monitor(struct reader *reader, union item *item)
 	struct monitor_proc *monitor = &reader->master->monitor;
 
 	if (monitor->process.pid != 0)
-		return (refuse(reader, "one monitor too many"));
+		return (reject(reader, "one monitor too many"));
 	item->monitor.sockets = monitor->sockets;
 	*monitor = item->monitor;
 	return (check_channel(reader, &monitor->process));
@@ -1268,7 +1270,7 @@ check_owners(struct reader *reader)
 		qsort(reader->owned, reader->nowned, sizeof(int), compare);
 	for (size_t i = 1; i < reader->nowned; i++)
 		if (reader->owned[i] == reader->owned[i - 1])
-			return (refuse(reader, "a descriptor or process has "
+			return (reject(reader, "a descriptor or process has "
 			    "two owners"));
 	return (0);
 }
@@ -1279,15 +1281,15 @@ check_server(struct reader *reader)
 	const struct master *master = reader->master;
 
 	if (!reader->has_server)
-		return (refuse(reader, "there is no server"));
+		return (reject(reader, "there is no server"));
 	if (master->running == NULL)
-		return (refuse(reader, "the running generation is missing"));
+		return (reject(reader, "the running generation is missing"));
 	if (master->upgrade.task == STATE_TASK_ROLLBACK &&
 	    master->upgrade.back == NULL)
-		return (refuse(reader, "nowhere to go back to"));
+		return (reject(reader, "nowhere to go back to"));
 	if (master->status.fd == -1 || master->spans.fd == -1 ||
 	    *master->upgrade.path != '/')
-		return (refuse(reader, "status, spans or program is missing"));
+		return (reject(reader, "status, spans or program is missing"));
 	return (0);
 }
 
@@ -1298,12 +1300,12 @@ check_generations(struct reader *reader)
 
 	TAILQ_FOREACH(generation, &reader->master->generations, link) {
 		if (generation->text == NULL)
-			return (refuse(reader, "generation %" PRIu64
+			return (reject(reader, "generation %" PRIu64
 			    " is missing", generation->number));
 		if (generation->slots == 0 ||
 		    generation->slots > reader->master->nslots ||
 		    generation->number > reader->master->numbered)
-			return (refuse(reader, "generation %" PRIu64
+			return (reject(reader, "generation %" PRIu64
 			    " does not fit", generation->number));
 	}
 	return (0);
@@ -1314,10 +1316,10 @@ check_sockets(struct reader *reader)
 {
 	const struct socket_group *group;
 
-	for (size_t i = 0; (group = find_group(reader->master, i)) != NULL;
+	for (size_t i = 0; (group = nth_group(reader->master, i)) != NULL;
 	    i++)
 		if (group->nfds != group->nlistening)
-			return (refuse(reader, "group %zu has %u sockets", i,
+			return (reject(reader, "group %zu has %u sockets", i,
 			    group->nfds));
 	return (0);
 }
@@ -1330,7 +1332,7 @@ check_reports(struct reader *reader)
 
 	TAILQ_FOREACH(report, &reader->master->reports, link)
 		if (report->workers == 0)
-			return (refuse(reader, "report %u awaits nobody",
+			return (reject(reader, "report %u awaits nobody",
 			    report->number));
 	return (0);
 }
@@ -1340,11 +1342,12 @@ parse_head(struct reader *reader)
 {
 	uint64_t version;
 
-	if (!take(reader, HEAD) ||
-	    !take_number(reader, UINT_MAX, &version) || !take(reader, "\n"))
-		return (refuse(reader, "this is no state of penstock's"));
+	if (!take_text(reader, HEAD) ||
+	    !take_number(reader, UINT_MAX, &version) ||
+	    !take_text(reader, "\n"))
+		return (reject(reader, "this is no state of penstock's"));
 	if (version < STATE_PREVIOUS || version > STATE_VERSION)
-		return (refuse(reader, "the state has version %" PRIu64
+		return (reject(reader, "the state has version %" PRIu64
 		    ", and this program knows %d to %d", version,
 		    STATE_PREVIOUS, STATE_VERSION));
 	reader->version = (unsigned)version;
@@ -1356,14 +1359,14 @@ parse(struct reader *reader)
 {
 	if (parse_head(reader) == -1)
 		return (-1);
-	for (reader->line = 2; !take(reader, TAIL "\n"); reader->line++) {
+	for (reader->line = 2; !take_text(reader, TAIL "\n"); reader->line++) {
 		if (reader->at == reader->end)
-			return (refuse(reader, "the end is missing"));
+			return (reject(reader, "the end is missing"));
 		if (parse_record(reader) == -1)
 			return (-1);
 	}
 	if (reader->at != reader->end)
-		return (refuse(reader, "more behind the end"));
+		return (reject(reader, "more behind the end"));
 	if (check_server(reader) == -1 || check_generations(reader) == -1 ||
 	    check_sockets(reader) == -1 || check_reports(reader) == -1)
 		return (-1);
@@ -1387,29 +1390,11 @@ state_parse(struct master *master, const char *text, size_t len,
 	return (result);
 }
 
-/* Returns -1 with errno set. */
-static int
-read_all(int fd, char *text, size_t len)
-{
-	size_t have = 0;
-	ssize_t n;
-
-	while (have < len) {
-		n = pread(fd, text + have, len - have, (off_t)have);
-		if (n == 0)
-			errno = EIO;
-		if (n <= 0)
-			return (-1);
-		have += (size_t)n;
-	}
-	return (0);
-}
-
 int
 state_read(struct master *master, int fd, char why[STATE_WHY_MAX])
 {
 	struct stat st;
-	char *text = NULL;
+	char *text;
 	size_t len;
 	int result;
 
@@ -1420,15 +1405,15 @@ state_read(struct master *master, int fd, char why[STATE_WHY_MAX])
 		goto fail;
 	}
 	len = (size_t)st.st_size;
-	if ((text = malloc(len + 1)) == NULL || read_all(fd, text, len) == -1)
+	text = mmap(NULL, len, PROT_READ, MAP_PRIVATE, fd, 0);
+	if (text == MAP_FAILED)
 		goto fail;
 	result = state_parse(master, text, len, why);
-	free(text);
+	munmap(text, len);
 	return (result);
 fail:
 	snprintf(why, STATE_WHY_MAX, "the state cannot be read: %s",
 	    strerror(errno));
-	free(text);
 	return (-1);
 }
 

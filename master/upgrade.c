@@ -174,25 +174,16 @@ is_reported(const struct master *master, enum status_kind kind,
 static void
 tell_refusal(struct master *master, enum status_kind kind, const char *why)
 {
-	struct status_report report = {
-		.kind = kind,
-		.result = STATUS_REFUSED,
-		.generation = master->running->number,
-		.begun = time(NULL),
-		.read_ms = clock_ms(),
-	};
-
 	LOG(ERROR, UPGRADE_REFUSED, F_STR("kind", status_kind_name(kind)),
 	    F_STR("error", why),
 	    F_STR("kept", "the program and workers of before"));
-	snprintf(report.why, sizeof(report.why), "%s", why);
 	if (!is_reported(master, kind, why))
-		status_add_report(&master->status, &report);
+		reload_report_refusal(master, kind, clock_ms(), why);
 	notify_status("%s refused: %s", status_kind_name(kind), why);
 }
 
 static void
-refuse(struct master *master, const char *why)
+upgrade_refuse(struct master *master, const char *why)
 {
 	enum status_kind kind = kind_of(master->upgrade.task);
 
@@ -201,12 +192,12 @@ refuse(struct master *master, const char *why)
 }
 
 static void
-refuse_errno(struct master *master, const char *what)
+upgrade_refuse_errno(struct master *master, const char *what)
 {
 	char why[UPGRADE_WHY_MAX];
 
 	snprintf(why, sizeof(why), "%s: %s", what, strerror(errno));
-	refuse(master, why);
+	upgrade_refuse(master, why);
 }
 
 /*
@@ -464,9 +455,9 @@ check_on_death(void *owner, int status)
 	} else if (may_be_previous(upgrade, status)) {
 		upgrade->format = STATE_PREVIOUS;
 		if (start_check(master) == -1)
-			refuse_errno(master, "check run");
+			upgrade_refuse_errno(master, "check run");
 	} else
-		refuse(master, wrong);
+		upgrade_refuse(master, wrong);
 }
 
 /*
@@ -500,7 +491,7 @@ upgrade_abort(struct master *master, const char *why)
 
 	process_kill(&upgrade->check, SIGKILL);
 	if (lost && master->running != NULL)
-		refuse(master, why);
+		upgrade_refuse(master, why);
 	else
 		forget_task(upgrade);
 }
@@ -515,9 +506,9 @@ upgrade_begin(struct master *master)
 	*upgrade->reason = '\0';
 	upgrade->program = open(upgrade->path, O_PATH | O_CLOEXEC);
 	if (upgrade->program == -1)
-		refuse_errno(master, upgrade->path);
+		upgrade_refuse_errno(master, upgrade->path);
 	else if (start_check(master) == -1)
-		refuse_errno(master, "check run");
+		upgrade_refuse_errno(master, "check run");
 }
 
 void
@@ -535,9 +526,10 @@ upgrade_back(struct master *master)
 	snprintf(upgrade->reason, sizeof(upgrade->reason), "%s",
 	    probation->why);
 	if (upgrade->program == -1)
-		refuse(master, "the program of before is not there any more");
+		upgrade_refuse(master, "the program of before is not there "
+		    "any more");
 	else if (start_check(master) == -1)
-		refuse_errno(master, "check run");
+		upgrade_refuse_errno(master, "check run");
 }
 
 /*
@@ -573,39 +565,23 @@ pass_orders_on(const struct master *master)
 		kill(getpid(), SIGHUP);
 }
 
-/* What a keeper needs to become the master. */
-struct rescue {
-	const struct master *master;
-	int program;
-	int state_fd;
-};
-
-/* In the keeper: go on as the previous program. */
-static void
-rescue(const char *why, const void *arg)
-{
-	const struct rescue *plan = arg;
-
-	execute(plan->master, plan->program, plan->state_fd, -1, why);
-	fprintf(stderr, "penstock %s: the program of before cannot take over: "
-	    "%s\n", PENSTOCK_VERSION, strerror(errno));
-}
-
 /* Fork a keeper that would execute the program with the state.  The kernel ends
  * all processes of a container together with the first one, so that one without
  * an init gets none. */
 static int
 start_keeper(struct master *master, int program, int state_fd)
 {
-	const struct rescue plan = {
-		.master = master,
-		.program = program,
-		.state_fd = state_fd,
-	};
+	const char *why;
+	int result;
 
 	if (getpid() == 1)
 		return (0);
-	return (keeper_start(master, rescue, &plan));
+	if ((result = keeper_start(master, &why)) != 0)
+		return (result);
+	execute(master, program, state_fd, -1, why);
+	fprintf(stderr, "penstock %s: the program of before cannot take over: "
+	    "%s\n", PENSTOCK_VERSION, strerror(errno));
+	_exit(EXIT_FAILED);
 }
 
 /* Execute the program that was checked. */
@@ -617,7 +593,7 @@ change_program(struct master *master, int state_fd)
 	keeper_pass_on(master, true);
 	execute(master, upgrade->program, state_fd, upgrade->previous,
 	    upgrade->refused ? upgrade->reason : NULL);
-	refuse_errno(master, "exec");
+	upgrade_refuse_errno(master, "exec");
 	keeper_pass_on(master, false);
 	keeper_end(master);
 	(void)state_pass_on(master, STATE_VERSION, false);
@@ -644,11 +620,11 @@ take_leave(struct master *master)
 	/* The file itself, whatever has its name by now. */
 	previous = open("/proc/self/exe", O_PATH | O_CLOEXEC);
 	if ((state_fd = save(master, previous)) == -1)
-		refuse_errno(master, "state");
+		upgrade_refuse_errno(master, "state");
 	/* The previous release would not know what to do with a keeper. */
 	else if (upgrade->format != STATE_PREVIOUS && previous != -1 &&
 	    start_keeper(master, previous, state_fd) == -1)
-		refuse_errno(master, "keeper");
+		upgrade_refuse_errno(master, "keeper");
 	else
 		change_program(master, state_fd);
 	if (state_fd != -1)
@@ -704,8 +680,8 @@ upgrade_run(struct master *master)
 			take_leave(master);
 		else if (upgrade->task == STATE_TASK_UPGRADE &&
 		    clock_ms() >= upgrade->check_until_ms)
-			refuse(master, "a process does not go back to the "
-			    "previous version of the control protocol");
+			upgrade_refuse(master, "a process does not go back to "
+			    "the previous version of the control protocol");
 	}
 }
 
@@ -717,17 +693,13 @@ static int
 number_from_env(const char *name)
 {
 	const char *text = getenv(name);
-	char *end;
-	long number;
+	int number;
 
-	if (text == NULL)
-		return (-1);
-	number = strtol(text, &end, 10);
-	if (end == text || *end != '\0' || number <= STDERR_FILENO ||
-	    number > INT_MAX)
+	if (text == NULL || sscanf(text, "%d", &number) != 1 ||
+	    number <= STDERR_FILENO)
 		number = -1;
 	unsetenv(name);
-	return ((int)number);
+	return (number);
 }
 
 void
