@@ -119,8 +119,8 @@ conn_peer(const struct conn *conn, char text[CONN_PEER_MAX])
  * Counting and logging.
  */
 
-static void
-count_active(struct conn *conn)
+void
+conn_count_hold(struct conn *conn)
 {
 	struct counters_listener *counters = conn->listener->counters;
 
@@ -134,7 +134,7 @@ void
 conn_count_open(struct conn *conn)
 {
 	counter_add(&conn->listener->counters->accepted, 1);
-	count_active(conn);
+	conn_count_hold(conn);
 }
 
 void
@@ -166,12 +166,6 @@ count_move(const struct conn *conn, unsigned from)
 
 	counter_add(&conn->listener->counters->moved, 1);
 	counter_set(left, counter_get(left) - 1);
-}
-
-void
-conn_count_hold(struct conn *conn)
-{
-	count_active(conn);
 }
 
 void

@@ -15,11 +15,11 @@
  * tells the taker what the giver speaks; the taker says hello in a version that
  * both know, and the giver goes on in that.  The header keeps its form for ever.
  *
- * The structs are those of the previous version.  To extend one, append fields for
- * which 0 is a good default, and convert it for the previous version in
+ * The structs are those of the previous version.  To extend one, append fields
+ * for which 0 is a good default, and convert it for the previous version in
  * handover_send() and handover_receive(), or in parcel.c.  Enumerations and flags
- * are checked by the taker, so that one of the previous version refuses new values:
- * see parcel_pack().
+ * are checked by the taker, so that a taker of the previous version refuses new
+ * values: see parcel_pack().
  */
 #ifndef WORKER_HANDOVER_H
 #define WORKER_HANDOVER_H
@@ -179,9 +179,10 @@ int handover_send(int link, unsigned version, struct handover_message *,
     enum handover_type, const int *fds, size_t nfds);
 
 /*
- * Receive one message; its header says in which version it was sent.  Fewer descriptors than were sent may arrive.  Returns 1;
- * 0 at the end of the link; or -1 with errno set: EAGAIN, EPROTONOSUPPORT for a
- * message of an unknown version, EPROTO for nonsense.
+ * Receive one message; its header says in which version it was sent.  Fewer
+ * descriptors than were sent may arrive.  Returns 1; 0 at the end of the link; or
+ * -1 with errno set: EAGAIN, EPROTONOSUPPORT for a message of an unknown version,
+ * EPROTO for nonsense.
  */
 int handover_receive(int link, struct handover_message *,
     struct handover_fds *);
