@@ -32,7 +32,7 @@ struct access_log {
 	bool is_file;		/* else a pipe or the like */
 	enum log_format format;
 	struct counters_worker *counters;	/* borrowed */
-	uint64_t lost;		/* lines, not told yet */
+	uint64_t lost;		/* lines, not logged yet */
 	uint64_t tell_ms;	/* not before */
 	time_t second;		/* of the time that follows */
 	char time[40];
@@ -55,8 +55,8 @@ log_lose(struct access_log *log, const char *lines, size_t len)
 	counter_add(&log->counters->access_lost, n);
 }
 
-/* How many of the bytes are to go in one write: a pipe takes so many whole, and
- * others write to it too. */
+/* How many of the bytes go into one write: other processes write to a pipe too,
+ * and up to PIPE_BUF bytes are written whole. */
 static size_t
 piece(const struct access_log *log, const char *lines, size_t len)
 {
@@ -213,7 +213,7 @@ put_address(struct access_log *log, const struct conn_record *record)
 		    sizeof(text)) != NULL ? text : "-");
 }
 
-/* What one line tells. */
+/* What one line shows. */
 struct entry {
 	const struct conn *conn;
 	const struct access_facts *facts;

@@ -2,10 +2,10 @@
 /*
  * The access log: a line for each reply of a protocol that has exchanges.
  *
- * Lines are gathered in memory, and written as many at a time as there are: when
- * there is much, else with the worker's tick.  Nothing here waits: what the file
- * does not take is tried again, and when memory is full too, lines are dropped
- * and counted.
+ * Lines are gathered in memory, and written as many at a time as there are:
+ * when there is much, else with the worker's tick.  Nothing here waits: what
+ * the file does not take is tried again, and when memory is full too, lines are
+ * dropped and counted.
  */
 #ifndef WORKER_ACCESS_LOG_H
 #define WORKER_ACCESS_LOG_H
@@ -49,15 +49,15 @@ int access_log_init(struct worker *);
 /* Write what can be written. */
 void access_log_free(struct worker *);
 
-/* A reply with a payload of so many bytes goes out. */
+/* A reply with a payload of that many bytes is sent. */
 void access_log_add(struct access_log *, const struct conn *,
     const struct access_facts *, size_t payload_len);
 
-/* Time goes by: write, and tell of what was lost. */
+/* Write, and log what was lost: called once per tick. */
 void access_log_tick(struct access_log *, uint64_t now_ms);
 
 /* Write to another file from now on, which is owned; -1: it did not arrive, and
- * the one of before has to do. */
+ * the previous file stays. */
 void access_log_use(struct access_log *, int fd);
 
 #endif

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * What is told of a connection: its public record in the shared mapping, what
- * it adds to the counters, its lines in the log.
+ * What is public of a connection: its record in the shared mapping, what it
+ * adds to the counters, its lines in the log.
  */
 #ifndef WORKER_CONN_RECORD_H
 #define WORKER_CONN_RECORD_H
@@ -20,7 +20,7 @@ void conn_record_clear(struct conn *);
 /* The record of one that another worker gave. */
 void conn_record_adopt(struct conn *, const struct handover_conn *);
 
-/* Who is at the other end, in text or a constant. */
+/* The address of the peer, in text or a constant. */
 const char *conn_peer(const struct conn *, char text[CONN_PEER_MAX]);
 
 void conn_count_open(struct conn *);
@@ -29,8 +29,8 @@ void conn_count_close(struct conn *);
  * On its way to another worker, and back; with that one for certain; and here,
  * from another.  Each in the moment in which it becomes so, as a worker that is
  * killed is believed.  What is on its way is active here until that is certain:
- * for a moment it is active in both, see listener_is_full().  from is the number
- * of its listener there.
+ * for a moment it is active in both, see listener_is_full().  from is the
+ * number of its listener there.
  */
 void conn_count_offer(struct conn *);
 void conn_count_return(struct conn *);

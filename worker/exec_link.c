@@ -27,12 +27,12 @@ enum {
 	/* A long call counts as this long, so that a thread that had to wait
 	 * for its CPU does not make a quick module slow for long. */
 	CALL_US_MAX = 2 * AHEAD_US,
-	/* What is gathered in one turn, but for a single request that is
-	 * larger: at most so many bytes, and this part of max_buffered. */
+	/* The most bytes that are gathered in one turn, and the part of
+	 * max_buffered; a single request may be larger. */
 	GATHER_MAX = 65536,
 	GATHER_SHARE = 16,
-	/* With so many requests the executor begins, while we look at what else
-	 * is ready. */
+	/* With that many requests the executor begins to work, while this
+	 * worker continues with its turn. */
 	GATHER_REQUESTS = 16,
 };
 

@@ -3,20 +3,21 @@
  * A worker's end of the channel to one executor.
  *
  * Requests are gathered and leave in one write at the end of the worker's turn;
- * the replies of one read are handed on together.  What an executor says is
- * checked as what a client says: one that talks nonsense is given up, and the
- * master told.
+ * the replies of one read are handed on together.  Replies are checked like the
+ * messages of clients: an executor that talks nonsense is given up, and the
+ * master gets a notice.
  *
  * An executor has as many threads as it can work on requests at a time.  It
- * begins requests in the order in which it gets them, so as many of the oldest
- * are its calls, and request_timeout counts for those only.  While calls are
- * short, some more are sent ahead, which saves system calls on both sides; an
- * executor of modules that gets stuck returns those, and they wait in the queue
- * again.
+ * begins requests in the order in which it gets them, so that many of the
+ * oldest are its calls, and request_timeout counts only for calls.  While calls
+ * are short, some more requests are sent ahead, which saves system calls on
+ * both sides.  An executor of modules that is stuck returns them, and they wait
+ * in the queue again.
  *
- * A call that has taken too long has a thread for good.  The link is retired
+ * A call that takes too long keeps its thread forever.  The link is retired
  * then: the master starts another executor, this one gets no more requests, and
- * it is given up when its other calls are done, each of which has its own time.
+ * it is given up when its other calls are done.  Each of them has its own time
+ * limit.
  */
 #ifndef WORKER_EXEC_LINK_H
 #define WORKER_EXEC_LINK_H
@@ -46,7 +47,7 @@ struct exec_link {
 	bool metadata;			/* facts before each request */
 	bool reply_metadata;		/* and before each reply */
 	bool looks;			/* as in struct conn */
-	bool is_noted;			/* those of the next have come */
+	bool is_noted;			/* noted is of the next reply */
 	struct reply_facts noted;
 	char fault[REPLY_WHY_MAX];	/* why it is given up, for the log; or
 					   why the next reply is refused */
@@ -79,15 +80,15 @@ struct exec_link *exec_link_new(struct worker *, struct queue *, uint64_t id,
     const int fds[CTL_FDS_MAX], const struct conf_handler *,
     event_callback_fn on_readable, event_callback_fn on_writable);
 
-/* Give the link up.  Its requests are answered with the result, and the queue
- * is told.  why goes to the master, which replaces the executor; "": its channel
- * has ended; NULL: the worker itself ends, and nobody is told. */
+/* Give the link up.  Its requests get the result.  why goes to the master,
+ * which replaces the executor; "": its channel has ended; NULL: the worker
+ * ends, and the master gets no notice. */
 void exec_link_free(struct exec_link *, enum request_result, const char *why);
 
 bool exec_link_has_room(const struct exec_link *);
 
 /* Make sure that a request can be sent with so many bytes; what is gathered may
- * be written for it.  Returns -1 with errno set: EAGAIN if the executor does not
+ * be written first.  Returns -1 with errno set: EAGAIN if the executor does not
  * take that, ENOBUFS or ENOMEM if there is no memory. */
 int exec_link_reserve(struct exec_link *, const struct request *, size_t len);
 
@@ -106,7 +107,7 @@ ssize_t exec_link_take(struct exec_link *, const uint8_t *bytes, size_t len);
 struct request *exec_link_take_out(struct exec_link *, struct request *);
 /* How many requests it may have from now on. */
 void exec_link_set_limit(struct exec_link *);
-/* Count that an executor has ended that ever had a message, perhaps with one. */
+/* Count the end of an executor that ever had a message, perhaps with one. */
 void exec_link_count_end(const struct exec_link *, bool with_message);
 
 /* The worker did not run for that long: no call has taken it. */

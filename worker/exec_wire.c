@@ -43,7 +43,7 @@ wire_put_length(struct buffer *out, size_t len)
 	buffer_append(out, &length, sizeof(length));
 }
 
-/* What is told of a request beside its payload, in the form of common/exec.h. */
+/* The description of a request, in the form of common/exec.h. */
 static struct payload
 wire_told(const struct request *request)
 {
@@ -114,7 +114,7 @@ wire_put_told(struct buffer *out, const struct exchange *exchange,
 	buffer_append(out, id, wire_id_len(exchange));
 }
 
-/* When the client is told that its request took too long; 0: never. */
+/* When the client gets the reply that its request took too long; 0: never. */
 static uint64_t
 wire_deadline_us(const struct request *request)
 {
@@ -224,8 +224,8 @@ exec_wire_show(const uint8_t *bytes, size_t len, char shown[EXEC_SHOWN_MAX])
 }
 
 /* Keep what a handler says of its reply, if the protocol can say it.  Without
- * memory for the fields, the reply fails: it is not sent without them.  Returns -1
- * if this may not stand in a reply. */
+ * memory for the fields, the reply fails: it is not sent without them.  Returns
+ * -1 if this may not stand in a reply. */
 static int
 wire_note(struct exec_answer *answer, unsigned status,
     const struct payload *type, const struct payload *fields)
@@ -364,8 +364,8 @@ wire_refuse(struct exec_link *link, const uint8_t *bytes, size_t len)
 	return (-1);
 }
 
-/* A length is too large.  Most often the program has printed a text where a frame
- * should begin. */
+/* A length is too large.  Most often the program has printed a text where a
+ * frame should begin. */
 static ssize_t
 wire_refuse_length(struct exec_link *link, const uint8_t *bytes, size_t len,
     size_t announced)

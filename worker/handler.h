@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 /*
  * A handler turns a message into a reply, at once or later.  It knows no
- * protocol, so that each works behind every protocol.
+ * protocol, so every handler works with every protocol.
  */
 #ifndef WORKER_HANDLER_H
 #define WORKER_HANDLER_H
@@ -24,7 +24,7 @@ enum handler_verdict {
 	HANDLER_LATER,		/* the request gets its result once */
 	HANDLER_FULL,		/* not taken: to be offered again when the
 				   handler says so: queue_call_next() */
-	HANDLER_BUSY,		/* not taken: the client is to be told */
+	HANDLER_BUSY,		/* not taken, and the reply says so */
 };
 
 /* What a handler does with a message. */
@@ -34,7 +34,7 @@ typedef enum handler_verdict handler_function(struct handler *, struct conn *,
 struct handler {
 	handler_function *handle;
 	const struct conf_handler *conf;
-	struct queue *queue;		/* owned; NULL for those on the loop */
+	struct queue *queue;		/* owned; NULL if it replies at once */
 };
 
 /* Handle what another worker, or another handler of this one, let in and did

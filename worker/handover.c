@@ -109,8 +109,8 @@ receive(int link, struct handover_message *msg, struct handover_fds *fds)
 	do {
 		n = recvmsg(link, &hdr, MSG_CMSG_CLOEXEC | MSG_DONTWAIT |
 		    MSG_TRUNC);
-		/* A peer that went with something of ours unread is told
-		 * before what it had still said: unix(7). */
+		/* If the peer closed with unread messages of ours, the error
+		 * comes before its last messages: unix(7). */
 		if (n == -1 && errno == ECONNRESET && !reset) {
 			reset = true;
 			errno = EINTR;

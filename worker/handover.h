@@ -2,24 +2,25 @@
 /*
  * What passes between two workers when connections change hands.
  *
- * The master gives a SOCK_SEQPACKET pair to both.  The taker says first what it
- * takes; the giver sends batches of connections, each with its descriptors; the
- * taker answers each batch with those that it now owns.  Whatever is not
- * answered for is still the giver's: it has stopped to serve those connections,
- * and takes them up again should the taker be gone.
+ * The master gives a SOCK_SEQPACKET pair to both.  First the taker says what it
+ * takes.  The giver sends batches of connections with their descriptors.  The
+ * taker answers each batch with the connections that it now owns.  The giver
+ * still owns all others: it has stopped serving them, and resumes if the taker
+ * is gone.
  *
  * Bytes that were read or are owed travel in a memfd, one for a batch, so that
  * a batch is one packet whatever it holds: it arrives whole or not at all.
  *
- * The two can come from two releases, as after an upgrade in place.  The master
- * tells the taker what the giver speaks; the taker says hello in a version that
- * both know, and the giver goes on in that.  The header keeps its form for ever.
+ * The two can come from two releases, for example after an upgrade in place.
+ * The taker learns from the master which version the giver speaks, says hello
+ * in a version that both know, and the giver uses that.  The header never
+ * changes.
  *
  * The structs are those of the previous version.  To extend one, append fields
  * for which 0 is a good default, and convert it for the previous version in
- * handover_send() and handover_receive(), or in parcel.c.  Enumerations and flags
- * are checked by the taker, so that a taker of the previous version refuses new
- * values: see parcel_pack().
+ * handover_send() and handover_receive(), or in parcel.c.  Enumerations and
+ * flags are checked by the taker, so that a taker of the previous version
+ * refuses new values: see parcel_pack().
  */
 #ifndef WORKER_HANDOVER_H
 #define WORKER_HANDOVER_H
@@ -72,9 +73,9 @@ enum {
 	HANDOVER_FLAGS = (1 << 3) - 1
 };
 
-/* One connection.  Its bytes stand in the memfd from offset on, which is where
- * those of the one before it end: those of an unfinished message, those that
- * are owed, then the requests. */
+/* One connection.  Its bytes are in the memfd from offset on, after those of
+ * the previous connection: an unfinished message, the bytes of replies that its
+ * peer has not taken, then the requests. */
 struct handover_conn {
 	uint64_t id;
 	uint64_t opened_ms;
@@ -109,9 +110,10 @@ enum {
 	HANDOVER_REQUEST_FLAGS = (1 << 3) - 1
 };
 
-/* A request that no executor had begun; its place in its trace, its exchange,
- * what its handler and the access log are told of it, its response fields and its
- * payload follow.  Or a reply that waits for those before it. */
+/* A request that no executor had begun, or a reply that waits for earlier
+ * ones.  After it come its place in its trace, its exchange with the
+ * descriptions for its handler and the access log, its response fields, and its
+ * payload. */
 struct handover_request {
 	uint64_t arrived_us;
 	uint64_t number;		/* as in struct request */
@@ -128,7 +130,7 @@ struct handover_request {
 	uint16_t fields_len;		/* of the response fields of a reply */
 };
 
-/* As in struct span.  What else stands there can be told from the rest. */
+/* The members of struct span that the taker cannot know. */
 struct handover_trace {
 	uint8_t trace[TRACE_ID_LEN];
 	uint8_t id[TRACE_SPAN_LEN];
@@ -162,7 +164,8 @@ struct handover_message {
 	};
 };
 
-/* The descriptors that came with a message; who takes one sets it to -1. */
+/* The descriptors that came with a message; a descriptor that is taken is set
+ * to -1. */
 struct handover_fds {
 	size_t n;
 	int fd[HANDOVER_FDS_MAX];
@@ -180,14 +183,14 @@ int handover_send(int link, unsigned version, struct handover_message *,
 
 /*
  * Receive one message; its header says in which version it was sent.  Fewer
- * descriptors than were sent may arrive.  Returns 1; 0 at the end of the link; or
- * -1 with errno set: EAGAIN, EPROTONOSUPPORT for a message of an unknown version,
- * EPROTO for nonsense.
+ * descriptors than were sent may arrive.  Returns 1; 0 at the end of the link;
+ * or -1 with errno set: EAGAIN, EPROTONOSUPPORT for a message of an unknown
+ * version, EPROTO for nonsense.
  */
 int handover_receive(int link, struct handover_message *,
     struct handover_fds *);
 
-/* Close those that nobody has taken. */
+/* Close the descriptors that were not taken. */
 void handover_close_fds(struct handover_fds *);
 
 #endif

@@ -6,12 +6,12 @@
 #include "common/http_head.h"
 
 enum {
-	/* Bytes of a line behind the last chunk. */
+	/* Bytes of a line after the last chunk. */
 	TRAILER_LINE_MAX = 8192,
 };
 
-/* Fields that no trailer may bring: they say where a message ends, whom it is
- * for, how it is to be read or done, or who has sent it. */
+/* Fields that may not be in a trailer: they say where a message ends, how to
+ * route, read or handle it, or who sent it. */
 static const char *const forbidden[] = {
 	"authorization", "cache-control", "connection", "content-encoding",
 	"content-length", "content-range", "content-type", "cookie", "expect",
@@ -26,8 +26,9 @@ static const char *const forbidden[] = {
  * Lines.
  */
 
-/* The line that begins where nobody has looked, without its end.  Returns 0 if
- * it is there, a status if it is none, else -1: its rest has not come. */
+/* The line that begins after the bytes that were scanned, without its end.
+ * Returns 0, the status of the reply if it is malformed, or -1 if its rest has
+ * not come. */
 static int
 find_line(const uint8_t *bytes, size_t len, const struct proto_progress *progress,
     size_t max, struct http_slice *line)
@@ -44,8 +45,8 @@ find_line(const uint8_t *bytes, size_t len, const struct proto_progress *progres
 	return (0);
 }
 
-/* The line has been read.  Returns what is wrong with so much around so little
- * data; all of it may take as much memory as the largest message. */
+/* The line has been read.  Returns the status if there is too much around too
+ * little data; all of it may take as much memory as the largest message. */
 static unsigned
 pass_line(struct proto_progress *progress, struct http_slice line,
     const struct conf_listener *conf, unsigned status)
@@ -59,7 +60,7 @@ pass_line(struct proto_progress *progress, struct http_slice line,
 	    progress->body_len ? status : 0);
 }
 
-/* A control character, which would be a line end to somebody. */
+/* A control character, which another reader might take for a line end. */
 static bool
 has_control(struct http_slice text)
 {
@@ -92,8 +93,8 @@ skip_token(struct http_slice *rest)
 	return (n > 0);
 }
 
-/* A quoted string: RFC 9110, 5.6.4.  Control characters have been refused with the
- * line. */
+/* A quoted string: RFC 9110, 5.6.4.  Control characters have been refused with
+ * the line. */
 static bool
 skip_quoted(struct http_slice *rest)
 {
@@ -116,7 +117,7 @@ skip_blanks(struct http_slice *rest)
 }
 
 /* A name, and perhaps a value, a token or a quoted string.  Blanks are allowed
- * around the "=", but not behind it all. */
+ * around the "=", but not at the end. */
 static bool
 skip_extension(struct http_slice *rest)
 {
@@ -137,8 +138,8 @@ skip_extension(struct http_slice *rest)
 	return (skip_token(rest));
 }
 
-/* Any number of them, each behind a ";" with blanks before it or without: RFC
- * 9112, 7.1.1. */
+/* Any number of them, each after a ";", which blanks may precede: RFC 9112,
+ * 7.1.1. */
 static bool
 are_extensions(struct http_slice rest)
 {
@@ -246,7 +247,7 @@ read_data_end(const uint8_t *bytes, size_t len, struct proto_progress *progress)
 }
 
 /*
- * The lines behind the last chunk.
+ * The lines after the last chunk.
  */
 
 static bool

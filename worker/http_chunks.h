@@ -3,7 +3,7 @@
  * The body of a request that comes in chunks.
  *
  * The data of the chunks is moved together as it comes, so that the body lies
- * in one piece behind the header; what was around it is dropped.
+ * in one piece after the header; what was around it is dropped.
  */
 #ifndef WORKER_HTTP_CHUNKS_H
 #define WORKER_HTTP_CHUNKS_H
@@ -16,8 +16,8 @@ enum http_phase {
 	HTTP_PHASE_LENGTH,	/* a body of body_len bytes */
 	HTTP_PHASE_CHUNK,	/* the line before a chunk */
 	HTTP_PHASE_DATA,
-	HTTP_PHASE_DATA_END,	/* the line end behind it */
-	HTTP_PHASE_TRAILER,	/* a line of those behind the last chunk */
+	HTTP_PHASE_DATA_END,	/* the line end after it */
+	HTTP_PHASE_TRAILER,	/* a line after the last chunk */
 	HTTP_PHASE_WHOLE,	/* nothing: it has come */
 };
 

@@ -39,8 +39,8 @@ slice_of(const char *text)
 }
 
 /* The values of one field, joined as they would be in one line: by commas, but
- * those of Cookie by semicolons, RFC 6265, 5.4.  Returns where they end, and 0 if
- * the request does not have it. */
+ * those of Cookie by semicolons, RFC 6265, 5.4.  Returns where they end, and 0
+ * if the request does not have it. */
 static size_t
 tell_field(char *to, size_t at, const struct http_head *head,
     const struct conf_http *conf, unsigned number)
@@ -72,7 +72,7 @@ cut(struct http_slice slice, size_t max)
 	return (slice);
 }
 
-/* What the access log writes of that which handlers are told. */
+/* The part that the access log writes. */
 static size_t
 tell_brief(char *to, const struct http_head *head)
 {
@@ -221,7 +221,7 @@ http_facts_are_sound(const struct http_facts *facts)
 }
 
 /*
- * What others are told.
+ * Descriptions.
  */
 
 static const struct http_exchange *
@@ -250,7 +250,7 @@ http_facts_tell(const struct exchange *exchange)
 	return ((struct payload){ (const uint8_t *)&facts->told, facts->len });
 }
 
-/* The string at a place, and what stands behind it. */
+/* The string at a place, which is moved to the next one. */
 static struct payload
 next_string(const char **at)
 {

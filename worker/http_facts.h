@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 /*
  * The exchange of HTTP: what is kept of a request while a handler works on it,
- * and what the handler and the access log are told.
+ * and its descriptions for the handler and the access log.
  */
 #ifndef WORKER_HTTP_FACTS_H
 #define WORKER_HTTP_FACTS_H
@@ -15,8 +15,8 @@
 struct http_facts {
 	struct http_exchange exchange;
 	size_t len;		/* of what is told; 0: nothing */
-	size_t logged_len;	/* of the strings behind that, which are for
-				   the access log: referer and agent */
+	size_t logged_len;	/* of the strings after that, for the access
+				   log: referer and agent */
 	struct exec_http told;	/* with its strings */
 };
 
@@ -24,9 +24,9 @@ struct http_facts {
 bool http_facts_are_sound(const struct http_facts *);
 
 /*
- * Functions of struct proto.  What is kept for handlers is enough for any of them,
- * as the request can come to another one.  Only for the reply, there is no more
- * than the access log writes, if it is logged.
+ * Functions of struct proto.  What is kept for handlers is enough for any of
+ * them, as the request can come to another one.  Only for the reply, there is
+ * no more than the access log writes, if it is logged.
  */
 size_t http_facts_keep_size(const struct exchange *,
     const struct conf_listener *, bool is_logged);

@@ -18,7 +18,7 @@
 #include "worker/worker.h"
 
 enum {
-	/* The most that can be told of a request, to whomever. */
+	/* The most bytes of the description of a request. */
 	TOLD_MAX = 4 * 1048576,
 };
 
@@ -221,7 +221,7 @@ read_bytes(struct reader *reader, void *bytes, uint64_t len)
 	return (0);
 }
 
-/* Nobody has to go for the sake of a newcomer, who is served where he is. */
+/* No connection is closed to make room for one that another worker serves. */
 static int
 read_buffer(struct reader *reader, struct buffer_pool *buffers,
     struct buffer **buffer, uint64_t len)
@@ -306,8 +306,7 @@ is_sound_request(const struct handover_request *head, const struct conn *conn)
 	return (head->state == REQUEST_DONE && head->result <= REQUEST_FAILED);
 }
 
-/* Who is to handle a request, or has.  The handler that a route has chosen can be
- * gone. */
+/* The handler that a route has chosen may not be in this configuration. */
 static void
 find_handler(struct request *request, const struct handover_request *head)
 {
@@ -445,7 +444,7 @@ parcel_unpack(struct worker *worker, const struct handover_conn *from,
 	}
 	if (claim_part(&reader, from, store) == -1)
 		return (NULL);
-	/* What is left is for those that are served here already. */
+	/* The memory that is left is for connections that are served here. */
 	if (from->size > 0 && memory_is_short(worker)) {
 		errno = ENOBUFS;
 		return (NULL);

@@ -30,10 +30,10 @@ int parcel_pack(const struct conn *, struct handover_conn *,
     struct parcel_bytes *);
 
 /*
- * Make a connection of it, parked, with the socket fd; those of a batch in
- * their order.  Returns NULL with errno set: the socket is still the caller's.
- * EPROTO says that it is nonsense, and nothing behind it in the batch is to be
- * believed.
+ * Make a parked connection of it, with the socket fd.  The connections of a
+ * batch are unpacked in their order.  Returns NULL with errno set: the socket
+ * is still the caller's.  EPROTO: the record is wrong, and so may be the rest
+ * of the batch.
  */
 struct conn *parcel_unpack(struct worker *, const struct handover_conn *,
     struct parcel_bytes *, int fd);

@@ -5,8 +5,8 @@
  * Its functions are pure: they look at the bytes they are given, keep nothing,
  * allocate nothing and know neither connections nor handlers.
  *
- * What a message has beside its payload is its exchange.  Others carry it, and
- * only the protocol reads more of it than struct exchange shows.
+ * What a message has beside its payload is its exchange.  All parts of the
+ * worker carry it, but only the protocol reads more of it than struct exchange.
  */
 #ifndef WORKER_PROTO_H
 #define WORKER_PROTO_H
@@ -77,7 +77,7 @@ struct proto_message {
  */
 struct proto_progress {
 	size_t scanned;		/* how far it has looked */
-	/* The rest is of HTTP alone. */
+	/* The rest is used by HTTP only. */
 	size_t head_len;	/* of the header, when that is good */
 	size_t body_len;	/* of the body, when that is whole, and of its
 				   chunks, as far as they have come */
@@ -135,26 +135,24 @@ struct proto {
 	    const struct conf_listener *, struct proto_progress *,
 	    struct proto_message *);
 
-	/* How many bytes at the head belong to no message, and are not to be
-	 * shown to parse().  They are no beginning of one, so nobody waits for
-	 * its rest.  NULL: none ever. */
+	/* How many bytes at the head belong to no message.  They are not shown
+	 * to parse(), and do not begin the time for a message.  NULL: none. */
 	size_t (*skip)(const uint8_t *bytes, size_t len,
 	    struct proto_progress *);
 
-	/* Whether parse() can go on from a progress that another worker had
-	 * come to with so many bytes, all of which it had scanned at most.
-	 * NULL: from any. */
+	/* Whether parse() can continue from the progress of another worker,
+	 * with len bytes, of which at most all are scanned.  NULL: always. */
 	bool (*can_resume)(const struct proto_progress *, size_t len);
 
-	/* Put together what goes around a reply of so many bytes. */
+	/* Put together what goes around a reply of that many bytes. */
 	void (*frame)(struct proto_framing *, size_t payload_len,
 	    const struct conf_listener *, const struct exchange *);
 
 	/* Whether a payload can be empty; else such a reply sends nothing. */
 	bool empty;
 
-	/* The payloads of the replies that tell a client of trouble, unless
-	 * there is explain(). */
+	/* The payloads of replies about trouble, unless there is
+	 * explain(). */
 	const char *busy;
 	const char *malformed;
 	const char *too_large;
@@ -200,10 +198,10 @@ struct proto {
 	void (*log)(const struct exchange *, struct access_facts *);
 
 	/*
-	 * Put an exchange that is kept into the form in which it goes to another
-	 * worker; and back, where what is told and logged stands already in the
-	 * room, kept_len bytes from its beginning.  NULL if it is not sound;
-	 * fields are those of its reply.
+	 * Put an exchange that is kept into the form in which it goes to
+	 * another worker; and back, where what is told and logged stands
+	 * already in the room, kept_len bytes from its beginning.  NULL if it
+	 * is not sound; fields are those of its reply.
 	 */
 	size_t kept_len;
 	void (*pack)(const struct exchange *, struct proto_packed *);

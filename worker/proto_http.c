@@ -48,7 +48,7 @@ http_refuse(struct http_head *head, unsigned status)
 	return (PROTO_MALFORMED);
 }
 
-/* For a request that has no header, and a reply that is needed all the same. */
+/* The header is malformed or too large, but the request gets a reply. */
 static enum proto_verdict
 http_refuse_unread(const uint8_t *bytes, size_t len, struct http_head *head,
     unsigned status)
@@ -86,8 +86,8 @@ begin_body(const uint8_t *bytes, const struct conf_listener *conf,
 		progress->phase = HTTP_PHASE_CHUNK;
 		break;
 	}
-	/* Who asks whether to send it is told that it is in vain, and may send it
-	 * all the same: nothing behind this is read. */
+	/* The client asks whether to send the body, and the answer is no.  It
+	 * may send it nevertheless, so nothing after the header is read. */
 	if (head->expects && head->exchange.status != 0 &&
 	    head->body != HTTP_BODY_NONE) {
 		progress->phase = HTTP_PHASE_WHOLE;
@@ -179,8 +179,8 @@ http_give(const uint8_t *bytes, const struct conf_listener *conf,
 	    PROTO_ANSWERED);
 }
 
-/* Empty lines before a request, which some clients send behind a body, are not
- * its: RFC 9112, 2.2. */
+/* Empty lines before a request, which some clients send after a body, are not
+ * part of it: RFC 9112, 2.2. */
 static size_t
 http_skip(const uint8_t *bytes, size_t len, struct proto_progress *progress)
 {
@@ -280,8 +280,7 @@ static const struct status statuses[] = {
 #undef HTTP_STATUS_ROW
 };
 
-/* The reasons of those that handlers alone give; others have none, which is as
- * good. */
+/* The reasons of statuses that only handlers give; other statuses have none. */
 static const struct {
 	unsigned code;
 	const char *reason;
@@ -405,7 +404,7 @@ put_body_fields(struct proto_framing *framing, size_t payload_len,
 	http_number(framing, payload_len);
 }
 
-/* What stands in replies about trouble alone. */
+/* Fields that are only in replies about trouble. */
 static void
 put_advice(struct proto_framing *framing, const struct http_exchange *exchange)
 {

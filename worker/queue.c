@@ -156,7 +156,7 @@ shed(struct queue *queue)
 	return (HANDLER_BUSY);
 }
 
-/* A message that takes so many bytes in all. */
+/* len is of all that is kept of the message. */
 static enum handler_verdict
 turn_away(struct queue *queue, struct conn *conn, size_t len)
 {
@@ -169,8 +169,8 @@ turn_away(struct queue *queue, struct conn *conn, size_t len)
 	return (HANDLER_FULL);
 }
 
-/* Whether there is room for one more request.  An executor that has nothing to
- * do gets one whatever the work of others takes. */
+/* Whether there is room for one more request.  An idle executor gets one,
+ * however much memory other requests take. */
 static bool
 has_room(const struct queue *queue, const struct lane *lane,
     const struct exec_link *link, size_t len)
@@ -233,8 +233,8 @@ queue_submit(struct queue *queue, struct conn *conn,
  * Going out.
  */
 
-/* The first of a lane that is to begin here.  The others go with their
- * connections. */
+/* The first of a lane that begins in this worker.  A request whose connection
+ * is handed over goes with it. */
 static struct request *
 first_of(const struct queue *queue, const struct lane *lane)
 {

@@ -2,13 +2,13 @@
 /*
  * The bounded queue in front of a handler that answers later.
  *
- * A request that no executor is free for waits in one of two lanes, in the
- * order of arrival.  The high lane goes first, but of QUEUE_HIGH_RUN + 1
- * requests that begin while both lanes wait, one is of the normal lane.  When a
- * lane holds as many requests as it may, or handlers' work as much memory,
- * those who bring more wait with their connection unread, or are answered busy.
- * They have their turn in the order in which they came, with up to
- * QUEUE_CALL_RUN messages each: replies that leave together cost much less.
+ * If no executor is free, a request waits in one of two lanes, in the order of
+ * arrival.  The high lane goes first, but of QUEUE_HIGH_RUN + 1 requests that
+ * begin while both lanes wait, one is of the normal lane.  When a lane is full,
+ * or handlers' work takes too much memory, a connection that has one more
+ * message is not read, or is answered busy.  Connections that wait have their
+ * turn in the order in which they came, with up to QUEUE_CALL_RUN messages
+ * each: replies that leave together cost much less.
  */
 #ifndef WORKER_QUEUE_H
 #define WORKER_QUEUE_H
@@ -71,7 +71,7 @@ bool queue_is_at_rest(const struct queue *);
 /* Begin what waits, as far as executors have room. */
 void queue_give_out(struct queue *);
 
-/* Whether requests have waited longer than queue_timeout, and end those. */
+/* Whether requests have waited longer than queue_timeout, and end them. */
 bool queue_has_late(const struct queue *, uint64_t now_us);
 void queue_expire(struct queue *, uint64_t now_us);
 

@@ -2,10 +2,10 @@
 /*
  * A message that is answered later: from its arrival to its reply.
  *
- * It stands in two lists.  That of its connection keeps the order in which the
- * replies leave.  The other says where the work is: in a lane of the queue, or
- * with an executor.  Either side can be gone first: a request whose connection
- * has ended is an orphan, whose reply goes nowhere.
+ * It is in two lists.  The list of its connection keeps the order in which the
+ * replies leave.  The other list says where the work is: in a lane of the
+ * queue, or with an executor.  If its connection ends first, the request is an
+ * orphan, and its reply is dropped.
  */
 #ifndef WORKER_REQUEST_H
 #define WORKER_REQUEST_H
@@ -44,8 +44,8 @@ struct request {
 	TAILQ_ENTRY(request) of_work;
 	struct conn *conn;	/* borrowed; NULL: it has ended */
 	struct handler *handler;	/* borrowed; NULL for a reply that was
-					   there at once, and waits for those
-					   before it */
+					   there at once, and waits for earlier
+					   replies */
 	struct queue *queue;	/* borrowed, of the handler; NULL if none has
 				   let it in */
 	const struct proto *proto;	/* of its connection */
@@ -71,8 +71,8 @@ struct request {
 	uint8_t result;		/* enum request_result, when DONE */
 	bool is_leaving;	/* DONE, as are all before it: it is sent when
 				   its connection is run, which is ready */
-	bool is_ahead;		/* with an executor, none of whose threads is
-				   free for it yet */
+	bool is_ahead;		/* sent to an executor that has no thread for
+				   it yet */
 	bool is_routed;		/* for its handler, whatever the listener's
 				   comes to be */
 };

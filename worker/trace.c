@@ -13,7 +13,7 @@
 #include "worker/handover.h"
 #include "worker/worker.h"
 
-/* Enough that two workers never begin alike; who guesses them gains nothing. */
+/* Two workers never begin alike; to guess the ids is of no use. */
 static uint64_t
 trace_seed(const struct heritage *heritage)
 {
@@ -32,7 +32,7 @@ tracing_init(struct worker *worker)
 	const struct conf *conf = heritage->conf;
 	struct tracing *tracing = &worker->tracing;
 
-	/* Without a monitor nobody would fetch them. */
+	/* Without a monitor no process would fetch them. */
 	tracing->on = *conf->tracing.endpoint != '\0' && conf->monitor.enabled;
 	if (!tracing->on)
 		return;

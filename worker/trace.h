@@ -3,10 +3,10 @@
  * Tracing: which requests are traced, what they are called, and their spans on
  * the way to the monitor.
  *
- * Each request has an id, which stands in the log.  With tracing on it has a
- * place in a trace as well, and if it is sampled, a span is left in our ring
- * when it is over.  Protocols that carry ids and contexts give them; for the
- * others they are made here.
+ * Each request has an id, which is in the log.  With tracing on it also has a
+ * place in a trace, and if it is sampled, a span is put into the ring of this
+ * worker when it is over.  A protocol may carry ids and contexts; else they are
+ * made here.
  */
 #ifndef WORKER_TRACE_H
 #define WORKER_TRACE_H
@@ -74,10 +74,10 @@ void trace_context_of(const struct trace *, struct trace_context *);
 void trace_pack(const struct trace *, struct handover_trace *);
 int trace_unpack(struct request *, const struct handover_trace *);
 
-/* Whether anybody is told of a request that was answered at once. */
+/* Whether a request that was answered at once is logged or traced. */
 bool trace_is_told(const struct worker *);
-/* It is over, at once or later; the log is told as well.  The exchange is NULL
- * if there is none. */
+/* The request is over, at once or later: log it, and leave its span.  The
+ * exchange is NULL if there is none. */
 void trace_end(struct conn *, const struct exchange *, enum span_result);
 void trace_end_later(struct worker *, struct request *, enum span_result);
 
