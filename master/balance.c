@@ -9,10 +9,12 @@ enum {
 	/* Connections a second, where the operator wants what the configuration
 	 * has off. */
 	RATE = 1000,
-	/* Differences below so many, or this part of the mean, are left. */
+	/* Smaller differences than this, or than this part of the mean, are
+	 * left. */
 	TOLERANCE = 8,
 	TOLERANCE_PART = 20,
-	/* Nobody who has many is idle: enough after so many steps. */
+	/* After that many steps that moved nothing, it ends: no connection of
+	 * the loaded workers is idle. */
 	FUTILE_MAX = 20,
 };
 

@@ -7,22 +7,22 @@
 #include "master/master.h"
 
 static uint64_t
-minus(uint64_t a, uint64_t b)
+evidence_minus(uint64_t a, uint64_t b)
 {
 	return (a > b ? a - b : 0);
 }
 
 static void
-add(struct evidence *to, const struct evidence *more,
+evidence_add(struct evidence *to, const struct evidence *more,
     const struct evidence *less)
 {
-	to->messages += minus(more->messages, less->messages);
-	to->crashes += minus(more->crashes, less->crashes);
-	to->offenders += minus(more->offenders, less->offenders);
+	to->messages += evidence_minus(more->messages, less->messages);
+	to->crashes += evidence_minus(more->crashes, less->crashes);
+	to->offenders += evidence_minus(more->offenders, less->offenders);
 }
 
 static void
-read_counters(const struct counters_handler *from, struct evidence *to)
+evidence_read(const struct counters_handler *from, struct evidence *to)
 {
 	*to = (struct evidence){
 		.messages = counter_get(&from->failed) +
@@ -45,28 +45,28 @@ void
 evidence_note(const struct worker_proc *worker, unsigned handler,
     struct evidence *evidence)
 {
-	read_counters(evidence_counters(worker, handler), evidence);
+	evidence_read(evidence_counters(worker, handler), evidence);
 }
 
 /* All that was ever counted for a handler. */
 static struct evidence
-sum_all(const struct master *master, unsigned number)
+evidence_sum_all(const struct master *master, unsigned number)
 {
 	struct evidence sum = { .messages = 0 }, nothing = { .messages = 0 };
 	struct evidence one;
 
 	for (size_t i = 0; i < master->nslots; i++)
 		for (int block = 0; block < COUNTERS_BLOCKS; block++) {
-			read_counters(&master->counters[i].map->block[block].
+			evidence_read(&master->counters[i].map->block[block].
 			    handler[number], &one);
-			add(&sum, &one, &nothing);
+			evidence_add(&sum, &one, &nothing);
 		}
 	return (sum);
 }
 
 /* What the workers of the running generation have done. */
 static struct evidence
-sum_running(const struct master *master, unsigned handler)
+evidence_sum_running(const struct master *master, unsigned handler)
 {
 	struct evidence sum = { .messages = 0 }, one;
 	const struct worker_proc *worker;
@@ -75,7 +75,7 @@ sum_running(const struct master *master, unsigned handler)
 		if (worker->generation != master->running)
 			continue;
 		evidence_note(worker, handler, &one);
-		add(&sum, &one, &worker->crew.shortage[handler].noted);
+		evidence_add(&sum, &one, &worker->crew.shortage[handler].noted);
 	}
 	return (sum);
 }
@@ -87,9 +87,9 @@ evidence_begin(struct master *master, enum status_kind kind)
 	struct evidence now, since;
 
 	for (unsigned i = 0; i < master->handler_names.n; i++) {
-		now = sum_all(master, i);
+		now = evidence_sum_all(master, i);
 		since = (struct evidence){ .messages = 0 };
-		add(&since, &now, &known->all[i]);
+		evidence_add(&since, &now, &known->all[i]);
 		/* A program that did not tell crashes from other deaths. */
 		if (kind == STATUS_UPGRADE && now.crashes == 0)
 			since.crashes = counter_get(&master->status.map->
@@ -104,7 +104,7 @@ evidence_begin(struct master *master, enum status_kind kind)
 
 /* Whether the generation before ran the same program for the handler. */
 static bool
-is_same_program(const struct master *master, unsigned handler)
+evidence_is_same_program(const struct master *master, unsigned handler)
 {
 	const struct generation *now = master->running;
 	const struct generation *old = master->probation.before;
@@ -130,7 +130,7 @@ evidence_is_worse(const struct master *master, unsigned handler,
 {
 	const struct evidence *before = &master->evidence.before[
 	    master->running->handler_number[handler]];
-	struct evidence now = sum_running(master, handler);
+	struct evidence now = evidence_sum_running(master, handler);
 
 	/* The last of them may not be among the messages yet. */
 	if (now.messages < now.crashes)
@@ -139,7 +139,7 @@ evidence_is_worse(const struct master *master, unsigned handler,
 	    now.crashes * EVIDENCE_SHARE < now.messages)
 		return (false);
 	/* Of an old one that had no message, only its files say something. */
-	if (before->messages == 0 && is_same_program(master, handler))
+	if (before->messages == 0 && evidence_is_same_program(master, handler))
 		return (false);
 	/* One client can send the same message as often as it likes. */
 	if (before->crashes > 0 && (now.offenders < PROBATION_DEATHS ||

@@ -228,7 +228,7 @@ serve(struct master *master, struct conf *conf)
 	return (serve_on(master));
 }
 
-/* Serve on in place of the program of before. */
+/* Serve on in place of the previous program. */
 static int
 take_over(struct master *master, const struct upgrade_legacy *legacy)
 {

@@ -80,7 +80,7 @@ phase_enter(struct master *master, enum phase phase)
 static void
 phase_close(struct master *master)
 {
-	/* Nobody is to queue for a server that goes. */
+	/* No client may queue for a server that ends. */
 	sockets_close(&master->sockets);
 	slots_close(master);
 	phase_enter(master, PHASE_STOPPING);

@@ -28,7 +28,7 @@ probation_begin(struct master *master, enum status_kind of,
 	int program = probation->program;
 
 	evidence_begin(master, of);
-	/* The program of before is that of an upgrade that is not yet whole. */
+	/* Of an upgrade that is not done yet. */
 	probation->program = -1;
 	probation_end(master);
 	if (of == STATUS_UPGRADE)

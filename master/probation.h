@@ -30,7 +30,7 @@ struct probation {
 	uint64_t until_ms;		/* 0: none is under way */
 	enum status_kind of;		/* what brought the generation */
 	struct generation *before;	/* a reference; NULL: none to go to */
-	int program;			/* of before, to be gone back to; -1 */
+	int program;			/* the previous one, to go back to; -1 */
 	bool refused;			/* by a canary: the program goes back,
 					   the old workers never left */
 	char why[PHASE_WHY_MAX];	/* to go back; "": nothing yet */

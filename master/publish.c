@@ -12,7 +12,7 @@
 #include "master/options.h"
 
 static struct status_process *
-add(struct status_now *now, pid_t pid, enum status_role role,
+publish_add(struct status_now *now, pid_t pid, enum status_role role,
     enum status_life life)
 {
 	static struct status_process nowhere;
@@ -29,7 +29,7 @@ add(struct status_now *now, pid_t pid, enum status_role role,
 }
 
 static enum status_life
-life_of_worker(const struct worker_proc *worker)
+publish_life_of_worker(const struct worker_proc *worker)
 {
 	switch (worker->state) {
 	case WORKER_STARTING:	return (STATUS_BORN);
@@ -43,7 +43,7 @@ life_of_worker(const struct worker_proc *worker)
 }
 
 static enum status_life
-life_of_executor(const struct executor_proc *executor)
+publish_life_of_executor(const struct executor_proc *executor)
 {
 	switch (executor->state) {
 	case EXECUTOR_STARTING:	return (STATUS_BORN);
@@ -58,14 +58,14 @@ life_of_executor(const struct executor_proc *executor)
 }
 
 static void
-add_executors(struct status_now *now, const struct executor_list *list)
+publish_executors(struct status_now *now, const struct executor_list *list)
 {
 	const struct executor_proc *executor;
 	struct status_process *process;
 
 	TAILQ_FOREACH(executor, list, link) {
-		process = add(now, executor->process.pid, STATUS_EXECUTOR,
-		    life_of_executor(executor));
+		process = publish_add(now, executor->process.pid,
+		    STATUS_EXECUTOR, publish_life_of_executor(executor));
 		process->handler =
 		    executor->generation->handler_number[executor->handler];
 		process->generation = executor->generation->number;
@@ -74,12 +74,12 @@ add_executors(struct status_now *now, const struct executor_list *list)
 }
 
 static void
-add_worker(struct status_now *now, const struct worker_proc *worker)
+publish_worker(struct status_now *now, const struct worker_proc *worker)
 {
 	struct status_process *process;
 
-	process = add(now, worker->process.pid, STATUS_WORKER,
-	    life_of_worker(worker));
+	process = publish_add(now, worker->process.pid, STATUS_WORKER,
+	    publish_life_of_worker(worker));
 	process->slot = worker->slot->number;
 	process->block = worker->block;
 	process->generation = worker->generation->number;
@@ -87,27 +87,27 @@ add_worker(struct status_now *now, const struct worker_proc *worker)
 }
 
 static void
-add_processes(struct status_now *now, const struct master *master)
+publish_processes(struct status_now *now, const struct master *master)
 {
 	const struct worker_proc *worker;
 
-	add(now, getpid(), STATUS_MASTER, STATUS_SERVING);
+	publish_add(now, getpid(), STATUS_MASTER, STATUS_SERVING);
 	if (master->monitor.process.pid != 0)
-		add(now, master->monitor.process.pid, STATUS_MONITOR,
+		publish_add(now, master->monitor.process.pid, STATUS_MONITOR,
 		    STATUS_SERVING)->born_ms = master->monitor.process.born_ms;
 	/* All workers before any executor, should there be no place for
 	 * all. */
 	TAILQ_FOREACH(worker, &master->workers, link)
-		add_worker(now, worker);
+		publish_worker(now, worker);
 	TAILQ_FOREACH(worker, &master->workers, link)
-		add_executors(now, &worker->crew.members);
-	add_executors(now, &master->kept);
-	add_executors(now, &master->leaving);
+		publish_executors(now, &worker->crew.members);
+	publish_executors(now, &master->kept);
+	publish_executors(now, &master->leaving);
 }
 
 /* One that is to end in a roll-back lasts until that begins. */
 static uint64_t
-end_of_probation(const struct probation *probation)
+publish_end_of_probation(const struct probation *probation)
 {
 	uint64_t soon_ms = clock_ms() + 1000;
 
@@ -116,7 +116,7 @@ end_of_probation(const struct probation *probation)
 }
 
 static enum status_state
-state_of(const struct master *master)
+publish_state_of(const struct master *master)
 {
 	switch (master->phase) {
 	case PHASE_STARTING:
@@ -145,9 +145,9 @@ publish_now(struct master *master)
 
 	now.processes = now.unlisted = 0;
 	now.pid = getpid();
-	now.state = state_of(master);
+	now.state = publish_state_of(master);
 	now.started = master->started;
-	now.probation_ms = end_of_probation(&master->probation);
+	now.probation_ms = publish_end_of_probation(&master->probation);
 	snprintf(now.build, sizeof(now.build), "%s", PENSTOCK_VERSION);
 	snprintf(now.conf_path, sizeof(now.conf_path), "%s",
 	    master->conf_path);
@@ -157,6 +157,6 @@ publish_now(struct master *master)
 		now.conf_loaded = running->loaded;
 		now.conf_hash = running->conf_hash;
 	}
-	add_processes(&now, master);
+	publish_processes(&now, master);
 	status_set_now(&master->status, &now);
 }

@@ -1,15 +1,14 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * What the master tells of the server: it puts together a picture of itself and
- * its children, in memory that the monitor reads.
+ * The state of the server for the monitor: the master writes its own state and
+ * the list of its processes to shared memory.
  */
 #ifndef MASTER_PUBLISH_H
 #define MASTER_PUBLISH_H
 
 struct master;
 
-/* Tell how things are now.  Called whenever something may have changed, and
- * with the master's tick. */
+/* Write it.  Called when something may have changed, and with each tick. */
 void publish_now(struct master *);
 
 #endif

@@ -310,8 +310,8 @@ reload_listen(struct master *master, char why[PHASE_WHY_MAX])
 {
 	const struct conf *fresh = master->reload.fresh->conf;
 
-	/* Sockets of slots that are new get no connections yet: if there will be
-	 * no such slots, nobody must wait there. */
+	/* Sockets of new slots get no connections yet: if the reload is refused,
+	 * no client may be left waiting there. */
 	if (master->running != NULL)
 		slots_steer(master);
 	if (sockets_listen(&master->sockets, fresh, why) == -1 ||
@@ -350,8 +350,8 @@ reload_change_log(struct master *master)
 	log_configure(conf->level, conf->format);
 	log_identify("master", -1, (int64_t)master->running->number);
 	loggers_commit(master);
-	/* The new ones were born with the old one's settings; those of before
-	 * go on in the new log, as theirs may be removed. */
+	/* New processes were born with the old settings.  Old ones change to the
+	 * new log too, as theirs may be removed. */
 	processes_use_log(master);
 }
 

@@ -22,7 +22,7 @@ enum {
  */
 
 static struct succession_report *
-report_new(struct master *master, enum status_kind kind)
+succession_report_new(struct master *master, enum status_kind kind)
 {
 	struct succession_report *report;
 
@@ -42,7 +42,7 @@ report_new(struct master *master, enum status_kind kind)
 }
 
 static void
-tally(const struct worker_proc *worker, struct counters_tally *tally)
+succession_tally(const struct worker_proc *worker, struct counters_tally *tally)
 {
 	const struct generation *generation = worker->generation;
 
@@ -56,7 +56,7 @@ succession_mark(struct worker_proc *worker, bool is_marked)
 {
 	worker->is_marked = is_marked;
 	worker->shared_us = 0;
-	tally(worker, &worker->before);
+	succession_tally(worker, &worker->before);
 }
 
 void
@@ -65,7 +65,7 @@ succession_report_join(struct succession_report **report,
     enum status_kind kind)
 {
 	if (*report == NULL)
-		*report = report_new(worker->process.master, kind);
+		*report = succession_report_new(worker->process.master, kind);
 	/* Without memory there is none. */
 	worker->report = *report;
 	if (*report == NULL)
@@ -73,12 +73,12 @@ succession_report_join(struct succession_report **report,
 	(*report)->workers++;
 	/* What a canary has moved counts too, and all that a new worker had. */
 	if (!worker->is_marked && worker->state != WORKER_DEAD)
-		tally(worker, &worker->before);
+		succession_tally(worker, &worker->before);
 	worker->is_marked = false;
 }
 
 static void
-tell(struct master *master, struct succession_report *report)
+succession_tell(struct master *master, struct succession_report *report)
 {
 	struct status_report *told = &report->told;
 
@@ -97,7 +97,7 @@ tell(struct master *master, struct succession_report *report)
 }
 
 static uint64_t
-longest_of(const struct worker_proc *worker)
+succession_longest(const struct worker_proc *worker)
 {
 	uint64_t longest_us = worker->given.longest_us;
 
@@ -117,8 +117,9 @@ succession_report_close(struct succession_report **report,
 	TAILQ_FOREACH(worker, &master->workers, link)
 		if (worker->report == NULL && worker->state == WORKER_DRAINING)
 			succession_report_join(report, worker, kind);
-	if (*report == NULL && (*report = report_new(master, kind)) != NULL)
-		tell(master, *report);
+	if (*report == NULL &&
+	    (*report = succession_report_new(master, kind)) != NULL)
+		succession_tell(master, *report);
 }
 
 void
@@ -133,14 +134,15 @@ succession_report_refuse(struct succession_report *report, const char *why)
 /* What its worker has counted, not what it has said: one can die before it could
  * say anything, and both ends of a link count what passed. */
 static void
-account(struct succession_report *report, const struct worker_proc *worker)
+succession_account(struct succession_report *report,
+    const struct worker_proc *worker)
 {
 	struct status_report *told = &report->told;
 	unsigned slot = worker->slot->number;
 	struct counters_tally now;
 	struct counters_fates fates;
 
-	tally(worker, &now);
+	succession_tally(worker, &now);
 	counters_compare(&worker->before, &now, &fates);
 	/* Of a worker that is no longer waited for, those that it has go on. */
 	told->held += fates.held - fates.left;
@@ -149,8 +151,8 @@ account(struct succession_report *report, const struct worker_proc *worker)
 	report->closed += fates.closed;
 	told->cut += fates.cut;
 	told->lost += fates.lost;
-	if (longest_of(worker) > told->longest_us)
-		told->longest_us = longest_of(worker);
+	if (succession_longest(worker) > told->longest_us)
+		told->longest_us = succession_longest(worker);
 	told->slot_ms[slot] = (uint32_t)(clock_ms() - report->begun_ms);
 	if (slot >= told->slots)
 		told->slots = slot + 1;
@@ -158,16 +160,16 @@ account(struct succession_report *report, const struct worker_proc *worker)
 
 /* A worker is gone, or no longer waited for. */
 static void
-leave(struct worker_proc *worker)
+succession_leave(struct worker_proc *worker)
 {
 	struct succession_report *report = worker->report;
 
 	worker->report = NULL;
 	if (report == NULL)
 		return;
-	account(report, worker);
+	succession_account(report, worker);
 	if (--report->workers == 0)
-		tell(worker->process.master, report);
+		succession_tell(worker->process.master, report);
 }
 
 void
@@ -178,7 +180,7 @@ succession_report_end(struct master *master)
 	TAILQ_FOREACH(worker, &master->workers, link)
 		if (worker->report != NULL &&
 		    worker->report->told.result == STATUS_REFUSED)
-			leave(worker);
+			succession_leave(worker);
 }
 
 /*
@@ -187,7 +189,7 @@ succession_report_end(struct master *master)
 
 /* Without a channel it hears no orders: it is about to die. */
 static bool
-can_give(const struct worker_proc *worker)
+succession_can_give(const struct worker_proc *worker)
 {
 	return (worker->state == WORKER_DRAINING &&
 	    worker->process.channel != NULL);
@@ -196,7 +198,7 @@ can_give(const struct worker_proc *worker)
 /* Both get the link, or the giver none: without a giver the taker sees the end of
  * the link.  Returns -1 with errno set. */
 static int
-link_workers(struct worker_proc *giver, struct worker_proc *taker,
+succession_link(struct worker_proc *giver, struct worker_proc *taker,
     uint64_t quota)
 {
 	const struct ctl_give order = { .quota = quota };
@@ -225,7 +227,7 @@ succession_connect(struct worker_proc *giver, struct worker_proc *taker,
     uint64_t quota)
 {
 	giver->again_ms = 0;
-	if (link_workers(giver, taker, quota) == 0) {
+	if (succession_link(giver, taker, quota) == 0) {
 		giver->unlinked = false;
 		giver->passing++;
 		return;
@@ -238,7 +240,7 @@ succession_connect(struct worker_proc *giver, struct worker_proc *taker,
 }
 
 static struct worker_proc *
-heir_of(const struct master *master, const struct worker_proc *worker)
+succession_heir(const struct master *master, const struct worker_proc *worker)
 {
 	unsigned slot = worker->slot->number % master->running->slots;
 	struct worker_proc *serving = master->slots[slot].serving;
@@ -253,7 +255,7 @@ succession_begin(struct master *master)
 	struct worker_proc *worker;
 
 	TAILQ_FOREACH(worker, &master->workers, link)
-		if (can_give(worker)) {
+		if (succession_can_give(worker)) {
 			worker->again_ms = clock_ms();
 			worker->unlinked = true;
 		}
@@ -265,7 +267,8 @@ succession_resume(struct master *master, struct worker_proc *taker)
 	struct worker_proc *worker;
 
 	TAILQ_FOREACH(worker, &master->workers, link)
-		if (can_give(worker) && heir_of(master, worker) == taker)
+		if (succession_can_give(worker) &&
+		    succession_heir(master, worker) == taker)
 			worker->again_ms = clock_ms();
 }
 
@@ -277,14 +280,14 @@ succession_run(struct master *master)
 
 	TAILQ_FOREACH(worker, &master->workers, link)
 		if (worker->again_ms != 0 && now_ms >= worker->again_ms &&
-		    can_give(worker) &&
-		    (taker = heir_of(master, worker)) != NULL)
+		    succession_can_give(worker) &&
+		    (taker = succession_heir(master, worker)) != NULL)
 			succession_connect(worker, taker, CTL_GIVE_ALL);
 }
 
 /* Whether a connection may be on its way. */
 static bool
-is_any_moving(const struct master *master)
+succession_is_any_moving(const struct master *master)
 {
 	const struct worker_proc *worker;
 
@@ -296,7 +299,7 @@ is_any_moving(const struct master *master)
 
 /* Whether all have had the time to read what a giver that died has sent. */
 static bool
-have_read_links(const struct master *master)
+succession_have_read(const struct master *master)
 {
 	const struct worker_proc *worker;
 
@@ -308,7 +311,7 @@ have_read_links(const struct master *master)
 }
 
 static void
-count_lost_between(struct master *master)
+succession_count_lost(struct master *master)
 {
 	struct counters *counters = &master->counters[0];
 	int block = workers_free_block(master, &master->slots[0]);
@@ -332,13 +335,13 @@ succession_tick(struct master *master)
 
 	if (!settling->is_due)
 		return;
-	if (is_any_moving(master))
+	if (succession_is_any_moving(master))
 		settling->quiet_ms = 0;
 	else if (settling->quiet_ms == 0)
 		settling->quiet_ms = clock_ms();
-	else if (have_read_links(master)) {
+	else if (succession_have_read(master)) {
 		*settling = (struct settling){ .is_due = false };
-		count_lost_between(master);
+		succession_count_lost(master);
 	}
 }
 
@@ -355,10 +358,11 @@ succession_return(struct master *master)
 
 /* A reload is not done before its workers could begin to give. */
 static bool
-is_passing(const struct worker_proc *worker)
+succession_gives(const struct worker_proc *worker)
 {
-	return (worker->passing > 0 || (worker->unlinked && can_give(worker) &&
-	    heir_of(worker->process.master, worker) != NULL));
+	return (worker->passing > 0 || (worker->unlinked &&
+	    succession_can_give(worker) &&
+	    succession_heir(worker->process.master, worker) != NULL));
 }
 
 bool
@@ -367,7 +371,7 @@ succession_is_passing(const struct master *master)
 	const struct worker_proc *worker;
 
 	TAILQ_FOREACH(worker, &master->workers, link)
-		if (is_passing(worker))
+		if (succession_gives(worker))
 			return (true);
 	return (false);
 }
@@ -379,7 +383,7 @@ succession_is_leaving(const struct master *master)
 
 	TAILQ_FOREACH(worker, &master->workers, link)
 		if (worker->generation != master->running &&
-		    (is_passing(worker) || worker->given.left == 0 ||
+		    (succession_gives(worker) || worker->given.left == 0 ||
 		    worker->state == WORKER_ENDING))
 			return (true);
 	return (false);
@@ -389,7 +393,7 @@ void
 succession_on_death(struct worker_proc *worker)
 {
 	worker->process.master->settling = (struct settling){ .is_due = true };
-	leave(worker);
+	succession_leave(worker);
 }
 
 /*
@@ -404,10 +408,10 @@ succession_so_far(const struct worker_proc *worker,
 
 	*fates = worker->adopted;
 	if (worker->process.kind != NULL) {
-		tally(worker, &now);
+		succession_tally(worker, &now);
 		counters_compare(&worker->before, &now, fates);
 	}
-	return (longest_of(worker));
+	return (succession_longest(worker));
 }
 
 void
@@ -424,13 +428,13 @@ succession_adopt(struct master *master)
 	TAILQ_FOREACH(worker, &master->workers, link) {
 		/* As if it had been replaced now, but for what became of its
 		 * connections before. */
-		tally(worker, &worker->before);
+		succession_tally(worker, &worker->before);
 		worker->before.carried_out -= worker->adopted.carried;
 		worker->before.finished -= worker->adopted.finished;
 		worker->before.closed -= worker->adopted.closed;
 		worker->before.cut -= worker->adopted.cut;
 		/* A link that was to be made anew, perhaps. */
-		if (can_give(worker))
+		if (succession_can_give(worker))
 			worker->again_ms = clock_ms() + WORKER_RETRY_MS;
 	}
 }

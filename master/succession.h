@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * Who hands its connections to whom, and what became of everybody.
+ * Which worker hands its connections to which, and what became of them.
  *
- * Workers that are replaced give to the one that has their place now; where
- * there is no such place any more, to that of another slot.  All that were
- * replaced together share a report, which is complete when the last of them has
- * gone.
+ * A worker that is replaced gives to the worker that serves in its slot now, its
+ * heir.  If the slot does not exist any more, a worker of another slot is the
+ * heir.  Workers that are replaced together share a report, which is complete
+ * when the last of them has ended.
  */
 #ifndef MASTER_SUCCESSION_H
 #define MASTER_SUCCESSION_H
@@ -19,12 +19,11 @@
 #include "common/ctl.h"
 #include "common/status.h"
 
-/* After deaths, what was between a giver and a taker that are both gone is looked
- * for when no connection changes hands. */
+/* If a giver and its taker have both died, the connections between them are
+ * lost.  They are counted when no connection changes hands. */
 struct settling {
 	bool is_due;
-	uint64_t quiet_ms;	/* none has since then; 0: some do, or it is not
-				   known */
+	uint64_t quiet_ms;	/* none has since then; 0: not known */
 };
 
 struct worker_proc;
@@ -32,7 +31,7 @@ struct master;
 
 struct succession_report {
 	TAILQ_ENTRY(succession_report) link;	/* in master->reports */
-	unsigned workers;		/* whose end is awaited */
+	unsigned workers;		/* that have not ended yet */
 	uint64_t begun_ms;
 	struct status_report told;
 	uint64_t closed;		/* of told.held; the rest of it */
@@ -41,45 +40,41 @@ struct succession_report {
 
 TAILQ_HEAD(succession_report_list, succession_report);
 
-/* From here on, what becomes of a worker's connections is part of the report that
- * it joins later: a canary begins, or the worker is born.  Or that is forgotten,
- * if is_marked is false. */
+/* Note what the worker has counted: the report that it joins later begins here.
+ * is_marked says that a canary begins; false forgets that. */
 void succession_mark(struct worker_proc *, bool is_marked);
 
-/* A worker is replaced: it is part of the report, which is made if there is
- * none. */
+/* A worker is replaced: it joins the report, which is made if there is none. */
 void succession_report_join(struct succession_report **, struct worker_proc *,
     enum status_kind);
 
-/* So are those who were released, and drain by themselves.  Where nobody is left
- * whose end could be awaited, the report is complete now. */
+/* Workers that drain by themselves join it too.  If no worker has joined, the
+ * report is complete now. */
 void succession_report_close(struct succession_report **, struct master *,
     enum status_kind);
 
-/* What was begun is refused, and why; the report tells of the workers that had
- * served nevertheless.  It may be NULL. */
+/* The reload is refused, and why.  The report, which may be NULL, accounts for
+ * the workers that served in its canary. */
 void succession_report_refuse(struct succession_report *, const char *why);
 
-/* Complete the reports of what was refused as far as is known: the state of an
+/* Complete the reports of refused reloads as far as is known: the state of an
  * upgrade has no place for them. */
 void succession_report_end(struct master *);
 
-/* Workers of a reload that had begun when the master died, which is another one
- * now: those that accept hand back what they have, and all of them exit. */
+/* After a master has died amid a reload: the new workers of that reload hand
+ * back what they have, and exit. */
 void succession_return(struct master *);
 
-/* Another generation holds: all that drain, since whenever, give to its workers
- * what they still have. */
+/* Another generation holds: all workers that drain give their connections to its
+ * workers. */
 void succession_begin(struct master *);
-/* A worker has begun to serve, in the place of one that died perhaps: it gets
- * what that one did. */
+/* A worker has begun to serve: those that drain in its slot give to it. */
 void succession_resume(struct master *, struct worker_proc *taker);
-/* Let each worker that drains, and has no link, give to the one that serves in
- * its place. */
+/* Give each worker that drains a link to its heir, if one is due. */
 void succession_run(struct master *);
-/* Called with the master's tick: look for what deaths have lost. */
+/* Called with the master's tick: count what deaths have lost. */
 void succession_tick(struct master *);
-/* Let a worker give so many connections to another. */
+/* Let a worker give up to quota connections to another one. */
 void succession_connect(struct worker_proc *giver, struct worker_proc *taker,
     uint64_t quota);
 

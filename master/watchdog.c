@@ -9,7 +9,7 @@
 
 /* The time since a child's loop has turned. */
 static uint64_t
-silence_ms(const struct worker_proc *worker)
+watchdog_silence_ms(const struct worker_proc *worker)
 {
 	/* Read before the clock, which would else seem to lag behind it. */
 	uint64_t beat_ms =
@@ -23,7 +23,7 @@ silence_ms(const struct worker_proc *worker)
 }
 
 static bool
-is_hung(const struct master *master, const struct worker_proc *worker)
+watchdog_is_hung(const struct master *master, const struct worker_proc *worker)
 {
 	uint64_t timeout_ms;
 
@@ -32,13 +32,13 @@ is_hung(const struct master *master, const struct worker_proc *worker)
 		return (false);
 	timeout_ms = master->running->conf->watchdog_timeout_ms;
 	return (timeout_ms > 0 &&
-	    silence_ms(worker) > timeout_ms);
+	    watchdog_silence_ms(worker) > timeout_ms);
 }
 
 /* If we did not run ourselves, neither did perhaps the children: a suspended
  * machine, a stopped process group.  They get their time anew. */
 static void
-allow_for_our_own_absence(struct master *master, uint64_t now_ms)
+watchdog_allow_absence(struct master *master, uint64_t now_ms)
 {
 	uint64_t timeout_ms;
 
@@ -52,11 +52,13 @@ allow_for_our_own_absence(struct master *master, uint64_t now_ms)
 /* Nothing is done between the second look and the signal; the log is told
  * afterwards. */
 static void
-watch(struct master *master, struct worker_proc *worker, uint64_t now_ms)
+watchdog_look(struct master *master, struct worker_proc *worker,
+    uint64_t now_ms)
 {
 	const char *awaited = worker->process.patience_for;
 
-	if (process_is_hung(&worker->process, is_hung(master, worker))) {
+	if (process_is_hung(&worker->process,
+	    watchdog_is_hung(master, worker))) {
 		worker_proc_kill(worker, SIGABRT, STATUS_HUNG);
 		worker_proc_log(LOG_LEVEL_ERROR, EVENT_WORKER_HUNG, worker,
 		    "signal",
@@ -74,9 +76,9 @@ watchdog_run(struct master *master)
 	uint64_t now_ms = clock_ms();
 	struct worker_proc *worker;
 
-	allow_for_our_own_absence(master, now_ms);
+	watchdog_allow_absence(master, now_ms);
 	if (now_ms < master->lenient_until_ms)
 		return;
 	TAILQ_FOREACH(worker, &master->workers, link)
-		watch(master, worker, now_ms);
+		watchdog_look(master, worker, now_ms);
 }
