@@ -88,7 +88,8 @@ worker_proc_kill(struct worker_proc *worker, int signal,
 	    "end after a signal");
 }
 
-void
+/* It sent nonsense, or does not read its orders. */
+static void
 worker_proc_disown(struct worker_proc *worker, const char *why)
 {
 	if (worker->state >= WORKER_ENDING)

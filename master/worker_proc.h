@@ -96,8 +96,6 @@ void worker_proc_start(struct worker_proc *);
 void worker_proc_drain(struct worker_proc *, enum ctl_drain_mode);
 /* Have it exit at once. */
 void worker_proc_stop(struct worker_proc *);
-/* It sent nonsense, or does not read its orders: kill it. */
-void worker_proc_disown(struct worker_proc *, const char *why);
 /* Send it a signal, and some time later SIGKILL; cause is what its death is
  * counted as. */
 void worker_proc_kill(struct worker_proc *, int signal,
