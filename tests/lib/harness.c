@@ -1125,7 +1125,7 @@ expect_unharmed(const struct hold_report *report)
 {
 	char text[512];
 
-	hold_report_line(report, text, sizeof(text));
+	load_report_line(report, text, sizeof(text));
 	ck_assert_msg(hold_report_is_clean(report), "the load was harmed: %s",
 	    text);
 	ck_assert_msg(report->answered > 0, "no load at all: %s", text);
@@ -1136,7 +1136,7 @@ print_report(const char *title, const struct hold_report *report)
 {
 	char text[512];
 
-	hold_report_line(report, text, sizeof(text));
+	load_report_line(report, text, sizeof(text));
 	printf("%s: %s\n", title, text);
 	fflush(stdout);
 }

@@ -28,6 +28,7 @@
 #include <stdint.h>
 
 #include "common/clock.h"
+#include "tests/lib/load_report.h"
 #include "tests/lib/observe.h"
 #include "tools/load/hold_process.h"
 

@@ -30,6 +30,7 @@
 #include <unistd.h>
 
 #include "common/clock.h"
+#include "tests/lib/load_report.h"
 #include "tools/load/hold_process.h"
 
 enum {
@@ -199,7 +200,7 @@ print_line(struct holder *holder)
 	const struct hold_report *report = hold_peek(holder->process);
 	char line[512];
 
-	hold_report_line(report, line, sizeof(line));
+	load_report_line(report, line, sizeof(line));
 	printf("%s, %" PRIu64 "/s\n", line,
 	    report->answered - holder->answered);
 	holder->answered = report->answered;
@@ -228,7 +229,7 @@ obey(struct holder *holder, const char *command)
 	else if (strcmp(command, "reset") == 0)
 		hold_remeasure(holder->process);
 	else if (strcmp(command, "report") == 0)
-		hold_report_print(hold_peek(holder->process), stdout);
+		load_report_print(hold_peek(holder->process), stdout);
 	else if (strncmp(command, "rate ", 5) == 0)
 		hold_set_rate(holder->process, atof(command + 5));
 	else if (strcmp(command, "stop") == 0)
@@ -299,7 +300,7 @@ finish(struct holder *holder)
 
 	hold_set_rate(holder->process, 0);
 	report = hold_verify(holder->process);
-	hold_report_print(report, stdout);
+	load_report_print(report, stdout);
 	is_well = hold_report_is_clean(report) &&
 	    report->verified == holder->all;
 	report = hold_stop(holder->process);

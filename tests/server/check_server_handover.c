@@ -124,7 +124,7 @@ stop(const char *title, struct hold_process *load, unsigned clients)
 	ck_assert_uint_eq(hold_peek(load)->verified, clients);
 	report = hold_stop(load);
 	printf("%s: ", title);
-	hold_report_print(report, stdout);
+	load_report_print(report, stdout);
 	expect_unharmed(report);
 	ck_assert_uint_eq(report->finished, clients);
 	hold_drop(load);

@@ -66,7 +66,7 @@ stop(const char *title, struct hold_process *load)
 	const struct hold_report *report = hold_stop(load);
 
 	printf("%s: ", title);
-	hold_report_print(report, stdout);
+	load_report_print(report, stdout);
 	expect_unharmed(report);
 	ck_assert_uint_eq(report->finished, CLIENTS);
 	hold_drop(load);

@@ -118,7 +118,7 @@ TEST_ALL(a_good_server_is_found_to_be_good_by_all_kinds)
 	ck_assert_uint_eq(report->answered, report->sent);
 	for (int kind = 0; kind < HOLD_KINDS; kind++)
 		ck_assert_uint_ge(report->kind[kind].answered, 60);
-	hold_report_print(report, stdout);
+	load_report_print(report, stdout);
 	hold_drop(load);
 	bad_server_end(&server);
 }

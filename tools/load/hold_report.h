@@ -1,34 +1,25 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * The counts of a load client, and their text.
+ * The counts of a load client.
  */
 #ifndef TOOLS_LOAD_HOLD_REPORT_H
 #define TOOLS_LOAD_HOLD_REPORT_H
 
 #include <stdbool.h>
-#include <stddef.h>
 #include <stdint.h>
-#include <stdio.h>
 
 #include "tools/load/latency.h"
 
 /* The kind of a connection; see hold.h. */
-#define HOLD_KINDS_LIST(KIND)						\
-	KIND(ECHO,	"echo")						\
-	KIND(PIPELINE,	"pipeline")					\
-	KIND(SLOW,	"slow")						\
-	KIND(SPLIT,	"split")					\
-	KIND(DEAF,	"deaf")						\
-	KIND(STREAM,	"stream")
-
 enum hold_kind {
-#define HOLD_KIND_ENUM(id, name) HOLD_##id,
-	HOLD_KINDS_LIST(HOLD_KIND_ENUM)
-#undef HOLD_KIND_ENUM
+	HOLD_ECHO,
+	HOLD_PIPELINE,
+	HOLD_SLOW,
+	HOLD_SPLIT,
+	HOLD_DEAF,
+	HOLD_STREAM,
 	HOLD_KINDS
 };
-
-const char *hold_kind_name(enum hold_kind);
 
 struct hold_kind_report {
 	uint64_t open;		/* gauge: open connections */
@@ -81,9 +72,5 @@ void hold_report_merge(struct hold_report *sum, const struct hold_report *);
 /* Whether every connect succeeded, every connection stayed open, and every
  * message came back unchanged, once and in order. */
 bool hold_report_is_clean(const struct hold_report *);
-
-/* One line without its end; and a table of all kinds. */
-void hold_report_line(const struct hold_report *, char *text, size_t size);
-void hold_report_print(const struct hold_report *, FILE *);
 
 #endif
