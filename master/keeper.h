@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * The keeper: a process that lets nothing be lost while a new program takes over.
+ * The keeper: a process that becomes the master if a new program fails.
  *
- * It is forked from the master before another program is executed, so that it
- * has a copy of every descriptor: sockets and channels stay open whatever
- * becomes of the master.  The master writes a byte to it with each tick.  If the
- * master dies, or says nothing for KEEPER_SILENCE_S seconds and is then killed,
- * the keeper becomes the master, see upgrade.c.  When the master is through, it
+ * The master forks the keeper before it executes another program.  So the keeper
+ * has a copy of every descriptor: sockets and channels stay open even if the
+ * master dies.  The master writes a byte to it with each tick.  If the master
+ * dies, or writes nothing for KEEPER_SILENCE_S seconds and is then killed, the
+ * keeper becomes the master, see upgrade.c.  When the upgrade is done, the master
  * ends the keeper.
  */
 #ifndef MASTER_KEEPER_H

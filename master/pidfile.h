@@ -2,12 +2,12 @@
 /*
  * The pid file: where a running master is found.
  *
- * The master holds a lock on it (flock(2)) as long as it lives, so that a file
- * whose owner is gone is known as stale whoever has its pid now.  It appears,
- * whole and locked, when all workers accept.  Until then it is a draft beside
- * its place, "<path>.starting", written and locked before anything else is
- * done: of two masters that start with one path, the second one finds the lock
- * of the first, and a place that cannot be written to is known at once.
+ * The master holds a lock on the file (flock(2)) as long as it lives.  So a file
+ * without an owner is known as stale, even if its pid is in use again.  The file
+ * appears, whole and locked, when all workers accept.  Until then it is a draft,
+ * "<path>.starting", written and locked before anything else is done: of two
+ * masters that start with one path, the second one finds the lock of the first
+ * one, and a directory that cannot be written to is known at once.
  */
 #ifndef MASTER_PIDFILE_H
 #define MASTER_PIDFILE_H

@@ -20,7 +20,7 @@ struct program_fds {
 
 /*
  * In a child, just forked: become the program of a command.  Never returns;
- * what goes wrong is told on its standard error, and the exit status is 127.
+ * an error goes to its standard error, and the exit status is 127.
  */
 void program_exec(const struct conf_handler *, const struct identity *,
     const struct program_fds *) __attribute__((noreturn));

@@ -22,8 +22,8 @@
 enum {
 	/* Bytes that the kernel holds unsent for a connection. */
 	NOTSENT_MAX = 131072,
-	/* Who may connect is a matter of the directory's mode, as it is known.
-	 * Orders are taken from who may open a private path. */
+	/* The mode of the directory says who may connect.  A private path
+	 * takes orders: its own mode says from whom. */
 	PATH_MODE = 0666,
 	PATH_MODE_PRIVATE = 0660,
 };
@@ -294,7 +294,7 @@ close_from(struct socket_group *group, unsigned first)
 		if (group->nfds == 2)
 			remove_path(group, group->fresh_inode);
 	}
-	/* Who has not been accepted may have sent descriptors. */
+	/* Clients that were not accepted may have sent descriptors. */
 	while (group->nfds > first)
 		fd_close_unread(group->fds[--group->nfds]);
 }
@@ -369,8 +369,8 @@ find_listener(const struct conf *conf, const struct socket_group *group)
 }
 
 /* A socket that listens at one address goes on to take that address's clients
- * when the wildcard has replaced it.  To close it would reset those whose
- * handshake is under way. */
+ * when the wildcard has replaced it.  To close it would reset connections whose
+ * handshake is not complete. */
 static int
 prepare_covered(struct sockets *sockets, const struct conf *conf,
     unsigned slots)
@@ -474,7 +474,7 @@ listen_group(struct socket_group *group, const struct conf_listener *conf)
 	return (0);
 }
 
-/* The workers of before accept what the lost socket has in its queue. */
+/* The old workers accept what the lost socket has in its queue. */
 static void
 replace_lost(struct socket_group *group)
 {

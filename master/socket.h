@@ -79,8 +79,8 @@ void sockets_commit(struct sockets *, const struct conf *, unsigned slots);
  * it is not. */
 void sockets_watch(struct sockets *);
 
-/* Let newcomers go to those slots alone for which live[slot] holds; to all if
- * it holds for none. */
+/* Let new connections go only to slots for which live[slot] is true, or to all
+ * if it is true for none. */
 void sockets_steer(struct sockets *, const bool live[], unsigned slots);
 
 /*

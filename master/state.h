@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * What one master tells the next at an upgrade in place: a text of one record a
- * line, in a memfd.
+ * What one master leaves to the next at an upgrade in place: a text of one
+ * record a line, in a memfd.
  *
  * The rows in state.c describe the master's own structs: a field is written
  * from where it is, and read to there.  Descriptors stay numbers until adopt.c
- * takes them into use.  The reader decides whether the server lives, so it
- * takes nothing that it does not know or that does not fit together, and says
- * what that is.
+ * takes them into use.  The server depends on what is read: the reader refuses a
+ * text with anything that it does not know or that does not fit together, and
+ * says what that is.
  */
 #ifndef MASTER_STATE_H
 #define MASTER_STATE_H

@@ -30,8 +30,8 @@
 #include "master/pause.h"
 #include "master/signals.h"
 
-/* The descriptors of the state and of the program of before; and why the next
- * program could not take over, if this one was before it. */
+/* The descriptors of the state and of the previous program; and why another
+ * program could not take over from this one. */
 #define ENV_STATE	"PENSTOCK_STATE"
 #define ENV_PREVIOUS	"PENSTOCK_PREVIOUS"
 #define ENV_REFUSED	"PENSTOCK_REFUSED"
@@ -157,7 +157,7 @@ kind_of(enum state_task task)
 	    STATUS_UPGRADE);
 }
 
-/* Whether the last report is the one of the canary that has refused it. */
+/* Whether the last report is that of the canary that refused it. */
 static bool
 is_reported(const struct master *master, enum status_kind kind,
     const char *why)
@@ -165,7 +165,7 @@ is_reported(const struct master *master, enum status_kind kind,
 	const struct status *status = &master->status;
 	struct status_report last;
 
-	/* Only a canary had workers to tell of. */
+	/* Only the report of a canary has workers. */
 	return (status_get_report(status, status->map->reports, &last) &&
 	    last.kind == kind && last.result == STATUS_REFUSED &&
 	    last.slots > 0 && strcmp(last.why, why) == 0);
@@ -244,9 +244,9 @@ save(struct master *master, int previous)
 }
 
 /* Execute a program that is to take over; previous is the one to go back to, or
- * -1, and refused says why it gets the server back, or is NULL.  Returns if that
- * has failed, with errno set.  If a descriptor of the state is not open, the
- * program says so. */
+ * -1, and refused says why it gets the server back, or is NULL.  Returns if
+ * that has failed, with errno set.  If a descriptor of the state is not open,
+ * the program says so. */
 static void
 execute(const struct master *master, int program, int state_fd, int previous,
     const char *refused)
@@ -329,7 +329,7 @@ run_check(const struct master *master, int state_fd, const struct pipes *pipes)
 	_exit(EXIT_NOT_RUN);
 }
 
-/* Listen to the check run.  What cannot be heard is missed at its end. */
+/* Listen to the check run.  What it says is needed at its end. */
 static void
 attend(struct master *master, const struct pipes *pipes)
 {
@@ -617,11 +617,11 @@ take_leave(struct master *master)
 	}
 	if (upgrade->format == STATE_PREVIOUS)
 		crews_suit_previous(master);
-	/* The file itself, whatever has its name by now. */
+	/* The file that runs; its name may be another file's now. */
 	previous = open("/proc/self/exe", O_PATH | O_CLOEXEC);
 	if ((state_fd = save(master, previous)) == -1)
 		upgrade_refuse_errno(master, "state");
-	/* The previous release would not know what to do with a keeper. */
+	/* The previous release has no keeper. */
 	else if (upgrade->format != STATE_PREVIOUS && previous != -1 &&
 	    start_keeper(master, previous, state_fd) == -1)
 		upgrade_refuse_errno(master, "keeper");
@@ -728,7 +728,7 @@ upgrade_check(struct master *master, const struct upgrade_legacy *legacy)
 		fprintf(stderr, "penstock %s: %s\n", PENSTOCK_VERSION, why);
 		return (EXIT_FAILED);
 	}
-	/* At a roll-back, the file is perhaps what it cannot live with. */
+	/* At a roll-back, the file may be the cause. */
 	if (master->upgrade.task != STATE_TASK_ROLLBACK) {
 		conf = reload_load_or_tell(master->conf_path, false);
 		if (conf == NULL)
@@ -822,7 +822,7 @@ upgrade_take_over(struct master *master, const struct upgrade_legacy *legacy)
 	(void)pidfile_renew(&master->pidfile);
 	loggers_adopt(master);
 	go_on(master, legacy->refused);
-	/* Whoever died meanwhile. */
+	/* Some may have died meanwhile. */
 	processes_reap(master);
 	return (0);
 }

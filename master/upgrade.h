@@ -1,24 +1,23 @@
 /* SPDX-License-Identifier: ISC */
 /*
  * Upgrade in place: from one program to the next, with the same pid, sockets,
- * children, counters and log.
+ * processes, counters and log.
  *
- * The new program is first run with -t and the state of this master (state.h):
- * it has to read the whole of it, to find the configuration good, and to say
- * so.  Then the master executes the very file that was checked; as everything
- * that it has open passes through, its children see nothing of it.  The new
- * master takes over (adopt.h), and orders a reload.
+ * The new program is first run with -t and the state of this master (state.h).
+ * It has to read all of the state, find the configuration good, and say so.
+ * Then the master executes the file that was checked.  All descriptors stay
+ * open, so that the other processes do not notice.  The new master takes over
+ * (adopt.h) and reloads.
  *
- * Until the exec nothing is given up, and whatever goes wrong changes nothing.
- * A new program that cannot take over after all executes the one of before.  One
- * that dies or hangs before its first reload is done leaves a keeper (keeper.h),
- * which executes the program of before: with another pid, and with processes
- * that are not its children (process.h), so that it replaces them at once.
+ * Until the exec, any failure changes nothing.  A new program that cannot take
+ * over executes the previous program.  If the new program dies or hangs before
+ * its first reload is done, the keeper (keeper.h) executes the previous one: with
+ * another pid, and with processes that are not its children (process.h), which
+ * it replaces at once.
  *
- * If the program to be executed is the previous release, it does not know our
- * version of the state: its check run fails, and succeeds with the previous
- * version.  Then all children first have to speak the previous version of the
- * control protocol too.
+ * The previous release does not know our version of the state.  Its check run
+ * fails, and succeeds with the previous version.  Then all processes first have
+ * to speak the previous version of the control protocol too.
  */
 #ifndef MASTER_UPGRADE_H
 #define MASTER_UPGRADE_H
@@ -55,7 +54,7 @@ struct upgrade {
 	uint64_t check_until_ms;
 	bool overdue;
 	int answer;			/* what the check run has to say; -1 */
-	int before;			/* the program of before, for a keeper;
+	int before;			/* the previous program, for a keeper;
 					   -1 */
 	struct stderr_line errors;
 	struct log_limit errors_limit;
@@ -67,15 +66,15 @@ struct upgrade {
 	char version[64];		/* of that program */
 };
 
-/* What a program that is executed finds of the one before it. */
+/* What a program finds that was executed by another one. */
 struct upgrade_legacy {
 	int state;			/* -1: it is not an upgrade */
-	int previous;			/* the program of before; -1 */
+	int previous;			/* the program before this one; -1 */
 	const char *refused;		/* by the next program; NULL: not */
 };
 
-/* Note how we were started; path is NULL where /proc does not tell.  Called
- * before the title is changed.  Returns -1 with errno set. */
+/* Note how this program was started; path is NULL without /proc.  Called before
+ * the title is changed.  Returns -1 with errno set. */
 int upgrade_init(struct upgrade *, int argc, char *argv[]);
 void upgrade_free(struct upgrade *);
 
@@ -85,14 +84,14 @@ void upgrade_inherit(struct upgrade_legacy *);
 /* Be the check run: returns the exit status. */
 int upgrade_check(struct master *, const struct upgrade_legacy *);
 
-/* Take over; the loop is there already.  Returns -1 if that cannot be, and then
- * neither could the program of before be executed. */
+/* Take over; the loop is there already.  Returns -1 if that has failed, and
+ * the previous program could not be executed either. */
 int upgrade_take_over(struct master *, const struct upgrade_legacy *);
 
 /* Begin to check the program that is found now. */
 void upgrade_begin(struct master *);
 
-/* Go back to the program and generation from before the probation. */
+/* Go back to the program and generation that the probation compares with. */
 void upgrade_back(struct master *);
 
 /* Whether one could begin: no check run is left. */
@@ -110,11 +109,11 @@ void upgrade_abort(struct master *, const char *why);
 /* Called with the master's tick. */
 void upgrade_run(struct master *);
 
-/* The master did not run for that long: a check has not used its time. */
+/* The master did not run for that long: it does not count for a check. */
 void upgrade_forgive(struct upgrade *, uint64_t stall_ms);
 
 /* The workers of the first reload after an upgrade accept, or have taken over:
- * should we die from now on, the program of before has to know of them. */
+ * if this program dies now, the previous one has to know them. */
 void upgrade_advance(struct master *);
 
 /* The first reload after an upgrade is done or refused: from now on, this is the
