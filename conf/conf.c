@@ -27,7 +27,7 @@
 #include "common/fd.h"
 #include "common/title.h"
 #include "conf/conf_alloc.h"
-#include "conf/conf_groups.h"
+#include "conf/conf_keys.h"
 #include "conf/conf_parse.h"
 #include "conf/conf_text.h"
 

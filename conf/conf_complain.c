@@ -8,7 +8,6 @@
 
 #include <ctype.h>
 #include <stdarg.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "conf/conf_alloc.h"
@@ -152,22 +151,21 @@ complain_begin(struct conf_reader *reader, const config_setting_t *setting)
 	struct conf_place place = conf_source_place(reader->source, line);
 
 	reader->finding = (struct conf_finding){
-		.error = { .file = place.file, .line = place.line },
+		.error = { .file = place.file, .line = place.line,
+		    .text = reader->text },
 		.line = line, .about = setting,
 	};
-	reader->stream = conf_must(open_memstream(&reader->text,
-	    &reader->text_size));
+	/* The last byte stays NUL. */
+	reader->stream = conf_must(fmemopen(reader->text, CONF_FINDING_MAX,
+	    "w"));
 	return reader->stream;
 }
 
 void
 conf_complaint_end(struct conf_reader *reader)
 {
-	if (fclose(reader->stream) == EOF)
-		conf_must(NULL);
-	reader->finding.error.text = reader->text;
+	fclose(reader->stream);
 	conf_report_add(&reader->findings, reader->finding);
-	free(reader->text);
 }
 
 bool
@@ -252,42 +250,41 @@ conf_miss(struct conf_reader *reader, const config_setting_t *group,
 
 /* ---- names that are no keys ---- */
 
-static size_t
-complain_least(size_t a, size_t b, size_t c)
+static unsigned
+complain_min(unsigned a, unsigned b)
 {
-	size_t least = a < b ? a : b;
-
-	return least < c ? least : c;
+	return a < b ? a : b;
 }
 
 /*
  * How many slips of the finger lie between two names: a letter too many, too
  * few, wrong, or swapped with its neighbour.  Case does not count.
  */
-static size_t
+static unsigned
 complain_distance(const char *a, const char *b)
 {
-	size_t rows[3][KEY_MAX + 1];
-	size_t *row = rows[0], *above = rows[1], *above2 = rows[2], *swap;
-	size_t la = strlen(a), lb = strlen(b);
+	unsigned d[KEY_MAX + 1][KEY_MAX + 1];
+	size_t i, j;
 
-	for (size_t j = 0; j <= lb; j++)
-		row[j] = j;
-	for (size_t i = 1; i <= la; i++) {
-		swap = above2, above2 = above, above = row, row = swap;
-		row[0] = i;
-		for (size_t j = 1; j <= lb; j++) {
-			bool same = tolower((unsigned char)a[i - 1]) ==
-			    tolower((unsigned char)b[j - 1]);
+	for (i = 0; i == 0 || a[i - 1] != '\0'; i++) {
+		for (j = 0; j == 0 || b[j - 1] != '\0'; j++) {
+			unsigned least = (unsigned)(i + j);
 
-			row[j] = complain_least(above[j] + 1, row[j - 1] + 1,
-			    above[j - 1] + !same);
+			if (i > 0 && j > 0) {
+				least = d[i - 1][j - 1] +
+				    (tolower((unsigned char)a[i - 1]) !=
+				    tolower((unsigned char)b[j - 1]));
+				least = complain_min(least, d[i - 1][j] + 1);
+				least = complain_min(least, d[i][j - 1] + 1);
+			}
 			if (i > 1 && j > 1 && a[i - 1] == b[j - 2] &&
-			    a[i - 2] == b[j - 1] && above2[j - 2] + 1 < row[j])
-				row[j] = above2[j - 2] + 1;
+			    a[i - 2] == b[j - 1])
+				least = complain_min(least,
+				    d[i - 2][j - 2] + 1);
+			d[i][j] = least;
 		}
 	}
-	return row[lb];
+	return d[i - 1][j - 1];
 }
 
 /* The key whose name is nearest, if at most a third of the letters differ. */
@@ -300,7 +297,7 @@ complain_find_nearest(const struct conf_key *keys, const char *name)
 	if (strlen(name) > KEY_MAX)
 		return NULL;
 	for (; keys->name != NULL; keys++) {
-		size_t d = complain_distance(name, keys->name);
+		unsigned d = complain_distance(name, keys->name);
 
 		if (d < least) {
 			least = d;

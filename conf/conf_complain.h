@@ -31,8 +31,7 @@ struct conf_reader {
 
 	/* The complaint that is being written. */
 	FILE *stream;
-	char *text;
-	size_t text_size;
+	char text[CONF_FINDING_MAX + 1];
 	struct conf_finding finding;
 };
 

@@ -5,7 +5,7 @@
  * Runs in the reader, and where a configuration is printed.  A setting that does
  * not fit its row is reported, and the reading goes on, so that one run finds all.
  */
-#include "conf/conf_groups.h"
+#include "conf/conf_keys.h"
 
 #include <inttypes.h>
 #include <string.h>
@@ -51,13 +51,13 @@ group_read_kind(const config_setting_t *group, const struct conf_key *keys)
 {
 	const struct conf_key *key = group_find_kind(keys);
 	const config_setting_t *setting = NULL;
-	unsigned kind;
+	uint64_t kind;
 
 	if (key != NULL)
 		setting = config_setting_get_member(group, key->name);
 	if (setting == NULL)
 		return key == NULL || key->required ? 0 : 1u << key->initial;
-	return key->type->read(NULL, setting, key, &kind) ? 1u << kind : 0;
+	return key->type->get(setting, key, &kind) ? 1u << kind : 0;
 }
 
 static void

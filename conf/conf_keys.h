@@ -41,6 +41,12 @@ struct conf_type {
 	const char *allowed;
 	/* Give a zeroed field its default.  NULL: it has that. */
 	void (*init)(const struct conf_key *, void *field);
+	/* Of numbers: the size of the field, and the value of a setting, if it
+	 * is allowed. */
+	size_t size;
+	bool (*get)(const config_setting_t *, const struct conf_key *,
+	    uint64_t *value);
+	void (*put)(FILE *, const struct conf_key *, uint64_t value);
 	/* Of strings: whether this is one; NULL: any is. */
 	bool (*fits)(const char *);
 	/* Of lists and free groups: what an element must do, or NULL. */
@@ -104,6 +110,14 @@ extern const struct conf_key conf_keys[];
 extern const struct conf_key conf_handler_keys[];
 
 extern const char *const conf_protocol_names[];
+
+/* Of groups: give every field of a zeroed struct its default; read a group into the
+ * struct at base, whose fields have their defaults; print it, without brackets. */
+void conf_group_init(const struct conf_key *keys, void *base);
+void conf_group_read(struct conf_reader *, const config_setting_t *,
+    const struct conf_key *keys, void *base);
+void conf_group_print(FILE *, const struct conf_key *keys, const void *base,
+    struct conf_layout);
 
 /* Of lists: whether a setting has as many elements as a key allows; and a
  * print_allowed. */

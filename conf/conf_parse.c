@@ -18,8 +18,7 @@
 #include "conf/conf_alloc.h"
 #include "conf/conf_check.h"
 #include "conf/conf_complain.h"
-#include "conf/conf_groups.h"
-#include "conf/conf_handlers.h"
+#include "conf/conf_keys.h"
 #include "conf/conf_source.h"
 
 /* What libconfig says, which is little, and the line that it says it of. */
@@ -37,35 +36,23 @@ parse_report_grammar(struct conf_reader *reader, const config_t *config)
 	    "%s near %s", text, conf_source_line(reader->source, line));
 }
 
-/* Returns whether there is nothing wrong. */
-static bool
-parse_settings(struct conf_reader *reader, const config_setting_t *root,
-    struct conf *conf)
-{
-	conf_handlers_collect(reader, root);
-	conf_group_read(reader, root, reader->keys, conf);
-	conf_check(reader, root, conf);
-	if (reader->findings.count > 0)
-		return false;
-	conf_advise(reader, root, conf);
-	return true;
-}
-
-static bool
+static void
 parse_source(struct conf_reader *reader, struct conf *conf)
 {
+	const config_setting_t *root;
 	config_t config;
-	bool good = false;
 
 	config_init(&config);
-	if (config_read_string(&config, conf_source_text(reader->source)))
-		good = parse_settings(reader, config_root_setting(&config),
-		    conf);
-	else
+	if (config_read_string(&config, conf_source_text(reader->source))) {
+		root = config_root_setting(&config);
+		conf_handlers_collect(reader, root);
+		conf_group_read(reader, root, reader->keys, conf);
+		conf_check(reader, root, conf);
+	} else {
 		parse_report_grammar(reader, &config);
+	}
 	config_destroy(&config);
 	free(reader->seen);
-	return good;
 }
 
 /* FNV-1a of what is printed. */
@@ -91,15 +78,14 @@ conf_parse(const char *path, const char *text, struct conf *conf,
     struct conf_report *report)
 {
 	struct conf_reader reader = { .keys = conf_keys };
-	bool good = false;
 
 	conf->path = conf_copy(path);
 	conf_group_init(conf_keys, conf);
 	reader.source = conf_source_read(path, text, &reader.findings);
 	if (reader.findings.count == 0)
-		good = parse_source(&reader, conf);
-	conf_report_end(&reader.findings, report, path, good);
-	if (!good)
+		parse_source(&reader, conf);
+	conf_report_end(&reader.findings, report, path);
+	if (report->nerrors > 0)
 		return;
 	conf_handlers_settle(conf);
 	conf->hash = parse_hash(conf);

@@ -41,6 +41,8 @@ enum {
 	/* A byte becomes three at most: a number before the end of an include
 	 * gets an L and a newline. */
 	TEXT_MAX = 3 * CONF_SOURCE_MAX,
+	/* The whole, each include, and what comes after it. */
+	SEGMENTS_MAX = 1 + 2 * (CONF_SOURCE_MAX / sizeof("@include \"\"")),
 };
 
 /* Lines of the text that come from consecutive lines of one file. */
@@ -342,17 +344,7 @@ static void
 scan_begin_segment(const struct scan *scan)
 {
 	struct conf_source *source = scan->source;
-	struct segment *grown;
 
-	/* When there are 2^n, all that there is room for are in use. */
-	if ((source->nsegments & (source->nsegments - 1)) == 0) {
-		grown = conf_alloc_scratch((2 * source->nsegments + 1) *
-		    sizeof(*grown));
-		if (source->nsegments > 0)
-			memcpy(grown, source->segments, source->nsegments *
-			    sizeof(*grown));
-		source->segments = grown;
-	}
 	source->segments[source->nsegments++] = (struct segment){
 		.first = source->line + source->held,
 		.place = { .file = scan->file, .line = scan->line },
@@ -493,6 +485,8 @@ conf_source_read(const char *path, const char *text,
 		.line = 1, .path = path, .findings = findings,
 	};
 	source->text = conf_alloc_scratch(TEXT_MAX + 1);
+	source->segments = conf_alloc_scratch(SEGMENTS_MAX *
+	    sizeof(*source->segments));
 	if (text != NULL)
 		source_add(source, path, 0, text, strlen(text));
 	else

@@ -16,10 +16,69 @@
 #include "conf/conf_keys.h"
 #include "conf/conf_text.h"
 
-/* ---- whole numbers ---- */
+/* ---- numbers ---- */
+
+static uint64_t
+number_load(const struct conf_key *key, const void *field)
+{
+	switch (key->type->size) {
+	case sizeof(bool):
+		return *(const bool *)field;
+	case sizeof(unsigned):
+		return *(const unsigned *)field;
+	default:
+		return *(const size_t *)field;
+	}
+}
+
+static void
+number_store(const struct conf_key *key, void *field, uint64_t value)
+{
+	switch (key->type->size) {
+	case sizeof(bool):
+		*(bool *)field = value != 0;
+		break;
+	case sizeof(unsigned):
+		*(unsigned *)field = (unsigned)value;
+		break;
+	default:
+		*(size_t *)field = value;
+	}
+}
 
 static bool
-whole_read(const config_setting_t *setting, const struct conf_key *key,
+number_read(struct conf_reader *reader, const config_setting_t *setting,
+    const struct conf_key *key, void *field)
+{
+	uint64_t value;
+
+	(void)reader;
+	if (!key->type->get(setting, key, &value))
+		return false;
+	number_store(key, field, value);
+	return true;
+}
+
+static void
+number_print(FILE *out, const struct conf_key *key, const void *field,
+    struct conf_layout layout)
+{
+	(void)layout;
+	key->type->put(out, key, number_load(key, field));
+}
+
+static void
+number_init(const struct conf_key *key, void *field)
+{
+	number_store(key, field, key->initial);
+}
+
+#define NUMBER(kind)							\
+	.read = number_read, .print = number_print, .init = number_init, \
+	.size = sizeof(kind)
+
+static bool
+whole_get(const config_setting_t *setting, const struct conf_key *key,
     uint64_t *value)
 {
 	return conf_get_whole(setting, value) &&
@@ -27,10 +86,11 @@ whole_read(const config_setting_t *setting, const struct conf_key *key,
 	    (key->zero_is_off && *value == 0));
 }
 
-/* libconfig 1.5 asks for an L behind a number of more than 32 bits. */
+/* libconfig 1.5 asks for an L after a number of more than 32 bits. */
 static void
-whole_print(FILE *out, uint64_t value)
+whole_put(FILE *out, const struct conf_key *key, uint64_t value)
 {
+	(void)key;
 	fprintf(out, "%" PRIu64 "%s", value, value > INT32_MAX ? "L" : "");
 }
 
@@ -47,77 +107,20 @@ whole_print_allowed(FILE *out, const struct conf_key *key,
 	fprintf(out, " from %" PRIu64 " to %" PRIu64, key->min, key->max);
 }
 
-static bool
-uint_read(struct conf_reader *reader, const config_setting_t *setting,
-    const struct conf_key *key, void *field)
-{
-	uint64_t value;
-
-	(void)reader;
-	if (!whole_read(setting, key, &value))
-		return false;
-	*(unsigned *)field = (unsigned)value;
-	return true;
-}
-
-static void
-uint_print(FILE *out, const struct conf_key *key, const void *field,
-    struct conf_layout layout)
-{
-	(void)key, (void)layout;
-	whole_print(out, *(const unsigned *)field);
-}
-
-static void
-uint_init(const struct conf_key *key, void *field)
-{
-	*(unsigned *)field = (unsigned)key->initial;
-}
-
 const struct conf_type conf_uint = {
-	.read = uint_read, .print = uint_print, .init = uint_init,
+	NUMBER(unsigned), .get = whole_get, .put = whole_put,
 	.print_allowed = whole_print_allowed,
 };
-
-static bool
-size_read(struct conf_reader *reader, const config_setting_t *setting,
-    const struct conf_key *key, void *field)
-{
-	uint64_t value;
-
-	(void)reader;
-	if (!whole_read(setting, key, &value))
-		return false;
-	*(size_t *)field = value;
-	return true;
-}
-
-static void
-size_print(FILE *out, const struct conf_key *key, const void *field,
-    struct conf_layout layout)
-{
-	(void)key, (void)layout;
-	whole_print(out, *(const size_t *)field);
-}
-
-static void
-size_init(const struct conf_key *key, void *field)
-{
-	*(size_t *)field = key->initial;
-}
 
 const struct conf_type conf_size = {
-	.read = size_read, .print = size_print, .init = size_init,
+	NUMBER(size_t), .get = whole_get, .put = whole_put,
 	.print_allowed = whole_print_allowed,
 };
 
-/* ---- times and ratios ---- */
-
-/* Scale a number to an unsigned if the result is within min and max; false
- * otherwise. */
+/* Scale a number, if the result is within min and max. */
 static bool
-scaled_read(const config_setting_t *setting, const struct conf_key *key,
-    double scale, double min, double max, unsigned *field)
+scaled_get(const config_setting_t *setting, const struct conf_key *key,
+    unsigned scale, uint64_t max, uint64_t *value)
 {
 	double number;
 	uint64_t whole;
@@ -129,38 +132,35 @@ scaled_read(const config_setting_t *setting, const struct conf_key *key,
 	else
 		return false;
 	/* Not after rounding, which would let through what lies just outside. */
-	if (!(number >= min && number <= max) &&
+	if (!(number >= (double)key->min && number <= (double)max) &&
 	    !(key->zero_is_off && number == 0))
 		return false;
-	*field = (unsigned)(number + 0.5);
-	if (*field == 0 && number > 0)
-		*field = 1;	/* 0 would mean something else */
+	*value = (uint64_t)(number + 0.5);
+	if (*value == 0 && number > 0)
+		*value = 1;	/* 0 would mean something else */
 	return true;
 }
 
 static bool
-time_read(struct conf_reader *reader, const config_setting_t *setting,
-    const struct conf_key *key, void *field)
+time_get(const config_setting_t *setting, const struct conf_key *key,
+    uint64_t *ms)
 {
-	(void)reader;
-	return scaled_read(setting, key, 1000, (double)key->min,
-	    (double)key->max, field);
+	return scaled_get(setting, key, 1000, key->max, ms);
 }
 
 /* Milliseconds as seconds: "60.0", "0.25". */
 static void
-time_print(FILE *out, const struct conf_key *key, const void *field,
-    struct conf_layout layout)
+time_put(FILE *out, const struct conf_key *key, uint64_t ms)
 {
-	unsigned ms = *(const unsigned *)field, fraction = ms % 1000;
+	unsigned fraction = ms % 1000;
 	int digits = 3;
 
-	(void)key, (void)layout;
+	(void)key;
 	while (digits > 1 && fraction % 10 == 0) {
 		fraction /= 10;
 		digits--;
 	}
-	fprintf(out, "%u.%0*u", ms / 1000, digits, fraction);
+	fprintf(out, "%" PRIu64 ".%0*u", ms / 1000, digits, fraction);
 }
 
 static void
@@ -175,88 +175,69 @@ time_print_allowed(FILE *out, const struct conf_key *key,
 }
 
 const struct conf_type conf_time = {
-	.read = time_read, .print = time_print, .init = uint_init,
+	NUMBER(unsigned), .get = time_get, .put = time_put,
 	.print_allowed = time_print_allowed,
 };
 
 static bool
-ratio_read(struct conf_reader *reader, const config_setting_t *setting,
-    const struct conf_key *key, void *field)
+ratio_get(const config_setting_t *setting, const struct conf_key *key,
+    uint64_t *millionths)
 {
-	(void)reader;
-	return scaled_read(setting, key, CONF_RATIO_ONE, 0, CONF_RATIO_ONE,
-	    field);
+	return scaled_get(setting, key, CONF_RATIO_ONE, CONF_RATIO_ONE,
+	    millionths);
 }
 
 static void
-ratio_print(FILE *out, const struct conf_key *key, const void *field,
-    struct conf_layout layout)
+ratio_put(FILE *out, const struct conf_key *key, uint64_t millionths)
 {
-	(void)key, (void)layout;
-	conf_print_float(out, *(const unsigned *)field /
-	    (double)CONF_RATIO_ONE);
+	(void)key;
+	conf_print_float(out, (double)millionths / CONF_RATIO_ONE);
 }
 
 const struct conf_type conf_ratio = {
-	.read = ratio_read, .print = ratio_print, .init = uint_init,
+	NUMBER(unsigned), .get = ratio_get, .put = ratio_put,
 	.allowed = "a number from 0 to 1",
 };
 
-/* ---- choices ---- */
+/* ---- choices, which are numbers in their fields ---- */
 
 static bool
-bool_read(struct conf_reader *reader, const config_setting_t *setting,
-    const struct conf_key *key, void *field)
+bool_get(const config_setting_t *setting, const struct conf_key *key,
+    uint64_t *value)
 {
-	(void)reader, (void)key;
-	if (config_setting_type(setting) != CONFIG_TYPE_BOOL)
-		return false;
-	*(bool *)field = config_setting_get_bool(setting);
-	return true;
+	(void)key;
+	*value = (uint64_t)config_setting_get_bool(setting);
+	return config_setting_type(setting) == CONFIG_TYPE_BOOL;
 }
 
 static void
-bool_print(FILE *out, const struct conf_key *key, const void *field,
-    struct conf_layout layout)
+bool_put(FILE *out, const struct conf_key *key, uint64_t value)
 {
-	(void)key, (void)layout;
-	fputs(*(const bool *)field ? "true" : "false", out);
-}
-
-static void
-bool_init(const struct conf_key *key, void *field)
-{
-	*(bool *)field = key->initial != 0;
+	(void)key;
+	fputs(value != 0 ? "true" : "false", out);
 }
 
 const struct conf_type conf_bool = {
-	.read = bool_read, .print = bool_print, .init = bool_init,
+	NUMBER(bool), .get = bool_get, .put = bool_put,
 	.allowed = "true or false",
 };
 
 static bool
-choice_read(struct conf_reader *reader, const config_setting_t *setting,
-    const struct conf_key *key, void *field)
+choice_get(const config_setting_t *setting, const struct conf_key *key,
+    uint64_t *choice)
 {
 	const char *word = conf_get_string(setting);
 
-	(void)reader;
-	for (unsigned i = 0; word != NULL && key->choices[i] != NULL; i++) {
-		if (strcmp(key->choices[i], word) == 0) {
-			*(unsigned *)field = i;
+	for (*choice = 0; key->choices[*choice] != NULL; ++*choice)
+		if (word != NULL && strcmp(key->choices[*choice], word) == 0)
 			return true;
-		}
-	}
 	return false;
 }
 
 static void
-choice_print(FILE *out, const struct conf_key *key, const void *field,
-    struct conf_layout layout)
+choice_put(FILE *out, const struct conf_key *key, uint64_t choice)
 {
-	(void)layout;
-	conf_print_string(out, key->choices[*(const unsigned *)field],
-	    SIZE_MAX);
+	conf_print_string(out, key->choices[choice], SIZE_MAX);
 }
 
 static void
@@ -279,12 +260,11 @@ choice_print_allowed(FILE *out, const struct conf_key *key,
 	choice_print_words(out, key->choices, count);
 }
 
-/* A choice is written through a pointer to unsigned. */
 _Static_assert(sizeof(enum conf_protocol) == sizeof(unsigned),
     "an enum is as wide as an unsigned");
 
 const struct conf_type conf_choice = {
-	.read = choice_read, .print = choice_print, .init = uint_init,
+	NUMBER(unsigned), .get = choice_get, .put = choice_put,
 	.print_allowed = choice_print_allowed,
 };
 
@@ -334,9 +314,11 @@ string_init(const struct conf_key *key, void *field)
 	*(char **)field = conf_copy(text != NULL ? text : "");
 }
 
+#define STRING								\
+	.read = string_read, .print = string_print, .init = string_init
+
 const struct conf_type conf_string = {
-	.read = string_read, .print = string_print, .init = string_init,
-	.print_allowed = string_print_allowed, .allowed = "bytes",
+	STRING, .print_allowed = string_print_allowed, .allowed = "bytes",
 };
 
 static bool
@@ -350,8 +332,7 @@ path_fits(const char *text)
 }
 
 const struct conf_type conf_path = {
-	.read = string_read, .print = string_print, .init = string_init,
-	.print_allowed = string_print_allowed, .fits = path_fits,
+	STRING, .print_allowed = string_print_allowed, .fits = path_fits,
 	.allowed = "bytes that begins with \"/\" and has no blanks, \"?\" or "
 	    "\"#\"",
 };
@@ -365,8 +346,7 @@ field_fits(const char *text)
 }
 
 const struct conf_type conf_field = {
-	.read = string_read, .print = string_print, .init = string_init,
-	.print_allowed = string_print_allowed, .fits = field_fits,
+	STRING, .print_allowed = string_print_allowed, .fits = field_fits,
 	.allowed = "bytes, in ASCII, without control characters",
 };
 
@@ -380,8 +360,7 @@ endpoint_fits(const char *text)
 }
 
 const struct conf_type conf_endpoint = {
-	.read = string_read, .print = string_print, .init = string_init,
-	.fits = endpoint_fits,
+	STRING, .fits = endpoint_fits,
 	.allowed = "empty (off) or as \"http://127.0.0.1:4318/v1/traces\"",
 };
 

@@ -32,7 +32,7 @@
 #include <unistd.h>
 
 #include "conf/conf_alloc.h"
-#include "conf/conf_groups.h"
+#include "conf/conf_keys.h"
 #include "conf/conf_parse.h"
 #include "conf/conf_source.h"
 #include "tests/lib/conf_files.h"
