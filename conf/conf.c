@@ -33,7 +33,7 @@
 
 enum {
 	/* Address space: pages that nobody writes to take no memory. */
-	ROOM = 32 << 20,
+	ROOM = 64 << 20,
 	/* How long a reader that was killed may take to end.  A reader that hangs
 	 * in the kernel, on a file server that is gone for example, does not. */
 	KILL_MS = 500,
@@ -127,16 +127,6 @@ reader_await_end(int pipe, unsigned timeout_ms)
 	}
 }
 
-/* Kill a reader that takes too long.  If it does not end at once, it is reaped when
- * the master waits for any child, or by init. */
-static void
-reader_kill(pid_t pid, int pipe)
-{
-	kill(pid, SIGKILL);
-	if (reader_await_end(pipe, KILL_MS))
-		(void)waitpid(pid, NULL, 0);
-}
-
 /* There is no status if SIGCHLD is ignored. */
 static int
 reader_reap(pid_t pid)
@@ -189,24 +179,29 @@ reader_run(struct region *region, const struct conf_request *request,
 		    strerror(errno));
 	close(ends[1]);
 	if (pid != -1 && !reader_await_end(ends[0], request->timeout_ms)) {
-		reader_kill(pid, ends[0]);
-		conf_say_unread(report, request, "could not be read within %g s",
+		conf_say_unread(report, request,
+		    "could not be read within %g s",
 		    request->timeout_ms / 1000.0);
-		pid = -1;
+		kill(pid, SIGKILL);
+		/* If it does not end at once, it is reaped when the master waits
+		 * for any child, or by init. */
+		if (!reader_await_end(ends[0], KILL_MS))
+			pid = -1;
 	}
 	close(ends[0]);
-	if (pid == -1)
+	status = pid != -1 ? reader_reap(pid) : 0;
+	if (report->is_unread)
 		return false;
-	status = reader_reap(pid);
 	if (WIFSIGNALED(status))
 		conf_say_unread(report, request, "could not be read: the reader "
 		    "died of signal %d (%s)", WTERMSIG(status),
 		    strsignal(WTERMSIG(status)));
 	else if (region->outcome == CONF_NO_MEMORY)
-		conf_say_unread(report, request, "could not be read: no memory");
+		conf_say_unread(report, request,
+		    "could not be read: no memory");
 	else if (region->outcome == CONF_NO_ROOM)
-		conf_say_unread(report, request, "could not be read: it takes more "
-		    "than %zu bytes", region->size);
+		conf_say_unread(report, request, "could not be read: it takes "
+		    "more than %zu bytes", region->size);
 	return !report->is_unread;
 }
 

@@ -284,8 +284,8 @@ const char *conf_protocol_name(enum conf_protocol);
 
 /*
  * Parse one address.  It becomes one struct conf_address, or two if it is
- * "*:port".  Returns how many, or 0 with *must telling what an address must
- * have: words that follow "must ".
+ * "*:port".  Returns how many, or 0 with words that follow "must " in *must, and
+ * errno ENOMEM if there is no memory.
  */
 size_t conf_addr_parse(const char *text, struct conf_address into[2],
     const char **must);

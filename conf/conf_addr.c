@@ -13,6 +13,7 @@
 #include <sys/socket.h>
 #include <sys/un.h>
 
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -113,9 +114,12 @@ addr_set(struct conf_address *into, int family, const char *host,
 	};
 	struct addrinfo *info;
 	char name[HOST_MAX], number[8];
+	int error = getaddrinfo(host, port, &hints, &info);
 
-	if (getaddrinfo(host, port, &hints, &info) != 0)
+	if (error != 0) {
+		errno = error == EAI_MEMORY ? ENOMEM : EINVAL;
 		return false;
+	}
 	memcpy(&into->addr, info->ai_addr, info->ai_addrlen);
 	into->len = info->ai_addrlen;
 	freeaddrinfo(info);
@@ -191,6 +195,7 @@ conf_addr_parse(const char *text, struct conf_address into[2],
 {
 	static const char scheme[] = "unix:";
 
+	errno = 0;
 	/* Zeroed whole, padding too: addresses are compared as bytes. */
 	memset(into, 0, 2 * sizeof(*into));
 	if (strncmp(text, scheme, strlen(scheme)) == 0)
@@ -212,6 +217,7 @@ conf_endpoint_parse(const char *url, struct conf_address *address,
 	char host[64];
 	size_t len;
 
+	errno = 0;
 	if (strncmp(url, scheme, strlen(scheme)) != 0)
 		return false;
 	url += strlen(scheme);

@@ -4,30 +4,23 @@
 #include <stdlib.h>
 #include <string.h>
 
+enum { ALIGN = _Alignof(max_align_t) };
+
 static struct {
 	char *bytes;
-	size_t size, used;
-	void (*end)(enum conf_outcome);
+	size_t used;
+	size_t end;			/* from there on there is scratch */
+	void (*give_up)(enum conf_outcome);
 } region;
 
-static struct block {
-	struct block *next;
-	max_align_t bytes[];
-} *blocks;
-
 void
-conf_alloc_begin(void *bytes, size_t size, void (*end)(enum conf_outcome))
+conf_alloc_begin(void *bytes, size_t size,
+    void (*give_up)(enum conf_outcome))
 {
-	struct block *next;
-
 	region.bytes = bytes;
-	region.size = size;
 	region.used = 0;
-	region.end = end;
-	for (; blocks != NULL; blocks = next) {
-		next = blocks->next;
-		free(blocks);
-	}
+	region.end = size / ALIGN * ALIGN;
+	region.give_up = give_up;
 }
 
 size_t
@@ -36,25 +29,39 @@ conf_alloc_used(void)
 	return (region.used);
 }
 
-static void __attribute__((noreturn))
+static void
 alloc_give_up(enum conf_outcome outcome)
 {
-	if (region.end != NULL)
-		region.end(outcome);
+	if (region.give_up != NULL)
+		region.give_up(outcome);
 	abort();
+}
+
+/* The bytes of n elements, rounded up. */
+static size_t
+alloc_size(size_t n, size_t size)
+{
+	size_t room = region.end - region.used;
+
+	if (size > 0 && n > room / size)
+		alloc_give_up(CONF_NO_ROOM);
+	return ((n * size + ALIGN - 1) / ALIGN * ALIGN);
 }
 
 void *
 conf_alloc(size_t n, size_t size)
 {
-	size_t align = _Alignof(max_align_t);
-	size_t begin = (region.used + align - 1) / align * align;
+	size_t begin = region.used;
 
-	if (begin > region.size ||
-	    (size > 0 && n > (region.size - begin) / size))
-		alloc_give_up(CONF_NO_ROOM);
-	region.used = begin + n * size;
+	region.used += alloc_size(n, size);
 	return (region.bytes + begin);
+}
+
+void *
+conf_alloc_scratch(size_t n, size_t size)
+{
+	region.end -= alloc_size(n, size);
+	return (region.bytes + region.end);
 }
 
 char *
@@ -77,14 +84,4 @@ conf_must(void *memory)
 	if (memory == NULL)
 		alloc_give_up(CONF_NO_MEMORY);
 	return (memory);
-}
-
-void *
-conf_alloc_scratch(size_t size)
-{
-	struct block *block = conf_must(malloc(sizeof(*block) + size));
-
-	block->next = blocks;
-	blocks = block;
-	return (block->bytes);
 }

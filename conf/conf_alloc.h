@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * Memory of the process that reads a configuration (conf.c).  The result goes
- * into a region that the reader shares with the process that asked; the rest goes
- * onto the heap.  If either is exhausted, the reader ends, and the process that
- * asked says so.
+ * Memory of the process that reads a configuration (conf.c): a region that it
+ * shares with the process that asked.  The result is at its beginning; scratch,
+ * which that process does not keep, at its end.  If they meet, or if the C library
+ * has no memory, the reader ends, and the process that asked says so.
  */
 #ifndef CONF_CONF_ALLOC_H
 #define CONF_CONF_ALLOC_H
@@ -18,22 +18,22 @@ enum conf_outcome {
 };
 
 /* Begin with an empty region.  Its bytes are zero, its beginning is aligned for
- * every type.  end is called where the reader cannot go on. */
+ * every type.  give_up is called where the reader cannot go on. */
 void conf_alloc_begin(void *region, size_t size,
-    void (*end)(enum conf_outcome));
+    void (*give_up)(enum conf_outcome));
 
-/* How much of the region is in use, in bytes from its beginning. */
+/* How much of the region the result takes, in bytes from its beginning. */
 size_t conf_alloc_used(void);
 
-/* Zeroed memory, and the first bytes of a string, in the region.  Never freed. */
+/* Zeroed memory, and the first bytes of a string, for the result. */
 void *conf_alloc(size_t n, size_t size);
 char *conf_copy(const char *);
 char *conf_copy_up_to(const char *, size_t max);
 
-/* Memory that the next conf_alloc_begin() frees. */
-void *conf_alloc_scratch(size_t size);
+/* Zeroed memory for the reader. */
+void *conf_alloc_scratch(size_t n, size_t size);
 
-/* What an allocation on the heap has returned, if that is not NULL. */
-void *conf_must(void *memory);
+/* What the C library has returned, if that is not NULL. */
+void *conf_must(void *);
 
 #endif

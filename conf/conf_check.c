@@ -58,7 +58,7 @@ conf_handlers_collect(struct conf_reader *reader, const config_setting_t *root)
 	list = config_setting_get_member(root, "handlers");
 	if (list != NULL && config_setting_is_list(list))
 		length = (unsigned)config_setting_length(list);
-	names = conf_alloc_scratch((BUILTIN_COUNT + length) * sizeof(*names));
+	names = conf_alloc_scratch(BUILTIN_COUNT + length, sizeof(*names));
 	for (size_t i = 0; i < BUILTIN_COUNT; i++)
 		if (!handlers_name(list, length, builtin[i].name))
 			names[n++] = builtin[i].name;

@@ -7,6 +7,7 @@
 #include "conf/conf_complain.h"
 
 #include <ctype.h>
+#include <inttypes.h>
 #include <stdarg.h>
 #include <string.h>
 
@@ -200,6 +201,73 @@ conf_refusef(struct conf_reader *reader, const config_setting_t *setting,
 	vfprintf(conf_refuse(reader, setting), fmt, ap);
 	va_end(ap);
 	conf_complaint_end(reader);
+}
+
+static void
+complain_print_words(FILE *out, const char *const *words, size_t count)
+{
+	for (size_t i = 0; i < count; i++)
+		fprintf(out, "%s\"%s\"", i == 0 ? "" :
+		    i + 1 == count ? " or " : ", ", words[i]);
+}
+
+/* What one letter after a % in the words of a type stands for. */
+static void
+complain_print_part(FILE *out, char part, const struct conf_key *key,
+    const struct conf_reader *reader)
+{
+	size_t count = 0;
+
+	switch (part) {
+	case 'o':		/* off */
+		fputs(key->zero_is_off ? "0 (off) or " : "", out);
+		return;
+	case 'u':		/* unit */
+		if (key->unit != NULL)
+			fprintf(out, " of %s", key->unit);
+		return;
+	case 'm':		/* min and max */
+		fprintf(out, "%" PRIu64, key->min);
+		return;
+	case 'M':
+		fprintf(out, "%" PRIu64, key->max);
+		return;
+	case 's':		/* the same, of milliseconds in seconds */
+		fprintf(out, "%" PRIu64, key->min / 1000);
+		return;
+	case 'S':
+		fprintf(out, "%" PRIu64, key->max / 1000);
+		return;
+	case 'r':		/* range */
+		if (key->min > 0)
+			fprintf(out, "%" PRIu64 " to ", key->min);
+		else
+			fputs("at most ", out);
+		fprintf(out, "%" PRIu64, key->max);
+		return;
+	case 'c':		/* choices */
+		while (key->choices[count] != NULL)
+			count++;
+		complain_print_words(out, key->choices, count);
+		return;
+	case 'h':		/* handlers */
+		if (reader == NULL)
+			return;
+		fputs(": ", out);
+		complain_print_words(out, reader->handlers, reader->nhandlers);
+		return;
+	}
+}
+
+void
+conf_key_print_allowed(FILE *out, const struct conf_key *key,
+    const struct conf_reader *reader)
+{
+	for (const char *p = key->type->allowed; *p != '\0'; p++)
+		if (*p == '%')
+			complain_print_part(out, *++p, key, reader);
+		else
+			putc(*p, out);
 }
 
 void

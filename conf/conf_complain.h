@@ -27,7 +27,6 @@ struct conf_reader {
 	const char **handlers;		/* their names, built-in ones too */
 	size_t nhandlers;
 	struct conf_seen *seen;		/* the addresses read up to here */
-	size_t nseen;
 
 	/* The complaint that is being written. */
 	FILE *stream;
@@ -61,6 +60,11 @@ void conf_print_place(struct conf_reader *, const config_setting_t *);
 
 /* Whether there is a complaint about a setting. */
 bool conf_is_refused(const struct conf_reader *, const config_setting_t *);
+
+/* Print what values a key may have.  The reader knows the names that there are; it
+ * can be NULL. */
+void conf_key_print_allowed(FILE *, const struct conf_key *,
+    const struct conf_reader *);
 
 /* Whole complaints: the setting is not what its key allows, has a name that is
  * no key, or belongs to groups of another kind; the group lacks a key. */

@@ -225,6 +225,5 @@ const struct conf_type conf_group = {
 
 const struct conf_type conf_groups = {
 	.read = groups_read, .print = groups_print,
-	.print_allowed = conf_print_list_allowed,
-	.allowed = "groups: ( { ... }, ... )",
+	.allowed = "a list of %r groups: ( { ... }, ... )",
 };

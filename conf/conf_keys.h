@@ -34,10 +34,8 @@ struct conf_type {
 	    const struct conf_key *, void *field);
 	void (*print)(FILE *, const struct conf_key *, const void *field,
 	    struct conf_layout);
-	/* Print what values there may be: words that follow "must be ".  NULL:
-	 * those below. */
-	void (*print_allowed)(FILE *, const struct conf_key *,
-	    const struct conf_reader *);
+	/* What values there may be: words that follow "must be "; see
+	 * conf_key_print_allowed(). */
 	const char *allowed;
 	/* Give a zeroed field its default.  NULL: it has that. */
 	void (*init)(const struct conf_key *, void *field);
@@ -119,11 +117,8 @@ void conf_group_read(struct conf_reader *, const config_setting_t *,
 void conf_group_print(FILE *, const struct conf_key *keys, const void *base,
     struct conf_layout);
 
-/* Of lists: whether a setting has as many elements as a key allows; and a
- * print_allowed. */
+/* Of lists: whether a setting has as many elements as a key allows. */
 bool conf_is_list_of_some(const config_setting_t *, const struct conf_key *);
-void conf_print_list_allowed(FILE *, const struct conf_key *,
-    const struct conf_reader *);
 
 /* The field of a key, in the struct at base.  const goes in and does not come
  * out, as with strchr(3). */
@@ -138,17 +133,6 @@ static inline size_t *
 conf_key_count(const void *field)
 {
 	return ((size_t *)((uintptr_t)field + sizeof(void *)));
-}
-
-/* The reader knows the names that there are; it can be NULL. */
-static inline void
-conf_key_print_allowed(FILE *out, const struct conf_key *key,
-    const struct conf_reader *reader)
-{
-	if (key->type->print_allowed != NULL)
-		key->type->print_allowed(out, key, reader);
-	else
-		fputs(key->type->allowed, out);
 }
 
 #endif

@@ -5,7 +5,7 @@
  *
  * Runs in the reader, and where a configuration is printed.
  */
-#include <assert.h>
+#include <errno.h>
 #include <inttypes.h>
 #include <math.h>
 #include <stdint.h>
@@ -31,19 +31,6 @@ conf_is_list_of_some(const config_setting_t *setting,
 	return (config_setting_is_list(setting) ||
 	    config_setting_is_array(setting)) &&
 	    length >= key->min && length <= key->max;
-}
-
-void
-conf_print_list_allowed(FILE *out, const struct conf_key *key,
-    const struct conf_reader *reader)
-{
-	(void)reader;
-	fputs("a list of ", out);
-	if (key->min > 0)
-		fprintf(out, "%" PRIu64 " to ", key->min);
-	else
-		fputs("at most ", out);
-	fprintf(out, "%" PRIu64 " %s", key->max, key->type->allowed);
 }
 
 /* ---- words ---- */
@@ -101,8 +88,8 @@ command_check(const config_setting_t *argument, unsigned index)
 
 const struct conf_type conf_command = {
 	.read = words_read, .print = words_print,
-	.print_allowed = conf_print_list_allowed, .check = command_check,
-	.allowed = "strings",
+	.check = command_check,
+	.allowed = "a list of %r strings",
 };
 
 static const char *
@@ -117,8 +104,8 @@ token_check(const config_setting_t *word, unsigned index)
 
 const struct conf_type conf_tokens = {
 	.read = words_read, .print = words_print,
-	.print_allowed = conf_print_list_allowed, .check = token_check,
-	.allowed = "words of HTTP: [ \"GET\", ... ]",
+	.check = token_check,
+	.allowed = "a list of %r words of HTTP: [ \"GET\", ... ]",
 };
 
 static const char *
@@ -135,8 +122,8 @@ method_check(const config_setting_t *word, unsigned index)
 
 const struct conf_type conf_methods = {
 	.read = words_read, .print = words_print,
-	.print_allowed = conf_print_list_allowed, .check = method_check,
-	.allowed = "words of HTTP: [ \"GET\", ... ]",
+	.check = method_check,
+	.allowed = "a list of %r words of HTTP: [ \"GET\", ... ]",
 };
 
 /* ---- groups with free keys ---- */
@@ -278,6 +265,7 @@ const struct conf_type conf_environment = {
 
 /* An address that was read, and where. */
 struct conf_seen {
+	struct conf_seen *next;
 	struct conf_address address;
 	const config_setting_t *setting;
 };
@@ -303,22 +291,25 @@ static void
 addresses_see(struct conf_reader *reader, const config_setting_t *setting,
     const struct conf_address *addresses, size_t count)
 {
-	size_t before = reader->nseen;
-	bool refused = false;
+	struct conf_seen **seen = &reader->seen, *new;
 
 	for (size_t i = 0; i < count; i++) {
-		for (size_t j = 0; j < before && !refused; j++) {
-			refused = conf_addr_equal(&reader->seen[j].address,
-			    &addresses[i]);
-			if (refused)
-				addresses_refuse_seen(reader, setting,
-				    &addresses[i], &reader->seen[j]);
-		}
-		reader->seen = conf_must(reallocarray(reader->seen,
-		    reader->nseen + 1, sizeof(*reader->seen)));
-		reader->seen[reader->nseen++] = (struct conf_seen){
-			.address = addresses[i], .setting = setting,
-		};
+		struct conf_seen *other = reader->seen;
+
+		while (other != NULL && (other->setting == setting ||
+		    !conf_addr_equal(&other->address, &addresses[i])))
+			other = other->next;
+		if (other == NULL)
+			continue;
+		addresses_refuse_seen(reader, setting, &addresses[i], other);
+		break;
+	}
+	while (*seen != NULL)
+		seen = &(*seen)->next;
+	for (size_t i = 0; i < count; i++, seen = &new->next) {
+		*seen = new = conf_alloc_scratch(1, sizeof(*new));
+		new->address = addresses[i];
+		new->setting = setting;
 	}
 }
 
@@ -331,6 +322,8 @@ addresses_read_one(struct conf_reader *reader, const config_setting_t *setting,
 	const char *must = "be an address, as " ADDRESS_EXAMPLES;
 	size_t count = text == NULL ? 0 : conf_addr_parse(text, into, &must);
 
+	if (text != NULL && count == 0 && errno == ENOMEM)
+		conf_must(NULL);
 	if (count == 0)
 		conf_refusef(reader, setting, "must %s", must);
 	addresses_see(reader, setting, into, count);
@@ -383,32 +376,24 @@ addresses_print(FILE *out, const struct conf_key *key, const void *field,
 }
 
 static void
-addresses_print_allowed(FILE *out, const struct conf_key *key,
-    const struct conf_reader *reader)
-{
-	(void)reader;
-	fprintf(out, "an address or a list of %" PRIu64 " to %" PRIu64
-	    " addresses, as " ADDRESS_EXAMPLES, key->min, key->max);
-}
-
-static void
 addresses_init(const struct conf_key *key, void *field)
 {
 	struct conf_address *address;
 	const char *must;
-	size_t count;
 
 	if (key->initial_text == NULL)
 		return;
 	*(struct conf_address **)field = address = conf_alloc(2,
 	    sizeof(*address));
-	count = conf_addr_parse(key->initial_text, address, &must);
-	assert(count == 1);
+	/* There is nothing else that it can lack. */
+	if (conf_addr_parse(key->initial_text, address, &must) != 1)
+		conf_must(NULL);
 	address->from_default = true;
-	*conf_key_count(field) = count;
+	*conf_key_count(field) = 1;
 }
 
 const struct conf_type conf_addresses = {
 	.read = addresses_read, .print = addresses_print,
-	.init = addresses_init, .print_allowed = addresses_print_allowed,
+	.init = addresses_init,
+	.allowed = "an address or a list of %r addresses, as " ADDRESS_EXAMPLES,
 };

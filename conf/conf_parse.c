@@ -52,7 +52,6 @@ parse_source(struct conf_reader *reader, struct conf *conf)
 		parse_report_grammar(reader, &config);
 	}
 	config_destroy(&config);
-	free(reader->seen);
 }
 
 /* FNV-1a of what is printed. */

@@ -21,7 +21,7 @@ conf_report_add(struct conf_findings *findings, struct conf_finding finding)
 	}
 	if (sorted == NULL)
 		findings->sorted = sorted =
-		    conf_alloc_scratch((FINDINGS_MAX + 1) * sizeof(*sorted));
+		    conf_alloc_scratch(FINDINGS_MAX, sizeof(*sorted));
 	finding.error.file = conf_copy_up_to(finding.error.file,
 	    CONF_FINDING_MAX);
 	finding.error.text = conf_copy_up_to(finding.error.text,

@@ -75,7 +75,6 @@ struct scan {
 	unsigned depth;			/* of includes; 0: the file itself */
 	const char *start;		/* ends with a NUL */
 	const char *p;			/* the next byte to copy */
-	const char *end;
 };
 
 static void source_include(struct conf_source *, const char *file,
@@ -103,11 +102,10 @@ source_quote(const char *text, const char *at)
 	len = strcspn(at, "\n");
 	while (len > 0 && strchr(" \t\r", at[len - 1]) != NULL)
 		len--;
-	trimmed = conf_alloc_scratch(len + 1);
+	trimmed = conf_alloc_scratch(len + 1, 1);
 	memcpy(trimmed, at, len);
-	trimmed[len] = '\0';
 	/* Each byte can become four. */
-	quoted = conf_alloc_scratch(4 * LINE_QUOTED_MAX + 8);
+	quoted = conf_alloc_scratch(4 * LINE_QUOTED_MAX + 8, 1);
 	out = conf_must(fmemopen(quoted, 4 * LINE_QUOTED_MAX + 8, "w"));
 	conf_print_string(out, trimmed, LINE_QUOTED_MAX);
 	fclose(out);
@@ -171,7 +169,7 @@ scan_string(struct scan *scan)
 	unsigned line = scan->line;
 
 	scan_copy(scan, 1);
-	while (scan->p < scan->end && *scan->p != '"') {
+	while (*scan->p != '\0' && *scan->p != '"') {
 		if (scan_is_at(scan, "\\x00") || scan_is_at(scan, "\\X00"))
 			scan_error(scan, scan->line,
 			    "a string cannot hold a NUL byte");
@@ -182,7 +180,7 @@ scan_string(struct scan *scan)
 		scan_copy(scan, scan_is_at(scan, "\\\\") ||
 		    scan_is_at(scan, "\\\"") ? 2 : 1);
 	}
-	if (scan->p < scan->end)
+	if (*scan->p != '\0')
 		scan_copy(scan, 1);
 	else
 		scan_error(scan, line,
@@ -263,9 +261,9 @@ scan_block_comment(struct scan *scan)
 
 	source_write(scan->source, "/**/", 4);
 	scan->p += 2;
-	while (scan->p < scan->end && !scan_is_at(scan, "*/"))
+	while (*scan->p != '\0' && !scan_is_at(scan, "*/"))
 		scan_skip(scan);
-	if (scan->p < scan->end)
+	if (*scan->p != '\0')
 		scan->p += 2;
 	else
 		scan_error(scan, line,
@@ -327,17 +325,16 @@ scan_include_path(struct scan *scan)
 
 	if (*scan->p != '/' && slash != NULL)
 		dir = (size_t)(slash - scan->source->path) + 1;
-	path = conf_alloc_scratch(dir + (size_t)(scan->end - scan->p) + 1);
+	path = conf_alloc_scratch(dir + strlen(scan->p) + 1, 1);
 	memcpy(path, scan->source->path, dir);
-	for (len = dir; scan->p < scan->end && *scan->p != '"'; len++) {
-		if (*scan->p == '\n')
-			return NULL;
+	for (len = dir; *scan->p != '"'; path[len++] = *scan->p++) {
 		if (scan_is_at(scan, "\\\\") || scan_is_at(scan, "\\\""))
 			scan->p++;
-		path[len] = *scan->p++;
+		if (*scan->p == '\n' || *scan->p == '\0')
+			return NULL;
 	}
-	path[len] = '\0';
-	return scan->p++ < scan->end ? path : NULL;
+	scan->p++;
+	return path;
 }
 
 static void
@@ -374,7 +371,7 @@ static void
 scan_file(struct scan *scan)
 {
 	scan_begin_segment(scan);
-	while (scan->p < scan->end && !scan->source->stopped) {
+	while (*scan->p != '\0' && !scan->source->stopped) {
 		const char *name = scan_find_include(scan);
 
 		if (name == NULL) {
@@ -404,14 +401,12 @@ source_has_nul(struct conf_source *source, const char *file,
 	return true;
 }
 
-/*
- * Read to the end of a file or one byte beyond max, and add a NUL.  Returns the
- * number of bytes, or -1 with errno set.
- */
-static ssize_t
-source_read_file(const char *path, char **content, size_t max)
+/* Read to the end of a file or one byte beyond max.  Returns NULL with errno
+ * set if that fails. */
+static const char *
+source_read_file(const char *path, size_t max, size_t *len)
 {
-	size_t len;
+	static char buffer[CONF_SOURCE_MAX + 1];
 	FILE *in;
 	int fd, error = 0;
 
@@ -419,16 +414,15 @@ source_read_file(const char *path, char **content, size_t max)
 	 * that has (-c /dev/stdin) is read to its end. */
 	fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
 	if (fd == -1 || fcntl(fd, F_SETFL, 0) == -1)
-		return -1;
+		return NULL;
 	in = conf_must(fdopen(fd, "r"));
-	*content = conf_alloc_scratch(max + 2);
-	len = fread(*content, 1, max + 1, in);
+	*len = fread(buffer, 1, max + 1, in);
 	if (ferror(in))
 		error = errno;
 	fclose(in);
-	(*content)[len] = '\0';
 	errno = error;
-	return error == 0 ? (ssize_t)len : -1;
+	return error != 0 ? NULL :
+	    memcpy(conf_alloc_scratch(*len + 1, 1), buffer, *len);
 }
 
 /* Put the content of a file into the text. */
@@ -438,7 +432,7 @@ source_add(struct conf_source *source, const char *file, unsigned depth,
 {
 	struct scan scan = {
 		.source = source, .file = file, .line = 1, .depth = depth,
-		.start = content, .p = content, .end = content + len,
+		.start = content, .p = content,
 	};
 
 	if (len > CONF_SOURCE_MAX - source->taken) {
@@ -458,13 +452,12 @@ static void
 source_include(struct conf_source *source, const char *file, unsigned depth,
     const struct scan *from)
 {
-	char *content;
-	ssize_t len;
+	size_t len;
+	const char *content = source_read_file(file,
+	    CONF_SOURCE_MAX - source->taken, &len);
 
-	len = source_read_file(file, &content,
-	    CONF_SOURCE_MAX - source->taken);
-	if (len != -1)
-		source_add(source, file, depth, content, (size_t)len);
+	if (content != NULL)
+		source_add(source, file, depth, content, len);
 	else if (from == NULL)
 		conf_report_addf(source->findings, file, 0,
 		    "cannot be read: %s", strerror(errno));
@@ -479,19 +472,18 @@ const struct conf_source *
 conf_source_read(const char *path, const char *text,
     struct conf_findings *findings)
 {
-	struct conf_source *source = conf_alloc_scratch(sizeof(*source));
+	struct conf_source *source = conf_alloc_scratch(1, sizeof(*source));
 
-	*source = (struct conf_source){
-		.line = 1, .path = path, .findings = findings,
-	};
-	source->text = conf_alloc_scratch(TEXT_MAX + 1);
-	source->segments = conf_alloc_scratch(SEGMENTS_MAX *
+	source->line = 1;
+	source->path = path;
+	source->findings = findings;
+	source->text = conf_alloc_scratch(TEXT_MAX + 1, 1);
+	source->segments = conf_alloc_scratch(SEGMENTS_MAX,
 	    sizeof(*source->segments));
 	if (text != NULL)
 		source_add(source, path, 0, text, strlen(text));
 	else
 		source_include(source, path, 0, NULL);
-	source->text[source->len] = '\0';
 	return source;
 }
 

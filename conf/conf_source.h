@@ -22,8 +22,7 @@ struct conf_place {
 
 /*
  * Read a file, unless its text is given, and put what it includes in place of
- * each include.  If the findings have grown, the result is of no use.  It lives
- * until the next conf_alloc_begin().
+ * each include.  If there are findings, the result is of no use.
  */
 const struct conf_source *conf_source_read(const char *path, const char *text,
     struct conf_findings *);

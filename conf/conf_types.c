@@ -4,7 +4,7 @@
  *
  * Runs in the reader, and where a configuration is printed.
  */
-#include <assert.h>
+#include <errno.h>
 #include <inttypes.h>
 #include <stdint.h>
 #include <stdlib.h>
@@ -94,27 +94,14 @@ whole_put(FILE *out, const struct conf_key *key, uint64_t value)
 	fprintf(out, "%" PRIu64 "%s", value, value > INT32_MAX ? "L" : "");
 }
 
-static void
-whole_print_allowed(FILE *out, const struct conf_key *key,
-    const struct conf_reader *reader)
-{
-	const char *unit = key->type == &conf_size ? "bytes" : key->unit;
-
-	(void)reader;
-	fprintf(out, "%sa whole number", key->zero_is_off ? "0 (off) or " : "");
-	if (unit != NULL)
-		fprintf(out, " of %s", unit);
-	fprintf(out, " from %" PRIu64 " to %" PRIu64, key->min, key->max);
-}
-
 const struct conf_type conf_uint = {
 	NUMBER(unsigned), .get = whole_get, .put = whole_put,
-	.print_allowed = whole_print_allowed,
+	.allowed = "%oa whole number%u from %m to %M",
 };
 
 const struct conf_type conf_size = {
 	NUMBER(size_t), .get = whole_get, .put = whole_put,
-	.print_allowed = whole_print_allowed,
+	.allowed = "%oa whole number of bytes from %m to %M",
 };
 
 /* Scale a number, if the result is within min and max. */
@@ -163,20 +150,9 @@ time_put(FILE *out, const struct conf_key *key, uint64_t ms)
 	fprintf(out, "%" PRIu64 ".%0*u", ms / 1000, digits, fraction);
 }
 
-static void
-time_print_allowed(FILE *out, const struct conf_key *key,
-    const struct conf_reader *reader)
-{
-	(void)reader;
-	assert(key->min % 1000 == 0 && key->max % 1000 == 0);
-	fprintf(out, "%sa number of seconds from %" PRIu64 " to %" PRIu64,
-	    key->zero_is_off ? "0 (off) or " : "", key->min / 1000,
-	    key->max / 1000);
-}
-
 const struct conf_type conf_time = {
 	NUMBER(unsigned), .get = time_get, .put = time_put,
-	.print_allowed = time_print_allowed,
+	.allowed = "%oa number of seconds from %s to %S",
 };
 
 static bool
@@ -240,32 +216,12 @@ choice_put(FILE *out, const struct conf_key *key, uint64_t choice)
 	conf_print_string(out, key->choices[choice], SIZE_MAX);
 }
 
-static void
-choice_print_words(FILE *out, const char *const *words, size_t count)
-{
-	for (size_t i = 0; i < count; i++)
-		fprintf(out, "%s\"%s\"", i == 0 ? "" :
-		    i + 1 == count ? " or " : ", ", words[i]);
-}
-
-static void
-choice_print_allowed(FILE *out, const struct conf_key *key,
-    const struct conf_reader *reader)
-{
-	size_t count = 0;
-
-	(void)reader;
-	while (key->choices[count] != NULL)
-		count++;
-	choice_print_words(out, key->choices, count);
-}
-
 _Static_assert(sizeof(enum conf_protocol) == sizeof(unsigned),
     "an enum is as wide as an unsigned");
 
 const struct conf_type conf_choice = {
 	NUMBER(unsigned), .get = choice_get, .put = choice_put,
-	.print_allowed = choice_print_allowed,
+	.allowed = "%c",
 };
 
 /* ---- strings ---- */
@@ -294,19 +250,6 @@ string_print(FILE *out, const struct conf_key *key, const void *field,
 }
 
 static void
-string_print_allowed(FILE *out, const struct conf_key *key,
-    const struct conf_reader *reader)
-{
-	(void)reader;
-	fputs("a string of ", out);
-	if (key->min > 0)
-		fprintf(out, "%" PRIu64 " to ", key->min);
-	else
-		fputs("at most ", out);
-	fprintf(out, "%" PRIu64 " %s", key->max, key->type->allowed);
-}
-
-static void
 string_init(const struct conf_key *key, void *field)
 {
 	const char *text = key->initial_text;
@@ -318,7 +261,7 @@ string_init(const struct conf_key *key, void *field)
 	.read = string_read, .print = string_print, .init = string_init
 
 const struct conf_type conf_string = {
-	STRING, .print_allowed = string_print_allowed, .allowed = "bytes",
+	STRING, .allowed = "a string of %r bytes",
 };
 
 static bool
@@ -332,9 +275,9 @@ path_fits(const char *text)
 }
 
 const struct conf_type conf_path = {
-	STRING, .print_allowed = string_print_allowed, .fits = path_fits,
-	.allowed = "bytes that begins with \"/\" and has no blanks, \"?\" or "
-	    "\"#\"",
+	STRING, .fits = path_fits,
+	.allowed = "a string of %r bytes that begins with \"/\" and has no "
+	    "blanks, \"?\" or \"#\"",
 };
 
 static bool
@@ -346,8 +289,8 @@ field_fits(const char *text)
 }
 
 const struct conf_type conf_field = {
-	STRING, .print_allowed = string_print_allowed, .fits = field_fits,
-	.allowed = "bytes, in ASCII, without control characters",
+	STRING, .fits = field_fits,
+	.allowed = "a string of %r bytes, in ASCII, without control characters",
 };
 
 static bool
@@ -356,7 +299,11 @@ endpoint_fits(const char *text)
 	struct conf_address address;
 	const char *path;
 
-	return *text == '\0' || conf_endpoint_parse(text, &address, &path);
+	if (*text == '\0' || conf_endpoint_parse(text, &address, &path))
+		return true;
+	if (errno == ENOMEM)
+		conf_must(NULL);
+	return false;
 }
 
 const struct conf_type conf_endpoint = {
@@ -388,8 +335,7 @@ reply_print(FILE *out, const struct conf_key *key, const void *field,
 
 const struct conf_type conf_reply = {
 	.read = reply_read, .print = reply_print, .init = string_init,
-	.print_allowed = string_print_allowed,
-	.allowed = "bytes, or \"close\" to close the connection instead",
+	.allowed = "a string of %r bytes, or \"close\" to close the connection instead",
 };
 
 /* ---- names ---- */
@@ -431,8 +377,8 @@ name_read(struct conf_reader *reader, const config_setting_t *setting,
 
 const struct conf_type conf_name = {
 	.read = name_read, .print = string_print, .init = string_init,
-	.print_allowed = string_print_allowed, .fits = conf_is_name,
-	.allowed = "letters, digits, \"_\", \".\" or \"-\"",
+	.fits = conf_is_name,
+	.allowed = "a string of %r letters, digits, \"_\", \".\" or \"-\"",
 };
 
 /* Its place among the handlers is looked up later, when all are read. */
@@ -452,19 +398,7 @@ handler_read(struct conf_reader *reader, const config_setting_t *setting,
 	return false;
 }
 
-static void
-handler_print_allowed(FILE *out, const struct conf_key *key,
-    const struct conf_reader *reader)
-{
-	(void)key;
-	fputs("the name of a handler", out);
-	if (reader == NULL)
-		return;
-	fputs(": ", out);
-	choice_print_words(out, reader->handlers, reader->nhandlers);
-}
-
 const struct conf_type conf_handler = {
 	.read = handler_read, .print = string_print, .init = string_init,
-	.print_allowed = handler_print_allowed,
+	.allowed = "the name of a handler%h",
 };

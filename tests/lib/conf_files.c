@@ -132,7 +132,7 @@ __lsan_default_suppressions(void)
 char *
 conf_mistakes(const char *path, const char *source)
 {
-	enum { REGION = 8 << 20 };
+	enum { REGION = 64 << 20 };
 	void *region = calloc(1, REGION);
 	struct conf_report report = { 0 };
 	struct conf conf = { .path = NULL };

@@ -32,6 +32,7 @@
 #include <unistd.h>
 
 #include "conf/conf_alloc.h"
+#include "conf/conf_complain.h"
 #include "conf/conf_keys.h"
 #include "conf/conf_parse.h"
 #include "conf/conf_source.h"
