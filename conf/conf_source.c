@@ -13,11 +13,11 @@
  *	- cuts a number that does not end in L to 32 bits: scan_number();
  *	- takes a comment that is never closed for the end of the file, and a
  *	  last line that is a comment for an error: scan_block_comment(),
- *	  scan_line_comment();
+ *	  scan_next();
  *	- reports the end of the file where a string is not closed:
- *	  scan_string(), scan_refuse_string();
+ *	  scan_string(), scan_token();
  *	- gives a string in a list the line of what comes after it, which may be
- *	  a bracket some lines below: scan_ends_string().
+ *	  a bracket some lines below: scan_token().
  *
  * So the files are put together here, and libconfig gets one string.  The
  * scanner below knows as much of libconfig's grammar as that takes.
@@ -92,9 +92,10 @@ scan_error(const struct scan *scan, unsigned line, const char *text)
 static const char *
 source_quote(const char *text, const char *at)
 {
-	char *trimmed, *quoted;
+	enum { SIZE = 4 * LINE_QUOTED_MAX + 8 };	/* all escaped */
+	char *trimmed, *quoted = conf_alloc_scratch(SIZE, 1);
+	FILE *out = conf_must(fmemopen(quoted, SIZE, "w"));
 	size_t len;
-	FILE *out;
 
 	while (at > text && at[-1] != '\n')
 		at--;
@@ -104,9 +105,6 @@ source_quote(const char *text, const char *at)
 		len--;
 	trimmed = conf_alloc_scratch(len + 1, 1);
 	memcpy(trimmed, at, len);
-	/* Each byte can become four. */
-	quoted = conf_alloc_scratch(4 * LINE_QUOTED_MAX + 8, 1);
-	out = conf_must(fmemopen(quoted, 4 * LINE_QUOTED_MAX + 8, "w"));
 	conf_print_string(out, trimmed, LINE_QUOTED_MAX);
 	fclose(out);
 	return quoted;
@@ -152,15 +150,6 @@ scan_copy(struct scan *scan, size_t len)
 {
 	source_write(scan->source, scan->p, len);
 	scan->p += len;
-}
-
-/* A string is where none can be: an earlier one was not closed. */
-static void
-scan_refuse_string(struct scan *scan)
-{
-	conf_report_addf(scan->source->findings, scan->file, scan->line,
-	    "syntax error near %s", source_quote(scan->start, scan->p));
-	scan->source->stopped = true;
 }
 
 static void
@@ -222,22 +211,20 @@ scan_name(struct scan *scan)
 	scan_copy(scan, len);
 }
 
-static bool
-scan_ends_string(const struct scan *scan)
-{
-	return scan->source->last == '"' && strchr(",])", *scan->p) != NULL;
-}
-
 static void
 scan_token(struct scan *scan)
 {
-	char first = *scan->p, last = scan->source->last;
+	struct conf_source *source = scan->source;
+	char first = *scan->p, last = source->last;
 
-	if (!scan_ends_string(scan))
-		source_write_newlines(scan->source);
-	if (first == '"' && (last == '\0' || strchr("=:([,\"", last) == NULL))
-		scan_refuse_string(scan);
-	else if (first == '"')
+	if (last != '"' || strchr(",])", first) == NULL)
+		source_write_newlines(source);
+	if (first == '"' && (last == '\0' || strchr("=:([,\"", last) == NULL)) {
+		/* An earlier string was not closed. */
+		conf_report_addf(source->findings, scan->file, scan->line,
+		    "syntax error near %s", source_quote(scan->start, scan->p));
+		source->stopped = true;
+	} else if (first == '"')
 		scan_string(scan);
 	else if (isdigit((unsigned char)first) || first == '.')
 		scan_number(scan);
@@ -247,8 +234,8 @@ scan_token(struct scan *scan)
 		scan_copy(scan, 1);
 	/* The lines may be others now, and this must not become an include. */
 	if (first == '@')
-		source_write(scan->source, "@", 1);
-	scan->source->last = first;
+		source_write(source, "@", 1);
+	source->last = first;
 }
 
 /* ---- between tokens ---- */
@@ -271,18 +258,12 @@ scan_block_comment(struct scan *scan)
 }
 
 static void
-scan_line_comment(struct scan *scan)
-{
-	scan->p += strcspn(scan->p, "\n");
-}
-
-static void
 scan_next(struct scan *scan)
 {
 	if (scan_is_at(scan, "/*"))
 		scan_block_comment(scan);
 	else if (*scan->p == '#' || scan_is_at(scan, "//"))
-		scan_line_comment(scan);
+		scan->p += strcspn(scan->p, "\n");
 	else if (*scan->p == '\n')
 		scan_skip(scan);
 	else if (isspace((unsigned char)*scan->p))
