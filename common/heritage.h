@@ -12,10 +12,12 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "common/bounds.h"
 #include "common/counters.h"
 #include "common/spans.h"
 #include "common/status.h"
-#include "conf/conf.h"
+
+struct conf;
 
 /* A listening socket to accept from. */
 struct heritage_socket {

@@ -14,7 +14,6 @@
 
 #include "common/exchange.h"
 #include "common/http_slice.h"
-#include "conf/conf.h"
 
 enum {
 	/* A content type, or the methods of an Allow field, with the NUL. */
@@ -51,6 +50,8 @@ enum http_status {
 #undef HTTP_STATUS_ENUM
 	HTTP_STATUS_MAX = 599
 };
+
+struct conf_route;
 
 /* What the reply to a request needs to know.  All zero, it is for a request
  * whose header could not be read. */

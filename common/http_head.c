@@ -8,6 +8,7 @@
 #include "common/http_accept.h"
 #include "common/http_authority.h"
 #include "common/http_method.h"
+#include "conf/conf.h"
 
 enum {
 	/* The method, two spaces and the version of a request line. */

@@ -13,6 +13,8 @@
 
 #include "common/http.h"
 
+struct conf_http;
+
 /*
  * Look for the end of the header that bytes begin with; *scanned is how far
  * earlier calls have looked.  Returns its length with the empty line at its

@@ -14,8 +14,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "common/bounds.h"
 #include "common/trace_context.h"
-#include "conf/conf.h"
 
 enum {
 	SPANS_VERSION = 1,

@@ -9,8 +9,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "common/bounds.h"
 #include "common/counters.h"
-#include "conf/conf.h"
 
 enum {
 	STATUS_VERSION = 2,

@@ -17,12 +17,10 @@
 #include <stdint.h>
 #include <stdio.h>
 
+#include "common/bounds.h"
 #include "common/log.h"
 
 enum {
-	CONF_WORKERS_MAX = 256,
-	CONF_LISTENERS_MAX = 64,
-	CONF_HANDLERS_MAX = 32,
 	CONF_FIELDS_MAX = 16,
 	CONF_RATIO_ONE = 1000000,	/* a ratio that is all */
 	CONF_ADDRESS_MAX = 128,		/* the text of an address, with NUL */

@@ -12,6 +12,7 @@
 
 #include "common/clock.h"
 #include "common/http_date.h"
+#include "conf/conf.h"
 #include "monitor/own_host.h"
 
 enum {

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: ISC */
+#include "conf/conf.h"
 #include "config.h"
 
 #include "monitor/otlp.h"

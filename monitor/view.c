@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "common/clock.h"
+#include "conf/conf.h"
 #include "monitor/families.h"
 #include "monitor/names.h"
 

@@ -10,6 +10,8 @@
 
 #include <string.h>
 
+#include "conf/conf.h"
+
 static bool
 fits_path(const struct conf_route *route, struct http_slice path)
 {
