@@ -26,14 +26,14 @@ static const struct executor_events events = {
 void
 crew_note(struct worker_proc *worker)
 {
+	const struct counters_handler *counters;
 	struct shortage *shortage;
 
 	for (unsigned i = 0; i < worker->generation->conf->nhandlers; i++) {
+		counters = evidence_counters(worker, i);
 		shortage = &worker->crew.shortage[i];
-		shortage->used = counter_get(&evidence_counters(worker,
-		    i)->used);
-		shortage->crashes =
-		    counter_get(&evidence_counters(worker, i)->crashes);
+		shortage->used = counter_get(&counters->used);
+		shortage->crashes = counter_get(&counters->crashes);
 		evidence_note(worker, i, &shortage->noted);
 	}
 }
@@ -375,8 +375,9 @@ crew_note_shortage(const struct executor_proc *executor, enum log_event event)
 	counter_add(&master->status.map->counts.executor_deaths[
 	    executor->generation->handler_number[executor->handler]], 1);
 	LOG_WITH(log_write, LOG_LEVEL_ERROR, event,
-	    F_STR("handler", executor->conf->name), F_I64("child",
-	    executor->process.pid), F_U64("executor", executor->id),
+	    F_STR("handler", executor->conf->name),
+	    F_I64("child", executor->process.pid),
+	    F_U64("executor", executor->id),
 	    F_STR("how", executor->why), F_U64("with_message", crashed),
 	    F_U64("alive_ms", executor->lived_ms), F_U64("retry_ms", pause));
 	if (worker != worker->slot->serving)
@@ -390,35 +391,29 @@ crew_note_shortage(const struct executor_proc *executor, enum log_event event)
 		    executor->why);
 }
 
-/* The first reason stands. */
-static void
-crew_fail(struct crew *crew, const char *why)
-{
-	if (*crew->why == '\0')
-		snprintf(crew->why, sizeof(crew->why), "%s", why);
-}
-
 /* The worker of a dead executor has said what it knows, or will not. */
 static void
 crew_settle(struct executor_proc *executor)
 {
 	struct worker_proc *worker = executor->worker;
+	struct crew *crew = &worker->crew;
 	unsigned handler = executor->handler;
-	char why[CREW_WHY_MAX];
+	/* A generation whose handlers cannot be started never begins. */
+	bool is_fatal = worker == worker->slot->next &&
+	    worker->state < WORKER_SERVING;
 
-	TAILQ_REMOVE(&worker->crew.dead, executor, link);
+	TAILQ_REMOVE(&crew->dead, executor, link);
 	if (worker->state >= WORKER_ENDING || executor->retired) {
 		executor_proc_see_off(executor);
 		return;
 	}
 	crew_note_shortage(executor, EVENT_EXECUTOR_DIED);
-	snprintf(why, sizeof(why), "handler %s: %s", executor->conf->name,
-	    executor->why);
+	/* The first reason stands. */
+	if (is_fatal && *crew->why == '\0')
+		snprintf(crew->why, sizeof(crew->why), "handler %s: %s",
+		    executor->conf->name, executor->why);
 	executor_proc_free(executor);
-	/* A generation whose handlers cannot be started never begins. */
-	if (worker == worker->slot->next && worker->state < WORKER_SERVING)
-		crew_fail(&worker->crew, why);
-	else if (crew_can_hire(worker))
+	if (!is_fatal && crew_can_hire(worker))
 		crew_hire_again(worker, handler, clock_ms());
 }
 

@@ -406,8 +406,7 @@ executor_proc_open_pairs(const struct executor_proc *executor,
 
 static void __attribute__((noreturn))
 executor_proc_become(const struct executor_proc *executor,
-    const struct pairs *pairs,
-    int channel)
+    const struct pairs *pairs, int channel)
 {
 	const struct generation *generation = executor->generation;
 	struct master *master = executor->process.master;
@@ -584,8 +583,8 @@ executor_proc_say_late(const struct executor_proc *executor, uint64_t now_ms)
 		return;
 	*again_ms = now_ms + LATE_AGAIN_MS;
 	LOG(WARN, EXECUTOR_WAITS, F_STR("handler", executor->conf->name),
-	    F_I64("child", executor->process.pid), F_U64("executor",
-	    executor->id),
+	    F_I64("child", executor->process.pid),
+	    F_U64("executor", executor->id),
 	    F_STR("for", executor_proc_is_module(executor) ?
 	    "the end of open()" : "READY"),
 	    F_U64("alive_ms", now_ms - executor->process.born_ms),
@@ -615,8 +614,7 @@ executor_proc_watch_starting(struct executor_proc *executor, uint64_t now_ms)
 
 	/* On a busy machine it may not have had its turn yet. */
 	if (!executor_proc_speaks(executor) &&
-	    executor_proc_is_to_begin(executor) &&
-	    now_ms <
+	    executor_proc_is_to_begin(executor) && now_ms <
 	    process->born_ms + executor->conf->ready_timeout_ms)
 		process->patience_ms = now_ms + MOMENT_MS;
 	if (now_ms < process->patience_ms) {

@@ -423,8 +423,8 @@ worker_proc_find_ancestors(struct heritage *heritage,
 
 static int
 worker_proc_fill_heritage(struct heritage *heritage,
-    const struct master *master,
-    const struct worker_proc *worker, bool prepared)
+    const struct master *master, const struct worker_proc *worker,
+    bool prepared)
 {
 	const struct generation *generation = worker->generation;
 
