@@ -188,5 +188,7 @@ bool conn_finish_idle(struct conn *, enum close_reason);
 void conn_finish_now(struct conn *, enum close_reason);
 /* End the connections whose deadline has come: called once per tick. */
 void conn_end_due(struct worker *);
+/* Close all that are not parked, as the process ends. */
+void conn_end_all(struct worker *);
 
 #endif

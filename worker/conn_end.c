@@ -185,3 +185,21 @@ conn_end_due(struct worker *worker)
 			end_due(conn);
 	}
 }
+
+void
+conn_end_all(struct worker *worker)
+{
+	struct deadline_queue *queue;
+	struct conn *conn;
+
+	for (size_t i = 0; i < worker->nlisteners; i++)
+		for (int kind = 0; kind < DEADLINE_KINDS; kind++) {
+			queue = &worker->listeners[i].deadlines[kind];
+			while ((conn = TAILQ_FIRST(&queue->waiting)) != NULL) {
+				if (kind == DEADLINE_LINGER)
+					conn_free(conn);
+				else
+					conn_cut(conn, CLOSE_CUT);
+			}
+		}
+}

@@ -40,7 +40,6 @@ static bool
 spares_any(const struct worker *worker)
 {
 	const struct listener *listener;
-	const struct conn *conn;
 
 	for (size_t i = 0; i < worker->nlisteners; i++) {
 		listener = &worker->listeners[i];
@@ -48,11 +47,9 @@ spares_any(const struct worker *worker)
 			continue;
 		if (giver_under_way(&worker->giver) > 0)
 			return (true);
-		for (int kind = 0; kind < DEADLINE_KINDS; kind++)
-			TAILQ_FOREACH(conn, &listener->deadlines[kind].waiting,
-			    waiting)
-				if (conn->state != CONN_CLOSING)
-					return (true);
+		for (int kind = 0; kind < DEADLINE_LINGER; kind++)
+			if (!TAILQ_EMPTY(&listener->deadlines[kind].waiting))
+				return (true);
 	}
 	return (false);
 }

@@ -235,33 +235,13 @@ worker_init(struct worker *worker)
 	return (start_tick(worker));
 }
 
-/* Connections that are left are closed as the process ends. */
-static void
-close_conns(struct worker *worker)
-{
-	struct deadline_queue *queue;
-	struct conn *conn;
-
-	for (size_t i = 0; i < worker->nlisteners; i++)
-		for (int kind = 0; kind < DEADLINE_KINDS; kind++) {
-			queue = &worker->listeners[i].deadlines[kind];
-			while ((conn = TAILQ_FIRST(&queue->waiting)) != NULL) {
-				if (conn->state == CONN_CLOSING)
-					conn_free(conn);
-				else
-					conn_cut(conn, CLOSE_CUT);
-			}
-		}
-}
-
 static void
 worker_free(struct worker *worker)
 {
 	acceptors_free(worker);
 	takers_free(worker);
 	giver_free(worker);
-	if (worker->listeners != NULL)
-		close_conns(worker);
+	conn_end_all(worker);
 	listeners_free(worker);
 	handlers_free(worker);
 	access_log_free(worker);

@@ -124,28 +124,11 @@ lone_worker_init_with(struct lone_worker *lone, const char *text)
 	log_configure(LOG_LEVEL_ERROR, LOG_FORMAT_TEXT);
 }
 
-static void
-clear_queue(struct deadline_queue *queue)
-{
-	struct conn *conn;
-
-	while ((conn = TAILQ_FIRST(&queue->waiting)) != NULL) {
-		if (conn->state == CONN_CLOSING)
-			conn_free(conn);
-		else
-			conn_cut(conn, CLOSE_CUT);
-	}
-}
-
 void
 lone_worker_clear(struct lone_worker *lone)
 {
-	struct worker *worker = &lone->worker;
-
-	for (size_t i = 0; i < worker->nlisteners; i++)
-		for (int kind = 0; kind < DEADLINE_KINDS; kind++)
-			clear_queue(&worker->listeners[i].deadlines[kind]);
-	worker_end_turn(worker);
+	conn_end_all(&lone->worker);
+	worker_end_turn(&lone->worker);
 }
 
 void
