@@ -28,7 +28,7 @@ enum accepted {
 };
 
 static void
-unwatch(struct acceptor *acceptor)
+acceptor_unwatch(struct acceptor *acceptor)
 {
 	if (acceptor->watching)
 		event_del(&acceptor->event);
@@ -37,7 +37,7 @@ unwatch(struct acceptor *acceptor)
 }
 
 static void
-watch(struct acceptor *acceptor)
+acceptor_watch(struct acceptor *acceptor)
 {
 	if (!acceptor->watching)
 		acceptor->watching = event_add(&acceptor->event, NULL) == 0;
@@ -45,12 +45,12 @@ watch(struct acceptor *acceptor)
 
 /* No descriptor, or no memory in the kernel: go on when one has become free. */
 static void
-pause_all(struct worker *worker, int why)
+acceptor_pause_all(struct worker *worker, int why)
 {
 	struct acceptors *acceptors = &worker->acceptors;
 
 	for (size_t i = 0; i < acceptors->n; i++)
-		unwatch(&acceptors->all[i]);
+		acceptor_unwatch(&acceptors->all[i]);
 	counter_add(&worker->counters->accept_pauses, 1);
 	if (acceptors->said_ms != 0 &&
 	    worker->now_ms - acceptors->said_ms < SAY_EVERY_MS)
@@ -61,7 +61,7 @@ pause_all(struct worker *worker, int why)
 }
 
 static enum accepted
-accept_failed(struct worker *worker, int why)
+acceptor_accept_failed(struct worker *worker, int why)
 {
 	switch (why) {
 	case EAGAIN:
@@ -75,7 +75,7 @@ accept_failed(struct worker *worker, int why)
 	case ENFILE:
 	case ENOBUFS:
 	case ENOMEM:
-		pause_all(worker, why);
+		acceptor_pause_all(worker, why);
 		return (ACCEPT_LATER);
 	default:
 		/* Errors of the one connection, which is no more: accept(2). */
@@ -84,7 +84,7 @@ accept_failed(struct worker *worker, int why)
 }
 
 static enum accepted
-accept_one(struct acceptor *acceptor)
+acceptor_accept(struct acceptor *acceptor)
 {
 	struct listener *listener = acceptor->listener;
 	struct sockaddr_storage peer = { .ss_family = AF_UNIX };
@@ -95,13 +95,13 @@ accept_one(struct acceptor *acceptor)
 
 	full = listener_is_full(listener, &why);
 	if (full && listener->conf->on_limit == CONF_ON_LIMIT_WAIT) {
-		unwatch(acceptor);
+		acceptor_unwatch(acceptor);
 		return (ACCEPT_LATER);
 	}
 	fd = accept4(event_get_fd(&acceptor->event), (struct sockaddr *)&peer,
 	    &len, SOCK_NONBLOCK | SOCK_CLOEXEC);
 	if (fd == -1)
-		return (accept_failed(listener->worker, errno));
+		return (acceptor_accept_failed(listener->worker, errno));
 	if (full)
 		conn_reject(listener, fd, (struct sockaddr *)&peer, why);
 	else if (conn_new(listener, fd, (struct sockaddr *)&peer) == NULL) {
@@ -115,7 +115,7 @@ accept_one(struct acceptor *acceptor)
 }
 
 static void
-on_acceptable(evutil_socket_t fd, short what, void *arg)
+acceptor_on_acceptable(evutil_socket_t fd, short what, void *arg)
 {
 	struct acceptor *acceptor = arg;
 
@@ -123,7 +123,7 @@ on_acceptable(evutil_socket_t fd, short what, void *arg)
 	(void)what;
 	worker_turn(acceptor->listener->worker);
 	for (int i = 0; i < ACCEPT_BATCH; i++) {
-		enum accepted accepted = accept_one(acceptor);
+		enum accepted accepted = acceptor_accept(acceptor);
 
 		if (accepted == ACCEPT_NEVER)
 			event_del(&acceptor->event);
@@ -149,13 +149,13 @@ acceptors_init(struct worker *worker)
 		    &worker->listeners[heritage->sockets[i].listener];
 		event_assign(&acceptor->event, worker->base,
 		    heritage->sockets[i].fd, EV_READ | EV_PERSIST,
-		    on_acceptable, acceptor);
+		    acceptor_on_acceptable, acceptor);
 	}
 	return (0);
 }
 
 static void
-close_all(struct acceptors *acceptors)
+acceptor_close_all(struct acceptors *acceptors)
 {
 	for (size_t i = 0; i < acceptors->n; i++) {
 		event_del(&acceptors->all[i].event);
@@ -168,7 +168,7 @@ close_all(struct acceptors *acceptors)
 void
 acceptors_free(struct worker *worker)
 {
-	close_all(&worker->acceptors);
+	acceptor_close_all(&worker->acceptors);
 	free(worker->acceptors.all);
 }
 
@@ -188,17 +188,17 @@ acceptors_finish(struct worker *worker)
 	struct acceptors *acceptors = &worker->acceptors;
 
 	if (!acceptors->open) {
-		close_all(acceptors);
+		acceptor_close_all(acceptors);
 		return;
 	}
 	for (size_t i = 0; i < acceptors->n; i++) {
 		struct acceptor *acceptor = &acceptors->all[i];
 		unsigned most = acceptor->listener->conf->backlog + 1;
 
-		while (most-- > 0 && accept_one(acceptor) == ACCEPTED)
+		while (most-- > 0 && acceptor_accept(acceptor) == ACCEPTED)
 			;
 	}
-	close_all(acceptors);
+	acceptor_close_all(acceptors);
 }
 
 void
@@ -208,7 +208,7 @@ acceptors_resume(struct acceptors *acceptors)
 		return;
 	acceptors->held_back = acceptors->has_room = false;
 	for (size_t i = 0; i < acceptors->n; i++) {
-		watch(&acceptors->all[i]);
+		acceptor_watch(&acceptors->all[i]);
 		if (!acceptors->all[i].watching)
 			acceptors->held_back = true;
 	}

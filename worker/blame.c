@@ -18,7 +18,7 @@ enum {
  */
 
 static void
-slow(struct conn *conn)
+blame_slow(struct conn *conn)
 {
 	struct conn_pending *pending = conn->pending;
 	struct request *request;
@@ -47,7 +47,7 @@ bool
 blame_resume(struct conn *conn)
 {
 	if (conn->pending->blame.until_ms > conn->listener->worker->now_ms)
-		slow(conn);
+		blame_slow(conn);
 	return (conn->pending->blame.is_slowed);
 }
 
@@ -72,7 +72,7 @@ blame_next_over(struct worker *worker)
  */
 
 static unsigned
-delay_after(unsigned strikes)
+blame_delay_after(unsigned strikes)
 {
 	unsigned delay_ms = BLAME_FIRST_MS;
 
@@ -82,7 +82,7 @@ delay_after(unsigned strikes)
 }
 
 static unsigned
-strikes_now(const struct blame *blame, uint64_t now_ms)
+blame_strikes_now(const struct blame *blame, uint64_t now_ms)
 {
 	uint64_t forgiven = (now_ms - blame->struck_ms) / BLAME_FORGIVE_MS;
 
@@ -94,28 +94,28 @@ bool
 blame_is_over(const struct blame *blame, uint64_t now_ms)
 {
 	return (blame->coincidences == 0 && !blame->is_slowed &&
-	    (blame->strikes == 0 || strikes_now(blame, now_ms) == 0));
+	    (blame->strikes == 0 || blame_strikes_now(blame, now_ms) == 0));
 }
 
 static void
-strike(const struct exec_link *link, struct conn *conn)
+blame_strike(const struct exec_link *link, struct conn *conn)
 {
 	struct worker *worker = link->worker;
 	struct blame *blame = &conn->pending->blame;
-	unsigned strikes = strikes_now(blame, worker->now_ms), delay_ms;
+	unsigned strikes = blame_strikes_now(blame, worker->now_ms), delay_ms;
 	char peer[CONN_PEER_MAX];
 
 	counter_add(&link->queue->counters->slowed, 1);
 	counter_add(&link->queue->counters->offenders, strikes == 0);
 	strikes += strikes < UINT8_MAX;
-	delay_ms = delay_after(strikes);
+	delay_ms = blame_delay_after(strikes);
 	*blame = (struct blame){
 		.until_ms = worker->now_ms + delay_ms,
 		.struck_ms = worker->now_ms,
 		.strikes = (uint8_t)strikes,
 		.is_slowed = blame->is_slowed,
 	};
-	slow(conn);
+	blame_slow(conn);
 	LOG_CLIENT(WARN, CONN_SLOWED, F_U64("conn", conn_record(conn)->id),
 	    F_STR("listener", conn->listener->conf->name),
 	    F_STR("peer", conn_peer(conn, peer)),
@@ -124,18 +124,19 @@ strike(const struct exec_link *link, struct conn *conn)
 }
 
 static void
-suspect(const struct exec_link *link, struct conn *conn)
+blame_suspect(const struct exec_link *link, struct conn *conn)
 {
 	struct blame *blame = &conn->pending->blame;
 
 	if (++blame->coincidences >= BLAME_COINCIDENCES)
-		strike(link, conn);
+		blame_strike(link, conn);
 }
 
 /* Whether a request is the first one of its connection in the list; one whose
  * connection has ended is nobody's. */
 static bool
-is_first_of_conn(const struct exec_link *link, const struct request *request)
+blame_is_first_of_conn(const struct exec_link *link,
+    const struct request *request)
 {
 	const struct request *other;
 
@@ -152,7 +153,7 @@ is_first_of_conn(const struct exec_link *link, const struct request *request)
 
 /* Whether all requests are of one connection, which is still there. */
 static bool
-is_of_one_conn(const struct exec_link *link)
+blame_is_of_one_conn(const struct exec_link *link)
 {
 	const struct request *first = TAILQ_FIRST(&link->running), *request;
 
@@ -167,13 +168,13 @@ blame_for(const struct exec_link *link)
 {
 	const struct request *request;
 
-	if (is_of_one_conn(link)) {
-		strike(link, TAILQ_FIRST(&link->running)->conn);
+	if (blame_is_of_one_conn(link)) {
+		blame_strike(link, TAILQ_FIRST(&link->running)->conn);
 		return;
 	}
 	TAILQ_FOREACH(request, &link->running, of_work)
-		if (is_first_of_conn(link, request))
-			suspect(link, request->conn);
+		if (blame_is_first_of_conn(link, request))
+			blame_suspect(link, request->conn);
 }
 
 /*
@@ -187,7 +188,7 @@ blame_pack(const struct blame *blame, uint64_t now_ms)
 
 	if (blame->until_ms > now_ms)
 		left_ms = blame->until_ms - now_ms;
-	return (strikes_now(blame, now_ms) |
+	return (blame_strikes_now(blame, now_ms) |
 	    (uint32_t)blame->coincidences << COINCIDENCES_SHIFT |
 	    (uint32_t)(left_ms / LEFT_UNIT_MS) << LEFT_SHIFT);
 }

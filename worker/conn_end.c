@@ -11,7 +11,7 @@
 #include "worker/transport.h"
 
 static void
-end(struct conn *conn, enum close_reason reason)
+conn_end(struct conn *conn, enum close_reason reason)
 {
 	if (conn_finish(conn, reason) == CONN_DONE)
 		conn_free(conn);
@@ -25,13 +25,13 @@ conn_finish_idle(struct conn *conn, enum close_reason reason)
 		conn_set_deadline(conn);
 		return (false);
 	}
-	end(conn, reason);
+	conn_end(conn, reason);
 	return (true);
 }
 
 /* Send the replies that are there, of one that is not run any more. */
 static void
-send_done(struct conn *conn)
+conn_send_done(struct conn *conn)
 {
 	struct output *output = &conn_worker(conn)->output;
 
@@ -48,13 +48,13 @@ conn_finish_now(struct conn *conn, enum close_reason reason)
 {
 	if (conn->state == CONN_CLOSING)
 		return;
-	send_done(conn);
+	conn_send_done(conn);
 	conn_abandon_requests(conn);
 	if (conn_owes(conn)) {
 		conn_cut(conn, reason);
 		return;
 	}
-	end(conn, reason);
+	conn_end(conn, reason);
 }
 
 void
@@ -73,11 +73,11 @@ conn_reject(struct listener *listener, int fd, const struct sockaddr *peer,
 	    F_STR("peer", conn_peer(conn, text)),
 	    F_STR("reason", reject_reason_name(reason)));
 	output_tell(conn, NULL, TROUBLE_BUSY, conn_proto(conn)->busy);
-	end(conn, CLOSE_EOF);
+	conn_end(conn, CLOSE_EOF);
 }
 
 static void
-end_idle(struct conn *conn)
+conn_end_idle(struct conn *conn)
 {
 	if (transport_has_unread(conn))
 		conn_set_deadline(conn);
@@ -91,7 +91,7 @@ end_idle(struct conn *conn)
 /* Tell the peer, and the access log, that its message came too late; the reply
  * knows as much of it as has come. */
 static void
-tell_late(struct conn *conn)
+conn_tell_late(struct conn *conn)
 {
 	const struct conn_pending *pending = conn->pending;
 	const struct listener *listener = conn->listener;
@@ -113,21 +113,21 @@ tell_late(struct conn *conn)
 /* A message has taken too long to come: if the protocol has words for that,
  * the peer is told, unless it waits for other replies. */
 static void
-end_late(struct conn *conn)
+conn_end_late(struct conn *conn)
 {
 	if (!conn_proto(conn)->has_exchange || conn_awaits(conn) ||
 	    conn_owes(conn)) {
 		conn_cut(conn, CLOSE_READ_TIMEOUT);
 		return;
 	}
-	tell_late(conn);
+	conn_tell_late(conn);
 	conn_finish_now(conn, CLOSE_READ_TIMEOUT);
 }
 
 /* The kernel may have no room for more, and its peer still take what is
  * there. */
 static void
-end_unless_taking(struct conn *conn)
+conn_end_unless_taking(struct conn *conn)
 {
 	const struct conn_pending *pending = conn->pending;
 
@@ -139,9 +139,9 @@ end_unless_taking(struct conn *conn)
 }
 
 /* Whether what it waits for has come, and its event will say so in this turn of
- * the loop.  end_idle() looks itself. */
+ * the loop.  conn_end_idle() looks itself. */
 static bool
-can_go_on(const struct conn *conn)
+conn_can_go_on(const struct conn *conn)
 {
 	if (conn->deadline == DEADLINE_READ)
 		return (conn->state == CONN_READING && transport_has_unread(conn));
@@ -150,17 +150,17 @@ can_go_on(const struct conn *conn)
 }
 
 static void
-end_due(struct conn *conn)
+conn_on_deadline(struct conn *conn)
 {
 	switch ((enum deadline_kind)conn->deadline) {
 	case DEADLINE_IDLE:
-		end_idle(conn);
+		conn_end_idle(conn);
 		return;
 	case DEADLINE_READ:
-		end_late(conn);
+		conn_end_late(conn);
 		return;
 	case DEADLINE_WRITE:
-		end_unless_taking(conn);
+		conn_end_unless_taking(conn);
 		return;
 	case DEADLINE_LINGER:
 		conn_free(conn);
@@ -179,10 +179,10 @@ conn_end_due(struct worker *worker)
 
 	while ((conn = deadline_next_due(worker)) != NULL) {
 		/* What it waits for may have come, and not been looked at. */
-		if (!conn->overdue && can_go_on(conn))
+		if (!conn->overdue && conn_can_go_on(conn))
 			deadline_put_off(conn);
 		else
-			end_due(conn);
+			conn_on_deadline(conn);
 	}
 }
 

@@ -43,24 +43,24 @@ deadline_set(struct conn *conn, enum deadline_kind kind, uint64_t since_ms)
 }
 
 static uint64_t
-since_ms_of(const struct conn *conn)
+deadline_since_ms_of(const struct conn *conn)
 {
 	return (conn_record(conn)->since_ms);
 }
 
 /* The last one that waits for at least as long; NULL if none does. */
 static struct conn *
-find_before(const struct deadline_queue *queue, uint64_t since_ms)
+deadline_find_before(const struct deadline_queue *queue, uint64_t since_ms)
 {
 	struct conn *before = queue->restored, *next;
 
 	if (before == NULL)
 		before = TAILQ_LAST(&queue->waiting, conn_waiting_list);
-	while (before != NULL && since_ms_of(before) > since_ms)
+	while (before != NULL && deadline_since_ms_of(before) > since_ms)
 		before = TAILQ_PREV(before, conn_waiting_list, waiting);
 	while (before != NULL &&
 	    (next = TAILQ_NEXT(before, waiting)) != NULL &&
-	    since_ms_of(next) <= since_ms)
+	    deadline_since_ms_of(next) <= since_ms)
 		before = next;
 	return (before);
 }
@@ -69,7 +69,7 @@ void
 deadline_restore(struct conn *conn, enum deadline_kind kind, uint64_t since_ms)
 {
 	struct deadline_queue *queue = &conn->listener->deadlines[kind];
-	struct conn *before = find_before(queue, since_ms);
+	struct conn *before = deadline_find_before(queue, since_ms);
 
 	conn->deadline = (uint8_t)kind;
 	counter_set(&conn_record(conn)->since_ms, since_ms);
@@ -81,10 +81,10 @@ deadline_restore(struct conn *conn, enum deadline_kind kind, uint64_t since_ms)
 }
 
 static void
-forgive(struct conn *conn, uint64_t stall_ms, uint64_t now_ms)
+deadline_forgive_one(struct conn *conn, uint64_t stall_ms, uint64_t now_ms)
 {
 	counter_set(&conn_record(conn)->since_ms,
-	    clock_later(since_ms_of(conn), stall_ms, now_ms));
+	    clock_later(deadline_since_ms_of(conn), stall_ms, now_ms));
 	if (conn->deadline == DEADLINE_LINGER)
 		conn->pending->closing_ms = clock_later(
 		    conn->pending->closing_ms, stall_ms, now_ms);
@@ -99,7 +99,8 @@ deadline_forgive(struct worker *worker, uint64_t stall_ms)
 		for (int kind = 0; kind < DEADLINE_KINDS; kind++)
 			TAILQ_FOREACH(conn, &worker->listeners[i]
 			    .deadlines[kind].waiting, waiting)
-				forgive(conn, stall_ms, worker->now_ms);
+				deadline_forgive_one(conn, stall_ms,
+				    worker->now_ms);
 }
 
 void
@@ -111,7 +112,7 @@ deadline_put_off(struct conn *conn)
 	struct conn *next = TAILQ_NEXT(conn, waiting);
 	uint8_t kind = conn->deadline;
 
-	while (next != NULL && since_ms_of(next) < since_ms)
+	while (next != NULL && deadline_since_ms_of(next) < since_ms)
 		next = TAILQ_NEXT(next, waiting);
 	deadline_clear(conn);
 	conn->deadline = kind;
@@ -124,12 +125,12 @@ deadline_put_off(struct conn *conn)
 }
 
 static bool
-is_due(const struct deadline_queue *queue, uint64_t now_ms)
+deadline_is_due(const struct deadline_queue *queue, uint64_t now_ms)
 {
 	const struct conn *first = TAILQ_FIRST(&queue->waiting);
 
 	return (queue->length_ms > 0 && first != NULL &&
-	    since_ms_of(first) + queue->length_ms <= now_ms);
+	    deadline_since_ms_of(first) + queue->length_ms <= now_ms);
 }
 
 struct conn *
@@ -140,7 +141,7 @@ deadline_next_due(struct worker *worker)
 	for (size_t i = 0; i < worker->nlisteners; i++)
 		for (int kind = 0; kind < DEADLINE_KINDS; kind++) {
 			queue = &worker->listeners[i].deadlines[kind];
-			if (is_due(queue, worker->now_ms))
+			if (deadline_is_due(queue, worker->now_ms))
 				return (TAILQ_FIRST(&queue->waiting));
 		}
 	return (NULL);
@@ -148,7 +149,7 @@ deadline_next_due(struct worker *worker)
 
 /* The head of a queue, or the one behind it if the head is not wanted. */
 static struct conn *
-first_but(struct deadline_queue *queue, const struct conn *but)
+deadline_first_but(struct deadline_queue *queue, const struct conn *but)
 {
 	struct conn *conn = TAILQ_FIRST(&queue->waiting);
 
@@ -167,7 +168,7 @@ deadline_slowest(struct worker *worker, const struct conn *but)
 
 	for (size_t i = 0; i < worker->nlisteners; i++)
 		for (size_t k = 0; k < sizeof(kinds) / sizeof(*kinds); k++) {
-			conn = first_but(
+			conn = deadline_first_but(
 			    &worker->listeners[i].deadlines[kinds[k]], but);
 			if (conn != NULL && (slowest == NULL ||
 			    conn_record(conn)->since_ms <

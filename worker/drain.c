@@ -15,14 +15,14 @@ enum {
 };
 
 static const char *
-mode_name(uint32_t mode)
+drain_mode_name(uint32_t mode)
 {
 	return (mode == CTL_DRAIN_STOP ? "stop" : "replaced");
 }
 
 /* Whether a request has a handler that may keep it for ever. */
 static bool
-awaits_without_end(const struct conn *conn)
+drain_awaits_without_end(const struct conn *conn)
 {
 	const struct request *request;
 
@@ -37,7 +37,7 @@ awaits_without_end(const struct conn *conn)
 
 /* Whether some connections are still to go. */
 static bool
-spares_any(const struct worker *worker)
+drain_spares_any(const struct worker *worker)
 {
 	const struct listener *listener;
 
@@ -55,7 +55,7 @@ spares_any(const struct worker *worker)
 }
 
 static size_t
-count_idle(const struct worker *worker)
+drain_count_idle(const struct worker *worker)
 {
 	const struct conn *conn;
 	size_t n = 0;
@@ -75,7 +75,7 @@ count_idle(const struct worker *worker)
  */
 
 static void
-tally(const struct worker *worker, struct counters_tally *tally)
+drain_tally(const struct worker *worker, struct counters_tally *tally)
 {
 	const struct heritage *heritage = worker->heritage;
 
@@ -94,13 +94,13 @@ drain_begin(struct worker *worker, const struct ctl_drain *order)
 		.order = *order,
 		.begun_ms = worker->now_ms,
 	};
-	tally(worker, &drain->before);
+	drain_tally(worker, &drain->before);
 	if (order->mode == CTL_DRAIN_STOP)
 		giver_end(worker);
 	else
 		giver_expect(worker);
 	LOG(INFO, WORKER_DRAIN,
-	    F_STR("mode", mode_name(order->mode)),
+	    F_STR("mode", drain_mode_name(order->mode)),
 	    F_U64("conns", worker->conns.count),
 	    F_U64("timeout_ms", order->timeout_ms));
 	title_set("worker slot=%u gen=%" PRIu64 " draining",
@@ -109,7 +109,7 @@ drain_begin(struct worker *worker, const struct ctl_drain *order)
 }
 
 static uint64_t
-elapsed(const struct worker *worker)
+drain_elapsed(const struct worker *worker)
 {
 	return (worker->now_ms - worker->drain.begun_ms);
 }
@@ -120,7 +120,7 @@ elapsed(const struct worker *worker)
 
 /* Close up to n of a listener's idle connections, the longest idle first. */
 static uint64_t
-close_idle_of(struct listener *listener, uint64_t n)
+drain_close_idle_of(struct listener *listener, uint64_t n)
 {
 	struct deadline_queue *queue = &listener->deadlines[DEADLINE_IDLE];
 	struct conn *last = TAILQ_LAST(&queue->waiting, conn_waiting_list);
@@ -140,7 +140,7 @@ close_idle_of(struct listener *listener, uint64_t n)
 
 /* Close as many idle connections as are due by now. */
 static void
-close_idle(struct worker *worker)
+drain_close_idle(struct worker *worker)
 {
 	struct drain *drain = &worker->drain;
 	uint64_t due = UINT64_MAX, since_ms;
@@ -151,31 +151,33 @@ close_idle(struct worker *worker)
 	for (size_t i = 0; i < worker->nlisteners; i++)
 		if (drain->closed < due &&
 		    !departure_is_possible(&worker->listeners[i]))
-			drain->closed += close_idle_of(&worker->listeners[i],
-			    due - drain->closed);
+			drain->closed +=
+			    drain_close_idle_of(&worker->listeners[i],
+				due - drain->closed);
 	if (due == UINT64_MAX)
 		drain->closed = drain->idle;
 }
 
 /* The first connection whose time is over; NULL if there is none. */
 static struct conn *
-find_overdue(const struct deadline_queue *queue, bool is_spared)
+drain_find_overdue(const struct deadline_queue *queue, bool is_spared)
 {
 	struct conn *conn;
 
 	TAILQ_FOREACH(conn, &queue->waiting, waiting)
-		if (!is_spared || awaits_without_end(conn))
+		if (!is_spared || drain_awaits_without_end(conn))
 			break;
 	return (conn);
 }
 
 static void
-cut_queue(struct worker *worker, struct deadline_queue *queue, bool is_spared)
+drain_cut_queue(struct worker *worker, struct deadline_queue *queue,
+    bool is_spared)
 {
 	struct drain *drain = &worker->drain;
 	struct conn *conn;
 
-	while ((conn = find_overdue(queue, is_spared)) != NULL) {
+	while ((conn = drain_find_overdue(queue, is_spared)) != NULL) {
 		drain->cut_ms = worker->now_ms;
 		if (conn->deadline == DEADLINE_IDLE &&
 		    conn_finish_idle(conn, CLOSE_DRAIN))
@@ -185,30 +187,33 @@ cut_queue(struct worker *worker, struct deadline_queue *queue, bool is_spared)
 }
 
 static void
-cut_listener(struct worker *worker, struct listener *listener)
+drain_cut_listener(struct worker *worker, struct listener *listener)
 {
 	bool is_spared = departure_is_possible(listener);
 
 	/* An idle connection has no request. */
 	if (!is_spared)
-		cut_queue(worker, &listener->deadlines[DEADLINE_IDLE], false);
-	cut_queue(worker, &listener->deadlines[DEADLINE_READ], is_spared);
-	cut_queue(worker, &listener->deadlines[DEADLINE_WRITE], is_spared);
-	cut_queue(worker, &listener->deadlines[DEADLINE_REPLY], is_spared);
+		drain_cut_queue(worker, &listener->deadlines[DEADLINE_IDLE],
+		    false);
+	drain_cut_queue(worker, &listener->deadlines[DEADLINE_READ], is_spared);
+	drain_cut_queue(worker, &listener->deadlines[DEADLINE_WRITE],
+	    is_spared);
+	drain_cut_queue(worker, &listener->deadlines[DEADLINE_REPLY],
+	    is_spared);
 }
 
 /* The time is over. */
 static void
-cut_all(struct worker *worker)
+drain_cut_all(struct worker *worker)
 {
 	if (worker->drain.cut_ms == 0)
 		worker->drain.cut_ms = worker->now_ms;
 	for (size_t i = 0; i < worker->nlisteners; i++)
-		cut_listener(worker, &worker->listeners[i]);
+		drain_cut_listener(worker, &worker->listeners[i]);
 }
 
 static bool
-is_over(const struct worker *worker)
+drain_is_over(const struct worker *worker)
 {
 	const struct drain *drain = &worker->drain;
 
@@ -216,12 +221,12 @@ is_over(const struct worker *worker)
 		return (true);
 	return (drain->cut_ms != 0 &&
 	    worker->now_ms >= drain->cut_ms + CUT_LINGER_MS &&
-	    !spares_any(worker));
+	    !drain_spares_any(worker));
 }
 
 /* They have been told what there was to tell, and count when they are closed. */
 static void
-close_lingering(struct worker *worker)
+drain_close_lingering(struct worker *worker)
 {
 	struct conn *conn;
 
@@ -233,15 +238,15 @@ close_lingering(struct worker *worker)
 
 /* Who is on the way to another worker is left to it. */
 static void
-leave(struct worker *worker)
+drain_leave(struct worker *worker)
 {
 	struct drain *drain = &worker->drain;
 	struct counters_tally now;
 	struct counters_fates fates;
 	struct ctl_drained report;
 
-	close_lingering(worker);
-	tally(worker, &now);
+	drain_close_lingering(worker);
+	drain_tally(worker, &now);
 	counters_compare(&drain->before, &now, &fates);
 	report = (struct ctl_drained){
 		.finished = fates.finished + fates.closed,
@@ -254,24 +259,25 @@ leave(struct worker *worker)
 	counter_set(&worker->counters->at_rest, handlers_at_rest(worker));
 	LOG(INFO, WORKER_DRAINED, F_U64("carried", fates.carried),
 	    F_U64("finished", fates.finished), F_U64("closed", fates.closed),
-	    F_U64("cut", fates.cut), F_U64("duration_ms", elapsed(worker)));
+	    F_U64("cut", fates.cut),
+	    F_U64("duration_ms", drain_elapsed(worker)));
 	notice_drained(worker, &report);
 }
 
 /* At a stop closing begins at once; else so late that the spread ends with the
  * time: clients that are sent away together come back together. */
 static bool
-is_closing(struct worker *worker)
+drain_is_closing(struct worker *worker)
 {
 	struct drain *drain = &worker->drain;
 	const struct ctl_drain *order = &drain->order;
 
 	if (!drain->closing && (order->mode == CTL_DRAIN_STOP ||
-	    (elapsed(worker) + order->spread_ms >= order->timeout_ms &&
+	    (drain_elapsed(worker) + order->spread_ms >= order->timeout_ms &&
 	    !departure_awaits_taker(worker)))) {
 		drain->closing = true;
 		drain->closing_ms = worker->now_ms;
-		drain->idle = count_idle(worker);
+		drain->idle = drain_count_idle(worker);
 	}
 	return (drain->closing);
 }
@@ -284,11 +290,11 @@ drain_tick(struct worker *worker)
 	if (!drain->on || drain->left)
 		return;
 	if (departure_is_overdue(worker))
-		cut_all(worker);
-	else if (is_closing(worker))
-		close_idle(worker);
-	if (is_over(worker))
-		leave(worker);
+		drain_cut_all(worker);
+	else if (drain_is_closing(worker))
+		drain_close_idle(worker);
+	if (drain_is_over(worker))
+		drain_leave(worker);
 }
 
 void

@@ -12,7 +12,7 @@
 #include "worker/worker.h"
 
 static void
-add_executor(struct worker *worker, struct ctl *msg)
+duties_add_executor(struct worker *worker, struct ctl *msg)
 {
 	const struct ctl_executor *executor = &msg->executor;
 	struct queue *queue = NULL;
@@ -31,7 +31,7 @@ add_executor(struct worker *worker, struct ctl *msg)
 }
 
 static void
-give(struct worker *worker, struct ctl *msg)
+duties_give(struct worker *worker, struct ctl *msg)
 {
 	if (msg->fd[0] == -1) {
 		LOG(WARN, HANDOVER_BROKEN, F_STR("error",
@@ -44,7 +44,7 @@ give(struct worker *worker, struct ctl *msg)
 }
 
 static void
-take(struct worker *worker, struct ctl *msg)
+duties_take(struct worker *worker, struct ctl *msg)
 {
 	/* Without the link, the giver sees its end, and serves on. */
 	if (msg->fd[0] != -1)
@@ -55,7 +55,7 @@ take(struct worker *worker, struct ctl *msg)
 /* If it is ours; the master asks all workers.  One that is on its way between
  * two of them is nobody's at the moment. */
 static void
-close_conn(struct worker *worker, uint64_t id)
+duties_close_conn(struct worker *worker, uint64_t id)
 {
 	struct conn *conn = conn_table_find(&worker->conns, id);
 
@@ -82,7 +82,7 @@ worker_dispatch(struct worker *worker, struct ctl *msg)
 			    "its descriptor did not arrive"));
 		return;
 	case CTL_EXECUTOR:
-		add_executor(worker, msg);
+		duties_add_executor(worker, msg);
 		return;
 	case CTL_DIED:
 		for (size_t i = 0; i < worker->nhandlers; i++)
@@ -91,17 +91,17 @@ worker_dispatch(struct worker *worker, struct ctl *msg)
 				    msg->died.id);
 		return;
 	case CTL_GIVE:
-		give(worker, msg);
+		duties_give(worker, msg);
 		return;
 	case CTL_TAKE:
-		take(worker, msg);
+		duties_take(worker, msg);
 		return;
 	case CTL_ACCESS_LOG:
 		access_log_use(worker->access_log, msg->fd[0]);
 		msg->fd[0] = -1;
 		return;
 	case CTL_CLOSE:
-		close_conn(worker, msg->conn.id);
+		duties_close_conn(worker, msg->conn.id);
 		return;
 	case CTL_ASK_CLOSE:
 	case CTL_ASK_REBALANCE:

@@ -22,10 +22,10 @@ struct packing {
 	struct conn *unpackable;	/* parked, and has to stay; or NULL */
 };
 
-static void take_up_next(struct worker *);
+static void giver_take_up_next(struct worker *);
 
 static int
-link_of(const struct giver *giver)
+giver_link_of(const struct giver *giver)
 {
 	return (event_get_fd(&giver->event));
 }
@@ -56,7 +56,7 @@ giver_orphan(struct worker *worker)
  */
 
 static bool
-gives_all(const struct giver *giver)
+giver_gives_all(const struct giver *giver)
 {
 	return (giver->order.quota == CTL_GIVE_ALL);
 }
@@ -74,7 +74,7 @@ giver_under_way(const struct giver *giver)
 
 /* How many more are to be sent off. */
 static uint64_t
-wanted(const struct giver *giver)
+giver_wanted(const struct giver *giver)
 {
 	uint64_t gone = giver->carried + giver_under_way(giver);
 
@@ -83,7 +83,7 @@ wanted(const struct giver *giver)
 
 /* Go on with those that were held back, where a request has become slow. */
 static void
-release_slow(struct worker *worker)
+giver_release_slow(struct worker *worker)
 {
 	struct conn *conn;
 
@@ -94,14 +94,14 @@ release_slow(struct worker *worker)
 }
 
 static bool
-can_go(const struct conn *conn)
+giver_can_go(const struct conn *conn)
 {
 	return (!conn->stays && departure_is_at_rest(conn));
 }
 
 /* Park a connection and put it into the batch.  Returns whether it fits. */
 static bool
-pack(struct packing *packing, struct conn *conn)
+giver_pack(struct packing *packing, struct conn *conn)
 {
 	struct giver_batch *batch = packing->batch;
 	struct handover_batch *wire = &packing->msg.batch;
@@ -119,7 +119,8 @@ pack(struct packing *packing, struct conn *conn)
 
 /* Returns whether there is room for more. */
 static bool
-pack_queue(struct packing *packing, struct deadline_queue *queue, uint64_t most)
+giver_pack_queue(struct packing *packing, struct deadline_queue *queue,
+    uint64_t most)
 {
 	struct conn *conn, *next;
 
@@ -127,21 +128,22 @@ pack_queue(struct packing *packing, struct deadline_queue *queue, uint64_t most)
 		if (packing->batch->n == most)
 			return (false);
 		next = TAILQ_NEXT(conn, waiting);
-		if (can_go(conn) && !pack(packing, conn))
+		if (giver_can_go(conn) && !giver_pack(packing, conn))
 			return (false);
 	}
 	return (true);
 }
 
 static void
-pack_all(struct worker *worker, struct packing *packing)
+giver_pack_all(struct worker *worker, struct packing *packing)
 {
 	static const enum deadline_kind kinds[] = {
 		DEADLINE_IDLE, DEADLINE_READ, DEADLINE_WRITE, DEADLINE_REPLY
 	};
 	const struct giver *giver = &worker->giver;
-	size_t nkinds = gives_all(giver) ? sizeof(kinds) / sizeof(*kinds) : 1;
-	uint64_t most = wanted(giver);
+	size_t nkinds =
+	    giver_gives_all(giver) ? sizeof(kinds) / sizeof(*kinds) : 1;
+	uint64_t most = giver_wanted(giver);
 
 	if (most > giver->batch_conns)
 		most = giver->batch_conns;
@@ -151,8 +153,8 @@ pack_all(struct worker *worker, struct packing *packing)
 		if (!departure_has_taker(giver, listener))
 			continue;
 		for (size_t k = 0; k < nkinds; k++)
-			if (!pack_queue(packing, &listener->deadlines[kinds[k]],
-			    most))
+			if (!giver_pack_queue(packing,
+				&listener->deadlines[kinds[k]], most))
 				return;
 	}
 }
@@ -162,7 +164,7 @@ pack_all(struct worker *worker, struct packing *packing)
  */
 
 static void
-take_back(struct worker *worker, struct conn *conn, bool stays)
+giver_take_back(struct worker *worker, struct conn *conn, bool stays)
 {
 	conn->stays = stays;
 	if (stays && worker->giver.retry_ms == 0)
@@ -172,25 +174,25 @@ take_back(struct worker *worker, struct conn *conn, bool stays)
 
 /* Nobody has taken any of a batch. */
 static void
-take_back_all(struct worker *worker, struct giver_batch *batch)
+giver_take_back_all(struct worker *worker, struct giver_batch *batch)
 {
 	batch->number = 0;
 	for (unsigned i = 0; i < batch->n; i++) {
 		conn_count_return(batch->conns[i]);
-		take_back(worker, batch->conns[i], false);
+		giver_take_back(worker, batch->conns[i], false);
 	}
 }
 
 /* It is another's now. */
 static void
-let_go(struct conn *conn)
+giver_let_go(struct conn *conn)
 {
 	conn_count_gone(conn);
 	conn_forget(conn);
 }
 
 static void
-forget_stays(struct worker *worker)
+giver_forget_stays(struct worker *worker)
 {
 	struct conn *conn;
 
@@ -206,7 +208,7 @@ forget_stays(struct worker *worker)
  */
 
 static struct giver_batch *
-find_batch(struct giver *giver, uint64_t number)
+giver_find_batch(struct giver *giver, uint64_t number)
 {
 	for (int i = 0; i < GIVER_WINDOW; i++)
 		if (giver->batches[i].number == number)
@@ -215,7 +217,7 @@ find_batch(struct giver *giver, uint64_t number)
 }
 
 static int
-send_packed(struct worker *worker, struct packing *packing)
+giver_send_packed(struct worker *worker, struct packing *packing)
 {
 	struct giver *giver = &worker->giver;
 	struct giver_batch *batch = packing->batch;
@@ -232,7 +234,7 @@ send_packed(struct worker *worker, struct packing *packing)
 	packing->msg.batch.pad = 0;
 	for (unsigned i = 0; i < batch->n; i++)
 		conn_count_offer(batch->conns[i]);
-	if (handover_send(link_of(giver), giver->version, &packing->msg,
+	if (handover_send(giver_link_of(giver), giver->version, &packing->msg,
 	    HANDOVER_BATCH, fds, nfds) == -1)
 		return (-1);
 	batch->number = ++giver->numbered;
@@ -243,26 +245,26 @@ send_packed(struct worker *worker, struct packing *packing)
 /* Send what is at rest, as much as fits into a batch.  Returns whether it may
  * be worth to try again. */
 static bool
-send_batch(struct worker *worker)
+giver_send_batch(struct worker *worker)
 {
 	struct packing packing = {
-		.batch = find_batch(&worker->giver, 0),
+		.batch = giver_find_batch(&worker->giver, 0),
 		.store = { .fd = -1, .version = worker->giver.version },
 	};
 	bool sent = false;
 
 	packing.batch->n = 0;
 	packing.batch->parked_us = clock_us();
-	pack_all(worker, &packing);
+	giver_pack_all(worker, &packing);
 	if (packing.batch->n > 0 && !(sent =
-	    send_packed(worker, &packing) == 0)) {
+	    giver_send_packed(worker, &packing) == 0)) {
 		/* Too much is under way, of ours or the kernel's: when there
 		 * has been an answer, or some time, it may be otherwise. */
 		worker->giver.blocked = true;
-		take_back_all(worker, packing.batch);
+		giver_take_back_all(worker, packing.batch);
 	}
 	if (packing.unpackable != NULL)
-		take_back(worker, packing.unpackable, true);
+		giver_take_back(worker, packing.unpackable, true);
 	if (packing.store.fd != -1)
 		close(packing.store.fd);
 	return (sent || packing.unpackable != NULL);
@@ -274,7 +276,7 @@ send_batch(struct worker *worker)
 
 /* Tell the master that this is all for now, or for good. */
 static void
-say_given(struct worker *worker, bool ended)
+giver_say_given(struct worker *worker, bool ended)
 {
 	struct giver *giver = &worker->giver;
 	struct ctl_given given = {
@@ -295,21 +297,21 @@ say_given(struct worker *worker, bool ended)
 
 /* With nothing under way. */
 static void
-end_link(struct worker *worker)
+giver_end_link(struct worker *worker)
 {
 	struct giver *giver = &worker->giver;
 
-	say_given(worker, true);
+	giver_say_given(worker, true);
 	event_del(&giver->event);
-	close(link_of(giver));
+	close(giver_link_of(giver));
 	giver->on = false;
 	giver->heard_ms = worker->now_ms;
 	giver->carried = giver->carried_said = 0;
-	take_up_next(worker);
+	giver_take_up_next(worker);
 }
 
 static void
-break_link(struct worker *worker, int why)
+giver_break_link(struct worker *worker, int why)
 {
 	struct giver *giver = &worker->giver;
 	uint64_t kept = 0;
@@ -321,7 +323,7 @@ break_link(struct worker *worker, int why)
 		if (batch->number == 0)
 			continue;
 		kept += batch->n;
-		take_back_all(worker, batch);
+		giver_take_back_all(worker, batch);
 	}
 	giver->unanswered = 0;
 	/* There may be more to give, and nobody to take it. */
@@ -333,7 +335,7 @@ break_link(struct worker *worker, int why)
 		    "version" : strerror(why)),
 		    F_U64("conns_kept", kept),
 		    F_U64("conns", worker->conns.count));
-	end_link(worker);
+	giver_end_link(worker);
 	/* Those who were to begin elsewhere. */
 	handlers_pump(worker);
 }
@@ -349,23 +351,24 @@ giver_settle(struct worker *worker)
 	giver->rested = false;
 	if (!giver->on || !giver->greeted)
 		return (false);
-	while (departure_has_room(giver) && wanted(giver) > 0 && send_batch(worker))
+	while (departure_has_room(giver) && giver_wanted(giver) > 0 &&
+	    giver_send_batch(worker))
 		;
 	if (giver->unanswered > 0 || giver->blocked)
 		return (false);
-	if (giver->next != -1 || !gives_all(giver)) {
-		end_link(worker);
+	if (giver->next != -1 || !giver_gives_all(giver)) {
+		giver_end_link(worker);
 		return (false);
 	}
-	say_given(worker, false);
+	giver_say_given(worker, false);
 	return (true);
 }
 
 static void
-on_adopted(struct worker *worker, const struct handover_adopted *adopted)
+giver_on_adopted(struct worker *worker, const struct handover_adopted *adopted)
 {
 	struct giver *giver = &worker->giver;
-	struct giver_batch *batch = find_batch(giver, adopted->number);
+	struct giver_batch *batch = giver_find_batch(giver, adopted->number);
 	uint64_t us, kept = 0;
 
 	us = clock_us() - batch->parked_us;
@@ -375,11 +378,11 @@ on_adopted(struct worker *worker, const struct handover_adopted *adopted)
 	for (unsigned i = 0; i < batch->n; i++) {
 		if ((adopted->taken & (UINT64_C(1) << i)) == 0) {
 			conn_count_return(batch->conns[i]);
-			take_back(worker, batch->conns[i], true);
+			giver_take_back(worker, batch->conns[i], true);
 			kept++;
 			continue;
 		}
-		let_go(batch->conns[i]);
+		giver_let_go(batch->conns[i]);
 		giver->carried++;
 		if (us > giver->longest_us)
 			giver->longest_us = us;
@@ -391,7 +394,7 @@ on_adopted(struct worker *worker, const struct handover_adopted *adopted)
 /* The taker cannot be understood, but it lives, and may serve what it has not
  * answered for: nobody must be served twice. */
 static void
-give_up(struct worker *worker, int why)
+giver_give_up(struct worker *worker, int why)
 {
 	struct giver *giver = &worker->giver;
 
@@ -402,29 +405,29 @@ give_up(struct worker *worker, int why)
 			continue;
 		batch->number = 0;
 		for (unsigned k = 0; k < batch->n; k++)
-			let_go(batch->conns[k]);
+			giver_let_go(batch->conns[k]);
 	}
 	giver->unanswered = 0;
-	break_link(worker, why);
+	giver_break_link(worker, why);
 }
 
 /* Returns whether another message may be there. */
 static bool
-handle_one(struct worker *worker)
+giver_handle_one(struct worker *worker)
 {
 	struct giver *giver = &worker->giver;
 	struct handover_message msg;
 	struct handover_fds fds;
 	int got;
 
-	got = handover_receive(link_of(giver), &msg, &fds);
+	got = handover_receive(giver_link_of(giver), &msg, &fds);
 	if (got == -1 && errno == EAGAIN)
 		return (false);
 	if (got != 1) {
 		if (got == 0 || errno == ECONNRESET)
-			break_link(worker, 0);
+			giver_break_link(worker, 0);
 		else
-			give_up(worker, errno);
+			giver_give_up(worker, errno);
 		return (false);
 	}
 	handover_close_fds(&fds);
@@ -436,30 +439,30 @@ handle_one(struct worker *worker)
 		    sizeof(giver->protocol));
 	} else if (msg.header.type == HANDOVER_ADOPTED &&
 	    msg.adopted.number != 0 &&
-	    find_batch(giver, msg.adopted.number) != NULL)
-		on_adopted(worker, &msg.adopted);
+	    giver_find_batch(giver, msg.adopted.number) != NULL)
+		giver_on_adopted(worker, &msg.adopted);
 	else {
-		give_up(worker, EPROTO);
+		giver_give_up(worker, EPROTO);
 		return (false);
 	}
 	return (giver->on);
 }
 
 static void
-on_link(evutil_socket_t fd, short what, void *arg)
+giver_on_link(evutil_socket_t fd, short what, void *arg)
 {
 	struct worker *worker = arg;
 
 	(void)fd;
 	(void)what;
 	worker_turn(worker);
-	while (handle_one(worker))
+	while (giver_handle_one(worker))
 		;
 	giver_on_rest(worker);
 }
 
 static void
-take_up(struct worker *worker, int link, const struct ctl_give *order)
+giver_take_up(struct worker *worker, int link, const struct ctl_give *order)
 {
 	struct giver *giver = &worker->giver;
 
@@ -471,18 +474,18 @@ take_up(struct worker *worker, int link, const struct ctl_give *order)
 	giver->longest_us = 0;
 	giver->ordered_ms = clock_ms();
 	giver->heard_ms = worker->now_ms;
-	forget_stays(worker);
+	giver_forget_stays(worker);
 	event_assign(&giver->event, worker->base, link, EV_READ | EV_PERSIST,
-	    on_link, worker);
+	    giver_on_link, worker);
 	giver->on = event_add(&giver->event, NULL) == 0;
 	if (giver->on)
 		return;
 	close(link);
-	say_given(worker, true);
+	giver_say_given(worker, true);
 }
 
 static void
-take_up_next(struct worker *worker)
+giver_take_up_next(struct worker *worker)
 {
 	struct giver *giver = &worker->giver;
 	int link = giver->next;
@@ -490,7 +493,7 @@ take_up_next(struct worker *worker)
 	if (link == -1)
 		return;
 	giver->next = -1;
-	take_up(worker, link, &giver->next_order);
+	giver_take_up(worker, link, &giver->next_order);
 }
 
 void
@@ -511,7 +514,7 @@ giver_begin(struct worker *worker, int link, const struct ctl_give *order)
 	struct giver *giver = &worker->giver;
 
 	if (!giver->on) {
-		take_up(worker, link, order);
+		giver_take_up(worker, link, order);
 		return;
 	}
 	if (giver->next != -1) {
@@ -554,10 +557,10 @@ giver_tick(struct worker *worker)
 	if (!giver->on)
 		return;
 	giver->blocked = false;
-	release_slow(worker);
+	giver_release_slow(worker);
 	if (giver->retry_ms != 0 && worker->now_ms >= giver->retry_ms) {
 		giver->retry_ms = 0;
-		forget_stays(worker);
+		giver_forget_stays(worker);
 	}
 	giver_on_rest(worker);
 }
@@ -568,7 +571,7 @@ giver_tick(struct worker *worker)
  * rest is for the master's messages and for other programs of the user.
  */
 static void
-divide(struct giver *giver, unsigned workers)
+giver_divide(struct giver *giver, unsigned workers)
 {
 	uint64_t share = HANDOVER_FDS_MAX * GIVER_WINDOW;
 	struct rlimit limit;
@@ -591,7 +594,7 @@ giver_init(struct worker *worker)
 	struct giver *giver = &worker->giver;
 
 	giver->next = -1;
-	divide(giver, worker->heritage->slots);
+	giver_divide(giver, worker->heritage->slots);
 	giver->batches = calloc(GIVER_WINDOW, sizeof(*giver->batches));
 	return (giver->batches == NULL ? -1 : 0);
 }
@@ -604,11 +607,11 @@ giver_free(struct worker *worker)
 	for (int i = 0; giver->batches != NULL && i < GIVER_WINDOW; i++)
 		if (giver->batches[i].number != 0)
 			for (unsigned k = 0; k < giver->batches[i].n; k++)
-				let_go(giver->batches[i].conns[k]);
+				giver_let_go(giver->batches[i].conns[k]);
 	free(giver->batches);
 	if (giver->on) {
 		event_del(&giver->event);
-		close(link_of(giver));
+		close(giver_link_of(giver));
 	}
 	if (giver->batches != NULL && giver->next != -1)
 		close(giver->next);

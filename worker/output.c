@@ -51,7 +51,7 @@ output_end(struct output *output)
 
 /* Returns the number of bytes that the kernel took, or -1 with errno set. */
 static ssize_t
-send_parts(struct conn *conn, struct iovec *parts, size_t nparts)
+output_send_parts(struct conn *conn, struct iovec *parts, size_t nparts)
 {
 	ssize_t n = transport_send(conn, parts, nparts);
 
@@ -62,7 +62,7 @@ send_parts(struct conn *conn, struct iovec *parts, size_t nparts)
 
 /* Keep what is left of the parts after the first taken bytes. */
 static int
-keep_rest(struct conn *conn, const struct iovec *parts, size_t nparts,
+output_keep_rest(struct conn *conn, const struct iovec *parts, size_t nparts,
     size_t taken)
 {
 	struct conn_pending *pending;
@@ -88,17 +88,18 @@ keep_rest(struct conn *conn, const struct iovec *parts, size_t nparts,
 
 /* Write the parts, or put them behind what is owed already. */
 static int
-write_parts(struct conn *conn, struct iovec *parts, size_t nparts)
+output_write_parts(struct conn *conn, struct iovec *parts, size_t nparts)
 {
 	ssize_t n = 0;
 
-	if (!conn_owes(conn) && (n = send_parts(conn, parts, nparts)) == -1)
+	if (!conn_owes(conn) &&
+	    (n = output_send_parts(conn, parts, nparts)) == -1)
 		return (-1);
-	return (keep_rest(conn, parts, nparts, (size_t)n));
+	return (output_keep_rest(conn, parts, nparts, (size_t)n));
 }
 
 static void
-gather(struct output *output, const void *bytes, size_t len)
+output_gather(struct output *output, const void *bytes, size_t len)
 {
 	memcpy(output->bytes + output->len, bytes, len);
 	output->len += len;
@@ -113,12 +114,12 @@ output_flush(struct output *output, struct conn *conn)
 	if (output->len == 0)
 		return (0);
 	output->len = 0;
-	return (write_parts(conn, &part, 1));
+	return (output_write_parts(conn, &part, 1));
 }
 
 /* Send a reply that is not copied, behind what is gathered. */
 static int
-write_reply(struct output *output, struct conn *conn,
+output_write_reply(struct output *output, struct conn *conn,
     const struct exchange *exchange, const struct buffer *fields,
     const struct payload *payload)
 {
@@ -137,7 +138,7 @@ write_reply(struct output *output, struct conn *conn,
 		    (void *)(uintptr_t)payload->bytes, payload->len };
 	parts[nparts++] = (struct iovec){ framing.tail, framing.tail_len };
 	output->len = 0;
-	return (write_parts(conn, parts, nparts));
+	return (output_write_parts(conn, parts, nparts));
 }
 
 int
@@ -156,7 +157,8 @@ output_reply(struct output *output, struct conn *conn,
 	if (fields != NULL)
 		len += fields->len;
 	if (len > OUTPUT_PAYLOAD_MAX)
-		return (write_reply(output, conn, exchange, fields, payload));
+		return (output_write_reply(output, conn, exchange, fields,
+		    payload));
 	if (OUTPUT_PAYLOAD_MAX - len < output->len &&
 	    output_flush(output, conn) == -1)
 		return (-1);
@@ -166,9 +168,9 @@ output_reply(struct output *output, struct conn *conn,
 	proto->frame(&framing, payload->len, conf, exchange);
 	output->len += framing.head_len;
 	if (!framing.is_bare)
-		gather(output, payload->bytes, payload->len);
+		output_gather(output, payload->bytes, payload->len);
 	if (framing.tail_len > 0)
-		gather(output, framing.tail, framing.tail_len);
+		output_gather(output, framing.tail, framing.tail_len);
 	return (0);
 }
 
@@ -179,7 +181,7 @@ output_resume(struct conn *conn)
 	struct iovec part = { (*out)->bytes, (*out)->len };
 	ssize_t n;
 
-	n = send_parts(conn, &part, 1);
+	n = output_send_parts(conn, &part, 1);
 	if (n > 0)
 		buffer_consume(&conn->listener->worker->buffers, out,
 		    (size_t)n);
@@ -211,5 +213,5 @@ output_tell(struct conn *conn, struct exchange *exchange,
 	    (void *)(uintptr_t)payload.bytes,
 	    framing.is_bare ? 0 : payload.len };
 	parts[2] = (struct iovec){ framing.tail, framing.tail_len };
-	(void)send_parts(conn, parts, 3);
+	(void)output_send_parts(conn, parts, 3);
 }

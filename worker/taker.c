@@ -21,7 +21,7 @@ enum {
 };
 
 static int
-link_of(const struct taker *taker)
+taker_link_of(const struct taker *taker)
 {
 	return (event_get_fd(&taker->event));
 }
@@ -31,7 +31,7 @@ taker_free(struct taker *taker)
 {
 	TAILQ_REMOVE(&taker->worker->takers, taker, entry);
 	event_del(&taker->event);
-	close(link_of(taker));
+	close(taker_link_of(taker));
 	for (unsigned i = 0; i < taker->nadopted; i++) {
 		conn_count_gone(taker->adopted[i]);
 		conn_forget(taker->adopted[i]);
@@ -45,7 +45,7 @@ taker_free(struct taker *taker)
 
 /* The socket was accepted from a listener of another configuration. */
 static void
-renew_options(const struct conn *conn)
+taker_renew_options(const struct conn *conn)
 {
 	int nodelay = conn->listener->conf->nodelay;
 
@@ -58,7 +58,7 @@ renew_options(const struct conn *conn)
 /* Serve the connections that are ours now.  They are not counted before: if we died
  * then, the giver would serve them on, and they would not be lost. */
 static void
-wake_all(struct taker *taker)
+taker_wake_all(struct taker *taker)
 {
 	struct worker *worker = taker->worker;
 	unsigned n = taker->nadopted;
@@ -68,7 +68,7 @@ wake_all(struct taker *taker)
 	for (unsigned i = 0; i < n; i++)
 		conn_count_enter(taker->adopted[i], taker->from[i]);
 	for (unsigned i = 0; i < n; i++) {
-		renew_options(taker->adopted[i]);
+		taker_renew_options(taker->adopted[i]);
 		conn_wake(taker->adopted[i]);
 	}
 	handlers_pump(worker);
@@ -77,31 +77,33 @@ wake_all(struct taker *taker)
 /* Send it, or find that nobody hears it any more.  Returns false if it has to
  * be tried again. */
 static bool
-say(struct taker *taker, struct handover_message *msg, enum handover_type type)
+taker_say(struct taker *taker, struct handover_message *msg,
+    enum handover_type type)
 {
-	return (handover_send(link_of(taker), taker->version, msg, type, NULL,
-	    0) == 0 || errno == EPIPE || errno == ECONNRESET);
+	return (handover_send(taker_link_of(taker), taker->version, msg, type,
+		    NULL, 0) == 0 ||
+	    errno == EPIPE || errno == ECONNRESET);
 }
 
 /* Say what we have taken.  Until that can be said, we have not, and nothing
  * more is taken. */
 static void
-answer(struct taker *taker)
+taker_answer(struct taker *taker)
 {
 	struct handover_message msg = { .adopted = taker->answer };
 
-	if (!say(taker, &msg, HANDOVER_ADOPTED)) {
+	if (!taker_say(taker, &msg, HANDOVER_ADOPTED)) {
 		event_del(&taker->event);
 		return;
 	}
 	/* A giver that is gone serves nobody. */
-	wake_all(taker);
+	taker_wake_all(taker);
 }
 
 /* Take what arrived of a batch: connections whose descriptor did not, or for
  * whom there is no room, stay where they are. */
 static void
-adopt(struct taker *taker, const struct handover_batch *batch,
+taker_adopt(struct taker *taker, const struct handover_batch *batch,
     struct handover_fds *fds)
 {
 	struct parcel_bytes store = {
@@ -141,12 +143,12 @@ adopt(struct taker *taker, const struct handover_batch *batch,
 		    F_U64("conns", batch->n - taker->nadopted));
 	for (unsigned i = 0; i < taker->nadopted; i++)
 		conn_count_hold(taker->adopted[i]);
-	answer(taker);
+	taker_answer(taker);
 }
 
 /* Returns whether another batch may be there. */
 static bool
-handle_one(struct taker *taker)
+taker_handle_one(struct taker *taker)
 {
 	struct handover_message msg;
 	struct handover_fds fds;
@@ -155,7 +157,7 @@ handle_one(struct taker *taker)
 	/* One answer at a time. */
 	if (taker->answer.number != 0)
 		return (false);
-	got = handover_receive(link_of(taker), &msg, &fds);
+	got = handover_receive(taker_link_of(taker), &msg, &fds);
 	if (got == -1 && errno == EAGAIN)
 		return (false);
 	if (got == -1)
@@ -168,13 +170,13 @@ handle_one(struct taker *taker)
 		taker_free(taker);
 		return (false);
 	}
-	adopt(taker, &msg.batch, &fds);
+	taker_adopt(taker, &msg.batch, &fds);
 	handover_close_fds(&fds);
 	return (true);
 }
 
 static void
-on_link(evutil_socket_t fd, short what, void *arg)
+taker_on_link(evutil_socket_t fd, short what, void *arg)
 {
 	struct taker *taker = arg;
 	struct worker *worker = taker->worker;
@@ -183,12 +185,12 @@ on_link(evutil_socket_t fd, short what, void *arg)
 	(void)what;
 	worker_turn(worker);
 	for (int i = 0; i < BATCHES_PER_TURN; i++)
-		if (!handle_one(taker))
+		if (!taker_handle_one(taker))
 			break;		/* there may be no taker any more */
 }
 
 static void
-say_hello(struct taker *taker)
+taker_say_hello(struct taker *taker)
 {
 	struct handover_message msg = { .hello = { .protocol = { 0 } } };
 	const struct listener *heir;
@@ -197,7 +199,7 @@ say_hello(struct taker *taker)
 		if ((heir = taker->lineage.heir[i]) != NULL)
 			msg.hello.protocol[i] =
 			    (uint8_t)(heir->conf->protocol + 1);
-	taker->greeted = say(taker, &msg, HANDOVER_HELLO);
+	taker->greeted = taker_say(taker, &msg, HANDOVER_HELLO);
 }
 
 void
@@ -211,11 +213,11 @@ taker_begin(struct worker *worker, int link, const struct ctl_take *order)
 	taker->version = handover_version_for(order->giver);
 	lineage_init(&taker->lineage, worker, order->generation);
 	event_assign(&taker->event, worker->base, link, EV_READ | EV_PERSIST,
-	    on_link, taker);
+	    taker_on_link, taker);
 	if (event_add(&taker->event, NULL) == -1)
 		goto fail;
 	TAILQ_INSERT_TAIL(&worker->takers, taker, entry);
-	say_hello(taker);
+	taker_say_hello(taker);
 	return;
 fail:
 	/* The giver sees it, and serves on. */
@@ -231,9 +233,9 @@ takers_tick(struct worker *worker)
 
 	TAILQ_FOREACH(taker, &worker->takers, entry) {
 		if (!taker->greeted)
-			say_hello(taker);
+			taker_say_hello(taker);
 		if (taker->answer.number != 0)
-			answer(taker);
+			taker_answer(taker);
 		/* Where that could be said, or could not be done before. */
 		if (taker->answer.number == 0)
 			(void)event_add(&taker->event, NULL);

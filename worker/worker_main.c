@@ -26,7 +26,7 @@ enum {
 };
 
 static void
-on_message(struct ctl *msg, void *arg)
+worker_on_message(struct ctl *msg, void *arg)
 {
 	struct worker *worker = arg;
 
@@ -37,7 +37,7 @@ on_message(struct ctl *msg, void *arg)
 /* The master is gone, and nobody will take our place: serve those who are
  * here. */
 static void
-on_channel_end(const char *why, void *arg)
+worker_on_channel_end(const char *why, void *arg)
 {
 	struct worker *worker = arg;
 	struct ctl_drain order = {
@@ -57,7 +57,7 @@ on_channel_end(const char *why, void *arg)
 /* That the loop turns, and how much later than due its tick ran: so long had
  * everybody to wait. */
 static void
-beat(struct worker *worker)
+worker_beat(struct worker *worker)
 {
 	struct counters_worker *counters = worker->counters;
 	uint64_t now_us = clock_us();
@@ -74,7 +74,7 @@ beat(struct worker *worker)
 /* The clients, the handlers and the other processes have had no answer from us
  * for that long, and perhaps did not run themselves. */
 static void
-forgive(struct worker *worker, uint64_t stall_ms)
+worker_forgive(struct worker *worker, uint64_t stall_ms)
 {
 	deadline_forgive(worker, stall_ms);
 	giver_forgive(worker, stall_ms);
@@ -86,7 +86,7 @@ forgive(struct worker *worker, uint64_t stall_ms)
 }
 
 static void
-on_tick(evutil_socket_t fd, short what, void *arg)
+worker_on_tick(evutil_socket_t fd, short what, void *arg)
 {
 	struct worker *worker = arg;
 	struct conn *conn;
@@ -97,8 +97,8 @@ on_tick(evutil_socket_t fd, short what, void *arg)
 	worker_turn(worker);
 	if ((stall_ms = clock_stall_ms(worker->tick_us / 1000, clock_ms(),
 	    WORKER_TICK_MS)) > 0)
-		forgive(worker, stall_ms);
-	beat(worker);
+		worker_forgive(worker, stall_ms);
+	worker_beat(worker);
 	conn_end_due(worker);
 	while ((conn = blame_next_over(worker)) != NULL)
 		conn_on_patience(conn);
@@ -116,7 +116,7 @@ on_tick(evutil_socket_t fd, short what, void *arg)
 }
 
 static void
-call_feeder(struct worker *worker)
+worker_call_feeder(struct worker *worker)
 {
 	struct conn *conn = queue_call_next(worker);
 
@@ -126,7 +126,7 @@ call_feeder(struct worker *worker)
 }
 
 static bool
-has_more(const struct worker *worker)
+worker_has_more(const struct worker *worker)
 {
 	return (worker->nready > 0 || worker->giver.rested ||
 	    !TAILQ_EMPTY(&worker->roomy) || !TAILQ_EMPTY(&worker->unsent) ||
@@ -136,13 +136,13 @@ has_more(const struct worker *worker)
 void
 worker_end_turn(struct worker *worker)
 {
-	while (has_more(worker)) {
+	while (worker_has_more(worker)) {
 		/* Who is at rest goes before it begins something new. */
 		if (giver_settle(worker))
 			/* With nothing left it need not wait for the tick. */
 			drain_tick(worker);
 		conn_run_all_ready(worker);
-		call_feeder(worker);
+		worker_call_feeder(worker);
 		memory_feed_starved(worker);
 		if (worker->nready == 0 && TAILQ_EMPTY(&worker->roomy))
 			executors_flush(worker);
@@ -153,7 +153,7 @@ worker_end_turn(struct worker *worker)
 }
 
 static void
-on_turn_end(evutil_socket_t fd, short what, void *arg)
+worker_on_turn_end(evutil_socket_t fd, short what, void *arg)
 {
 	struct worker *worker = arg;
 
@@ -173,16 +173,17 @@ worker_init_turn(struct worker *worker)
 	TAILQ_INIT(&worker->starved);
 	TAILQ_INIT(&worker->slowed);
 	STAILQ_INIT(&worker->notices);
-	event_assign(&worker->turn_end, worker->base, -1, 0, on_turn_end,
+	event_assign(&worker->turn_end, worker->base, -1, 0, worker_on_turn_end,
 	    worker);
 }
 
 static int
-start_tick(struct worker *worker)
+worker_start_tick(struct worker *worker)
 {
 	struct timeval interval = { .tv_usec = WORKER_TICK_MS * 1000 };
 
-	worker->tick = event_new(worker->base, -1, EV_PERSIST, on_tick, worker);
+	worker->tick =
+	    event_new(worker->base, -1, EV_PERSIST, worker_on_tick, worker);
 	if (worker->tick == NULL)
 		return (-1);
 	worker->tick_us = clock_us();
@@ -191,7 +192,7 @@ start_tick(struct worker *worker)
 
 /* Bind the worker of slot n to the n-th of the CPUs that it may use. */
 static void
-set_affinity(const struct heritage *heritage)
+worker_set_affinity(const struct heritage *heritage)
 {
 	cpu_set_t allowed, one;
 	int n;
@@ -232,7 +233,7 @@ worker_init(struct worker *worker)
 	    acceptors_init(worker) == -1)
 		return (-1);
 	errno = ENOMEM;		/* libevent does not always say */
-	return (start_tick(worker));
+	return (worker_start_tick(worker));
 }
 
 static void
@@ -259,7 +260,7 @@ worker_free(struct worker *worker)
 }
 
 static int
-report_failure(struct worker *worker, const char *what)
+worker_report_failure(struct worker *worker, const char *what)
 {
 	struct ctl_failed failed = { .why = "" };
 
@@ -275,12 +276,12 @@ static int
 worker_run(struct worker *worker)
 {
 	if (worker_init(worker) == -1)
-		return (report_failure(worker, "set-up"));
+		return (worker_report_failure(worker, "set-up"));
 	if (channel_send(worker->channel, CTL_READY,
 	    worker->heritage->generation, NULL, -1) == -1)
 		return (EXIT_FAILURE);
 	if (event_base_dispatch(worker->base) == -1)
-		return (report_failure(worker, "event loop"));
+		return (worker_report_failure(worker, "event loop"));
 	return (EXIT_SUCCESS);
 }
 
@@ -288,8 +289,8 @@ int
 worker_main(struct heritage *heritage)
 {
 	static const struct channel_callbacks callbacks = {
-		.on_message = on_message,
-		.on_end = on_channel_end,
+		.on_message = worker_on_message,
+		.on_end = worker_on_channel_end,
 	};
 	struct worker worker = {
 		.heritage = heritage,
@@ -303,7 +304,7 @@ worker_main(struct heritage *heritage)
 	log_share_untold(&worker.counters->log_untold);
 	title_set("worker slot=%u gen=%" PRIu64, heritage->slot,
 	    heritage->generation);
-	set_affinity(heritage);
+	worker_set_affinity(heritage);
 	mallopt(M_MMAP_THRESHOLD, MMAP_FROM);
 	worker_turn(&worker);
 	if ((worker.base = loop_new()) == NULL)
