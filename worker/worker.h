@@ -129,7 +129,4 @@ acceptors_note_room(struct worker *worker)
 	worker_end_later(worker);
 }
 
-/* Act on one message of the master's, whose sender and length already hold. */
-void worker_dispatch(struct worker *, struct ctl *);
-
 #endif

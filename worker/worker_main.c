@@ -15,6 +15,7 @@
 #include "common/title.h"
 #include "worker/access_log.h"
 #include "worker/executors.h"
+#include "worker/orders.h"
 #include "worker/memory.h"
 
 enum {
@@ -31,7 +32,7 @@ worker_on_message(struct ctl *msg, void *arg)
 	struct worker *worker = arg;
 
 	worker_turn(worker);
-	worker_dispatch(worker, msg);
+	orders_obey(worker, msg);
 }
 
 /* The master is gone, and nobody will take our place: serve those who are

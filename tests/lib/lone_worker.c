@@ -13,6 +13,7 @@
 
 #include "common/log.h"
 #include "common/loop.h"
+#include "worker/orders.h"
 
 enum { RECORDS = 1024 };
 
@@ -53,7 +54,7 @@ load_conf(const char *text)
 static void
 on_message(struct ctl *msg, void *arg)
 {
-	worker_dispatch(arg, msg);
+	orders_obey(arg, msg);
 }
 
 static void

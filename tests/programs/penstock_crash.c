@@ -22,11 +22,12 @@
 #include <unistd.h>
 
 #include "worker/conn_internal.h"
+#include "worker/orders.h"
 #include "worker/parcel.h"
 #include "worker/worker.h"
 
-void __real_worker_dispatch(struct worker *, struct ctl *);
-void __wrap_worker_dispatch(struct worker *, struct ctl *);
+void __real_orders_obey(struct worker *, struct ctl *);
+void __wrap_orders_obey(struct worker *, struct ctl *);
 struct conn *__real_parcel_unpack(struct worker *,
     const struct handover_conn *, struct parcel_bytes *, int fd);
 struct conn *__wrap_parcel_unpack(struct worker *,
@@ -112,13 +113,13 @@ start(const struct worker *worker)
 }
 
 void
-__wrap_worker_dispatch(struct worker *worker, struct ctl *msg)
+__wrap_orders_obey(struct worker *worker, struct ctl *msg)
 {
 	if (msg->header.type == CTL_START)
 		start(worker);
 	else if (msg->header.type == CTL_TAKE)
 		die_at(worker, "take");
-	__real_worker_dispatch(worker, msg);
+	__real_orders_obey(worker, msg);
 }
 
 struct conn *

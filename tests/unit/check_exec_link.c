@@ -15,6 +15,7 @@
 #include "tests/lib/harness.h"
 #include "tests/lib/lone_worker.h"
 #include "worker/executors.h"
+#include "worker/orders.h"
 #include "worker/queue.h"
 
 static const char conf_text[] =
@@ -161,7 +162,7 @@ say_died(uint64_t id)
 		.fd = { -1, -1 },
 	};
 
-	worker_dispatch(&lone.worker, &msg);
+	orders_obey(&lone.worker, &msg);
 	turn();
 }
 

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: ISC */
-/*
- * What the master says, and what a worker then does: the one switch.
- */
+#include "worker/orders.h"
+
 #include <unistd.h>
 
 #include "common/fd.h"
@@ -12,7 +11,7 @@
 #include "worker/worker.h"
 
 static void
-duties_add_executor(struct worker *worker, struct ctl *msg)
+orders_add_executor(struct worker *worker, struct ctl *msg)
 {
 	const struct ctl_executor *executor = &msg->executor;
 	struct queue *queue = NULL;
@@ -31,7 +30,7 @@ duties_add_executor(struct worker *worker, struct ctl *msg)
 }
 
 static void
-duties_give(struct worker *worker, struct ctl *msg)
+orders_give(struct worker *worker, struct ctl *msg)
 {
 	if (msg->fd[0] == -1) {
 		LOG(WARN, HANDOVER_BROKEN, F_STR("error",
@@ -44,7 +43,7 @@ duties_give(struct worker *worker, struct ctl *msg)
 }
 
 static void
-duties_take(struct worker *worker, struct ctl *msg)
+orders_take(struct worker *worker, struct ctl *msg)
 {
 	/* Without the link, the giver sees its end, and serves on. */
 	if (msg->fd[0] != -1)
@@ -55,7 +54,7 @@ duties_take(struct worker *worker, struct ctl *msg)
 /* If it is ours; the master asks all workers.  One that is on its way between
  * two of them is nobody's at the moment. */
 static void
-duties_close_conn(struct worker *worker, uint64_t id)
+orders_close_conn(struct worker *worker, uint64_t id)
 {
 	struct conn *conn = conn_table_find(&worker->conns, id);
 
@@ -64,7 +63,7 @@ duties_close_conn(struct worker *worker, uint64_t id)
 }
 
 void
-worker_dispatch(struct worker *worker, struct ctl *msg)
+orders_obey(struct worker *worker, struct ctl *msg)
 {
 	switch ((enum ctl_type)msg->header.type) {
 	case CTL_START:
@@ -82,7 +81,7 @@ worker_dispatch(struct worker *worker, struct ctl *msg)
 			    "its descriptor did not arrive"));
 		return;
 	case CTL_EXECUTOR:
-		duties_add_executor(worker, msg);
+		orders_add_executor(worker, msg);
 		return;
 	case CTL_DIED:
 		for (size_t i = 0; i < worker->nhandlers; i++)
@@ -91,17 +90,17 @@ worker_dispatch(struct worker *worker, struct ctl *msg)
 				    msg->died.id);
 		return;
 	case CTL_GIVE:
-		duties_give(worker, msg);
+		orders_give(worker, msg);
 		return;
 	case CTL_TAKE:
-		duties_take(worker, msg);
+		orders_take(worker, msg);
 		return;
 	case CTL_ACCESS_LOG:
 		access_log_use(worker->access_log, msg->fd[0]);
 		msg->fd[0] = -1;
 		return;
 	case CTL_CLOSE:
-		duties_close_conn(worker, msg->conn.id);
+		orders_close_conn(worker, msg->conn.id);
 		return;
 	case CTL_ASK_CLOSE:
 	case CTL_ASK_REBALANCE:
