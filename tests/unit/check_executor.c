@@ -1174,7 +1174,7 @@ START_TEST(a_listener_that_cannot_be_is_refused)
 	struct exec_request facts = { .listener = 2 };
 
 	memcpy(frame.facts, &facts, sizeof(facts));
-	expect_refusal(&frame, sizeof(frame), "no listener");
+	expect_refusal(&frame, sizeof(frame), "unknown listener");
 }
 END_TEST
 
