@@ -5,6 +5,8 @@
 #include <sys/socket.h>
 #include <sys/wait.h>
 
+#include <bsd/string.h>
+
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
@@ -75,8 +77,10 @@ executor_proc_join(struct executor_proc *executor, const char *first,
 {
 	char why[EXECUTOR_WHY_MAX];
 
-	snprintf(why, sizeof(why), "%s%s%s", first,
-	    *first != '\0' && *then != '\0' ? separator : "", then);
+	strlcpy(why, first, sizeof(why));
+	if (*first != '\0' && *then != '\0')
+		strlcat(why, separator, sizeof(why));
+	strlcat(why, then, sizeof(why));
 	memcpy(executor->why, why, sizeof(why));
 }
 
