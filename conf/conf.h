@@ -245,8 +245,9 @@ struct conf_request {
 	const char *path;
 	const char *text;		/* NULL: what the file has */
 	unsigned timeout_ms;		/* 0: none */
-	size_t room;			/* bytes of the result at most; 0: more
-					   than a file can fill */
+	size_t room;			/* bytes at most, of the result and of
+					   what the reader needs; 0: more than
+					   a file can fill */
 };
 
 /*

@@ -335,7 +335,8 @@ reply_print(FILE *out, const struct conf_key *key, const void *field,
 
 const struct conf_type conf_reply = {
 	.read = reply_read, .print = reply_print, .init = string_init,
-	.allowed = "a string of %r bytes, or \"close\" to close the connection instead",
+	.allowed = "a string of %r bytes, or \"close\" to close the connection "
+	    "instead",
 };
 
 /* ---- names ---- */

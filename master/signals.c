@@ -71,7 +71,7 @@ signals_reset_in_child(void)
 }
 
 static void
-on_readable(evutil_socket_t fd, short what, void *arg)
+signals_on_readable(evutil_socket_t fd, short what, void *arg)
 {
 	const struct signals *signals = arg;
 	struct signalfd_siginfo info;
@@ -93,8 +93,8 @@ signals_start(struct signals *signals, struct event_base *base)
 	fd = signalfd(-1, &set, SFD_NONBLOCK | SFD_CLOEXEC);
 	if (fd == -1)
 		return (-1);
-	signals->event = event_new(base, fd, EV_READ | EV_PERSIST, on_readable,
-	    signals);
+	signals->event = event_new(base, fd, EV_READ | EV_PERSIST,
+	    signals_on_readable, signals);
 	if (signals->event != NULL && event_add(signals->event, NULL) == 0)
 		return (0);
 	close(fd);

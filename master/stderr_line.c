@@ -24,7 +24,7 @@ stderr_line_tell_suppressed(const char *handler, struct log_limit *limit)
 }
 
 static void
-tell(struct stderr_line *line)
+stderr_line_tell(struct stderr_line *line)
 {
 	line->text[line->len] = '\0';
 	memcpy(line->last, line->text, line->len + 1);
@@ -52,7 +52,7 @@ add(struct stderr_line *line, const char *bytes, size_t n)
 {
 	for (size_t i = 0; i < n; i++) {
 		if (bytes[i] == '\n' || is_full(line, (unsigned char)bytes[i]))
-			tell(line);
+			stderr_line_tell(line);
 		if (bytes[i] != '\n')
 			line->text[line->len++] = bytes[i] != '\0' ?
 			    bytes[i] : ' ';
@@ -75,7 +75,7 @@ take(struct stderr_line *line)
 }
 
 static void
-on_readable(evutil_socket_t fd, short what, void *arg)
+stderr_line_on_readable(evutil_socket_t fd, short what, void *arg)
 {
 	(void)fd;
 	(void)what;
@@ -91,7 +91,7 @@ stderr_line_resume(struct stderr_line *line, struct event_base *base,
 	line->limit = limit;
 	line->pid = pid;
 	line->event = event_new(base, line->fd, EV_READ | EV_PERSIST,
-	    on_readable, line);
+	    stderr_line_on_readable, line);
 	if (line->event != NULL && event_add(line->event, NULL) == 0)
 		return (0);
 	if (line->event != NULL)
@@ -115,9 +115,9 @@ stderr_line_close(struct stderr_line *line)
 {
 	if (line->event == NULL)
 		return;
-	on_readable(-1, 0, line);
+	stderr_line_on_readable(-1, 0, line);
 	if (line->len > 0)
-		tell(line);
+		stderr_line_tell(line);
 	close(line->fd);
 	event_free(line->event);
 	line->event = NULL;

@@ -133,7 +133,7 @@ put_bytes(struct access_log *log, const char *bytes, size_t len)
 }
 
 static void
-log_put(struct access_log *log, const char *text)
+access_put(struct access_log *log, const char *text)
 {
 	put_bytes(log, text, strlen(text));
 }
@@ -159,7 +159,7 @@ put_value(struct access_log *log, struct payload value, size_t max)
 		uint8_t c = value.bytes[i];
 
 		if (log->len + sizeof(escape) > end) {
-			log_put(log, "...");
+			access_put(log, "...");
 			return;
 		}
 		if (c >= ' ' && c <= '~' && c != '"' && c != '\\') {
@@ -167,7 +167,7 @@ put_value(struct access_log *log, struct payload value, size_t max)
 			taken = 1;
 		} else if (log->format == LOG_FORMAT_TEXT) {
 			snprintf(escape, sizeof(escape), "\\x%02x", c);
-			log_put(log, escape);
+			access_put(log, escape);
 		} else
 			put_bytes(log, escape, escape_json((const char *)
 			    value.bytes + i, value.len - i, escape, &taken));
@@ -198,7 +198,7 @@ put_time(struct access_log *log)
 			    tm.tm_year + 1900, tm.tm_mon + 1, tm.tm_mday,
 			    tm.tm_hour, tm.tm_min, tm.tm_sec);
 	}
-	log_put(log, log->time);
+	access_put(log, log->time);
 }
 
 static void
@@ -207,9 +207,9 @@ put_address(struct access_log *log, const struct conn_record *record)
 	char text[INET6_ADDRSTRLEN];
 
 	if (record->family == AF_UNIX)
-		log_put(log, "unix");
+		access_put(log, "unix");
 	else
-		log_put(log, inet_ntop(record->family, record->peer, text,
+		access_put(log, inet_ntop(record->family, record->peer, text,
 		    sizeof(text)) != NULL ? text : "-");
 }
 
@@ -225,11 +225,11 @@ struct entry {
 static void
 put_quoted(struct access_log *log, struct payload value)
 {
-	log_put(log, " \"");
+	access_put(log, " \"");
 	if (value.len == 0)
-		log_put(log, "-");
+		access_put(log, "-");
 	put_value(log, value, ACCESS_LOG_VALUE_MAX);
-	log_put(log, "\"");
+	access_put(log, "\"");
 }
 
 /* The combined format of old, and three words more. */
@@ -239,30 +239,30 @@ log_text(struct access_log *log, const struct entry *entry)
 	const struct access_facts *facts = entry->facts;
 
 	put_address(log, conn_record(entry->conn));
-	log_put(log, " - - [");
+	access_put(log, " - - [");
 	put_time(log);
-	log_put(log, "] \"");
+	access_put(log, "] \"");
 	if (facts->method.len == 0) {
-		log_put(log, "-");
+		access_put(log, "-");
 	} else {
 		put_value(log, facts->method, ACCESS_LOG_VALUE_MAX);
-		log_put(log, facts->target.len == 0 ? " -" : " ");
+		access_put(log, facts->target.len == 0 ? " -" : " ");
 		put_value(log, facts->target, ACCESS_LOG_TARGET_MAX);
-		log_put(log, facts->is_10 ? " HTTP/1.0" : " HTTP/1.1");
+		access_put(log, facts->is_10 ? " HTTP/1.0" : " HTTP/1.1");
 	}
-	log_put(log, "\" ");
+	access_put(log, "\" ");
 	log_number(log, facts->status);
-	log_put(log, " ");
+	access_put(log, " ");
 	log_number(log, entry->body_len);
 	put_quoted(log, facts->referer);
 	put_quoted(log, facts->agent);
-	log_put(log, " ");
-	log_put(log, entry->conn->listener->conf->name);
-	log_put(log, " ");
+	access_put(log, " ");
+	access_put(log, entry->conn->listener->conf->name);
+	access_put(log, " ");
 	log_number(log, conn_record(entry->conn)->id);
-	log_put(log, " ");
+	access_put(log, " ");
 	log_number(log, entry->duration_us);
-	log_put(log, "\n");
+	access_put(log, "\n");
 }
 
 /* A member, unless the value has no bytes. */
@@ -272,15 +272,15 @@ put_member(struct access_log *log, const char *name, struct payload value,
 {
 	if (value.len == 0)
 		return;
-	log_put(log, name);
+	access_put(log, name);
 	put_value(log, value, max);
-	log_put(log, "\"");
+	access_put(log, "\"");
 }
 
 static void
 put_count(struct access_log *log, const char *name, uint64_t number)
 {
-	log_put(log, name);
+	access_put(log, name);
 	log_number(log, number);
 }
 
@@ -290,22 +290,22 @@ log_json(struct access_log *log, const struct entry *entry)
 	const struct conn_record *record = conn_record(entry->conn);
 	const struct access_facts *facts = entry->facts;
 
-	log_put(log, "{\"time\":\"");
+	access_put(log, "{\"time\":\"");
 	put_time(log);
-	log_put(log, "\",\"listener\":\"");
-	log_put(log, entry->conn->listener->conf->name);
+	access_put(log, "\",\"listener\":\"");
+	access_put(log, entry->conn->listener->conf->name);
 	put_count(log, "\",\"conn\":", record->id);
-	log_put(log, ",\"peer\":\"");
+	access_put(log, ",\"peer\":\"");
 	put_address(log, record);
 	put_count(log, "\",\"port\":", record->peer_port);
 	/* A word in which nothing is to be escaped or cut. */
 	if (*facts->id != '\0') {
-		log_put(log, ",\"request\":\"");
-		log_put(log, facts->id);
-		log_put(log, "\"");
+		access_put(log, ",\"request\":\"");
+		access_put(log, facts->id);
+		access_put(log, "\"");
 	}
 	if (facts->method.len > 0)
-		log_put(log, facts->is_10 ? ",\"version\":\"1.0\"" :
+		access_put(log, facts->is_10 ? ",\"version\":\"1.0\"" :
 		    ",\"version\":\"1.1\"");
 	put_member(log, ",\"method\":\"", facts->method, ACCESS_LOG_VALUE_MAX);
 	put_member(log, ",\"target\":\"", facts->target, ACCESS_LOG_TARGET_MAX);
@@ -315,7 +315,7 @@ log_json(struct access_log *log, const struct entry *entry)
 	put_member(log, ",\"referer\":\"", facts->referer,
 	    ACCESS_LOG_VALUE_MAX);
 	put_member(log, ",\"agent\":\"", facts->agent, ACCESS_LOG_VALUE_MAX);
-	log_put(log, "}\n");
+	access_put(log, "}\n");
 }
 
 void

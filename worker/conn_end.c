@@ -144,7 +144,8 @@ static bool
 conn_can_go_on(const struct conn *conn)
 {
 	if (conn->deadline == DEADLINE_READ)
-		return (conn->state == CONN_READING && transport_has_unread(conn));
+		return (conn->state == CONN_READING &&
+		    transport_has_unread(conn));
 	return (conn->deadline == DEADLINE_WRITE &&
 	    transport_has_room(conn));
 }

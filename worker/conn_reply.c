@@ -203,7 +203,8 @@ announce_end(struct conn *conn, const struct request *request)
 {
 	struct exchange *exchange = request->exchange;
 
-	if (exchange == NULL || exchange->is_interim || exchange->close || conn->finishing || conn_awaits(conn) ||
+	if (exchange == NULL || exchange->is_interim || exchange->close ||
+	    conn->finishing || conn_awaits(conn) ||
 	    conn_in_mid_message(conn) || !conn_is_last_of_drain(conn))
 		return;
 	exchange->close = true;

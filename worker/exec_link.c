@@ -231,7 +231,8 @@ exec_link_free(struct exec_link *link, enum request_result result,
 		notice_disown(worker, link->id, why, ended);
 	}
 	while ((request = TAILQ_FIRST(&link->running)) != NULL)
-		result_of_executor(exec_link_take_out(link, request), result, NULL);
+		result_of_executor(exec_link_take_out(link, request), result,
+		    NULL);
 	free(link->places);
 	free(link->free);
 	free(link);

@@ -255,8 +255,9 @@ executor_find_late(const struct exec_link *link, uint64_t timeout_us)
 {
 	struct request *oldest = TAILQ_FIRST(&link->running);
 
-	return (oldest != NULL && !oldest->is_ahead && worker_now_us(link->worker) >=
-	    oldest->since_us + timeout_us ? oldest : NULL);
+	return (oldest != NULL && !oldest->is_ahead &&
+	    worker_now_us(link->worker) >= oldest->since_us + timeout_us ?
+	    oldest : NULL);
 }
 
 /* What is done and what is not begun is not in the way of the other calls, but

@@ -252,7 +252,7 @@ http_facts_tell(const struct exchange *exchange)
 
 /* The string at a place, which is moved to the next one. */
 static struct payload
-next_string(const char **at)
+http_facts_next_string(const char **at)
 {
 	struct payload string = payload_of(slice_of(*at));
 
@@ -266,13 +266,13 @@ log_kept(const struct http_facts *facts, struct access_facts *to)
 	const char *at = (const char *)(&facts->told + 1);
 
 	if (facts->len > 0) {
-		to->method = next_string(&at);
-		to->target = next_string(&at);
+		to->method = http_facts_next_string(&at);
+		to->target = http_facts_next_string(&at);
 	}
 	at = (const char *)&facts->told + facts->len;
 	if (facts->logged_len > 0) {
-		to->referer = next_string(&at);
-		to->agent = next_string(&at);
+		to->referer = http_facts_next_string(&at);
+		to->agent = http_facts_next_string(&at);
 	}
 }
 

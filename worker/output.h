@@ -41,9 +41,10 @@ void output_end(struct output *);
 
 /*
  * Send a reply of the owner's; the exchange is NULL if there is none, and so are
- * the response fields of a handler.  After this the payload is no longer needed.  Returns -1 with errno set when the connection
- * cannot go on: ENOBUFS or ENOMEM when there is no room to keep what its peer
- * does not take, else the error of its socket.
+ * the response fields of a handler.  After this the payload is no longer needed.
+ * Returns -1 with errno set when the connection cannot go on: ENOBUFS or ENOMEM
+ * when there is no room to keep what its peer does not take, else the error of
+ * its socket.
  */
 int output_reply(struct output *, struct conn *,
     const struct exchange *, const struct buffer *fields,

@@ -162,8 +162,8 @@ turn_away(struct queue *queue, struct conn *conn, size_t len)
 {
 	struct conn_pending *pending;
 
-	if (queue->conf->overload != CONF_OVERLOAD_WAIT || !lanes_are_busy(queue) ||
-	    (pending = conn_pending(conn)) == NULL)
+	if (queue->conf->overload != CONF_OVERLOAD_WAIT ||
+	    !lanes_are_busy(queue) || (pending = conn_pending(conn)) == NULL)
 		return (shed(queue));
 	lane_add_feeder(queue, pending, len);
 	return (HANDLER_FULL);

@@ -200,7 +200,8 @@ hold_new(const struct hold_options *options, uint32_t first_conn,
 	set_defaults(hold);
 	make_routes(hold);
 	hold->gear.epoll = -1;
-	if (make_forms(hold) == -1 || allocate_gear(hold) == -1 || allocate_links(hold, counts) == -1) {
+	if (make_forms(hold) == -1 || allocate_gear(hold) == -1 ||
+	    allocate_links(hold, counts) == -1) {
 		hold->nlinks = 0;
 		hold_free(hold);
 		return (NULL);
