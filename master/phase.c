@@ -469,8 +469,11 @@ phase_advance(struct master *master)
 {
 	struct worker_proc *worker;
 
-	while ((worker = TAILQ_FIRST(&master->dead)) != NULL)
+	while ((worker = TAILQ_FIRST(&master->dead)) != NULL) {
+		/* The next worker may need its block. */
+		TAILQ_REMOVE(&master->dead, worker, link);
 		phase_bury(master, worker);
+	}
 	if (phase_is_over(master)) {
 		phase_end(master);
 		return;

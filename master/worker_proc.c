@@ -311,7 +311,6 @@ worker_proc_on_death(void *owner, int status)
 void
 worker_proc_free(struct worker_proc *worker)
 {
-	TAILQ_REMOVE(&worker->process.master->dead, worker, link);
 	process_end(&worker->process);
 	generation_release(worker->generation);
 	free(worker);

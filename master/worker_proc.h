@@ -89,7 +89,7 @@ bool workers_use_block(const struct master *, const struct slot *,
     unsigned block);
 int workers_free_block(const struct master *, const struct slot *);
 
-/* It is dead, and what follows from that is done. */
+/* It is dead and in no list, and what follows from that is done. */
 void worker_proc_free(struct worker_proc *);
 
 void worker_proc_start(struct worker_proc *);

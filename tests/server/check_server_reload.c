@@ -485,6 +485,7 @@ START_TEST(reloads_wait_while_too_many_generations_live)
 	struct server *srv = server_start("workers = 1;", FRAMES(""));
 	int fds[COUNTERS_BLOCKS - 1];
 	char listeners[512];
+	pid_t worker;
 
 	/* Each time the clients of a listener that goes have to stay behind. */
 	for (int i = 0; i < COUNTERS_BLOCKS - 1; i++) {
@@ -503,6 +504,12 @@ START_TEST(reloads_wait_while_too_many_generations_live)
 	server_signal(srv, SIGHUP);
 	server_expect(srv, "event=reload_waits");
 	ck_assert_uint_eq(server_children(srv), COUNTERS_BLOCKS);
+	/* The next worker gets the block of the one that it replaces. */
+	srv->expects_deaths = true;
+	worker = server_worker(srv, 0);
+	ck_assert_int_eq(kill(worker, SIGKILL), 0);
+	(void)server_await_successor(srv, 0, worker);
+	ck_assert_uint_eq(server_count(srv, "event=worker_failed"), 0);
 	for (int i = 0; i < COUNTERS_BLOCKS - 1; i++)
 		client_echo(fds[i], "all the same");
 	close(fds[1]);
