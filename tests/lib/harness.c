@@ -1146,7 +1146,8 @@ print_report(const char *title, const struct hold_report *report)
  */
 
 int
-run_tests(const char *theme, const TTest *const *tests, size_t n)
+run_tests_of_rows(const char *theme, size_t nloops, int rows,
+    const TTest *const *tests, size_t n)
 {
 	Suite *suite = suite_create(theme);
 	SRunner *runner = srunner_create(suite);
@@ -1164,11 +1165,17 @@ run_tests(const char *theme, const TTest *const *tests, size_t n)
 
 		tcase_set_timeout(one, rounds(TEST_TIMEOUT_S, LONG_TIMEOUT_S) *
 		    slow_factor());
-		tcase_add_test(one, tests[i]);
+		tcase_add_loop_test(one, tests[i], 0, i < nloops ? rows : 1);
 		suite_add_tcase(suite, one);
 	}
 	srunner_run_all(runner, CK_ENV);
 	failed = srunner_ntests_failed(runner);
 	srunner_free(runner);
 	return (failed == 0 ? 0 : 1);
+}
+
+int
+run_tests(const char *theme, const TTest *const *tests, size_t n)
+{
+	return (run_tests_of_rows(theme, 0, 0, tests, n));
 }

@@ -266,16 +266,20 @@ void expect_unharmed(const struct hold_report *);
 void print_report(const char *title, const struct hold_report *);
 
 /*
- * main() of a test program: each test is a case of its own in Check's terms.
+ * main() of a test program: each test is a case of its own in Check's terms.  Of
+ * the first nloops tests, there is one case for each row: _i.
  */
+int run_tests_of_rows(const char *theme, size_t nloops, int rows,
+    const TTest *const *tests, size_t n);
 int run_tests(const char *theme, const TTest *const *tests, size_t n);
-#define RUN_TESTS(theme, ...)						\
+#define RUN_TESTS(theme, ...)	RUN_TESTS_OF_ROWS(theme, 0, 0, __VA_ARGS__)
+#define RUN_TESTS_OF_ROWS(theme, nloops, rows, ...)			\
 	int								\
 	main(void)							\
 	{								\
 		const TTest *const tests[] = { __VA_ARGS__ };		\
 									\
-		return (run_tests(theme, tests,				\
+		return (run_tests_of_rows(theme, nloops, rows, tests,	\
 		    sizeof(tests) / sizeof(tests[0])));			\
 	}
 

@@ -83,9 +83,9 @@ clear(void)
 	fields.len = 0;
 }
 
-static void
-expect_row(const struct row *row)
+START_TEST(a_field_is_taken_as_it_is_or_refused)
 {
+	const struct row *row = &rows[_i];
 	const char *why;
 
 	clear();
@@ -101,12 +101,6 @@ expect_row(const struct row *row)
 	ck_assert_uint_eq(fields.len, strlen(row->kept));
 	ck_assert_mem_eq(fields.bytes, row->kept, fields.len);
 	ck_assert(http_fields_are_sound(fields.bytes, fields.len));
-}
-
-START_TEST(a_field_is_taken_as_it_is_or_refused)
-{
-	for (size_t i = 0; i < sizeof(rows) / sizeof(*rows); i++)
-		expect_row(&rows[i]);
 }
 END_TEST
 
@@ -185,7 +179,7 @@ START_TEST(bytes_that_are_no_fields_are_seen_to_be_none)
 }
 END_TEST
 
-RUN_TESTS("http_fields",
+RUN_TESTS_OF_ROWS("http_fields", 1, sizeof(rows) / sizeof(*rows),
     a_field_is_taken_as_it_is_or_refused,
     a_nul_is_a_control_character_like_any_other,
     fields_are_bounded_in_number_and_in_bytes,

@@ -211,9 +211,9 @@ read_afresh(struct reply_facts *facts, const char *text, size_t len)
 	return (read_exactly(facts, text, len));
 }
 
-static void
-expect_row(const struct row *row)
+START_TEST(each_text_is_taken_or_refused_as_a_whole)
 {
+	const struct row *row = &rows[_i];
 	struct reply_facts facts;
 	enum reply_verdict result;
 
@@ -229,31 +229,22 @@ expect_row(const struct row *row)
 	ck_assert_msg(facts.status == (unsigned)row->status, "%s", row->text);
 	ck_assert_str_eq(facts.type, row->type);
 }
-
-START_TEST(each_text_is_taken_or_refused_as_a_whole)
-{
-	for (size_t i = 0; i < ROWS; i++)
-		expect_row(&rows[i]);
-}
 END_TEST
 
 /* A text that is cut is none, but for blanks at its end. */
 START_TEST(no_beginning_of_a_text_is_taken_for_it)
 {
+	const char *text = rows[_i].text;
+	size_t len = strlen(text);
 	struct reply_facts facts;
 
-	for (size_t i = 0; i < ROWS; i++) {
-		const char *text = rows[i].text;
-		size_t len = strlen(text);
-
-		if (rows[i].status < 0)
-			continue;
-		while (len > 0 && strchr(" \t\r\n", text[len - 1]) != NULL)
-			len--;
-		for (size_t n = 1; n < len; n++)
-			ck_assert_msg(read_afresh(&facts, text, n) !=
-			    REPLY_TAKEN, "%.*s", (int)n, text);
-	}
+	if (rows[_i].status < 0)
+		return;
+	while (len > 0 && strchr(" \t\r\n", text[len - 1]) != NULL)
+		len--;
+	for (size_t n = 1; n < len; n++)
+		ck_assert_msg(read_afresh(&facts, text, n) != REPLY_TAKEN,
+		    "%.*s", (int)n, text);
 }
 END_TEST
 
@@ -271,15 +262,12 @@ START_TEST(no_fact_of_a_reply_is_left_to_the_next_one)
 {
 	struct reply_facts facts;
 
-	for (size_t i = 0; i < ROWS * ROWS; i++) {
-		const struct row *row = &rows[i / ROWS];
-		const struct row *before = &rows[i % ROWS];
-
-		if (row->status < 0 || before->status < 0)
+	for (size_t i = 0; i < ROWS; i++) {
+		if (rows[i].status < 0 || rows[_i].status < 0)
 			continue;
-		read_afresh(&facts, before->text, strlen(before->text));
-		expect_facts_after(&facts, row);
-		expect_facts_after(&facts, row);
+		read_afresh(&facts, rows[i].text, strlen(rows[i].text));
+		expect_facts_after(&facts, &rows[_i]);
+		expect_facts_after(&facts, &rows[_i]);
 	}
 }
 END_TEST
@@ -428,7 +416,7 @@ START_TEST(a_reason_has_room_for_whatever_is_found)
 }
 END_TEST
 
-RUN_TESTS("reply_facts",
+RUN_TESTS_OF_ROWS("reply_facts", 3, ROWS,
     each_text_is_taken_or_refused_as_a_whole,
     no_beginning_of_a_text_is_taken_for_it,
     no_fact_of_a_reply_is_left_to_the_next_one,
