@@ -1,16 +1,6 @@
 /* SPDX-License-Identifier: ISC */
 #include "common/http_slice.h"
 
-#include <string.h>
-#include <strings.h>
-
-bool
-http_slice_is(struct http_slice slice, const char *word)
-{
-	return (slice.len == strlen(word) &&
-	    strncasecmp(slice.bytes, word, slice.len) == 0);
-}
-
 struct http_slice
 http_slice_trim(struct http_slice slice)
 {

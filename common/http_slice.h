@@ -7,6 +7,8 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <string.h>
+#include <strings.h>
 
 struct http_slice {
 	const char *bytes;	/* NULL: not in the request */
@@ -16,8 +18,14 @@ struct http_slice {
 /* The slice without the white space around it. */
 struct http_slice http_slice_trim(struct http_slice);
 
-/* Whether the slice is the word, in upper or lower case. */
-bool http_slice_is(struct http_slice, const char *word);
+/* Whether the slice is the word, in upper or lower case.  Inline, as the length
+ * of most words is known then. */
+static inline bool
+http_slice_is(struct http_slice slice, const char *word)
+{
+	return (slice.len == strlen(word) &&
+	    strncasecmp(slice.bytes, word, slice.len) == 0);
+}
 
 /* Take the next part of a list, up to a separator.  With has_quotes, a
  * separator within quotes does not count.  Returns false at the end of the

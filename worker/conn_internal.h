@@ -140,10 +140,19 @@ int conn_finish_done(struct conn *);
  * the peer has not said more. */
 bool conn_is_last_of_drain(const struct conn *);
 
-/* Tell the access log of a reply with so many bytes; the exchange may be NULL.
- * arrived_us is when the message was whole; 0: now. */
-void conn_log_access(const struct conn *, const struct exchange *,
+/* Write a reply of that many bytes to the access log, if there is one; the
+ * exchange may be NULL.  arrived_us is when the message was whole; 0: now. */
+void conn_write_access(const struct conn *, const struct exchange *,
     uint64_t arrived_us, size_t len);
+static inline void
+conn_log_access(const struct conn *conn, const struct exchange *exchange,
+    uint64_t arrived_us, size_t len)
+{
+	if (exchange != NULL && conn_worker(conn)->access_log != NULL &&
+	    !exchange->is_interim)
+		conn_write_access(conn, exchange, arrived_us, len);
+}
+
 /* Give a request its id, unless its client has. */
 void conn_name_request(const struct conn *, struct exchange *);
 

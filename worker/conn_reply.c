@@ -18,8 +18,8 @@ const struct payload conn_no_payload = { .bytes = (const uint8_t *)"" };
  * Replies that are there at once.
  */
 
-static void
-log_access(const struct conn *conn, const struct exchange *exchange,
+void
+conn_write_access(const struct conn *conn, const struct exchange *exchange,
     uint64_t arrived_us, size_t len)
 {
 	struct access_facts facts = {
@@ -28,15 +28,6 @@ log_access(const struct conn *conn, const struct exchange *exchange,
 
 	conn_proto(conn)->log(exchange, &facts);
 	access_log_add(conn_worker(conn)->access_log, conn, &facts, len);
-}
-
-void
-conn_log_access(const struct conn *conn, const struct exchange *exchange,
-    uint64_t arrived_us, size_t len)
-{
-	if (conn_worker(conn)->access_log != NULL && exchange != NULL &&
-	    !exchange->is_interim)
-		log_access(conn, exchange, arrived_us, len);
 }
 
 /* Keep what is needed yet of a request that has its reply. */
