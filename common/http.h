@@ -9,7 +9,6 @@
 #define COMMON_HTTP_H
 
 #include <stdbool.h>
-#include <stddef.h>
 #include <stdint.h>
 
 #include "common/exchange.h"

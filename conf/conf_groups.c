@@ -7,7 +7,6 @@
  */
 #include "conf/conf_keys.h"
 
-#include <inttypes.h>
 #include <string.h>
 
 #include "conf/conf_alloc.h"

@@ -6,7 +6,6 @@
  * Runs in the reader, and where a configuration is printed.
  */
 #include <errno.h>
-#include <inttypes.h>
 #include <math.h>
 #include <stdint.h>
 #include <stdlib.h>

@@ -8,7 +8,6 @@
 #ifndef MASTER_PAUSE_H
 #define MASTER_PAUSE_H
 
-#include <stdbool.h>
 #include <stdint.h>
 
 enum {

@@ -1,8 +1,6 @@
 /* SPDX-License-Identifier: ISC */
 #include "master/worker_proc.h"
 
-#include <sys/wait.h>
-
 #include <errno.h>
 #include <signal.h>
 #include <stdio.h>

@@ -2,7 +2,6 @@
 #include "monitor/connections.h"
 
 #include <arpa/inet.h>
-#include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>

@@ -6,7 +6,6 @@
 #include <event2/buffer.h>
 #include <event2/http.h>
 #include <netdb.h>
-#include <netinet/in.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>

@@ -1,8 +1,6 @@
 /* SPDX-License-Identifier: ISC */
 #include "monitor/families.h"
 
-#include <stdbool.h>
-
 #include "common/counters.h"
 
 #define ROW(type, kind_, member_, metric_, help_)			\

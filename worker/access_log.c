@@ -3,11 +3,8 @@
 
 #include <sys/stat.h>
 
-#include <netinet/in.h>
-
 #include <arpa/inet.h>
 #include <errno.h>
-#include <inttypes.h>
 #include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>

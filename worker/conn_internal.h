@@ -83,9 +83,9 @@ void conn_starve(struct conn *);
 void conn_trim(struct conn *);
 
 /*
- * The only ways from one state to another: set the event and the deadline that
- * belong to it.  Returns -1 with errno set and the state as it was; DISPATCHED
- * and PARKED are always entered.
+ * The only ways from one state to another, with conn_park(): set the event and
+ * the deadline that belong to it.  Returns -1 with errno set and the state as it
+ * was; DISPATCHED is always entered.
  */
 int conn_enter(struct conn *, enum conn_state);
 /* From PARKED to where it goes on; if it waits for the same as before, it has

@@ -42,7 +42,6 @@ struct exec_link {
 	struct worker *worker;		/* borrowed, as the queue */
 	struct queue *queue;
 	uint64_t id;			/* the master's name for it */
-	unsigned speaks;		/* CTL_VERSION of a module's host */
 	enum exec_wire wire;
 	bool metadata;			/* facts before each request */
 	bool reply_metadata;		/* and before each reply */

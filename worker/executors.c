@@ -213,8 +213,7 @@ executors_flush(struct worker *worker)
  */
 
 void
-executors_add(struct queue *queue, uint64_t id, int fds[CTL_FDS_MAX],
-    unsigned speaks)
+executors_add(struct queue *queue, uint64_t id, int fds[CTL_FDS_MAX])
 {
 	struct exec_link *link;
 
@@ -225,7 +224,6 @@ executors_add(struct queue *queue, uint64_t id, int fds[CTL_FDS_MAX],
 		return;
 	}
 	fds[0] = fds[1] = -1;
-	link->speaks = speaks;
 	TAILQ_INSERT_TAIL(&queue->links, link, of_queue);
 	counter_add(&queue->counters->executors, 1);
 	lanes_make_roomy(queue);

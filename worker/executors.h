@@ -16,8 +16,7 @@ struct worker;
 
 /* An executor is there: serve through the descriptors of a CTL message, which
  * are taken out of it; on failure they stay. */
-void executors_add(struct queue *, uint64_t id, int fds[CTL_FDS_MAX],
-    unsigned speaks);
+void executors_add(struct queue *, uint64_t id, int fds[CTL_FDS_MAX]);
 
 /* An executor, perhaps one of these, has died: hand on what it has answered, and
  * give its link up.  What it has started may have the other end open. */

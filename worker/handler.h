@@ -6,7 +6,6 @@
 #ifndef WORKER_HANDLER_H
 #define WORKER_HANDLER_H
 
-#include <stddef.h>
 #include <stdint.h>
 
 #include "conf/conf.h"

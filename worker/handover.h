@@ -25,7 +25,6 @@
 #ifndef WORKER_HANDOVER_H
 #define WORKER_HANDOVER_H
 
-#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: ISC */
 #include "worker/http_facts.h"
 
-#include <stdio.h>
 #include <string.h>
 #include <strings.h>
 

@@ -25,8 +25,7 @@ orders_add_executor(struct worker *worker, struct ctl *msg)
 		    "its descriptor did not arrive", false);
 		return;
 	}
-	executors_add(queue, executor->id, msg->fd,
-	    executor->speaks > CTL_PREVIOUS ? executor->speaks : CTL_PREVIOUS);
+	executors_add(queue, executor->id, msg->fd);
 }
 
 static void

@@ -6,7 +6,6 @@
 #ifndef WORKER_PARCEL_H
 #define WORKER_PARCEL_H
 
-#include <stdbool.h>
 #include <stdint.h>
 
 #include "worker/handover.h"

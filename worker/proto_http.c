@@ -6,7 +6,6 @@
  * The header is read when it is whole, and once more when the body is: until
  * then nothing of it is kept but where it ends.
  */
-#include <stdio.h>
 #include <string.h>
 
 #include "common/digits.h"

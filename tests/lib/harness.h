@@ -65,7 +65,7 @@ struct server {
 	/* Run in the child before the server begins there; may be NULL. */
 	void (*prepare)(void);
 
-	struct observer counters;	/* as of server_observe() */
+	struct observer counters;	/* observe.h */
 
 	char *log;		/* what of it has been read, as a string */
 	size_t log_len;

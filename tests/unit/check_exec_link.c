@@ -63,7 +63,7 @@ add_executor(void)
 	executor->replies = replies[1];
 	ours[0] = replies[0];
 	ours[1] = requests[1];
-	executors_add(queue(), nexecutors, ours, CTL_VERSION);
+	executors_add(queue(), nexecutors, ours);
 }
 
 static void

@@ -65,7 +65,7 @@ start(void)
 	ours[0] = fds[0];
 	ours[1] = -1;
 	executors_add(lone.worker.listeners[LINES].handler->queue, 1,
-	    ours, CTL_VERSION);
+	    ours);
 }
 
 static void
