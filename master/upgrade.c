@@ -345,41 +345,6 @@ attend(struct master *master, const struct pipes *pipes)
 	upgrade->overdue = false;
 }
 
-static void check_on_death(void *, int);
-
-static int
-start_check(struct master *master)
-{
-	static const struct process_kind kind = {
-		.on_death = check_on_death,
-		.leads_group = true,
-	};
-	struct upgrade *upgrade = &master->upgrade;
-	struct pipes pipes;
-	int state_fd;
-	pid_t pid;
-
-	if ((state_fd = save(master, -1)) == -1)
-		return (-1);
-	if (open_pipes(&pipes) == -1)
-		goto fail;
-	process_init(&upgrade->check, master, &kind, master);
-	pid = process_fork(&upgrade->check, 0, NULL, 0);
-	if (pid == 0)
-		run_check(master, state_fd, &pipes);
-	close_pipes(&pipes, 1);
-	if (pid == -1) {
-		close_pipes(&pipes, 0);
-		goto fail;
-	}
-	attend(master, &pipes);
-	close(state_fd);
-	return (0);
-fail:
-	close(state_fd);
-	return (-1);
-}
-
 /* Whether the program has said that it would take over from this master. */
 static bool
 has_answered(const struct master *master)
@@ -452,12 +417,44 @@ check_on_death(void *owner, int status)
 		if (upgrade->format == STATE_PREVIOUS)
 			upgrade->newborn_speaks = CTL_PREVIOUS;
 		upgrade->check_until_ms = clock_ms() + CHECK_MS;
-	} else if (may_be_previous(upgrade, status)) {
+	} else if (may_be_previous(upgrade, status))
+		/* Another run begins when this turn's dead are buried. */
 		upgrade->format = STATE_PREVIOUS;
-		if (start_check(master) == -1)
-			upgrade_refuse_errno(master, "check run");
-	} else
+	else
 		upgrade_refuse(master, wrong);
+}
+
+static int
+start_check(struct master *master)
+{
+	static const struct process_kind kind = {
+		.on_death = check_on_death,
+		.leads_group = true,
+	};
+	struct upgrade *upgrade = &master->upgrade;
+	struct pipes pipes;
+	int state_fd;
+	pid_t pid;
+
+	if ((state_fd = save(master, -1)) == -1)
+		return (-1);
+	if (open_pipes(&pipes) == -1)
+		goto fail;
+	process_init(&upgrade->check, master, &kind, master);
+	pid = process_fork(&upgrade->check, 0, NULL, 0);
+	if (pid == 0)
+		run_check(master, state_fd, &pipes);
+	close_pipes(&pipes, 1);
+	if (pid == -1) {
+		close_pipes(&pipes, 0);
+		goto fail;
+	}
+	attend(master, &pipes);
+	close(state_fd);
+	return (0);
+fail:
+	close(state_fd);
+	return (-1);
 }
 
 /*
@@ -507,8 +504,6 @@ upgrade_begin(struct master *master)
 	upgrade->program = open(upgrade->path, O_PATH | O_CLOEXEC);
 	if (upgrade->program == -1)
 		upgrade_refuse_errno(master, upgrade->path);
-	else if (start_check(master) == -1)
-		upgrade_refuse_errno(master, "check run");
 }
 
 void
@@ -528,8 +523,6 @@ upgrade_back(struct master *master)
 	if (upgrade->program == -1)
 		upgrade_refuse(master, "the program of before is not there "
 		    "any more");
-	else if (start_check(master) == -1)
-		upgrade_refuse_errno(master, "check run");
 }
 
 /*
@@ -682,7 +675,8 @@ upgrade_run(struct master *master)
 		    clock_ms() >= upgrade->check_until_ms)
 			upgrade_refuse(master, "a process does not go back to "
 			    "the previous version of the control protocol");
-	}
+	} else if (upgrade->program != -1 && start_check(master) == -1)
+		upgrade_refuse_errno(master, "check run");
 }
 
 /*

@@ -633,6 +633,40 @@ START_TEST(a_downgrade_starts_another_executor_in_place_of_a_starting_one)
 }
 END_TEST
 
+/* The master sees the end of both in one turn, and checks the program again. */
+START_TEST(a_draining_worker_that_dies_with_the_check_run_stops_no_downgrade)
+{
+	struct server *srv = server_new();
+	pid_t old, pids[SERVER_PROCESSES_MAX];
+	int client;
+	size_t n;
+
+	srv->expects_deaths = true;
+	server_configure(srv, "workers = 1;", FRAMES("") ", " EXTRA(""));
+	server_install(srv, "penstock");
+	server_launch(srv);
+	server_await_ready(srv);
+	old = server_worker(srv, 0);
+	client = client_connect(EXTRA_PORT);
+	client_echo(client, "the old worker stays");
+	server_configure(srv, "workers = 1;", FRAMES(""));
+	server_reload(srv);
+	n = proc_glimpse_children(srv->master, NULL, 0);
+	upgrade_to(srv, "tests/programs/penstock-previous");
+	/* It lives but a moment. */
+	while (proc_glimpse_children(srv->master, pids,
+	    SERVER_PROCESSES_MAX) == n)
+		;
+	kill(srv->master, SIGSTOP);
+	ck_assert_int_eq(kill(old, SIGKILL), 0);
+	await(proc_is_dead(old) && proc_is_dead(pids[n]));
+	kill(srv->master, SIGCONT);
+	server_expect(srv, "event=upgraded to=previous");
+	close(client);
+	server_end(srv);
+}
+END_TEST
+
 START_TEST(a_rollback_to_the_previous_release_keeps_all_clients)
 {
 	struct server *srv = start_previous();
@@ -925,6 +959,7 @@ RUN_TESTS("upgrade",
     a_program_that_cannot_take_over_executes_the_previous_one,
     an_upgrade_from_the_previous_release_and_back_keeps_all_clients,
     a_downgrade_starts_another_executor_in_place_of_a_starting_one,
+    a_draining_worker_that_dies_with_the_check_run_stops_no_downgrade,
     a_rollback_to_the_previous_release_keeps_all_clients,
     executors_of_two_releases_serve_each_others_workers,
     an_upgrade_during_a_reload_follows_it,
