@@ -292,10 +292,9 @@ channel_speak(struct channel *channel, unsigned version, uint64_t generation)
 {
 	const struct ctl_speak order = { .version = version };
 
-	if (channel->speaks == version)
-		return;
-	channel->asked = version;
-	(void)channel_send(channel, CTL_SPEAK, generation, &order, -1);
+	if (channel->speaks != version && channel->asked != version &&
+	    channel_send(channel, CTL_SPEAK, generation, &order, -1) == 0)
+		channel->asked = version;
 }
 
 /*

@@ -180,6 +180,8 @@ logger_proc_on_opened(struct logger_proc *logger, const char *why)
 	if (why == NULL) {
 		logger->is_open = true;
 		logger->is_fresh = false;
+		/* It may have been late, in this turn. */
+		*logger->why = '\0';
 		if (!logger->is_announced)
 			logger_proc_announce(logger);
 	} else if (!logger->is_fresh)

@@ -57,7 +57,7 @@ void probation_on_death(struct master *, const struct generation *, unsigned n,
 void probation_on_crash(struct master *, const struct generation *,
     unsigned handler, const char *how);
 
-/* Called with the master's tick. */
+/* End it if its time is over, or a later order overrules it. */
 void probation_run(struct master *);
 
 #endif

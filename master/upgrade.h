@@ -106,7 +106,7 @@ void upgrade_forget(struct upgrade *);
 /* The same, and what was ordered, and report why. */
 void upgrade_abort(struct master *, const char *why);
 
-/* Called with the master's tick. */
+/* Look, and take the next step if it is time. */
 void upgrade_run(struct master *);
 
 /* The master did not run for that long: it does not count for a check. */
