@@ -14,6 +14,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "common/clock.h"
 #include "common/fd.h"
 
 enum {
@@ -29,6 +30,8 @@ enum {
 	UNREAD_MAX = 32768,
 	/* How often a message that has to leave now is tried again. */
 	LINGER_STEP_MS = 10,
+	/* An answer to SPEAK that has not come by then may never come. */
+	ASK_AGAIN_MS = 200,
 };
 
 struct kept {
@@ -42,6 +45,7 @@ struct channel {
 	enum ctl_sender peer;
 	unsigned speaks;		/* CTL_VERSION of what we send */
 	unsigned asked;			/* of the peer, by SPEAK; 0: nothing */
+	uint64_t asked_ms;
 	const struct channel_callbacks *callbacks;
 	void *arg;
 	int spare[CTL_FDS_MAX];		/* places for descriptors to arrive at
@@ -291,10 +295,14 @@ void
 channel_speak(struct channel *channel, unsigned version, uint64_t generation)
 {
 	const struct ctl_speak order = { .version = version };
+	uint64_t now_ms = clock_ms();
 
-	if (channel->speaks != version && channel->asked != version &&
-	    channel_send(channel, CTL_SPEAK, generation, &order, -1) == 0)
-		channel->asked = version;
+	if (channel->speaks == version || (channel->asked == version &&
+	    now_ms < channel->asked_ms + ASK_AGAIN_MS))
+		return;
+	channel->asked = version;
+	channel->asked_ms = now_ms;
+	(void)channel_send(channel, CTL_SPEAK, generation, &order, -1);
 }
 
 /*

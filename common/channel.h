@@ -45,7 +45,7 @@ unsigned channel_speaks(const struct channel *);
 /*
  * Change the version of both directions.  The other end sends the old one until
  * it has read this, and channel_speaks() returns the new one after that.
- * Called again until then: it is sent once.
+ * Called again until then: it asks again if there is no answer for some time.
  */
 void channel_speak(struct channel *, unsigned version, uint64_t generation);
 

@@ -481,6 +481,24 @@ START_TEST(both_ends_go_over_to_the_version_that_is_asked_for)
 }
 END_TEST
 
+/* An end that has no room for its answer does not follow. */
+START_TEST(an_end_that_does_not_answer_is_asked_again)
+{
+	struct ctl order;
+
+	start_raw(CTL_FROM_CHILD);
+	for (int i = 0; i < 2; i++) {
+		channel_speak(ours, CTL_PREVIOUS, GENERATION);
+		channel_speak(ours, CTL_PREVIOUS, GENERATION);
+		ck_assert_int_gt(recv(raw, &order, sizeof(order), 0), 0);
+		ck_assert_uint_eq(order.header.type, CTL_SPEAK);
+		ck_assert_int_eq(recv(raw, &order, sizeof(order), 0), -1);
+		pause_us(300000);
+	}
+	finish();
+}
+END_TEST
+
 START_TEST(no_other_version_is_gone_over_to)
 {
 	start(CTL_FROM_CHILD);
@@ -1118,6 +1136,7 @@ RUN_TESTS("channel",
     every_message_of_the_previous_version_is_understood,
     every_message_can_be_sent_in_the_previous_version,
     both_ends_go_over_to_the_version_that_is_asked_for,
+    an_end_that_does_not_answer_is_asked_again,
     no_other_version_is_gone_over_to,
     a_message_of_no_known_type_is_refused,
     a_packet_longer_than_any_message_is_refused,
