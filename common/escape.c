@@ -119,12 +119,13 @@ escape_json_text(char *to, size_t size, const char *text, size_t len,
 void
 escape_json_print(FILE *out, const char *text)
 {
-	size_t len = strlen(text), taken;
+	size_t len = strlen(text), taken, n;
 	char part[256];
 
 	putc('"', out);
-	for (; len > 0; len -= taken, text += taken)
-		fwrite(part, 1, escape_json_text(part, sizeof(part), text, len,
-		    &taken), out);
+	for (; len > 0; len -= taken, text += taken) {
+		n = escape_json_text(part, sizeof(part), text, len, &taken);
+		fwrite(part, 1, n, out);
+	}
 	putc('"', out);
 }
