@@ -4,7 +4,7 @@
  *
  * Owns every struct worker_proc and the master's end of its channel.  Knows how
  * to start and reap a worker, not when one should be replaced: slot.c and
- * reload.c decide.
+ * phase.c decide.
  */
 #ifndef MASTER_WORKER_PROC_H
 #define MASTER_WORKER_PROC_H

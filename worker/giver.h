@@ -30,7 +30,8 @@ enum {
 	/* Descriptors that a worker may have on their way, however many workers
 	 * there are; and those of a batch that is worth its message. */
 	GIVER_SHARE_MIN = 8,
-	/* A batch is complete with so many bytes. */
+	/* A batch is complete when it has that many bytes; the last connection
+	 * can go over that. */
 	GIVER_BATCH_BYTES = 1048576,
 	/* When what stayed is offered again. */
 	GIVER_RETRY_MS = 1000,
