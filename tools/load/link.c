@@ -171,12 +171,12 @@ build_messages(const struct link *link, const struct link_gear *gear)
 	return (len);
 }
 
-/* The kernel took that many more bytes. */
+/* The kernel took that many more bytes, which were ready at now_us. */
 static void
-advance(struct link *link, const struct link_gear *gear, size_t bytes)
+advance(struct link *link, const struct link_gear *gear, size_t bytes,
+    uint64_t now_us)
 {
 	const struct message_form *form = &gear->form[link->kind];
-	uint64_t now_us = clock_us();
 	size_t len;
 
 	if (link->sent == link->replies.next)
@@ -199,6 +199,7 @@ advance(struct link *link, const struct link_gear *gear, size_t bytes)
 void
 link_send(struct link *link, const struct link_gear *gear)
 {
+	uint64_t now_us;
 	size_t len;
 	ssize_t n;
 
@@ -206,6 +207,8 @@ link_send(struct link *link, const struct link_gear *gear)
 		len = build_messages(link, gear) - link->sent_bytes;
 		if (len > link->may_send)
 			len = link->may_send;
+		/* The server can have them before send() returns. */
+		now_us = clock_us();
 		n = send(link->fd, gear->send_buf + link->sent_bytes, len,
 		    MSG_NOSIGNAL | MSG_DONTWAIT);
 		if (n == -1) {
@@ -215,7 +218,7 @@ link_send(struct link *link, const struct link_gear *gear)
 			    errno == EAGAIN || errno == EWOULDBLOCK);
 			return;
 		}
-		advance(link, gear, (size_t)n);
+		advance(link, gear, (size_t)n, now_us);
 	}
 	set_awaits_room(link, gear, false);
 }
