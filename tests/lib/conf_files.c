@@ -425,6 +425,35 @@ START_TEST(a_wellformed_file_is_read_and_reads_back_when_printed)
 }
 END_TEST
 
+/* ---- files that are damaged ---- */
+void
+expect_no_harm_of_beginnings(const char *name)
+{
+	char *text = read_source(name);
+
+	for (size_t len = strlen(text); len-- > 0; ) {
+		text[len] = '\0';
+		free(conf_mistakes("main.conf", text));
+	}
+	free(text);
+}
+
+void
+expect_no_harm_of_wrong_bytes(const char *name, const char *wrong)
+{
+	char *text = read_source(name);
+	size_t len = strlen(text), nwrong = strlen(wrong);
+
+	for (size_t i = 0; i < len; i++) {
+		char right = text[i];
+
+		text[i] = wrong[i % nwrong];
+		free(conf_mistakes("main.conf", text));
+		text[i] = right;
+	}
+	free(text);
+}
+
 /* ---- all together ---- */
 
 TCase *

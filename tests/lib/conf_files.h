@@ -27,6 +27,12 @@ void add_line(char **text, const char *line);
 /* What is wrong with a file, or with a text, one mistake a line; "" if nothing
  * is.  The caller frees it. */
 char *conf_mistakes(const char *path, const char *source);
+
+/* Read each beginning of a source file, and the file with each of its bytes
+ * replaced by one of the wrong ones: whatever is found, nothing crashes. */
+void expect_no_harm_of_beginnings(const char *name);
+void expect_no_harm_of_wrong_bytes(const char *name, const char *wrong);
+
 void assert_mistakes(const char *path, const char *expected);
 void assert_mistakes_in(const char *text, const char *expected);
 void assert_warnings_in(const char *text, const char *expected);
