@@ -38,7 +38,7 @@ enum conf_protocol {
 
 /* What becomes of a client that comes when max_connections are there. */
 enum conf_on_limit {
-	CONF_ON_LIMIT_REJECT,	/* it is told so, then closed */
+	CONF_ON_LIMIT_REJECT,	/* it gets an error, then a close */
 	CONF_ON_LIMIT_WAIT,	/* it stays in the kernel's queue */
 };
 

@@ -82,7 +82,7 @@ daemon_ready(int *fd)
 {
 	if (*fd == -1)
 		return;
-	/* What goes wrong from here on is told by the log alone. */
+	/* From here on only the log reports errors. */
 	if (!log_is_stderr())
 		fd_redirect_to_null(STDERR_FILENO);
 	(void)!write(*fd, "", 1);

@@ -42,7 +42,7 @@ struct process_kind {
 	/* It makes a process group of its own: what it starts gets its signals,
 	 * and is killed when it has died. */
 	bool leads_group;
-	/* It writes to the log, and is told where that is. */
+	/* It writes to the log, and gets the place of it. */
 	bool writes_log;
 };
 

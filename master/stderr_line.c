@@ -46,7 +46,7 @@ is_full(const struct stderr_line *line, unsigned char byte)
 	return (line->len + (byte >= 0xc0 ? 4 : 1) > STDERR_LINE_MAX - 1);
 }
 
-/* A line that is too long is told in pieces. */
+/* A line that is too long is logged in pieces. */
 static void
 add(struct stderr_line *line, const char *bytes, size_t n)
 {

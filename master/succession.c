@@ -433,7 +433,7 @@ succession_adopt(struct master *master)
 		worker->before.finished -= worker->adopted.finished;
 		worker->before.closed -= worker->adopted.closed;
 		worker->before.cut -= worker->adopted.cut;
-		/* A link that was to be made anew, perhaps. */
+		/* A link may have been due again. */
 		if (succession_can_give(worker))
 			worker->again_ms = clock_ms() + WORKER_RETRY_MS;
 	}

@@ -36,7 +36,7 @@ watchdog_is_hung(const struct master *master, const struct worker_proc *worker)
 }
 
 /* If we did not run ourselves, neither did perhaps the children: a suspended
- * machine, a stopped process group.  They get their time anew. */
+ * machine, a stopped process group.  Their time begins again. */
 static void
 watchdog_allow_absence(struct master *master, uint64_t now_ms)
 {

@@ -91,7 +91,7 @@ int conn_enter(struct conn *, enum conn_state);
 /* From PARKED to where it goes on; if it waits for the same as before, it has
  * waited all the time. */
 int conn_unpark(struct conn *);
-/* The same state begins anew: now. */
+/* The same state begins again, now. */
 void conn_set_deadline(struct conn *);
 
 /* What its peer does not take would stay in the kernel for minutes: let the

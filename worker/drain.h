@@ -18,7 +18,7 @@ struct worker;
 struct drain {
 	bool on;
 	bool closing;		/* those who come to rest are closed */
-	bool left;		/* all is told, and the loop ends */
+	bool left;		/* all is sent, and the loop ends */
 	struct ctl_drain order;
 	uint64_t begun_ms;
 	uint64_t closing_ms;	/* when closing began */

@@ -194,7 +194,7 @@ struct proto {
 	int (*note)(struct exchange *, unsigned status,
 	    const struct payload *type, const struct payload *fields);
 
-	/* What the access log is told; arrived_us is left as it is. */
+	/* What the access log gets; arrived_us is left as it is. */
 	void (*log)(const struct exchange *, struct access_facts *);
 
 	/*
