@@ -13,6 +13,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "common/reasons.h"
+
 /*
  * The versions of the previous release and of this program.  A release raises
  * the version by one if it changes anything here, in common/exec.h or in
@@ -112,6 +114,19 @@ struct ctl_conn {
 	uint64_t id;		/* as in struct conn_record */
 };
 
+/* A process that a child has cloned, as a child of the master. */
+struct ctl_cloned {
+	int32_t pid;		/* 0: there is none, and */
+	int32_t error;		/* why, as errno */
+};
+
+struct ctl_rescued {
+	uint64_t kept;		/* connections that are served again */
+	uint64_t answered;	/* requests of these that were with handlers,
+				   and were answered as failed */
+	uint64_t dropped[RESCUE_REASON_COUNT];
+};
+
 /*
  * A line's place is its number on the channel, so append and never reorder.  A
  * line gives the length of the payload in CTL_PREVIOUS, CTL_ABSENT if that
@@ -135,6 +150,11 @@ struct ctl_conn {
  *  DIED     that executor has died, even if another process holds its end of
  *           the channel: read its replies, and DISOWN it; a worker that has
  *           already done so sends nothing
+ *  ANCHOR   the worker has cloned its anchor
+ *  RESCUE   to an anchor, whose worker is dead: clone a rescuer, which has the
+ *           descriptor as its channel
+ *  RESCUER  the answer to RESCUE
+ *  RESCUED  the rescuer has adopted what it could
  *  LOG      write the log to the descriptor of the message
  *  GIVE     hand connections over through the descriptor
  *  TAKE     adopt the connections that come through the descriptor
@@ -180,7 +200,11 @@ struct ctl_conn {
 	MSG(SPEAK,	FROM_MASTER,	CTL_ABSENT, sizeof(struct ctl_speak)) \
 	MSG(SPEAKING,	FROM_CHILD,	CTL_ABSENT, 0)			\
 	MSG(RETIRE,	FROM_CHILD,	CTL_ABSENT, sizeof(struct ctl_disown)) \
-	MSG(DIED,	FROM_MASTER,	CTL_ABSENT, sizeof(struct ctl_died))
+	MSG(DIED,	FROM_MASTER,	CTL_ABSENT, sizeof(struct ctl_died)) \
+	MSG(ANCHOR,	FROM_CHILD,	CTL_ABSENT, sizeof(struct ctl_cloned)) \
+	MSG(RESCUE,	FROM_MASTER,	CTL_ABSENT, 0)			\
+	MSG(RESCUER,	FROM_CHILD,	CTL_ABSENT, sizeof(struct ctl_cloned)) \
+	MSG(RESCUED,	FROM_CHILD,	CTL_ABSENT, sizeof(struct ctl_rescued))
 
 enum ctl_type {
 	CTL_NONE,		/* no message has number 0 */
@@ -212,6 +236,8 @@ struct ctl {
 		struct ctl_given given;
 		struct ctl_conn conn;
 		struct ctl_speak speak;
+		struct ctl_cloned cloned;
+		struct ctl_rescued rescued;
 	};
 	/* Not on the wire: the descriptors of the message, or -1.  Code that
 	 * takes one sets it to -1; the channel closes the rest. */

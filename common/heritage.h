@@ -53,6 +53,9 @@ struct heritage {
 	size_t ncounters;
 	unsigned block;			/* ours, in counters[slot] */
 	int access_log;			/* the pipe to its logger; -1: none */
+	int anchor;			/* only for a worker: the channel that
+					   its anchor has to the master; -1:
+					   it gets none */
 	/* Only for a logger: */
 	const char *log_name;		/* what it writes: "log" */
 	const char *log_path;		/* "": standard error */

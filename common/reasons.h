@@ -44,7 +44,25 @@ enum reject_reason {
 	REJECT_REASON_COUNT
 };
 
+/* Why a connection could not be kept when its worker had died. */
+#define RESCUE_REASONS(R)						\
+	R(BUSY,		"busy")		/* within a message or a reply */ \
+	R(COUNTS,	"counts")	/* other bytes have passed than its \
+					   worker had said */		\
+	R(OFFERED,	"offered")	/* it may be another worker's */ \
+	R(DAMAGED,	"damaged")	/* what its worker left is not valid */ \
+	R(TOUCHED,	"touched")	/* an earlier rescuer died at it */ \
+	R(FULL,		"full")		/* no memory */
+
+enum rescue_reason {
+#define RESCUE_REASON_ENUM(id, name) RESCUE_##id,
+	RESCUE_REASONS(RESCUE_REASON_ENUM)
+#undef RESCUE_REASON_ENUM
+	RESCUE_REASON_COUNT
+};
+
 const char *close_reason_name(enum close_reason);
 const char *reject_reason_name(enum reject_reason);
+const char *rescue_reason_name(enum rescue_reason);
 
 #endif

@@ -200,6 +200,7 @@ struct conf {
 	unsigned rebalance;		/* connections a second; 0: off */
 	unsigned probation_ms;		/* 0: nothing is rolled back */
 	bool cpu_affinity;
+	bool custody;			/* each worker has an anchor */
 	struct conf_log log;
 	struct conf_access_log access_log;
 	unsigned max_connections;	/* over all workers and listeners */

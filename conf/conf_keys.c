@@ -264,6 +264,7 @@ const struct conf_key conf_keys[] = {
 	{ "probation", &conf_time, AT(conf, probation_ms), .max = 3600 * SECOND,
 	  .initial = 10 * SECOND },
 	{ "cpu_affinity", &conf_bool, AT(conf, cpu_affinity) },
+	{ "custody", &conf_bool, AT(conf, custody), .is_new = true },
 	{ "max_connections", &conf_uint, AT(conf, max_connections), .min = 1,
 	  .max = 10000000, .initial = 10000 },
 	{ "max_buffered", &conf_size, AT(conf, max_buffered), .min = 64 * KIB,

@@ -231,6 +231,10 @@ worker_proc_on_message(void *owner, struct ctl *msg)
 		return;
 	case CTL_EXECUTOR:
 	case CTL_DIED:
+	case CTL_ANCHOR:
+	case CTL_RESCUE:
+	case CTL_RESCUER:
+	case CTL_RESCUED:
 	case CTL_GIVE:
 	case CTL_TAKE:
 	case CTL_ACCESS_LOG:
@@ -435,6 +439,7 @@ worker_proc_fill_heritage(struct heritage *heritage,
 		.block = worker->block,
 		.speaks = master->upgrade.newborn_speaks,
 		.access_log = -1,
+		.anchor = -1,
 		.spans = master->spans,
 	};
 	memcpy(heritage->listener_number, generation->listener_number,

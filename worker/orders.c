@@ -108,6 +108,10 @@ orders_obey(struct worker *worker, struct ctl *msg)
 	case CTL_SPEAKING:
 	case CTL_DISOWN:
 	case CTL_RETIRE:
+	case CTL_ANCHOR:
+	case CTL_RESCUE:	/* to an anchor */
+	case CTL_RESCUER:
+	case CTL_RESCUED:
 	case CTL_GIVEN:
 	case CTL_READY:
 	case CTL_FAILED:
