@@ -2,7 +2,6 @@
 #include "master/canary.h"
 
 #include <signal.h>
-#include <stdio.h>
 
 #include "common/clock.h"
 #include "common/log.h"
@@ -118,7 +117,7 @@ canary_count_wait(struct canary *canary)
 
 /* Whether the loop of every new worker turns. */
 static enum step
-canary_look(struct master *master, char why[PHASE_WHY_MAX])
+canary_look(struct master *master, struct why *why)
 {
 	struct worker_proc *silent = canary_find_silent(master, 0);
 
@@ -126,9 +125,8 @@ canary_look(struct master *master, char why[PHASE_WHY_MAX])
 		return (STEP_DONE);
 	if (master->reload.canary.waited_ms < CANARY_HUNG_MS)
 		return (STEP_WAITS);
-	snprintf(why, PHASE_WHY_MAX, "the loop of the new worker of slot %u "
-	    "did not turn for %d s", silent->slot->number,
-	    CANARY_HUNG_MS / 1000);
+	why_set(why, "the loop of the new worker of slot %u did not turn for "
+	    "%d s", silent->slot->number, CANARY_HUNG_MS / 1000);
 	for (; silent != NULL; silent = canary_find_silent(master,
 	    silent->slot->number + 1)) {
 		worker_proc_log(LOG_LEVEL_ERROR, EVENT_WORKER_HUNG, silent,
@@ -161,7 +159,7 @@ canary_on_timer(evutil_socket_t fd, short what, void *arg)
 }
 
 enum step
-canary_run(struct master *master, char why[PHASE_WHY_MAX])
+canary_run(struct master *master, struct why *why)
 {
 	struct canary *canary = &master->reload.canary;
 	enum step answer;

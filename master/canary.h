@@ -57,7 +57,7 @@ int canary_begin(struct master *);
 
 /* Look, and take the next step if it is time.  It is done when the new workers
  * have proved themselves. */
-enum step canary_run(struct master *, char why[PHASE_WHY_MAX]);
+enum step canary_run(struct master *, struct why *);
 
 /* A canary is over, well or not: forget it. */
 void canary_end(struct master *);

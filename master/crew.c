@@ -2,7 +2,6 @@
 #include "master/crew.h"
 
 #include <errno.h>
-#include <stdio.h>
 #include <string.h>
 
 #include "common/clock.h"
@@ -378,17 +377,17 @@ crew_note_shortage(const struct executor_proc *executor, enum log_event event)
 	    F_STR("handler", executor->conf->name),
 	    F_I64("child", executor->process.pid),
 	    F_U64("executor", executor->id),
-	    F_STR("how", executor->why), F_U64("with_message", crashed),
+	    F_STR("how", executor->why.text), F_U64("with_message", crashed),
 	    F_U64("alive_ms", executor->lived_ms), F_U64("retry_ms", pause));
 	if (worker != worker->slot->serving)
 		return;
 	if (crashed)
 		probation_on_crash(master, executor->generation,
-		    executor->handler, executor->why);
+		    executor->handler, executor->why.text);
 	else if (!was_used)
 		probation_on_death(master, executor->generation,
 		    shortage->pause.young_deaths, executor->conf->name,
-		    executor->why);
+		    executor->why.text);
 }
 
 /* The worker of a dead executor has said what it knows, or will not. */
@@ -409,9 +408,9 @@ crew_settle(struct executor_proc *executor)
 	}
 	crew_note_shortage(executor, EVENT_EXECUTOR_DIED);
 	/* The first reason stands. */
-	if (is_fatal && *crew->why == '\0')
-		snprintf(crew->why, sizeof(crew->why), "handler %s: %s",
-		    executor->conf->name, executor->why);
+	if (is_fatal && *crew->why.text == '\0')
+		why_set(&crew->why, "handler %s: %s", executor->conf->name,
+		    executor->why.text);
 	executor_proc_free(executor);
 	if (!is_fatal && crew_can_hire(worker))
 		crew_hire_again(worker, handler, clock_ms());
@@ -501,13 +500,13 @@ crew_disown(struct worker_proc *worker, const struct ctl_disown *order)
 	struct executor_proc *executor = crew_find_id(&worker->crew.members,
 	    order->id);
 	bool is_dead = executor == NULL;
-	char why[sizeof(order->why)];
+	struct why why;
 
 	if (is_dead && (executor =
 	    crew_find_id(&worker->crew.dead, order->id)) == NULL)
 		return;
-	snprintf(why, sizeof(why), "%.*s", (int)sizeof(why) - 1, order->why);
-	executor_proc_blame(executor, why);
+	why_set(&why, "%.*s", (int)sizeof(order->why) - 1, order->why);
+	executor_proc_blame(executor, why.text);
 	if (is_dead)
 		/* Which is why it was disowned. */
 		crew_settle(executor);
@@ -528,8 +527,8 @@ crew_retire(struct worker_proc *worker, const struct ctl_disown *order)
 		return;
 	executor->retired = true;
 	executor->lived_ms = clock_ms() - executor->process.born_ms;
-	snprintf(executor->why, sizeof(executor->why), "%.*s",
-	    (int)sizeof(order->why) - 1, order->why);
+	why_set(&executor->why, "%.*s", (int)sizeof(order->why) - 1,
+	    order->why);
 	crew_note_shortage(executor, EVENT_EXECUTOR_RETIRED);
 	crew_hire_again(worker, executor->handler, clock_ms());
 }

@@ -19,6 +19,7 @@
 #include <stdint.h>
 
 #include "common/ctl.h"
+#include "common/why.h"
 #include "conf/conf.h"
 #include "master/evidence.h"
 #include "master/executor_proc.h"
@@ -38,13 +39,11 @@ struct shortage {
 	struct evidence noted;		/* when the worker began */
 };
 
-enum { CREW_WHY_MAX = 360 };
-
 struct crew {
 	struct executor_list members;
 	struct executor_list dead;
 	unsigned awaited;		/* of the first ones, not ready yet */
-	char why[CREW_WHY_MAX];		/* its worker will never be ready */
+	struct why why;			/* its worker will never be ready */
 	struct shortage shortage[CONF_HANDLERS_MAX];
 };
 

@@ -2,7 +2,6 @@
 #include "master/evidence.h"
 
 #include <inttypes.h>
-#include <stdio.h>
 
 #include "master/master.h"
 
@@ -126,7 +125,7 @@ evidence_forget(struct master *master, unsigned number)
 
 bool
 evidence_is_worse(const struct master *master, unsigned handler,
-    char why[EVIDENCE_WHY_MAX])
+    struct why *why)
 {
 	const struct evidence *before = &master->evidence.before[
 	    master->running->handler_number[handler]];
@@ -146,8 +145,8 @@ evidence_is_worse(const struct master *master, unsigned handler,
 	    now.crashes * before->messages <
 	    EVIDENCE_TIMES * before->crashes * now.messages))
 		return (false);
-	snprintf(why, EVIDENCE_WHY_MAX, "%" PRIu64 " of %" PRIu64 " messages "
-	    "cost a process, and %" PRIu64 " of %" PRIu64 " before",
+	why_set(why, "%" PRIu64 " of %" PRIu64 " messages cost a process, "
+	    "and %" PRIu64 " of %" PRIu64 " before",
 	    now.crashes, now.messages, before->crashes, before->messages);
 	return (true);
 }

@@ -15,12 +15,12 @@
 
 #include "common/counters.h"
 #include "common/status.h"
+#include "common/why.h"
 
 struct worker_proc;
 struct master;
 
 enum {
-	EVIDENCE_WHY_MAX = 160,
 	/* A generation that is to be rolled back loses an executor with at
 	 * least one of so many messages, */
 	EVIDENCE_SHARE = 10,
@@ -63,6 +63,6 @@ void evidence_forget(struct master *, unsigned number);
 /* Whether the deaths of a handler's executors show that the running generation
  * is worse than the one before, and why; handler is its index there. */
 bool evidence_is_worse(const struct master *, unsigned handler,
-    char why[EVIDENCE_WHY_MAX]);
+    struct why *);
 
 #endif

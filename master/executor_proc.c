@@ -5,8 +5,6 @@
 #include <sys/socket.h>
 #include <sys/wait.h>
 
-#include <bsd/string.h>
-
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
@@ -75,19 +73,14 @@ static void
 executor_proc_join(struct executor_proc *executor, const char *first,
     const char *separator, const char *then)
 {
-	char why[EXECUTOR_WHY_MAX];
-
-	strlcpy(why, first, sizeof(why));
-	if (*first != '\0' && *then != '\0')
-		strlcat(why, separator, sizeof(why));
-	strlcat(why, then, sizeof(why));
-	memcpy(executor->why, why, sizeof(why));
+	why_set(&executor->why, "%s%s%s", first,
+	    *first != '\0' && *then != '\0' ? separator : "", then);
 }
 
 void
 executor_proc_blame(struct executor_proc *executor, const char *what)
 {
-	executor_proc_join(executor, what, "; ", executor->why);
+	executor_proc_join(executor, what, "; ", executor->why.text);
 }
 
 /* Why it died: what was said about it, and how it died. */
@@ -102,15 +95,15 @@ executor_proc_explain(struct executor_proc *executor, int status)
 		;
 	stderr_line_close(&executor->errors);
 	/* Of one that has hung up, its worker may know no more than that. */
-	if (*executor->why != '\0' && !is_disowned &&
+	if (*executor->why.text != '\0' && !is_disowned &&
 	    executor->state != EXECUTOR_HUNG_UP)
 		return;
 	/* That it was killed says nothing, if we killed it. */
-	if (*executor->why == '\0' || !is_disowned || !WIFSIGNALED(status) ||
-	    WTERMSIG(status) != SIGKILL)
+	if (*executor->why.text == '\0' || !is_disowned ||
+	    !WIFSIGNALED(status) || WTERMSIG(status) != SIGKILL)
 		describe_death(status, how);
-	executor_proc_join(executor, executor->why, "; ", how);
-	executor_proc_join(executor, executor->why, ": ",
+	executor_proc_join(executor, executor->why.text, "; ", how);
+	executor_proc_join(executor, executor->why.text, ": ",
 	    executor->errors.last);
 }
 
@@ -156,7 +149,7 @@ void
 executor_proc_see_off(struct executor_proc *executor)
 {
 	executor_proc_log(LOG_LEVEL_INFO, EVENT_EXECUTOR_EXIT, executor, "how",
-	    executor->why);
+	    executor->why.text);
 	executor_proc_free(executor);
 }
 
@@ -270,13 +263,12 @@ executor_proc_on_word(evutil_socket_t fd, short what, void *arg)
 	if (n == 0)
 		return;
 	if (n == -1)
-		snprintf(executor->why, sizeof(executor->why),
-		    "its first frame came with a descriptor");
+		why_set(&executor->why, "its first frame came with a "
+		    "descriptor");
 	else
-		snprintf(executor->why, sizeof(executor->why),
-		    "its first frame is not the empty one of \"ready\": "
-		    "it begins '%s'", escape_bytes(shown, sizeof(shown),
-		    length, (size_t)n));
+		why_set(&executor->why, "its first frame is not the empty one "
+		    "of \"ready\": it begins '%s'", escape_bytes(shown,
+		    sizeof(shown), length, (size_t)n));
 	process_kill(&executor->process, SIGKILL);
 }
 
@@ -289,7 +281,7 @@ executor_proc_on_message(void *owner, struct ctl *msg)
 	    executor->state == EXECUTOR_STARTING)
 		executor_proc_get_ready(executor);
 	else if (msg->header.type == CTL_FAILED)
-		snprintf(executor->why, sizeof(executor->why), "%.*s",
+		why_set(&executor->why, "%.*s",
 		    (int)sizeof(msg->failed.why) - 1, msg->failed.why);
 }
 
@@ -493,8 +485,8 @@ executor_proc_spawn(struct executor_proc *executor)
 	    executor_proc_listen_for_word(executor) == 0)
 		return (0);
 	/* It is reaped as an executor that failed. */
-	snprintf(executor->why, sizeof(executor->why),
-	    "the master cannot listen to it: %s", strerror(errno));
+	why_set(&executor->why, "the master cannot listen to it: %s",
+	    strerror(errno));
 	process_kill(process, SIGKILL);
 	if (executor->errors.event == NULL)
 		close(pairs.errors[0]);
@@ -572,7 +564,7 @@ executor_proc_is_late(const struct executor_proc *executor, uint64_t now_ms)
 {
 	return (executor->state == EXECUTOR_STARTING &&
 	    executor_proc_speaks(executor) &&
-	    !executor->is_ready && *executor->why == '\0' &&
+	    !executor->is_ready && *executor->why.text == '\0' &&
 	    now_ms >= executor->process.born_ms + LATE_MS);
 }
 
@@ -627,8 +619,8 @@ executor_proc_watch_starting(struct executor_proc *executor, uint64_t now_ms)
 	} else if (!executor_proc_speaks(executor)) {
 		executor_proc_get_ready(executor);
 	} else {
-		snprintf(executor->why, sizeof(executor->why),
-		    "it was not ready within %g s, its ready_timeout",
+		why_set(&executor->why, "it was not ready within %g s, its "
+		    "ready_timeout",
 		    executor->conf->ready_timeout_ms / 1000.0);
 		process->patience_ms = now_ms + LEAVE_MS;
 		process_kill(process, SIGKILL);

@@ -11,6 +11,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "common/why.h"
 #include "conf/conf.h"
 #include "master/process.h"
 #include "master/stderr_line.h"
@@ -18,8 +19,6 @@
 struct executor_proc;
 struct generation;
 struct worker_proc;
-
-enum { EXECUTOR_WHY_MAX = 240 };
 
 /* The first three have the same numbers in the previous version of the state. */
 enum executor_state {
@@ -64,7 +63,7 @@ struct executor_proc {
 	bool is_told;			/* to its worker, of its death */
 	bool retired;			/* another one has its place */
 	uint64_t lived_ms;		/* of a dead or retired one */
-	char why[EXECUTOR_WHY_MAX];	/* what went wrong with it */
+	struct why why;			/* what went wrong with it */
 };
 
 TAILQ_HEAD(executor_list, executor_proc);

@@ -236,12 +236,12 @@ phase_refuse(struct master *master, struct worker_proc *dead, const char *why)
 static void
 phase_finish_start(struct master *master)
 {
-	char why[PHASE_WHY_MAX];
+	struct why why;
 
 	if (pidfile_publish(&master->pidfile) == -1) {
-		snprintf(why, sizeof(why), "pid file %s: %s",
-		    master->pidfile.path, strerror(errno));
-		phase_fail_start(master, why);
+		why_set(&why, "pid file %s: %s", master->pidfile.path,
+		    strerror(errno));
+		phase_fail_start(master, why.text);
 		return;
 	}
 	LOG(INFO, READY, F_U64("workers", master->running->slots));
@@ -286,10 +286,10 @@ phase_commit(struct master *master)
 static void
 phase_prove(struct master *master)
 {
-	char why[PHASE_WHY_MAX];
+	struct why why;
 
-	if (reload_listen(master, why) == -1) {
-		phase_refuse(master, NULL, why);
+	if (reload_listen(master, &why) == -1) {
+		phase_refuse(master, NULL, why.text);
 		return;
 	}
 	if (!canary_is_needed(master)) {
@@ -334,12 +334,12 @@ static void
 phase_go_on(struct master *master)
 {
 	bool is_canary = master->phase == PHASE_CANARY;
-	char why[PHASE_WHY_MAX];
+	struct why why;
 
-	switch (is_canary ? canary_run(master, why) :
-	    reload_look(master, why)) {
+	switch (is_canary ? canary_run(master, &why) :
+	    reload_look(master, &why)) {
 	case STEP_FAILED:
-		phase_refuse(master, NULL, why);
+		phase_refuse(master, NULL, why.text);
 		return;
 	case STEP_DONE:
 		if (is_canary)
@@ -362,7 +362,7 @@ static void
 phase_begin_reload(struct master *master)
 {
 	struct reload *reload = &master->reload;
-	char why[PHASE_WHY_MAX] = "the configuration is wrong";
+	struct why why = { "the configuration is wrong" };
 	struct conf *conf = NULL;
 
 	master->pending.reload = false;
@@ -372,15 +372,15 @@ phase_begin_reload(struct master *master)
 		probation_end(master);
 	phase_enter(master, PHASE_PREPARING);
 	if (reload->kind != STATUS_ROLLBACK &&
-	    (conf = reload_load(master, why)) == NULL) {
-		phase_refuse(master, NULL, why);
+	    (conf = reload_load(master, &why)) == NULL) {
+		phase_refuse(master, NULL, why.text);
 		return;
 	}
 	if (reload->kind == STATUS_RELOAD)
 		generation_check_files(master->running);
-	switch (reload_prepare(master, conf, why)) {
+	switch (reload_prepare(master, conf, &why)) {
 	case STEP_FAILED:
-		phase_refuse(master, NULL, why);
+		phase_refuse(master, NULL, why.text);
 		return;
 	case STEP_WAITS:
 		/* With the next tick. */
@@ -401,14 +401,14 @@ phase_go_back(struct master *master)
 
 	LOG(ERROR, ROLLBACK, F_STR("of", status_kind_name(probation->of)),
 	    F_U64("to", probation->before->number),
-	    F_STR("error", probation->why));
-	notify_status("rolling back: %s", probation->why);
+	    F_STR("error", probation->why.text));
+	notify_status("rolling back: %s", probation->why.text);
 	if (probation->of == STATUS_UPGRADE)
 		phase_enter(master, PHASE_CHECKING);
 	if (probation->of == STATUS_UPGRADE)
 		upgrade_back(master);
 	else
-		reload_back(master, probation->before, probation->why);
+		reload_back(master, probation->before, probation->why.text);
 	probation_end(master);
 	master_changed(master);
 }
@@ -428,7 +428,8 @@ phase_begin_next(struct master *master)
 {
 	const struct pending *pending = &master->pending;
 	const struct probation *probation = &master->probation;
-	bool goes_back = probation->until_ms != 0 && *probation->why != '\0';
+	bool goes_back = probation->until_ms != 0 &&
+	    *probation->why.text != '\0';
 
 	if ((!goes_back && !pending->reload && !pending->upgrade) ||
 	    !reload_may_begin(master))
@@ -449,16 +450,17 @@ phase_begin_next(struct master *master)
 static void
 phase_bury(struct master *master, struct worker_proc *worker)
 {
-	char how[PAUSE_HOW_MAX], why[PHASE_WHY_MAX];
+	char how[PAUSE_HOW_MAX];
+	struct why why;
 	bool was_next = slot_on_death(worker);
 
 	if (was_next) {
-		snprintf(why, sizeof(why), master->phase == PHASE_CANARY ?
+		why_set(&why, master->phase == PHASE_CANARY ?
 		    "the new worker of slot %u died during the canary: %s" :
 		    "the worker of slot %u did not get ready: %s",
-		    worker->slot->number, *worker->why != '\0' ?
-		    worker->why : describe_death(worker->status, how));
-		phase_refuse(master, worker, why);
+		    worker->slot->number, *worker->why.text != '\0' ?
+		    worker->why.text : describe_death(worker->status, how));
+		phase_refuse(master, worker, why.text);
 	}
 	succession_on_death(worker);
 	worker_proc_free(worker);
@@ -521,11 +523,11 @@ phase_advance(struct master *master)
 void
 phase_start(struct master *master, struct conf *conf)
 {
-	char why[PHASE_WHY_MAX];
+	struct why why;
 
 	master->reload.begun_ms = clock_ms();
-	if (reload_prepare(master, conf, why) == STEP_FAILED)
-		phase_refuse(master, NULL, why);
+	if (reload_prepare(master, conf, &why) == STEP_FAILED)
+		phase_refuse(master, NULL, why.text);
 	else
 		phase_show(master);
 }

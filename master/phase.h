@@ -13,6 +13,7 @@
 #include <stdbool.h>
 
 #include "common/status.h"
+#include "common/why.h"
 
 struct conf;
 struct master;
@@ -26,8 +27,6 @@ enum phase {
 	PHASE_CHECKING,		/* a new program is checked, then executed */
 	PHASE_STOPPING,		/* all workers drain */
 };
-
-enum { PHASE_WHY_MAX = 320 };
 
 /* How a step of a phase went. */
 enum step {

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: ISC */
 #include "master/probation.h"
 
-#include <stdio.h>
 #include <unistd.h>
 
 #include "common/clock.h"
@@ -60,7 +59,7 @@ probation_refuse(struct master *master, const char *why)
 	probation->of = STATUS_UPGRADE;
 	probation->before = generation_hold(master->running);
 	probation->refused = true;
-	snprintf(probation->why, sizeof(probation->why), "%s", why);
+	why_set(&probation->why, "%s", why);
 }
 
 /* Whether a death of the generation counts: the first reason stands. */
@@ -69,7 +68,8 @@ probation_judges(const struct master *master,
     const struct generation *generation)
 {
 	return (clock_ms() < master->probation.until_ms &&
-	    generation == master->running && *master->probation.why == '\0');
+	    generation == master->running &&
+	    *master->probation.why.text == '\0');
 }
 
 void
@@ -80,9 +80,8 @@ probation_on_death(struct master *master, const struct generation *generation,
 
 	if (n < PROBATION_DEATHS || !probation_judges(master, generation))
 		return;
-	snprintf(probation->why, sizeof(probation->why), "%s of generation "
-	    "%ju crash in a loop: %s", whose, (uintmax_t)generation->number,
-	    how);
+	why_set(&probation->why, "%s of generation %ju crash in a loop: %s",
+	    whose, (uintmax_t)generation->number, how);
 	master_changed(master);
 }
 
@@ -91,14 +90,14 @@ probation_on_crash(struct master *master, const struct generation *generation,
     unsigned handler, const char *how)
 {
 	struct probation *probation = &master->probation;
-	char worse[EVIDENCE_WHY_MAX];
+	struct why worse;
 
 	if (!probation_judges(master, generation) ||
-	    !evidence_is_worse(master, handler, worse))
+	    !evidence_is_worse(master, handler, &worse))
 		return;
-	snprintf(probation->why, sizeof(probation->why), "%s of generation "
-	    "%ju crash: %s: %s", generation->conf->handlers[handler].name,
-	    (uintmax_t)generation->number, worse, how);
+	why_set(&probation->why, "%s of generation %ju crash: %s: %s",
+	    generation->conf->handlers[handler].name,
+	    (uintmax_t)generation->number, worse.text, how);
 	master_changed(master);
 }
 
@@ -117,6 +116,7 @@ probation_run(struct master *master)
 	/* The administrator, who knows better, has given the next order. */
 	if (probation->until_ms != 0 && !probation->refused &&
 	    (probation_is_overruled(master) ||
-	    (*probation->why == '\0' && clock_ms() >= probation->until_ms)))
+	    (*probation->why.text == '\0' &&
+	    clock_ms() >= probation->until_ms)))
 		probation_end(master);
 }

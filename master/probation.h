@@ -33,7 +33,7 @@ struct probation {
 	int program;			/* the previous one, to go back to; -1 */
 	bool refused;			/* by a canary: the program goes back,
 					   the old workers never left */
-	char why[PHASE_WHY_MAX];	/* to go back; "": nothing yet */
+	struct why why;			/* to go back; "": nothing yet */
 };
 
 /* The running generation holds from now on, instead of the one before, and came

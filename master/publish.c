@@ -111,7 +111,7 @@ publish_end_of_probation(const struct probation *probation)
 {
 	uint64_t soon_ms = clock_ms() + 1000;
 
-	return (*probation->why != '\0' && probation->until_ms < soon_ms ?
+	return (*probation->why.text != '\0' && probation->until_ms < soon_ms ?
 	    soon_ms : probation->until_ms);
 }
 

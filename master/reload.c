@@ -79,7 +79,7 @@ reload_log_mistake(const struct conf_error *error)
 }
 
 struct conf *
-reload_load(const struct master *master, char why[PHASE_WHY_MAX])
+reload_load(const struct master *master, struct why *why)
 {
 	const struct conf_request request = {
 		.path = master->conf_path, .timeout_ms = CONF_READ_MS,
@@ -96,11 +96,9 @@ reload_load(const struct master *master, char why[PHASE_WHY_MAX])
 		    F_U64("line", report.warnings[i].line),
 		    F_STR("warning", report.warnings[i].text));
 	if (report.is_unread)
-		snprintf(why, PHASE_WHY_MAX, "the configuration %s",
-		    report.errors[0].text);
+		why_set(why, "the configuration %s", report.errors[0].text);
 	else if (report.nerrors > 0)
-		snprintf(why, PHASE_WHY_MAX,
-		    "the configuration is wrong: %s: %s",
+		why_set(why, "the configuration is wrong: %s: %s",
 		    conf_error_place(&report.errors[0], place),
 		    report.errors[0].text);
 	conf_report_free(&report);
@@ -133,7 +131,7 @@ reload_load_or_tell(const char *path, bool with_warnings)
 
 static int
 reload_prepare_pidfile(struct master *master, const char *path,
-    char why[PHASE_WHY_MAX])
+    struct why *why)
 {
 	char said[PIDFILE_WHY_MAX];
 	pid_t owner;
@@ -148,16 +146,15 @@ reload_prepare_pidfile(struct master *master, const char *path,
 	/* Another name of the file that we have. */
 	if (owner == getpid())
 		return (0);
-	snprintf(why, PHASE_WHY_MAX, "pid file %.200s: %s", path,
-	    pidfile_explain(owner, said));
-	return (-1);
+	return (why_set(why, "pid file %.200s: %s", path,
+	    pidfile_explain(owner, said)));
 }
 
 /* Of a configuration, which is then owned or freed; or, if that is NULL, of the
  * one to go back to. */
 static struct generation *
 reload_make_generation(struct master *master, struct conf *conf,
-    char why[PHASE_WHY_MAX])
+    struct why *why)
 {
 	struct generation *generation;
 	int saved;
@@ -165,10 +162,10 @@ reload_make_generation(struct master *master, struct conf *conf,
 	if (conf == NULL) {
 		generation = generation_renew(master->reload.back);
 		if (generation == NULL)
-			snprintf(why, PHASE_WHY_MAX, "%s", strerror(errno));
+			why_set(why, "%s", strerror(errno));
 		return (generation);
 	}
-	generation = generation_new(master, conf, why);
+	generation = generation_new(master, conf, why->text);
 	if (generation == NULL) {
 		saved = errno;
 		conf_free(conf);
@@ -178,7 +175,7 @@ reload_make_generation(struct master *master, struct conf *conf,
 }
 
 static int
-reload_try(struct master *master, struct conf *conf, char why[PHASE_WHY_MAX])
+reload_try(struct master *master, struct conf *conf, struct why *why)
 {
 	struct reload *reload = &master->reload;
 	const struct conf *fresh;
@@ -188,24 +185,21 @@ reload_try(struct master *master, struct conf *conf, char why[PHASE_WHY_MAX])
 	if (reload->fresh == NULL)
 		return (-1);
 	fresh = reload->fresh->conf;
-	if (slots_prepare(master, reload->fresh->slots) == -1) {
-		snprintf(why, PHASE_WHY_MAX, "counters: %s", strerror(errno));
-		return (-1);
-	}
+	if (slots_prepare(master, reload->fresh->slots) == -1)
+		return (why_set(why, "counters: %s", strerror(errno)));
 	/* Logs that are not there yet are opened by their loggers, as the disk
 	 * may take its time. */
 	if (sockets_prepare(&master->sockets, fresh, reload->fresh->slots,
-	    why) == -1 ||
-	    monitor_proc_prepare(master, fresh, why) == -1 ||
+	    why->text) == -1 ||
+	    monitor_proc_prepare(master, fresh, why->text) == -1 ||
 	    reload_prepare_pidfile(master, fresh->pid_file, why) == -1 ||
-	    loggers_prepare(master, fresh, why) == -1)
+	    loggers_prepare(master, fresh, why->text) == -1)
 		return (-1);
 	master->numbered++;
 	if (slots_fill(master, reload->fresh, &slot) == 0)
 		return (0);
-	snprintf(why, PHASE_WHY_MAX, "a worker for slot %u: %s", slot,
-	    strerror(errno));
-	return (-1);
+	return (why_set(why, "a worker for slot %u: %s", slot,
+	    strerror(errno)));
 }
 
 /* An address that has just left may still be open in workers that drain, until
@@ -234,8 +228,7 @@ reload_forgive(struct reload *reload, uint64_t stall_ms)
 }
 
 enum step
-reload_prepare(struct master *master, struct conf *conf,
-    char why[PHASE_WHY_MAX])
+reload_prepare(struct master *master, struct conf *conf, struct why *why)
 {
 	errno = 0;
 	if (reload_try(master, conf, why) == 0) {
@@ -282,22 +275,21 @@ reload_waits_for_handlers(const struct master *master)
 }
 
 enum step
-reload_look(const struct master *master, char why[PHASE_WHY_MAX])
+reload_look(const struct master *master, struct why *why)
 {
 	const struct worker_proc *worker;
 	const char *error;
 	bool wait = loggers_await(master, &error);
 
 	if (error != NULL) {
-		snprintf(why, PHASE_WHY_MAX, "%s", error);
+		why_set(why, "%s", error);
 		return (STEP_FAILED);
 	}
 	for (unsigned i = 0; i < master->reload.fresh->slots; i++) {
 		worker = master->slots[i].next;
-		if (*worker->crew.why != '\0') {
-			snprintf(why, PHASE_WHY_MAX, "the worker of slot %u "
-			    "did not get ready: %.270s", i,
-			    worker->crew.why);
+		if (*worker->crew.why.text != '\0') {
+			why_set(why, "the worker of slot %u did not get "
+			    "ready: %s", i, worker->crew.why.text);
 			return (STEP_FAILED);
 		}
 		wait |= !worker_proc_is_complete(worker);
@@ -306,7 +298,7 @@ reload_look(const struct master *master, char why[PHASE_WHY_MAX])
 }
 
 int
-reload_listen(struct master *master, char why[PHASE_WHY_MAX])
+reload_listen(struct master *master, struct why *why)
 {
 	const struct conf *fresh = master->reload.fresh->conf;
 
@@ -314,14 +306,13 @@ reload_listen(struct master *master, char why[PHASE_WHY_MAX])
 	 * no client may be left waiting there. */
 	if (master->running != NULL)
 		slots_steer(master);
-	if (sockets_listen(&master->sockets, fresh, why) == -1 ||
-	    monitor_proc_listen(master, fresh, why) == -1)
+	if (sockets_listen(&master->sockets, fresh, why->text) == -1 ||
+	    monitor_proc_listen(master, fresh, why->text) == -1)
 		return (-1);
 	if (pidfile_publish(&master->next_pidfile) == 0)
 		return (0);
-	snprintf(why, PHASE_WHY_MAX, "pid file %.200s: %s",
-	    master->next_pidfile.path, strerror(errno));
-	return (-1);
+	return (why_set(why, "pid file %.200s: %s", master->next_pidfile.path,
+	    strerror(errno)));
 }
 
 void
@@ -332,7 +323,7 @@ reload_back(struct master *master, struct generation *back, const char *why)
 	notify_status("rolling back: %s", why);
 	reload_forget_back(reload);
 	reload->back = generation_hold(back);
-	snprintf(reload->back_why, sizeof(reload->back_why), "%s", why);
+	why_set(&reload->back_why, "%s", why);
 	generation_check_files(back);
 	master->pending.reload = true;
 	master->pending.kind = STATUS_ROLLBACK;

@@ -27,7 +27,7 @@ struct reload {
 	struct generation *fresh;	/* owned; NULL: none is prepared */
 	enum status_kind kind;		/* of that one, or the last */
 	struct generation *back;	/* a reference; where a roll-back goes */
-	char back_why[PHASE_WHY_MAX];	/* and why */
+	struct why back_why;		/* and why */
 	bool said_waiting;
 	struct canary canary;
 	uint64_t begun_ms;
@@ -39,21 +39,19 @@ bool reload_may_begin(struct master *);
 
 /* Read the configuration, and log what is wrong with it.  Returns NULL then, and
  * says the first of it. */
-struct conf *reload_load(const struct master *, char why[PHASE_WHY_MAX]);
+struct conf *reload_load(const struct master *, struct why *);
 /* The same for a command line: all of it goes to standard error. */
 struct conf *reload_load_or_tell(const char *path, bool with_warnings);
 
 /* Prepare a generation with a configuration, which is owned from here on; or the
  * one to go back to, if that is NULL. */
-enum step reload_prepare(struct master *, struct conf *,
-    char why[PHASE_WHY_MAX]);
+enum step reload_prepare(struct master *, struct conf *, struct why *);
 /* Whether its workers and loggers are ready. */
-enum step reload_look(const struct master *,
-    char why[PHASE_WHY_MAX]);
+enum step reload_look(const struct master *, struct why *);
 /* Whether these wait for a handler that may never be ready. */
 bool reload_waits_for_handlers(const struct master *);
 /* All are: listen.  Returns -1 and says why. */
-int reload_listen(struct master *, char why[PHASE_WHY_MAX]);
+int reload_listen(struct master *, struct why *);
 /* The new generation holds. */
 void reload_commit(struct master *);
 

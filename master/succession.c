@@ -37,7 +37,7 @@ succession_report_new(struct master *master, enum status_kind kind)
 	report->told.read_ms = master->reload.begun_ms;
 	if (kind == STATUS_ROLLBACK)
 		snprintf(report->told.why, sizeof(report->told.why), "%s",
-		    master->reload.back_why);
+		    master->reload.back_why.text);
 	return (report);
 }
 

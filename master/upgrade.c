@@ -519,7 +519,7 @@ upgrade_back(struct master *master)
 	upgrade->program = probation->program;
 	probation->program = -1;
 	snprintf(upgrade->reason, sizeof(upgrade->reason), "%s",
-	    probation->why);
+	    probation->why.text);
 	if (upgrade->program == -1)
 		upgrade_refuse(master, "the program of before is not there "
 		    "any more");

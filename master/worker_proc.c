@@ -3,7 +3,6 @@
 
 #include <errno.h>
 #include <signal.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -92,8 +91,8 @@ worker_proc_disown(struct worker_proc *worker, const char *why)
 {
 	if (worker->state >= WORKER_ENDING)
 		return;
-	if (*worker->why == '\0')
-		snprintf(worker->why, sizeof(worker->why), "%s", why);
+	if (*worker->why.text == '\0')
+		why_set(&worker->why, "%s", why);
 	worker_proc_log(LOG_LEVEL_ERROR, EVENT_WORKER_DISOWNED, worker, "error",
 	    why);
 	worker_proc_kill(worker, SIGKILL, STATUS_DISOWNED);
@@ -163,10 +162,10 @@ static void
 worker_proc_on_failed(struct worker_proc *worker,
     const struct ctl_failed *failed)
 {
-	memcpy(worker->why, failed->why, sizeof(worker->why));
-	worker->why[sizeof(worker->why) - 1] = '\0';
+	why_set(&worker->why, "%.*s", (int)sizeof(failed->why) - 1,
+	    failed->why);
 	worker_proc_log(LOG_LEVEL_ERROR, EVENT_WORKER_FAILED, worker, "error",
-	    worker->why);
+	    worker->why.text);
 }
 
 static void
@@ -498,8 +497,8 @@ worker_proc_spawn(struct worker_proc *worker, bool prepared)
 	worker_proc_free_heritage(&heritage);
 	errno = saved;
 	if (pid != -1 && worker->process.channel == NULL)
-		snprintf(worker->why, sizeof(worker->why),
-		    "the master cannot listen to it: %s", strerror(errno));
+		why_set(&worker->why, "the master cannot listen to it: %s",
+		    strerror(errno));
 	return (pid == -1 ? -1 : 0);
 }
 

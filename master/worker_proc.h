@@ -47,7 +47,7 @@ struct worker_proc {
 	struct crew crew;
 	unsigned block;			/* of the slot's counters */
 	enum worker_state state;
-	char why[240];			/* what it said went wrong */
+	struct why why;			/* what it said went wrong */
 	struct succession_report *report; /* that it is part of, or NULL */
 	unsigned passing;		/* GIVEs that it has not answered */
 	uint64_t again_ms;		/* when it gets another link; 0: no

@@ -26,8 +26,8 @@ int __real_adopt_finish(struct master *, char why[STATE_WHY_MAX]);
 int __wrap_adopt_finish(struct master *, char why[STATE_WHY_MAX]);
 void __real_phase_resume(struct master *);
 void __wrap_phase_resume(struct master *);
-int __real_reload_listen(struct master *, char why[PHASE_WHY_MAX]);
-int __wrap_reload_listen(struct master *, char why[PHASE_WHY_MAX]);
+int __real_reload_listen(struct master *, struct why *);
+int __wrap_reload_listen(struct master *, struct why *);
 void __real_reload_commit(struct master *);
 void __wrap_reload_commit(struct master *);
 void __real_upgrade_advance(struct master *);
@@ -116,7 +116,7 @@ __wrap_phase_resume(struct master *master)
 }
 
 int
-__wrap_reload_listen(struct master *master, char why[PHASE_WHY_MAX])
+__wrap_reload_listen(struct master *master, struct why *why)
 {
 	meet("ready");
 	return (__real_reload_listen(master, why));

@@ -105,7 +105,7 @@ START_TEST(what_was_read_prints_the_same)
 	expect_print(WHOLE, STATE_VERSION);
 	child = TAILQ_NEXT(TAILQ_FIRST(&master.workers), link);
 	ck_assert_int_eq(child->process.fd, -1);
-	ck_assert_str_eq(child->why, "it said");
+	ck_assert_str_eq(child->why.text, "it said");
 	ck_assert(child == master.slots[1].serving);
 	ck_assert_uint_eq(master.slots[1].pause.again_ms, UINT64_MAX);
 	ck_assert_uint_eq(child->generation->identity.gid, UINT32_MAX);
