@@ -19,6 +19,16 @@
 enum {
 	PAST = 24,		/* rates that are kept for each slot */
 	SLOTS_MAX = CONF_WORKERS_MAX,
+	/* The screen that all columns fit on.  On a wider one, names and bars
+	 * get the rest. */
+	COLUMNS = 80,
+	ROWS = 24,
+	BARS_AT = 64,		/* columns of a slot in front of its bars */
+	NUMBERS = 61,		/* columns of a listener or handler behind its
+				   name */
+	NAME_LEAST = 8,
+	NAME_MOST = 40,
+	SLOTS_LEAST = 4,	/* lines of slots when rows are few */
 };
 
 /* The rates of one slot, the oldest first. */
@@ -34,6 +44,8 @@ struct top {
 	bool utf8;
 	bool terminal;
 	int columns, rows;
+	int bars;			/* columns of them */
+	int name_width;
 	int row;
 };
 
@@ -83,13 +95,23 @@ measure_screen(struct top *top)
 {
 	struct winsize size;
 
-	top->columns = 80;
-	top->rows = 24;
+	top->columns = COLUMNS;
+	top->rows = ROWS;
 	if (top->terminal && ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) == 0 &&
 	    size.ws_row > 0) {
 		top->columns = size.ws_col;
 		top->rows = size.ws_row;
 	}
+	top->bars = top->columns - BARS_AT;
+	if (top->bars < 0)
+		top->bars = 0;
+	if (top->bars > PAST)
+		top->bars = PAST;
+	top->name_width = top->columns - NUMBERS;
+	if (top->name_width < NAME_LEAST)
+		top->name_width = NAME_LEAST;
+	if (top->name_width > NAME_MOST)
+		top->name_width = NAME_MOST;
 }
 
 /* Begin a line.  Returns whether it fits on the screen. */
@@ -191,7 +213,7 @@ put_sparkline(const struct top *top, const struct past *past, double most)
 		" ", ".", ".", ":", "-", "=", "+", "*", "#"
 	};
 
-	for (int i = 0; i < PAST; i++) {
+	for (int i = PAST - top->bars; i < PAST; i++) {
 		int level = most <= 0 ? 0 : (int)(past->rate[i] / most * 8 +
 		    0.5);
 
@@ -260,7 +282,7 @@ top_put_slot(struct top *top, const struct json_value *slot, double most)
 	JSON_EACH(cause, json_get(slot, "restarts"))
 		restarts += json_u64(cause);
 	emphasize(top, dead ? "31;1" : "0");
-	printf("%4s %8s %5s %12s %7s %9s %9s %8lu  ",
+	printf("%4s %7s %5s %11s %6s %6s %8s %8lu  ",
 	    json_text(json_get(slot, "slot")),
 	    dead ? "dead" : json_text(json_get(slot, "pid")),
 	    json_text(json_get(slot, "generation")),
@@ -276,25 +298,70 @@ top_put_slot(struct top *top, const struct json_value *slot, double most)
 }
 
 static void
-put_title(struct top *top, const char *title)
+put_title(struct top *top, const char *name, int width, const char *numbers)
 {
 	if (!next_line(top) || !next_line(top))
 		return;
 	emphasize(top, "7");
-	fputs(title, stdout);
+	printf("%-*s%s", width, name, numbers);
 	emphasize(top, "0");
+}
+
+static void
+put_name(const struct top *top, const struct json_value *one)
+{
+	printf("%-*.*s", top->name_width, top->name_width,
+	    json_text(json_get(one, "name")));
+}
+
+/* How many objects of an array have a member that is true. */
+static int
+count_true(const struct json_value *array, const char *name)
+{
+	int n = 0;
+
+	JSON_EACH(one, array)
+		if (json_is_true(json_get(one, name)))
+			n++;
+	return (n);
+}
+
+/* How many lines the slots may have, so that the listeners and handlers below
+ * fit on the screen too. */
+static int
+lines_for_slots(const struct top *top)
+{
+	int handlers = (int)json_count(json_get(top->now, "handlers"));
+	int lines = top->rows - top->row - 2 -
+	    count_true(json_get(top->now, "listeners"), "configured") -
+	    (handlers > 0 ? handlers + 2 : 0);
+
+	if (!top->terminal)
+		return (SLOTS_MAX);
+	return (lines > SLOTS_LEAST ? lines : SLOTS_LEAST);
 }
 
 static void
 top_put_slots(struct top *top)
 {
+	const struct json_value *slots = json_get(top->now, "slots");
+	int wanted = count_true(slots, "wanted"), shown = 0, lines;
 	double most = highest(top);
 
-	put_title(top, "SLOT      PID   GEN          AGE   CONNS    MSGS/S   "
-	    "LAG P99 RESTARTS  MSGS/S LATELY           ");
-	JSON_EACH(slot, json_get(top->now, "slots"))
-		if (json_is_true(json_get(slot, "wanted")) && next_line(top))
+	put_title(top, "SLOT", 4, "     PID   GEN         AGE  CONNS MSGS/S  "
+	    "LAG P99 RESTARTS  MSGS/S LATELY   ");
+	lines = lines_for_slots(top);
+	JSON_EACH(slot, slots) {
+		if (!json_is_true(json_get(slot, "wanted")))
+			continue;
+		if (shown == lines - 1 && wanted > lines)
+			break;
+		if (next_line(top))
 			top_put_slot(top, slot, most);
+		shown++;
+	}
+	if (shown < wanted && next_line(top))
+		printf("     and %d more", wanted - shown);
 }
 
 static void
@@ -305,8 +372,8 @@ top_put_listener(const struct top *top, const struct json_value *one)
 	char accepted[SHOW_MAX], messages[SHOW_MAX], in[SHOW_MAX];
 	char out[SHOW_MAX];
 
-	printf("%-20s %7s %6s %9s %9s %9s %9s",
-	    json_text(json_get(one, "name")),
+	put_name(top, one);
+	printf(" %7s %6s %9s %9s %9s %9s",
 	    json_text(json_get(one, "active")),
 	    json_text(json_get(one, "accept_queue")),
 	    show_count(accepted, rate(top, one, before, "accepted")),
@@ -318,8 +385,8 @@ top_put_listener(const struct top *top, const struct json_value *one)
 static void
 top_put_listeners(struct top *top)
 {
-	put_title(top, "LISTENER               CONNS  QUEUE ACCEPTS/S    "
-	    "MSGS/S    B/S IN   B/S OUT");
+	put_title(top, "LISTENER", top->name_width,
+	    "   CONNS  QUEUE ACCEPTS/S    MSGS/S    B/S IN   B/S OUT");
 	JSON_EACH(one, json_get(top->now, "listeners"))
 		if (json_is_true(json_get(one, "configured")) &&
 		    next_line(top))
@@ -339,8 +406,8 @@ put_handler(const struct top *top, const struct json_value *one)
 	snprintf(busy, sizeof(busy), "%s/%s",
 	    json_text(json_get(one, "executors_busy")),
 	    json_text(json_get(one, "executors")));
-	printf("%-20s %9s %6s %9s %9s %9s %9s %9s",
-	    json_text(json_get(one, "name")), busy,
+	put_name(top, one);
+	printf(" %7s %6s %7s %7s %9s %9s %9s", busy,
 	    json_text(json_get(one, "waiting")),
 	    show_count(waits, rate(top, one, before, "waits")),
 	    show_count(shed, rate(top, one, before, "shed") +
@@ -358,8 +425,8 @@ top_put_handlers(struct top *top)
 
 	if (json_count(handlers) == 0)
 		return;
-	put_title(top, "HANDLER                   BUSY  QUEUE   WAITS/S    "
-	    "SHED/S  WAIT P99  TIME P50  TIME P99");
+	put_title(top, "HANDLER", top->name_width,
+	    "    BUSY  QUEUE WAITS/S  SHED/S  WAIT P99  TIME P50  TIME P99");
 	JSON_EACH(one, handlers)
 		if (next_line(top))
 			put_handler(top, one);

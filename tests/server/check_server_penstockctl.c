@@ -2,8 +2,10 @@
 /*
  * penstockctl at a running server: what it says, and what it exits with.
  */
+#include <sys/ioctl.h>
 #include <sys/wait.h>
 
+#include <pty.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -82,6 +84,82 @@ START_TEST(status_shows_what_the_monitor_knows)
 	expect(srv, "connections --limit 0", 1, "limit is a number");
 	expect(srv, "-n 2 -d 0.1 top", 0, "messages/s");
 	close(fd);
+	server_end(srv);
+}
+END_TEST
+
+/* Run it with a terminal of 80 columns and 24 rows; said is what it wrote. */
+static void
+ctl_on_terminal(const struct server *srv, const char *arguments)
+{
+	struct winsize size = { .ws_row = 24, .ws_col = 80 };
+	const char *top = getenv("TOP_BUILDDIR");
+	char command[2048];
+	size_t len = 0;
+	int fd, status;
+	ssize_t n;
+	pid_t pid;
+
+	snprintf(command, sizeof(command), "exec '%s/penstockctl' -c %s %s",
+	    top != NULL ? top : ".", server_path(srv, "conf"), arguments);
+	ck_assert_int_ne(pid = forkpty(&fd, NULL, NULL, &size), -1);
+	if (pid == 0) {
+		execl("/bin/sh", "sh", "-c", command, NULL);
+		_exit(127);
+	}
+	/* At the end, a terminal gives EIO. */
+	while ((n = read(fd, said + len, sizeof(said) - 1 - len)) > 0)
+		len += (size_t)n;
+	said[len] = '\0';
+	close(fd);
+	ck_assert_int_eq(waitpid(pid, &status, 0), pid);
+	ck_assert_msg(status == 0, "%s: %s", command, said);
+}
+
+/* The columns of a line with control sequences. */
+static unsigned
+columns_of(const char *line)
+{
+	unsigned columns = 0;
+
+	for (const char *at = line; *at != '\0'; at++)
+		if (*at == '\033')
+			at += 1 + strcspn(at + 1, "ABCDHJKhlm");
+		else if ((*at & 0xc0) != 0x80)	/* not within UTF-8 */
+			columns++;
+	return (columns);
+}
+
+#define LONG_NAME "a-name-that-does-not-fit-into-the-column-for-names"
+#define MANY_HANDLERS							\
+	"handlers = ( { name = \"" LONG_NAME "\"; type = \"command\"; "	\
+	"command = [ \"/bin/cat\" ]; } );\n"
+
+START_TEST(top_fits_on_a_terminal_of_80_columns_and_24_rows)
+{
+	struct server *srv = server_start("workers = 20;\n" MONITOR
+	    MANY_HANDLERS, FRAMES("") ",\n"
+	    LISTENER(LONG_NAME, "9001", "line", LONG_NAME, ""));
+	char *view, *line;
+	unsigned rows = 0;
+
+	ctl_on_terminal(srv, "-n 2 -d 0.1 top");
+	/* Each view begins at the top left. */
+	view = strstr(said, "\033[H");
+	ck_assert_ptr_nonnull(view);
+	view = strstr(view + 1, "\033[H");
+	ck_assert_ptr_nonnull(view);
+	for (const char *const *words = (const char *const []){
+	    "MSGS/S LATELY", "   0 ", " more\r", "B/S OUT", "TIME P99",
+	    NULL }; *words != NULL; words++)
+		ck_assert_msg(strstr(view, *words) != NULL, "no \"%s\": %s",
+		    *words, view);
+	while ((line = strsep(&view, "\r\n")) != NULL) {
+		ck_assert_msg(columns_of(line) <= 80, "%u columns: %s",
+		    columns_of(line), line);
+		rows += *line != '\0';
+	}
+	ck_assert_uint_le(rows, 24);
 	server_end(srv);
 }
 END_TEST
@@ -503,6 +581,7 @@ END_TEST
 
 RUN_TESTS("server: penstockctl",
     status_shows_what_the_monitor_knows,
+    top_fits_on_a_terminal_of_80_columns_and_24_rows,
     a_reload_is_awaited_and_reported,
     an_upgrade_that_its_canary_refuses_says_why,
     a_reload_that_is_refused_says_why,
