@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * Holds master/state.c to master/state.h: what was printed reads back, and
- * whatever is damaged is refused, with the place.
+ * Holds master/state.c and master/state_record.c to master/state.h: what was
+ * printed reads back, and whatever is damaged is refused, with the place.
  */
 #include "master/state.h"
 
