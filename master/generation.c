@@ -9,6 +9,7 @@
 
 #include "common/counters.h"
 #include "common/log.h"
+#include "common/why.h"
 #include "master/master.h"
 
 /*
@@ -128,8 +129,7 @@ generation_fill(struct generation *generation, struct conf *conf,
 }
 
 struct generation *
-generation_new(struct master *master, struct conf *conf,
-    char why[GENERATION_WHY_MAX])
+generation_new(struct master *master, struct conf *conf, struct why *why)
 {
 	const struct generation *running = master->running;
 	struct generation *generation;
@@ -146,13 +146,13 @@ generation_new(struct master *master, struct conf *conf,
 		return (NULL);
 	generation = generation_add(master, master->numbered + 1);
 	if (generation == NULL) {
-		snprintf(why, GENERATION_WHY_MAX, "%s", strerror(errno));
+		why_set(why, "%s", strerror(errno));
 		return (NULL);
 	}
 	generation->loaded = (int64_t)time(NULL);
 	generation->slots = conf_worker_count(conf);
 	generation->identity = identity;
-	if (generation_fill(generation, conf, why) == 0)
+	if (generation_fill(generation, conf, why->text) == 0)
 		return (generation);
 	saved = errno;
 	generation->conf = NULL;

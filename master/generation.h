@@ -17,6 +17,7 @@
 #include "master/registry.h"
 
 struct master;
+struct why;
 
 struct generation {
 	TAILQ_ENTRY(generation) link;	/* in master->generations */
@@ -50,8 +51,7 @@ enum { GENERATION_WHY_MAX = 256 };
 
 /* Make the next generation, of a configuration that it owns if this succeeds.
  * Returns NULL with errno set, and says why. */
-struct generation *generation_new(struct master *, struct conf *,
-    char why[GENERATION_WHY_MAX]);
+struct generation *generation_new(struct master *, struct conf *, struct why *);
 
 /* Make the next one like an older one, with its configuration.  Returns NULL
  * with errno set. */

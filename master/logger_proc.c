@@ -181,32 +181,34 @@ logger_proc_on_opened(struct logger_proc *logger, const char *why)
 		logger->is_open = true;
 		logger->is_fresh = false;
 		/* It may have been late, in this turn. */
-		*logger->why = '\0';
+		*logger->why.text = '\0';
 		if (!logger->is_announced)
 			logger_proc_announce(logger);
 	} else if (!logger->is_fresh)
 		LOG(ERROR, LOGGER_FAILED, F_STR("log", names[logger->kind]),
 		    F_STR("file", logger->path), F_STR("error", why));
 	/* Its word says more than its end, which may come in the same turn. */
-	else if (*logger->why == '\0')
-		snprintf(logger->why, sizeof(logger->why), "%s %.150s: %s",
+	else if (*logger->why.text == '\0')
+		why_set(&logger->why, "%s %.150s: %s",
 		    logger->kind == LOGGER_LOG ? "log" : "access log",
 		    logger->path, why);
 }
 
-bool
-loggers_await(const struct master *master, const char **why)
+enum step
+loggers_look(const struct master *master, struct why *why)
 {
 	const struct logger_proc *logger;
-	bool wait = false;
+	enum step answer = STEP_DONE;
 
-	*why = NULL;
 	TAILQ_FOREACH(logger, &master->loggers, link) {
-		wait |= logger->is_fresh;
-		if (logger->is_fresh && *logger->why != '\0')
+		if (logger->is_fresh && answer == STEP_DONE)
+			answer = STEP_WAITS;
+		if (logger->is_fresh && *logger->why.text != '\0') {
 			*why = logger->why;
+			answer = STEP_FAILED;
+		}
 	}
-	return (wait);
+	return (answer);
 }
 
 static ssize_t
@@ -410,7 +412,7 @@ loggers_start(struct master *master, const struct conf *conf)
 
 int
 loggers_prepare(struct master *master, const struct conf *conf,
-    char why[LOGGER_WHY_MAX])
+    struct why *why)
 {
 	struct logger_proc *logger;
 	const char *path;
@@ -418,22 +420,17 @@ loggers_prepare(struct master *master, const struct conf *conf,
 	/* As after -D. */
 	if (*conf->log.file == '\0' && master->running != NULL &&
 	    *master->running->conf->log.file != '\0' &&
-	    daemon_is_null(STDERR_FILENO)) {
-		snprintf(why, LOGGER_WHY_MAX, "log.file is not set, and "
-		    "standard error is /dev/null");
-		return (-1);
-	}
+	    daemon_is_null(STDERR_FILENO))
+		return (why_set(why, "log.file is not set, and standard error "
+		    "is /dev/null"));
 	for (int kind = LOGGER_LOG; kind <= LOGGER_ACCESS_LOG; kind++) {
 		path = logger_proc_path_in(conf, kind);
 		if (!logger_proc_is_needed(kind, path) ||
 		    logger_proc_find(master, kind, path) != NULL)
 			continue;
 		if ((logger = logger_proc_start(master, kind, path,
-		    -1)) == NULL) {
-			snprintf(why, LOGGER_WHY_MAX, "a logger: %s",
-			    strerror(errno));
-			return (-1);
-		}
+		    -1)) == NULL)
+			return (why_set(why, "a logger: %s", strerror(errno)));
 		logger->is_fresh = true;
 	}
 	return (0);
@@ -548,7 +545,7 @@ loggers_watch(struct master *master)
 	    logger = next) {
 		next = TAILQ_NEXT(logger, link);
 		/* The reload that it belongs to is about to be refused. */
-		if (*logger->why != '\0')
+		if (*logger->why.text != '\0')
 			continue;
 		if (logger->process.pid == 0 &&
 		    now_ms >= logger->pause.again_ms &&

@@ -21,13 +21,13 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "common/why.h"
 #include "conf/conf.h"
 #include "master/pause.h"
+#include "master/phase.h"
 #include "master/process.h"
 
 struct master;
-
-enum { LOGGER_WHY_MAX = 300 };
 
 enum logger_kind {
 	LOGGER_LOG,
@@ -42,7 +42,7 @@ struct logger_proc {
 	int pipe[2];			/* owned; [1] is -1 when it is to end */
 	struct event *word;		/* owned, with its descriptor; NULL */
 	bool is_fresh;			/* a reload waits for it */
-	char why[LOGGER_WHY_MAX];	/* it cannot be opened: of a fresh one */
+	struct why why;			/* a fresh one cannot be opened */
 	bool is_open;			/* it has said so */
 	bool is_announced;		/* it takes the place of what another
 					   program has left, once it is open */
@@ -59,10 +59,9 @@ int loggers_start(struct master *, const struct conf *);
 
 /* Start those that a configuration needs and that are not there.  Returns -1 and
  * says why. */
-int loggers_prepare(struct master *, const struct conf *,
-    char why[LOGGER_WHY_MAX]);
-/* Whether one of these is not open yet; why one cannot be, or NULL. */
-bool loggers_await(const struct master *, const char **why);
+int loggers_prepare(struct master *, const struct conf *, struct why *);
+/* Whether these are open. */
+enum step loggers_look(const struct master *, struct why *);
 /* End those that the running generation does not need. */
 void loggers_trim(struct master *);
 /* The running generation is another one now. */

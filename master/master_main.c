@@ -173,15 +173,15 @@ fail(const char *what, const char *why)
 static int
 claim_pidfile(struct master *master, const struct conf *conf)
 {
-	char why[PIDFILE_WHY_MAX];
+	struct why why;
 	pid_t owner;
 
 	if (pidfile_claim(&master->pidfile, conf->pid_file, &owner) == 0)
 		return (0);
-	pidfile_explain(owner, why);
+	pidfile_explain(owner, &why);
 	LOG(ERROR, START_FAILED, F_STR("pid_file", conf->pid_file),
-	    F_STR("error", why));
-	return (fail(conf->pid_file, why));
+	    F_STR("error", why.text));
+	return (fail(conf->pid_file, why.text));
 }
 
 static int

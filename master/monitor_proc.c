@@ -58,7 +58,7 @@ monitor_proc_is_default(const struct conf *conf)
 
 int
 monitor_proc_prepare(struct master *master, const struct conf *conf,
-    char why[SOCKETS_WHY_MAX])
+    struct why *why)
 {
 	struct monitor_proc *monitor = &master->monitor;
 	struct view view;
@@ -66,12 +66,11 @@ monitor_proc_prepare(struct master *master, const struct conf *conf,
 	monitor->muted = false;
 	monitor->sockets.is_private = true;
 	if (sockets_prepare(&monitor->sockets, monitor_proc_look(&view, conf,
-	    false), 1,
-	    why) == 0)
+	    false), 1, why) == 0)
 		return (0);
 	if (!monitor_proc_is_default(conf))
 		return (-1);
-	LOG(WARN, MONITOR_FAILED, F_STR("error", why),
+	LOG(WARN, MONITOR_FAILED, F_STR("error", why->text),
 	    F_STR("kept", "the server has no monitor"));
 	monitor->muted = true;
 	return (0);
@@ -85,7 +84,7 @@ monitor_proc_undo(struct master *master)
 
 int
 monitor_proc_listen(struct master *master, const struct conf *conf,
-    char why[SOCKETS_WHY_MAX])
+    struct why *why)
 {
 	struct view view;
 

@@ -21,6 +21,7 @@
 #include "master/socket.h"
 
 struct master;
+struct why;
 
 struct monitor_proc {
 	struct process process;
@@ -35,11 +36,9 @@ struct monitor_proc {
 
 /* Bind what the configuration wants of it, in the two steps of a reload: as
  * sockets_prepare(), sockets_undo(), sockets_listen(). */
-int monitor_proc_prepare(struct master *, const struct conf *,
-    char why[SOCKETS_WHY_MAX]);
+int monitor_proc_prepare(struct master *, const struct conf *, struct why *);
 void monitor_proc_undo(struct master *);
-int monitor_proc_listen(struct master *, const struct conf *,
-    char why[SOCKETS_WHY_MAX]);
+int monitor_proc_listen(struct master *, const struct conf *, struct why *);
 /* The running generation is another one now. */
 void monitor_proc_commit(struct master *);
 

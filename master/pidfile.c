@@ -13,6 +13,8 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "common/why.h"
+
 static pid_t
 read_pid(int fd)
 {
@@ -126,15 +128,14 @@ pidfile_claim(struct pidfile *pidfile, const char *path, pid_t *owner)
 }
 
 const char *
-pidfile_explain(pid_t owner, char why[PIDFILE_WHY_MAX])
+pidfile_explain(pid_t owner, struct why *why)
 {
 	if (owner > 0)
-		snprintf(why, PIDFILE_WHY_MAX, "process %ld has it",
-		    (long)owner);
+		why_set(why, "process %ld has it", (long)owner);
 	else
-		snprintf(why, PIDFILE_WHY_MAX, "%s", errno == EEXIST ?
+		why_set(why, "%s", errno == EEXIST ?
 		    "another process has it" : strerror(errno));
-	return (why);
+	return (why->text);
 }
 
 int

@@ -14,20 +14,20 @@
 
 #include <sys/types.h>
 
+struct why;
+
 struct pidfile {
 	char *path;		/* NULL: there is none */
 	char *draft;		/* NULL: it is in its place */
 	int fd;			/* locked */
 };
 
-enum { PIDFILE_WHY_MAX = 64 };
-
 /* Write and lock the draft.  Returns -1 with errno set; EEXIST, and *owner (0:
  * not known), if a live process has the file or its draft. */
 int pidfile_claim(struct pidfile *, const char *path, pid_t *owner);
 
 /* Say why it could not be claimed, as errno and the owner tell; returns why. */
-const char *pidfile_explain(pid_t owner, char why[PIDFILE_WHY_MAX]);
+const char *pidfile_explain(pid_t owner, struct why *);
 
 /* Move the draft to its place.  Returns -1 with errno set; it can be tried
  * again. */

@@ -16,6 +16,7 @@
 
 #include "common/fd.h"
 #include "common/log.h"
+#include "common/why.h"
 #include "master/signals.h"
 
 enum {
@@ -28,7 +29,7 @@ enum {
 
 int
 privileges_find(const struct conf *conf, struct identity *identity,
-    char why[PRIVILEGES_WHY_MAX])
+    struct why *why)
 {
 	const char *name = *conf->user != '\0' ? conf->user : DEFAULT_USER;
 	const struct passwd *user;
@@ -41,20 +42,15 @@ privileges_find(const struct conf *conf, struct identity *identity,
 			    "user and group are ignored: not started as root"));
 		return (0);
 	}
-	if ((user = getpwnam(name)) == NULL) {
-		snprintf(why, PRIVILEGES_WHY_MAX, "user \"%s\" does not exist",
-		    name);
-		return (-1);
-	}
+	if ((user = getpwnam(name)) == NULL)
+		return (why_set(why, "user \"%s\" does not exist", name));
 	identity->uid = user->pw_uid;
 	identity->gid = user->pw_gid;
 	if (*conf->group == '\0')
 		return (0);
-	if ((group = getgrnam(conf->group)) == NULL) {
-		snprintf(why, PRIVILEGES_WHY_MAX, "group \"%s\" does not exist",
-		    conf->group);
-		return (-1);
-	}
+	if ((group = getgrnam(conf->group)) == NULL)
+		return (why_set(why, "group \"%s\" does not exist",
+		    conf->group));
 	identity->gid = group->gr_gid;
 	return (0);
 }
@@ -66,7 +62,7 @@ privileges_find(const struct conf *conf, struct identity *identity,
 struct answer {
 	int result;
 	struct identity identity;
-	char why[PRIVILEGES_WHY_MAX];
+	struct why why;
 };
 
 static void __attribute__((noreturn))
@@ -78,7 +74,7 @@ find_and_tell(const struct conf *conf, int to)
 	memset(&answer, 0, sizeof(answer));
 	signals_reset_in_child();
 	fd_close_all_but(keep, sizeof(keep) / sizeof(*keep));
-	answer.result = privileges_find(conf, &answer.identity, answer.why);
+	answer.result = privileges_find(conf, &answer.identity, &answer.why);
 	_exit(write(to, &answer, sizeof(answer)) == sizeof(answer) ?
 	    EXIT_SUCCESS : EXIT_FAILURE);
 }
@@ -100,32 +96,29 @@ read_answer(int from, struct answer *answer)
 
 int
 privileges_ask(const struct conf *conf, struct identity *identity,
-    char why[PRIVILEGES_WHY_MAX])
+    struct why *why)
 {
 	struct answer answer = { .result = -1 };
 	int ends[2];
 	pid_t pid;
 
-	if (pipe2(ends, O_CLOEXEC) == -1) {
-		snprintf(why, PRIVILEGES_WHY_MAX, "user: %s", strerror(errno));
-		return (-1);
-	}
+	if (pipe2(ends, O_CLOEXEC) == -1)
+		return (why_set(why, "user: %s", strerror(errno)));
 	fflush(NULL);
 	if ((pid = fork()) == 0)
 		find_and_tell(conf, ends[1]);
 	close(ends[1]);
 	if (pid == -1)
-		snprintf(answer.why, sizeof(answer.why), "user: %s",
-		    strerror(errno));
+		why_set(&answer.why, "user: %s", strerror(errno));
 	else if (read_answer(ends[0], &answer) == -1) {
 		kill(pid, SIGKILL);
 		answer.result = -1;
-		snprintf(answer.why, sizeof(answer.why), "the user and group "
-		    "could not be looked up within %d s", ANSWER_MS / 1000);
+		why_set(&answer.why, "the user and group could not be looked "
+		    "up within %d s", ANSWER_MS / 1000);
 	}
 	close(ends[0]);
 	*identity = answer.identity;
-	snprintf(why, PRIVILEGES_WHY_MAX, "%s", answer.why);
+	*why = answer.why;
 	return (answer.result);
 }
 

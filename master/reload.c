@@ -133,7 +133,6 @@ static int
 reload_prepare_pidfile(struct master *master, const char *path,
     struct why *why)
 {
-	char said[PIDFILE_WHY_MAX];
 	pid_t owner;
 
 	if (strcmp(path, master->pidfile.path != NULL ? master->pidfile.path :
@@ -147,7 +146,7 @@ reload_prepare_pidfile(struct master *master, const char *path,
 	if (owner == getpid())
 		return (0);
 	return (why_set(why, "pid file %.200s: %s", path,
-	    pidfile_explain(owner, said)));
+	    pidfile_explain(owner, why)));
 }
 
 /* Of a configuration, which is then owned or freed; or, if that is NULL, of the
@@ -165,7 +164,7 @@ reload_make_generation(struct master *master, struct conf *conf,
 			why_set(why, "%s", strerror(errno));
 		return (generation);
 	}
-	generation = generation_new(master, conf, why->text);
+	generation = generation_new(master, conf, why);
 	if (generation == NULL) {
 		saved = errno;
 		conf_free(conf);
@@ -190,10 +189,10 @@ reload_try(struct master *master, struct conf *conf, struct why *why)
 	/* Logs that are not there yet are opened by their loggers, as the disk
 	 * may take its time. */
 	if (sockets_prepare(&master->sockets, fresh, reload->fresh->slots,
-	    why->text) == -1 ||
-	    monitor_proc_prepare(master, fresh, why->text) == -1 ||
+	    why) == -1 ||
+	    monitor_proc_prepare(master, fresh, why) == -1 ||
 	    reload_prepare_pidfile(master, fresh->pid_file, why) == -1 ||
-	    loggers_prepare(master, fresh, why->text) == -1)
+	    loggers_prepare(master, fresh, why) == -1)
 		return (-1);
 	master->numbered++;
 	if (slots_fill(master, reload->fresh, &slot) == 0)
@@ -278,13 +277,10 @@ enum step
 reload_look(const struct master *master, struct why *why)
 {
 	const struct worker_proc *worker;
-	const char *error;
-	bool wait = loggers_await(master, &error);
+	enum step answer = loggers_look(master, why);
 
-	if (error != NULL) {
-		why_set(why, "%s", error);
-		return (STEP_FAILED);
-	}
+	if (answer == STEP_FAILED)
+		return (answer);
 	for (unsigned i = 0; i < master->reload.fresh->slots; i++) {
 		worker = master->slots[i].next;
 		if (*worker->crew.why.text != '\0') {
@@ -292,9 +288,10 @@ reload_look(const struct master *master, struct why *why)
 			    "ready: %s", i, worker->crew.why.text);
 			return (STEP_FAILED);
 		}
-		wait |= !worker_proc_is_complete(worker);
+		if (!worker_proc_is_complete(worker))
+			answer = STEP_WAITS;
 	}
-	return (wait ? STEP_WAITS : STEP_DONE);
+	return (answer);
 }
 
 int
@@ -306,8 +303,8 @@ reload_listen(struct master *master, struct why *why)
 	 * no client may be left waiting there. */
 	if (master->running != NULL)
 		slots_steer(master);
-	if (sockets_listen(&master->sockets, fresh, why->text) == -1 ||
-	    monitor_proc_listen(master, fresh, why->text) == -1)
+	if (sockets_listen(&master->sockets, fresh, why) == -1 ||
+	    monitor_proc_listen(master, fresh, why) == -1)
 		return (-1);
 	if (pidfile_publish(&master->next_pidfile) == 0)
 		return (0);

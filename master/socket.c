@@ -17,6 +17,7 @@
 
 #include "common/fd.h"
 #include "common/log.h"
+#include "common/why.h"
 #include "master/address_lock.h"
 
 enum {
@@ -336,7 +337,7 @@ is_dispensable(const struct conf_address *address, int why)
 
 static void
 explain(const struct sockets *sockets, const struct conf_listener *listener,
-    const struct conf_address *address, char why[SOCKETS_WHY_MAX])
+    const struct conf_address *address, struct why *why)
 {
 	const struct socket_group *group = sockets_find(sockets, address);
 	char rival[64] = "";
@@ -344,8 +345,8 @@ explain(const struct sockets *sockets, const struct conf_listener *listener,
 	if (group != NULL && group->rival > 0)
 		snprintf(rival, sizeof(rival), ": process %ld is about to use "
 		    "it", (long)group->rival);
-	snprintf(why, SOCKETS_WHY_MAX, "listener %s cannot have address %s: "
-	    "%s%s", listener->name, address->text, strerror(errno), rival);
+	why_set(why, "listener %s cannot have address %s: %s%s", listener->name,
+	    address->text, strerror(errno), rival);
 }
 
 /* The listener that has a group's address, and else the one that has the wildcard
@@ -399,7 +400,7 @@ prepare_address(struct sockets *sockets, const struct conf_address *address,
 
 int
 sockets_prepare(struct sockets *sockets, const struct conf *conf,
-    unsigned slots, char why[SOCKETS_WHY_MAX])
+    unsigned slots, struct why *why)
 {
 	for (size_t i = 0; i < conf->nlisteners; i++) {
 		const struct conf_listener *listener = &conf->listeners[i];
@@ -420,7 +421,7 @@ sockets_prepare(struct sockets *sockets, const struct conf *conf,
 	}
 	if (prepare_covered(sockets, conf, slots) == 0)
 		return (0);
-	snprintf(why, SOCKETS_WHY_MAX, "sockets: %s", strerror(errno));
+	why_set(why, "sockets: %s", strerror(errno));
 	sockets_undo(sockets);
 	return (-1);
 }
@@ -506,7 +507,7 @@ commit_group(struct socket_group *group, const struct conf_listener *conf)
 
 int
 sockets_listen(struct sockets *sockets, const struct conf *conf,
-    char why[SOCKETS_WHY_MAX])
+    struct why *why)
 {
 	const struct conf_listener *listener;
 	struct socket_group *group;
@@ -516,9 +517,8 @@ sockets_listen(struct sockets *sockets, const struct conf *conf,
 		listener = find_listener(conf, group);
 		if (listener == NULL || listen_group(group, listener) == 0)
 			continue;
-		snprintf(why, SOCKETS_WHY_MAX, "listen on %s: %s", group->text,
-		    strerror(errno));
-		return (-1);
+		return (why_set(why, "listen on %s: %s", group->text,
+		    strerror(errno)));
 	}
 	return (0);
 }

@@ -32,7 +32,7 @@
 #include "common/heritage.h"
 #include "conf/conf.h"
 
-enum { SOCKETS_WHY_MAX = 256 };
+struct why;
 
 struct socket_group {
 	char *text;
@@ -61,15 +61,14 @@ struct sockets {
 /* Open what the configuration needs and is not there.  Returns -1 with errno
  * set, says why, and has then undone it. */
 int sockets_prepare(struct sockets *, const struct conf *, unsigned slots,
-    char why[SOCKETS_WHY_MAX]);
+    struct why *);
 
 /* Close again what was prepared and not committed. */
 void sockets_undo(struct sockets *);
 
 /* Listen on what was prepared: newcomers can come from here on, and wait to be
  * accepted.  Returns -1 with errno set, and says why. */
-int sockets_listen(struct sockets *, const struct conf *,
-    char why[SOCKETS_WHY_MAX]);
+int sockets_listen(struct sockets *, const struct conf *, struct why *);
 
 /* Let what was prepared stay, set the options that the configuration wants,
  * and close what is no longer in it. */

@@ -23,6 +23,7 @@
 #include <unistd.h>
 
 #include "common/log.h"
+#include "common/why.h"
 #include "master/address_lock.h"
 #include "tests/lib/harness.h"
 #include "tests/lib/proc.h"
@@ -37,7 +38,7 @@ enum {
 
 static struct sockets sockets;
 static char dir[64], path[128];
-static char why[SOCKETS_WHY_MAX];
+static struct why why;
 
 /* A configuration of one listener for each address. */
 static struct conf conf;
@@ -97,7 +98,7 @@ start(void)
 	strcpy(dir, "/tmp/check_socket.XXXXXX");
 	ck_assert_ptr_nonnull(mkdtemp(dir));
 	snprintf(path, sizeof(path), "%s/sock", dir);
-	strcpy(why, "nothing was said");
+	why_set(&why, "nothing was said");
 	forget_addresses();
 	add_port(PORT);
 }
@@ -114,14 +115,15 @@ finish(void)
 static void
 prepare(unsigned slots)
 {
-	ck_assert_msg(sockets_prepare(&sockets, &conf, slots, why) == 0,
-	    "%s", why);
+	ck_assert_msg(sockets_prepare(&sockets, &conf, slots, &why) == 0,
+	    "%s", why.text);
 }
 
 static void
 begin_listening(void)
 {
-	ck_assert_msg(sockets_listen(&sockets, &conf, why) == 0, "%s", why);
+	ck_assert_msg(sockets_listen(&sockets, &conf, &why) == 0, "%s",
+	    why.text);
 }
 
 static void
@@ -135,9 +137,9 @@ open_all(unsigned slots)
 static void
 expect_refused(unsigned slots, int error, const char *text)
 {
-	ck_assert_int_eq(sockets_prepare(&sockets, &conf, slots, why), -1);
+	ck_assert_int_eq(sockets_prepare(&sockets, &conf, slots, &why), -1);
 	ck_assert_int_eq(errno, error);
-	ck_assert_str_eq(why, text);
+	ck_assert_str_eq(why.text, text);
 }
 
 static size_t
@@ -438,7 +440,7 @@ START_TEST(an_address_in_use_refuses_the_new_and_leaves_the_old)
 	open_all(2);
 	add_port(OTHER_PORT);
 	other = listen_elsewhere(&addresses[1], 0);
-	ck_assert_int_eq(sockets_prepare(&sockets, &conf, SLOTS, why), -1);
+	ck_assert_int_eq(sockets_prepare(&sockets, &conf, SLOTS, &why), -1);
 	ck_assert_int_eq(errno, EADDRINUSE);
 	close(other);
 	close(connect_or_fail());
@@ -479,7 +481,7 @@ START_TEST(half_of_a_wildcard_may_be_missing)
 	start();
 	add_address("[2001:db8::1]:9000");
 	memcpy(&addresses[1].addr, &nowhere, sizeof(nowhere));
-	ck_assert_int_eq(sockets_prepare(&sockets, &conf, SLOTS, why), -1);
+	ck_assert_int_eq(sockets_prepare(&sockets, &conf, SLOTS, &why), -1);
 	addresses[1].from_wildcard = true;
 	open_all(SLOTS);
 	close(connect_or_fail());
@@ -587,7 +589,7 @@ START_TEST(a_port_of_ours_elsewhere_does_not_hide_that_an_address_is_in_use)
 	    strchr(strchr(own_address(), '.') + 1, '.'), PORT);
 	add_address(text);
 	other = listen_elsewhere(&addresses[1], SO_REUSEPORT);
-	ck_assert_int_eq(sockets_prepare(&sockets, &conf, 2, why), -1);
+	ck_assert_int_eq(sockets_prepare(&sockets, &conf, 2, &why), -1);
 	ck_assert_int_eq(errno, EADDRINUSE);
 	close(other);
 	finish();
@@ -654,11 +656,11 @@ START_TEST(an_address_that_somebody_took_meanwhile_is_told)
 	prepare(2);
 	/* While nobody listens there, two can have it. */
 	other = listen_elsewhere(&addresses[0], SO_REUSEADDR);
-	ck_assert_int_eq(sockets_listen(&sockets, &conf, why), -1);
+	ck_assert_int_eq(sockets_listen(&sockets, &conf, &why), -1);
 	ck_assert_int_eq(errno, EADDRINUSE);
 	snprintf(text, sizeof(text), "listen on %s:%d: Address already in use",
 	    own_address(), PORT);
-	ck_assert_str_eq(why, text);
+	ck_assert_str_eq(why.text, text);
 	sockets_undo(&sockets);
 	ck_assert_uint_eq(sockets.n, 0);
 	close(other);
@@ -678,11 +680,11 @@ expect_rival(void)
 	struct sockets rival = { .groups = NULL };
 	char text[64];
 
-	ck_assert_int_eq(sockets_prepare(&rival, &conf, 1, why), -1);
+	ck_assert_int_eq(sockets_prepare(&rival, &conf, 1, &why), -1);
 	ck_assert_int_eq(errno, EADDRINUSE);
 	snprintf(text, sizeof(text), "process %d is about to use it",
 	    (int)getpid());
-	ck_assert_msg(strstr(why, text) != NULL, "%s", why);
+	ck_assert_msg(strstr(why.text, text) != NULL, "%s", why.text);
 	ck_assert_uint_eq(rival.n, 0);
 	sockets_close(&rival);
 }
@@ -723,7 +725,7 @@ START_TEST(a_lock_ends_when_the_address_is_listened_on)
 	before = count_fds();
 	open_all(2);
 	ck_assert_uint_eq(count_fds(), before + 2);
-	ck_assert_int_eq(sockets_prepare(&rival, &conf, 1, why), -1);
+	ck_assert_int_eq(sockets_prepare(&rival, &conf, 1, &why), -1);
 	ck_assert_int_eq(errno, EADDRINUSE);
 	finish();
 	sockets_close(&rival);
@@ -1274,7 +1276,7 @@ START_TEST(a_path_whose_server_is_too_busy_to_answer_is_refused)
 	} while (connect(clients[n++], (struct sockaddr *)&address->addr,
 	    address->len) == 0 && n < 64);
 	ck_assert_int_eq(errno, EAGAIN);
-	ck_assert_int_eq(sockets_prepare(&sockets, &conf, 1, why), -1);
+	ck_assert_int_eq(sockets_prepare(&sockets, &conf, 1, &why), -1);
 	ck_assert_int_eq(errno, EADDRINUSE);
 	ck_assert(exists());
 	while (n > 0)
@@ -1293,7 +1295,7 @@ START_TEST(a_file_that_is_no_socket_is_refused_and_left)
 	ck_assert_int_ge(fd = open(path, O_CREAT | O_WRONLY | O_CLOEXEC, 0600),
 	    0);
 	close(fd);
-	ck_assert_int_eq(sockets_prepare(&sockets, &conf, 1, why), -1);
+	ck_assert_int_eq(sockets_prepare(&sockets, &conf, 1, &why), -1);
 	ck_assert_int_eq(errno, EADDRINUSE);
 	ck_assert_int_eq(lstat(path, &st), 0);
 	ck_assert(S_ISREG(st.st_mode));
@@ -1308,7 +1310,7 @@ START_TEST(a_link_in_the_way_is_refused_and_left)
 	start_with_path();
 	snprintf(target, sizeof(target), "%s/target", dir);
 	ck_assert_int_eq(symlink(target, path), 0);
-	ck_assert_int_eq(sockets_prepare(&sockets, &conf, 1, why), -1);
+	ck_assert_int_eq(sockets_prepare(&sockets, &conf, 1, &why), -1);
 	ck_assert_int_eq(errno, EADDRINUSE);
 	ck_assert(exists());
 	ck_assert_int_eq(unlink(target), -1);
@@ -1382,7 +1384,7 @@ START_TEST(a_path_that_another_file_has_taken_is_refused_until_it_is_free)
 	open_all(1);
 	ck_assert_int_eq(unlink(path), 0);
 	other = listen_elsewhere(&addresses[0], 0);
-	ck_assert_int_eq(sockets_prepare(&sockets, &conf, 1, why), -1);
+	ck_assert_int_eq(sockets_prepare(&sockets, &conf, 1, &why), -1);
 	ck_assert_int_eq(errno, EADDRINUSE);
 	close(connect_or_fail());
 	close(other);
