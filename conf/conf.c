@@ -17,7 +17,6 @@
 #include <poll.h>
 #include <sched.h>
 #include <signal.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -87,23 +86,6 @@ reader_main(struct region *region, const struct conf_request *request,
 
 /* ---- the process that asks ---- */
 
-/* Needs no memory, as that may be what is lacking. */
-static void __attribute__((format(printf, 3, 4)))
-conf_say_unread(struct conf_report *report, const struct conf_request *request,
-    const char *fmt, ...)
-{
-	va_list ap;
-
-	va_start(ap, fmt);
-	vsnprintf(report->why, sizeof(report->why), fmt, ap);
-	va_end(ap);
-	report->is_unread = true;
-	report->unread.file = request->path;
-	report->unread.text = report->why;
-	report->errors = &report->unread;
-	report->nerrors = 1;
-}
-
 /* Wait for the end of the reader, which has the other end of the pipe; returns
  * false if it does not end in time. */
 static bool
@@ -160,27 +142,23 @@ reader_fork(struct region *region, const struct conf_request *request,
 	return pid;
 }
 
-/* Whether the region has a result; says why not. */
-static bool
+/* Returns -1 and says why if the region has no result. */
+static int
 reader_run(struct region *region, const struct conf_request *request,
-    struct conf_report *report)
+    struct why *why)
 {
 	int ends[2], status;
 	pid_t pid;
 
-	if (pipe2(ends, O_CLOEXEC) == -1) {
-		conf_say_unread(report, request, "could not be read: pipe: %s",
+	if (pipe2(ends, O_CLOEXEC) == -1)
+		return why_set(why, "could not be read: pipe: %s",
 		    strerror(errno));
-		return false;
-	}
 	pid = reader_fork(region, request, ends);
 	if (pid == -1)
-		conf_say_unread(report, request, "could not be read: fork: %s",
-		    strerror(errno));
+		why_set(why, "could not be read: fork: %s", strerror(errno));
 	close(ends[1]);
 	if (pid != -1 && !reader_await_end(ends[0], request->timeout_ms)) {
-		conf_say_unread(report, request,
-		    "could not be read within %g s",
+		why_set(why, "could not be read within %g s",
 		    request->timeout_ms / 1000.0);
 		kill(pid, SIGKILL);
 		/* If it does not end at once, it is reaped when the master waits
@@ -190,19 +168,18 @@ reader_run(struct region *region, const struct conf_request *request,
 	}
 	close(ends[0]);
 	status = pid != -1 ? reader_reap(pid) : 0;
-	if (report->is_unread)
-		return false;
+	if (*why->text != '\0')
+		return -1;
 	if (WIFSIGNALED(status))
-		conf_say_unread(report, request, "could not be read: the reader "
-		    "died of signal %d (%s)", WTERMSIG(status),
+		return why_set(why, "could not be read: the reader died of "
+		    "signal %d (%s)", WTERMSIG(status),
 		    strsignal(WTERMSIG(status)));
-	else if (region->outcome == CONF_NO_MEMORY)
-		conf_say_unread(report, request,
-		    "could not be read: no memory");
-	else if (region->outcome == CONF_NO_ROOM)
-		conf_say_unread(report, request, "could not be read: it takes "
-		    "more than %zu bytes", region->size);
-	return !report->is_unread;
+	if (region->outcome == CONF_NO_MEMORY)
+		return why_set(why, "could not be read: no memory");
+	if (region->outcome == CONF_NO_ROOM)
+		return why_set(why, "could not be read: it takes more than "
+		    "%zu bytes", region->size);
+	return 0;
 }
 
 static struct region *
@@ -259,14 +236,21 @@ conf_read(const struct conf_request *request, struct conf_report *report)
 	size_t size = region_to_pages(request->room != 0 ? request->room :
 	    ROOM);
 	struct region *region = region_map(size);
-	bool is_read = region != NULL && reader_run(region, request, report);
 
-	if (!is_read || !region_settle(region)) {
+	*report->why.text = '\0';
+	if (region == NULL ||
+	    reader_run(region, request, &report->why) == -1 ||
+	    !region_settle(region)) {
 		if (region != NULL)
 			munmap(region, size);
-		if (!report->is_unread)
-			conf_say_unread(report, request,
-			    "could not be read: no memory");
+		if (*report->why.text == '\0')
+			why_set(&report->why, "could not be read: no memory");
+		report->is_unread = true;
+		report->unread = (struct conf_error){
+			.file = request->path, .text = report->why.text,
+		};
+		report->errors = &report->unread;
+		report->nerrors = 1;
 		return NULL;
 	}
 	*report = region->report;

@@ -19,12 +19,12 @@
 
 #include "common/bounds.h"
 #include "common/log.h"
+#include "common/why.h"
 
 enum {
 	CONF_FIELDS_MAX = 16,
 	CONF_RATIO_ONE = 1000000,	/* a ratio that is all */
 	CONF_ADDRESS_MAX = 128,		/* the text of an address, with NUL */
-	CONF_WHY_MAX = 160,
 	/* The most that a listener can allow. */
 	CONF_MESSAGE_SIZE_MAX = 1 << 30,
 	CONF_HEADER_SIZE_MAX = 1 << 20,
@@ -233,7 +233,7 @@ struct conf_report {
 	bool is_unread;			/* no mistake is known: the one error
 					   tells why it could not be read */
 	struct conf_error unread;
-	char why[CONF_WHY_MAX];
+	struct why why;
 	void *region;			/* owned: the errors are in it */
 };
 
