@@ -6,11 +6,12 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "common/why.h"
 #include "worker/reply_facts.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *, size_t);
 
-static char why[REPLY_WHY_MAX];
+static struct why why;
 
 /* Each line of them has a name, and none has another end than the next line's
  * beginning. */
@@ -55,9 +56,9 @@ read_again(const struct reply_facts *facts, const uint8_t *bytes, size_t len)
 {
 	struct reply_facts again = *facts, afresh = { .status = 0 };
 
-	assert(reply_facts_read(&again, bytes, len, why) == REPLY_TAKEN);
+	assert(reply_facts_read(&again, bytes, len, &why) == REPLY_TAKEN);
 	assert(memcmp(&again, facts, sizeof(again)) == 0);
-	assert(reply_facts_read(&afresh, bytes, len, why) == REPLY_TAKEN);
+	assert(reply_facts_read(&afresh, bytes, len, &why) == REPLY_TAKEN);
 	assert(memcmp(&afresh, facts, sizeof(afresh)) == 0);
 }
 
@@ -72,11 +73,12 @@ LLVMFuzzerTestOneInput(const uint8_t *input, size_t len)
 	assert(copy != NULL);
 	if (len > 0)
 		memcpy(copy, input, len);
-	if (reply_facts_read(&facts, copy, len, why) == REPLY_TAKEN) {
+	if (reply_facts_read(&facts, copy, len, &why) == REPLY_TAKEN) {
 		check(&facts);
 		read_again(&facts, copy, len);
 	} else
-		assert(*why != '\0' && memchr(why, '\0', sizeof(why)) != NULL);
+		assert(*why.text != '\0' &&
+		    memchr(why.text, '\0', sizeof(why)) != NULL);
 	free(copy);
 	return (0);
 }

@@ -4,7 +4,6 @@
 #include <sys/socket.h>
 
 #include <errno.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
 
@@ -183,12 +182,12 @@ add_partial_reply(struct exec_link *link, const char *why)
 {
 	char shown[EXEC_SHOWN_MAX];
 
-	if (why == NULL || why == link->fault || link->in == NULL)
+	if (why == NULL || why == link->fault.text || link->in == NULL)
 		return (why);
-	snprintf(link->fault, sizeof(link->fault),
-	    "%.50s%sits reply begins '%.40s'", why, *why != '\0' ? "; " : "",
+	why_set(&link->fault, "%.50s%sits reply begins '%.40s'", why,
+	    *why != '\0' ? "; " : "",
 	    exec_wire_show(link->in->bytes, link->in->len, shown));
-	return (link->fault);
+	return (link->fault.text);
 }
 
 void

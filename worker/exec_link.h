@@ -29,6 +29,7 @@
 #include <stdbool.h>
 
 #include "common/ctl.h"
+#include "common/why.h"
 #include "worker/handler.h"
 #include "worker/exec_wire.h"
 #include "worker/reply_facts.h"
@@ -48,7 +49,7 @@ struct exec_link {
 	bool looks;			/* as in struct conn */
 	bool is_noted;			/* noted is of the next reply */
 	struct reply_facts noted;
-	char fault[REPLY_WHY_MAX];	/* why it is given up, for the log; or
+	struct why fault;		/* why it is given up, for the log; or
 					   why the next reply is refused */
 	bool is_unsent;			/* out has bytes of this turn */
 	unsigned ngathered;		/* requests among those */

@@ -261,7 +261,7 @@ wire_log_refused(const struct exec_link *link, const struct request *request)
 	    F_STR("request", trace_request_id(request, id)),
 	    F_U64("conn", conn_record(request->conn)->id),
 	    F_STR("handler", link->queue->conf->name),
-	    F_STR("error", link->fault));
+	    F_STR("error", link->fault.text));
 }
 
 /* What the metadata before a reply has said of it. */
@@ -358,10 +358,8 @@ wire_refuse(struct exec_link *link, const uint8_t *bytes, size_t len)
 {
 	char shown[EXEC_SHOWN_MAX];
 
-	snprintf(link->fault, sizeof(link->fault),
-	    "it sent a reply that fits no message: '%s'",
-	    exec_wire_show(bytes, len, shown));
-	return (-1);
+	return (why_set(&link->fault, "it sent a reply that fits no message: "
+	    "'%s'", exec_wire_show(bytes, len, shown)));
 }
 
 /* A length is too large.  Most often the program has printed a text where a
@@ -372,10 +370,8 @@ wire_refuse_length(struct exec_link *link, const uint8_t *bytes, size_t len,
 {
 	char shown[EXEC_SHOWN_MAX];
 
-	snprintf(link->fault, sizeof(link->fault),
-	    "it announced a reply of %zu bytes by '%s'", announced,
-	    exec_wire_show(bytes, len, shown));
-	return (-1);
+	return (why_set(&link->fault, "it announced a reply of %zu bytes by "
+	    "'%s'", announced, exec_wire_show(bytes, len, shown)));
 }
 
 ssize_t
@@ -404,7 +400,7 @@ exec_wire_read(struct exec_link *link, const uint8_t *bytes, size_t len,
 		return (0);
 	if (link->reply_metadata && !link->is_noted) {
 		if (reply_facts_read(&link->noted, frame->bytes, frame->len,
-		    link->fault) == REPLY_BROKEN)
+		    &link->fault) == REPLY_BROKEN)
 			return (-1);
 		link->is_noted = true;
 		return ((ssize_t)whole);

@@ -126,7 +126,7 @@ executor_fault(const struct exec_link *link, enum took took)
 			return (WHY_LATE);
 		break;
 	case TOOK_NONSENSE:
-		return (link->fault);
+		return (link->fault.text);
 	case TOOK_DESCRIPTOR:
 		return ("it sent a descriptor");
 	case TOOK_END:

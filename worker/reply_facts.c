@@ -5,10 +5,11 @@
 
 #include <jansson.h>
 #include <stdbool.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
+
+#include "common/why.h"
 
 /*
  * The members that are known: each takes its value, or refuses it.
@@ -63,34 +64,27 @@ static const struct member {
 
 static void
 explain_value(const char *name, const json_t *value, const char *expected,
-    char why[REPLY_WHY_MAX])
+    struct why *why)
 {
 	enum { SHOWN = 20 };
 	char *found = json_dumps(value, JSON_ENCODE_ANY | JSON_COMPACT |
 	    JSON_ENSURE_ASCII | JSON_REAL_PRECISION(15));
 	bool is_long = found != NULL && strlen(found) > SHOWN;
 
-	snprintf(why, REPLY_WHY_MAX, "reply metadata: %s is %.*s%s, not %s",
-	    name, SHOWN, found != NULL ? found : "", is_long ? "..." : "",
+	why_set(why, "reply metadata: %s is %.*s%s, not %s", name, SHOWN,
+	    found != NULL ? found : "", is_long ? "..." : "",
 	    expected);
 	free(found);
 }
 
 static void
-explain_syntax(const json_error_t *error, char why[REPLY_WHY_MAX])
-{
-	snprintf(why, REPLY_WHY_MAX, "reply metadata: byte %d: %.80s",
-	    error->position, error->text);
-}
-
-static void
-explain_field(const char *name, const char *reason, char why[REPLY_WHY_MAX])
+explain_field(const char *name, const char *reason, struct why *why)
 {
 	enum { SHOWN = 40 };
 	json_t *string = json_string(name);
 	char *shown = json_dumps(string, JSON_ENCODE_ANY | JSON_ENSURE_ASCII);
 
-	snprintf(why, REPLY_WHY_MAX, "reply metadata: field %.*s: %s", SHOWN,
+	why_set(why, "reply metadata: field %.*s: %s", SHOWN,
 	    shown != NULL ? shown : "", reason);
 	free(shown);
 	json_decref(string);
@@ -135,7 +129,7 @@ take_values(struct reply_facts *facts, const char *name, const json_t *values)
 }
 
 static enum reply_verdict
-take_fields(struct reply_facts *facts, json_t *object, char why[REPLY_WHY_MAX])
+take_fields(struct reply_facts *facts, json_t *object, struct why *why)
 {
 	char type[HTTP_NOTE_MAX] = "";
 	const char *name, *reason;
@@ -176,7 +170,7 @@ reply_facts_init(void)
 
 static enum reply_verdict
 take_members(struct reply_facts *facts, const json_t *object,
-    char why[REPLY_WHY_MAX])
+    struct why *why)
 {
 	const struct member *member = members;
 	json_t *value;
@@ -218,7 +212,7 @@ is_odd_text(const json_error_t *error, const uint8_t *bytes, size_t len)
 
 static enum reply_verdict
 facts_parse(struct reply_facts *facts, const uint8_t *bytes, size_t len,
-    char why[REPLY_WHY_MAX])
+    struct why *why)
 {
 	/* A number is read as a real one, because 200, 200.0 and 2e2 are the
 	 * same; NUL is a character of a string like any other. */
@@ -229,14 +223,14 @@ facts_parse(struct reply_facts *facts, const uint8_t *bytes, size_t len,
 	json_t *object;
 
 	if (len > REPLY_METADATA_MAX) {
-		snprintf(why, REPLY_WHY_MAX,
-		    "reply metadata: %zu bytes, more than %d", len,
+		why_set(why, "reply metadata: %zu bytes, more than %d", len,
 		    REPLY_METADATA_MAX);
 		return (REPLY_BROKEN);
 	}
 	object = json_loadb((const char *)bytes, len, flags, &error);
 	if (object == NULL) {
-		explain_syntax(&error, why);
+		why_set(why, "reply metadata: byte %d: %.80s", error.position,
+		    error.text);
 		return (is_odd_text(&error, bytes, len) ? REPLY_REFUSED :
 		    REPLY_BROKEN);
 	}
@@ -247,7 +241,7 @@ facts_parse(struct reply_facts *facts, const uint8_t *bytes, size_t len,
 
 enum reply_verdict
 reply_facts_read(struct reply_facts *facts, const uint8_t *bytes, size_t len,
-    char why[REPLY_WHY_MAX])
+    struct why *why)
 {
 	/* Most replies of a program have the same metadata, and to parse it
 	 * takes about as long as all else that is done for a reply. */

@@ -12,10 +12,11 @@
 #include "common/http.h"
 #include "common/http_fields.h"
 
+struct why;
+
 enum {
 	/* Parsed, JSON takes up to 50 times the bytes of its text. */
 	REPLY_METADATA_MAX = 65536,
-	REPLY_WHY_MAX = 120,
 };
 
 enum reply_verdict {
@@ -49,6 +50,6 @@ void reply_facts_init(void);
  * was found where, and what was expected.
  */
 enum reply_verdict reply_facts_read(struct reply_facts *, const uint8_t *bytes,
-    size_t len, char why[REPLY_WHY_MAX]);
+    size_t len, struct why *);
 
 #endif

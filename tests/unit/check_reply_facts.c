@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "common/why.h"
 #include "tests/lib/harness.h"
 #include "worker/reply_facts.h"
 
@@ -186,7 +187,7 @@ static const struct row rows[] = {
 
 enum { ROWS = sizeof(rows) / sizeof(*rows) };
 
-static char why[REPLY_WHY_MAX];
+static struct why why;
 
 /* In memory that ends where the text does, so that a sanitizer or valgrind sees
  * who reads beyond. */
@@ -198,7 +199,7 @@ read_exactly(struct reply_facts *facts, const char *text, size_t len)
 
 	ck_assert_ptr_nonnull(bytes);
 	memcpy(bytes, text, len);
-	result = reply_facts_read(facts, bytes, len, why);
+	result = reply_facts_read(facts, bytes, len, &why);
 	free(bytes);
 	return (result);
 }
@@ -221,11 +222,11 @@ START_TEST(each_text_is_taken_or_refused_as_a_whole)
 	if (row->status < 0) {
 		ck_assert_msg(result == (row->status == REFUSED ?
 		    REPLY_REFUSED : REPLY_BROKEN), "%s", row->text);
-		ck_assert_msg(strstr(why, row->type) != NULL, "%s: %s",
-		    row->text, why);
+		ck_assert_msg(strstr(why.text, row->type) != NULL, "%s: %s",
+		    row->text, why.text);
 		return;
 	}
-	ck_assert_msg(result == REPLY_TAKEN, "%s: %s", row->text, why);
+	ck_assert_msg(result == REPLY_TAKEN, "%s: %s", row->text, why.text);
 	ck_assert_msg(facts.status == (unsigned)row->status, "%s", row->text);
 	ck_assert_str_eq(facts.type, row->type);
 }
@@ -276,7 +277,8 @@ END_TEST
 static void
 expect_fields(struct reply_facts *facts, const char *text, const char *fields)
 {
-	ck_assert_msg(read_exactly(facts, text, strlen(text)) == 0, "%s", why);
+	ck_assert_msg(read_exactly(facts, text, strlen(text)) == 0, "%s",
+	    why.text);
 	ck_assert_uint_eq(facts->fields.len, strlen(fields));
 	ck_assert_mem_eq(facts->fields.bytes, fields, strlen(fields));
 }
@@ -316,20 +318,20 @@ START_TEST(fields_are_bounded)
 		ck_assert_int_eq(read_exactly(&facts, text, strlen(text)),
 		    n > HTTP_FIELDS_COUNT_MAX ? REPLY_REFUSED : REPLY_TAKEN);
 	}
-	ck_assert_str_eq(why, "reply metadata: field \"Set-Cookie\": "
+	ck_assert_str_eq(why.text, "reply metadata: field \"Set-Cookie\": "
 	    "the reply has more than 64 fields");
 	snprintf(text, sizeof(text), "{\"fields\":{\"A\":\"%0*d\"}}",
 	    HTTP_FIELDS_LEN_MAX, 0);
 	ck_assert_int_eq(read_exactly(&facts, text, strlen(text)),
 	    REPLY_REFUSED);
-	ck_assert_str_eq(why, "reply metadata: field \"A\": "
+	ck_assert_str_eq(why.text, "reply metadata: field \"A\": "
 	    "the fields of the reply have more than 8192 bytes");
 	/* The reason has room for any name. */
 	snprintf(text, sizeof(text), "{\"fields\":{\"%0*d\":1}}",
 	    HTTP_FIELDS_LEN_MAX, 0);
 	ck_assert_int_eq(read_exactly(&facts, text, strlen(text)),
 	    REPLY_REFUSED);
-	ck_assert_ptr_nonnull(strstr(why, ": a value is not a string"));
+	ck_assert_ptr_nonnull(strstr(why.text, ": a value is not a string"));
 }
 END_TEST
 
@@ -376,7 +378,7 @@ START_TEST(values_stand_within_each_other_to_a_depth)
 		    depth < 2048 ?
 		    REPLY_TAKEN : REPLY_BROKEN);
 	}
-	ck_assert_str_eq(why, "reply metadata: byte 2053: "
+	ck_assert_str_eq(why.text, "reply metadata: byte 2053: "
 	    "maximum parsing depth reached near '['");
 }
 END_TEST
@@ -392,7 +394,8 @@ START_TEST(metadata_has_a_largest_size)
 	    REPLY_TAKEN);
 	ck_assert_int_eq(read_afresh(&facts, text, sizeof(text)),
 	    REPLY_BROKEN);
-	ck_assert_str_eq(why, "reply metadata: 65537 bytes, more than 65536");
+	ck_assert_str_eq(why.text, "reply metadata: 65537 bytes, more than "
+	    "65536");
 }
 END_TEST
 
@@ -402,16 +405,16 @@ START_TEST(a_reason_has_room_for_whatever_is_found)
 	struct reply_facts facts;
 
 	for (int len = 1; len < 400; len++) {
-		memset(why, 'x', sizeof(why));
+		memset(&why, 'x', sizeof(why));
 		memset(text, 'a', sizeof(text));
 		ck_assert_int_eq(read_afresh(&facts, text, (size_t)len),
 		    REPLY_BROKEN);
-		ck_assert_uint_lt(strnlen(why, sizeof(why)), sizeof(why));
+		ck_assert_uint_lt(strnlen(why.text, sizeof(why)), sizeof(why));
 		snprintf(text, sizeof(text), "{\"content_type\":[\"%0*d\"]}",
 		    len, 0);
 		ck_assert_int_eq(read_afresh(&facts, text, strlen(text)),
 		    REPLY_REFUSED);
-		ck_assert_ptr_nonnull(strstr(why, NOT_TYPE));
+		ck_assert_ptr_nonnull(strstr(why.text, NOT_TYPE));
 	}
 }
 END_TEST
