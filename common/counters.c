@@ -214,21 +214,38 @@ counters_renew_handler(struct counters *counters, unsigned number)
 }
 
 /*
- * Connections that have come and not gone are lost.  The gauge may be off by
- * one, because a worker can die between two stores.
+ * Connections that have come and not gone.  The gauge may be off by one, because
+ * a worker can die between two stores.
  */
+static uint64_t
+held_of_listener(const struct counters_listener *listener, uint64_t most)
+{
+	uint64_t closed = counter_get(&listener->carried_out) +
+	    counters_closed(listener), held;
+	uint64_t accepted = counter_get(&listener->accepted) +
+	    counter_get(&listener->carried_in);
+
+	held = accepted > closed ? accepted - closed : 0;
+	/* No worker can hold more than its table has room for. */
+	return (held < most ? held : most);
+}
+
+uint64_t
+counters_held(const struct counters *counters, unsigned block)
+{
+	const struct counters_block *of = &counters->map->block[block];
+	uint64_t held = 0;
+
+	for (unsigned i = 0; i < counters->listeners; i++)
+		held += held_of_listener(&of->listener[i], counters->records);
+	return (held);
+}
+
 static uint64_t
 bury_listener(struct counters_listener *dead, uint64_t most)
 {
-	uint64_t closed = counter_get(&dead->carried_out) +
-	    counters_closed(dead), lost;
-	uint64_t accepted = counter_get(&dead->accepted) +
-	    counter_get(&dead->carried_in);
+	uint64_t lost = held_of_listener(dead, most);
 
-	lost = accepted > closed ? accepted - closed : 0;
-	/* No worker can hold more than its table has room for. */
-	if (lost > most)
-		lost = most;
 	/* A page that was never written to stays so. */
 	if (lost > 0)
 		counter_add(&dead->closed[CLOSE_LOST], lost);

@@ -143,11 +143,20 @@ struct counters_block {
 	struct counters_handler handler[COUNTERS_HANDLERS];
 };
 
+/* What the master counts of the rescues in a slot. */
+struct counters_custody {
+	uint64_t rescues;	/* in which a rescuer has adopted */
+	uint64_t kept;		/* connections */
+	uint64_t answered;	/* requests that were with handlers */
+	uint64_t dropped[RESCUE_REASON_COUNT];
+};
+
 struct counters_map {
 	uint32_t version;
 	uint32_t records;	/* capacity of each block's table */
 	uint64_t conns_begun;	/* source of connection ids; atomic */
 	struct counters_block block[COUNTERS_BLOCKS];
+	struct counters_custody custody;	/* 0 in previous programs */
 	/* struct conn_record [COUNTERS_BLOCKS][records], page-aligned */
 	/* struct spans [COUNTERS_BLOCKS], page-aligned */
 };
@@ -166,7 +175,9 @@ _Static_assert(sizeof(struct counters_listener) == 256 &&
     offsetof(struct counters_worker, lag) == 72 &&
     sizeof(struct counters_handler) == 576 &&
     offsetof(struct counters_handler, handling) == 312 &&
-    sizeof(struct counters_map) == 279872, "the layout of COUNTERS_VERSION");
+    offsetof(struct counters_map, custody) == 279872 &&
+    /* The tables begin with the next page. */
+    sizeof(struct counters_map) <= 69 * 4096, "the layout of COUNTERS_VERSION");
 
 struct conn_record;
 
@@ -221,6 +232,10 @@ uint64_t counters_once(uint64_t accepted, uint64_t moved, uint64_t closed);
  * set its counters to 0. */
 void counters_renew_listener(struct counters *, unsigned number);
 void counters_renew_handler(struct counters *, unsigned number);
+
+/* How many connections a worker has that its block says were not closed, nor
+ * handed over. */
+uint64_t counters_held(const struct counters *, unsigned block);
 
 /*
  * After the death of the worker of a block: count its connections as lost, and

@@ -46,6 +46,8 @@
 	E(WORKER_HUNG,		"worker_hung")				\
 	E(WORKER_KILLED,	"worker_killed")			\
 	E(WORKER_DISOWNED,	"worker_disowned")			\
+	E(RESCUED,		"rescued")				\
+	E(CUSTODY_ENDED,	"custody_ended")			\
 	E(MASTER_GONE,		"master_gone")				\
 	E(HANDOVER_KEPT,	"handover_kept")			\
 	E(HANDOVER_REFUSED,	"handover_refused")			\
@@ -76,6 +78,7 @@
 	/* clients */							\
 	E(CONN_OPEN,		"conn_open")				\
 	E(CONN_CLOSE,		"conn_close")				\
+	E(CONN_LOST,		"conn_lost")				\
 	E(CONN_REJECTED,	"conn_rejected")			\
 	E(CONN_ERROR,		"conn_error")				\
 	E(CONN_SLOWED,		"conn_slowed")				\

@@ -65,7 +65,8 @@ struct status_process {
 	uint32_t slot;			/* of a worker */
 	uint32_t block;			/* its block of the slot's counters */
 	uint32_t handler;		/* of an executor: its number */
-	uint32_t pad;
+	uint32_t has_custody;		/* 1: a worker that would be rescued;
+					   0 in previous programs */
 	uint64_t generation;
 	uint64_t born_ms;		/* clock_ms() */
 };

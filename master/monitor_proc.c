@@ -242,6 +242,7 @@ monitor_proc_fill_heritage(struct heritage *heritage, struct master *master)
 		.ncounters = master->nslots,
 		.status = master->status,
 		.access_log = -1,
+		.anchor = -1,
 		.spans = master->spans,
 		.listener_names = master->listener_names.names,
 		.listener_lives = master->listener_names.lives,

@@ -191,7 +191,7 @@ phase_end(struct master *master)
  */
 
 /* Something went wrong that the new generation does not survive; dead is a
- * worker of it that has died, or NULL. */
+ * worker of it that has died, or the rescuer of that, or NULL. */
 static void
 phase_refuse(struct master *master, struct worker_proc *dead, const char *why)
 {
@@ -460,7 +460,8 @@ phase_bury(struct master *master, struct worker_proc *worker)
 		    "the worker of slot %u did not get ready: %s",
 		    worker->slot->number, *worker->why.text != '\0' ?
 		    worker->why.text : describe_death(worker->status, how));
-		phase_refuse(master, worker, why.text);
+		phase_refuse(master, worker->rescuer != NULL ?
+		    worker->rescuer : worker, why.text);
 	}
 	succession_on_death(worker);
 	worker_proc_free(worker);

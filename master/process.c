@@ -117,7 +117,7 @@ process_speaks(const struct process *process)
 	    channel_speaks(process->channel));
 }
 
-static void
+void
 process_use_log(struct process *process)
 {
 	const struct conf_log *conf = &process->master->running->conf->log;
@@ -292,6 +292,22 @@ find_ended(void)
 	return (info.si_pid);
 }
 
+/* A process that is not known may have been cloned by one that has just said
+ * so. */
+static struct process *
+processes_find_clone(struct master *master, pid_t pid)
+{
+	struct process *process, *next;
+
+	for (process = TAILQ_FIRST(&master->processes); process != NULL;
+	    process = next) {
+		next = TAILQ_NEXT(process, link);
+		if (process->kind->clones && process->channel != NULL)
+			(void)channel_catch_up(process->channel);
+	}
+	return (process_find(master, pid));
+}
+
 void
 processes_reap(struct master *master)
 {
@@ -301,7 +317,9 @@ processes_reap(struct master *master)
 
 	/* One signal can stand for several deaths. */
 	while ((pid = find_ended()) > 0) {
-		if ((process = process_find(master, pid)) != NULL)
+		if ((process = process_find(master, pid)) == NULL)
+			process = processes_find_clone(master, pid);
+		if (process != NULL)
 			process_end_group(process);
 		if (waitpid(pid, &status, WNOHANG) == pid && process != NULL)
 			process_bury(process, status);
@@ -321,11 +339,13 @@ process_init(struct process *process, struct master *master,
 	process->owner = owner;
 }
 
+/* A pid of 0 is not known yet. */
 static void
 process_list(struct process *process, pid_t pid, uint64_t generation)
 {
 	process->pid = pid;
-	process->is_listed = process->is_alive = true;
+	process->is_listed = true;
+	process->is_alive = pid != 0;
 	process->generation = generation;
 	TAILQ_INSERT_TAIL(&process->master->processes, process, link);
 }
@@ -371,7 +391,7 @@ process_close_rest(const struct heritage *heritage)
 	size_t n = 0;
 	int *keep;
 
-	keep = calloc(heritage->nsockets + heritage->ncounters + 3,
+	keep = calloc(heritage->nsockets + heritage->ncounters + 4,
 	    sizeof(*keep));
 	if (keep == NULL)
 		return (-1);
@@ -381,6 +401,7 @@ process_close_rest(const struct heritage *heritage)
 		keep[n++] = heritage->counters[i].fd;
 	keep[n++] = heritage->channel;
 	keep[n++] = heritage->access_log;
+	keep[n++] = heritage->anchor;
 	keep[n++] = log_fd();
 	fd_close_all_but(keep, n);
 	free(keep);
@@ -414,6 +435,31 @@ is_own_child(pid_t pid)
 
 	return (waitid(P_PID, (id_t)pid, &info, WEXITED | WNOHANG |
 	    WNOWAIT) == 0);
+}
+
+int
+process_expect(struct process *process, uint64_t generation, int fd,
+    unsigned speaks)
+{
+	process->born_ms = clock_ms();
+	process->fd = -1;
+	process_list(process, 0, generation);
+	if (process_listen(process, fd, speaks) == 0)
+		return (0);
+	process_end(process);
+	return (-1);
+}
+
+int
+process_arrive(struct process *process, pid_t pid)
+{
+	if (pid <= 1 || process_find(process->master, pid) != NULL ||
+	    !is_own_child(pid))
+		return (-1);
+	process->pid = pid;
+	process->is_alive = true;
+	process->born_ms = clock_ms();
+	return (0);
 }
 
 int

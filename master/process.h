@@ -44,6 +44,11 @@ struct process_kind {
 	bool leads_group;
 	/* It writes to the log, and gets the place of it. */
 	bool writes_log;
+	/* It can clone children of ours, and says so. */
+	bool clones;
+	/* The previous release does not know such processes: in a downgrade, the
+	 * channel ends. */
+	bool is_new;
 };
 
 struct process {
@@ -51,7 +56,7 @@ struct process {
 	struct master *master;
 	const struct process_kind *kind;
 	void *owner;
-	pid_t pid;			/* 0: none */
+	pid_t pid;			/* 0: none, or not yet */
 	bool is_listed;			/* in master->processes */
 	bool is_alive;			/* not reaped: the pid is its own */
 	struct event *end;		/* of a foster process: owned, with its
@@ -83,6 +88,18 @@ void process_init(struct process *, struct master *,
 pid_t process_fork(struct process *, uint64_t generation, int *channel,
     unsigned speaks);
 
+/*
+ * A child of ours that another one clones: it comes later.  Until then it has no
+ * pid, and its channel keeps what it is told.  Owns fd from then on.  Returns -1
+ * with errno set, and the caller still owns fd.
+ */
+int process_expect(struct process *, uint64_t generation, int fd,
+    unsigned speaks);
+
+/* It is there, another process says.  Returns -1 if that is no child of ours, or
+ * another one of those that we know. */
+int process_arrive(struct process *, pid_t);
+
 /* In a child, just forked: become the role that it was forked for, which has
  * nothing open but what it inherits and the log.  Returns only if that has
  * failed, with errno set. */
@@ -112,8 +129,10 @@ int process_pass(struct process *, enum ctl_type, const void *payload, int fd,
  * not read, and never takes the room of what may not. */
 void process_hint(struct process *, enum ctl_type, const void *payload);
 
-/* Let those that write to the log write to it as it is now.  A process that has
- * not read its orders gets one LOG later, however many were due meanwhile. */
+/* Let a process, or all that write to the log, write to it as it is now.  A
+ * process that has not read its orders gets one LOG later, however many were due
+ * meanwhile. */
+void process_use_log(struct process *);
 void processes_use_log(struct master *);
 
 /* Send what could not be sent before; called with the master's tick. */

@@ -82,6 +82,7 @@ publish_worker(struct status_now *now, const struct worker_proc *worker)
 	    publish_life_of_worker(worker));
 	process->slot = worker->slot->number;
 	process->block = worker->block;
+	process->has_custody = worker_proc_has_custody(worker);
 	process->generation = worker->generation->number;
 	process->born_ms = worker->process.born_ms;
 }
@@ -98,7 +99,9 @@ publish_processes(struct status_now *now, const struct master *master)
 	/* All workers before any executor, should there be no place for
 	 * all. */
 	TAILQ_FOREACH(worker, &master->workers, link)
-		publish_worker(now, worker);
+		/* A rescuer may not be there yet. */
+		if (worker->process.pid != 0)
+			publish_worker(now, worker);
 	TAILQ_FOREACH(worker, &master->workers, link)
 		publish_executors(now, &worker->crew.members);
 	publish_executors(now, &master->kept);

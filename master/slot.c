@@ -141,7 +141,11 @@ slot_log_death(const struct worker_proc *worker, uint64_t retry_ms)
 	int status = worker->status;
 	char how[PAUSE_HOW_MAX];
 
-	if (WIFEXITED(status) && WEXITSTATUS(status) == 0 && lost == 0) {
+	/* The end of the custody of a rescuer that was never there is logged. */
+	if (worker->process.pid == 0)
+		return;
+	if (WIFEXITED(status) && WEXITSTATUS(status) == 0 && lost == 0 &&
+	    worker->rescuer == NULL) {
 		LOG(INFO, WORKER_EXIT, F_I64("child", worker->process.pid),
 		    F_U64("child_slot", worker->slot->number),
 		    F_U64("child_gen", worker->generation->number),
@@ -155,6 +159,7 @@ slot_log_death(const struct worker_proc *worker, uint64_t retry_ms)
 	    F_I64("signal", WIFSIGNALED(status) ? WTERMSIG(status) : 0),
 	    F_I64("status", WIFEXITED(status) ? WEXITSTATUS(status) : 0),
 	    F_U64("alive_ms", alive_ms), F_U64("conns_lost", lost),
+	    F_STR("rescue", worker->rescuer != NULL ? "yes" : NULL),
 	    F_U64("retry_ms", retry_ms));
 }
 

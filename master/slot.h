@@ -17,6 +17,11 @@ struct generation;
 struct worker_proc;
 struct master;
 
+enum {
+	/* So many rescuers of a slot may die within some seconds. */
+	SLOT_RESCUER_DEATHS = 3,
+};
+
 struct slot {
 	unsigned number;
 	struct worker_proc *serving;	/* of the running generation; NULL
@@ -24,6 +29,8 @@ struct slot {
 	struct worker_proc *next;	/* of the generation that a reload
 					   brings */
 	struct pause pause;	/* again_ms is 0 if there is nothing to start */
+	uint64_t rescuer_deaths_ms[SLOT_RESCUER_DEATHS]; /* the last ones, the
+					   newest at the end; 0: fewer */
 };
 
 /* Make the slots up to a number, with their counters.  Returns -1 with

@@ -223,6 +223,10 @@ save(struct master *master, int previous)
 	FILE *out = NULL;
 	int fd, copy, saved;
 
+	if (workers_are_rescued(master)) {
+		errno = EAGAIN;
+		return (-1);
+	}
 	upgrade->previous = previous;
 	upgrade->speaks = CTL_PREVIOUS;
 	/* Standard error is where it was. */
@@ -537,7 +541,7 @@ are_understood(struct master *master)
 	bool all = true;
 
 	TAILQ_FOREACH(process, &master->processes, link) {
-		if (process->channel == NULL ||
+		if (process->channel == NULL || process->kind->is_new ||
 		    channel_speaks(process->channel) == CTL_PREVIOUS)
 			continue;
 		channel_speak(process->channel, CTL_PREVIOUS,
@@ -667,6 +671,9 @@ upgrade_run(struct master *master)
 			upgrade->overdue = true;
 			process_kill(&upgrade->check, SIGKILL);
 		}
+	} else if (workers_are_rescued(master)) {
+		/* Soon they will have been. */
+		return;
 	} else if (upgrade->passed) {
 		if (upgrade->format != STATE_PREVIOUS ||
 		    are_understood(master))

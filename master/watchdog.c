@@ -57,6 +57,9 @@ watchdog_look(struct master *master, struct worker_proc *worker,
 {
 	const char *awaited = worker->process.patience_for;
 
+	/* A rescuer that is not there yet. */
+	if (!worker->process.is_alive)
+		return;
 	if (process_is_hung(&worker->process,
 	    watchdog_is_hung(master, worker))) {
 		worker_proc_kill(worker, SIGABRT, STATUS_HUNG);

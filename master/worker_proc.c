@@ -9,7 +9,24 @@
 
 #include "common/clock.h"
 #include "common/log.h"
+#include "master/anchor_proc.h"
 #include "master/master.h"
+
+enum {
+	/* When the last ones of a slot have died within this time, no other
+	 * rescuer is tried. */
+	RESCUER_DEATHS_MS = 10000,
+};
+
+static void worker_proc_on_death(void *, int status);
+static void worker_proc_on_rescuer(struct worker_proc *,
+    const struct ctl_cloned *);
+static void worker_proc_on_anchor_end(struct worker_proc *, const char *why);
+
+static const struct anchor_events anchor_events = {
+	.on_rescuer = worker_proc_on_rescuer,
+	.on_end = worker_proc_on_anchor_end,
+};
 
 void
 worker_proc_log(enum log_level level, enum log_event event,
@@ -48,6 +65,7 @@ worker_proc_drain(struct worker_proc *worker, enum ctl_drain_mode mode)
 		return;
 	}
 	worker->state = WORKER_DRAINING;
+	worker->is_dismissed |= mode == CTL_DRAIN_STOP;
 	worker->given = (struct ctl_given){ .left = UINT64_MAX };
 	worker->again_ms = clock_ms();
 	worker->unlinked = true;
@@ -67,6 +85,7 @@ worker_proc_stop(struct worker_proc *worker)
 		process_await(&worker->process, MASTER_EXIT_MS,
 		    "exit after STOP");
 	}
+	worker->is_dismissed = true;
 	process_tell(&worker->process, CTL_STOP, NULL);
 }
 
@@ -127,12 +146,17 @@ workers_have_unsent(const struct master *master)
 void
 workers_tick(struct master *master)
 {
-	struct worker_proc *worker;
+	struct worker_proc *worker, *next;
 
-	TAILQ_FOREACH(worker, &master->workers, link)
+	for (worker = TAILQ_FIRST(&master->workers); worker != NULL;
+	    worker = next) {
+		next = TAILQ_NEXT(worker, link);
 		if (worker->access_log_due &&
 		    process_has_room(&worker->process))
 			worker_proc_use_access_log(worker);
+		if (worker->anchor != NULL)
+			anchor_proc_watch(worker->anchor, clock_ms());
+	}
 }
 
 /*
@@ -178,6 +202,7 @@ worker_proc_on_drained(struct worker_proc *worker,
 	}
 	/* Also of one that is dead by now, or that we have killed. */
 	worker->drained = *drained;
+	worker->is_dismissed = true;
 	if (worker->state >= WORKER_ENDING)
 		return;
 	worker->state = WORKER_ENDING;
@@ -204,6 +229,48 @@ worker_proc_on_given(struct worker_proc *worker, const struct ctl_given *given)
 	master_changed(worker->process.master);
 }
 
+/* It has adopted what it could, and serves. */
+static void
+worker_proc_on_rescued(struct worker_proc *worker,
+    const struct ctl_rescued *rescued)
+{
+	struct counters_custody *counts = &worker->process.master->counters[
+	    worker->slot->number].map->custody;
+	uint64_t duration_ms = clock_ms() - worker->death_ms;
+	const uint64_t *dropped = rescued->dropped;
+
+	worker->has_adopted = true;
+	counter_add(&counts->rescues, 1);
+	counter_add(&counts->kept, rescued->kept);
+	counter_add(&counts->answered, rescued->answered);
+	for (int i = 0; i < RESCUE_REASON_COUNT; i++)
+		counter_add(&counts->dropped[i], dropped[i]);
+	LOG(INFO, RESCUED, F_I64("child", worker->process.pid),
+	    F_U64("child_slot", worker->slot->number),
+	    F_U64("child_gen", worker->generation->number),
+	    F_U64("kept", rescued->kept),
+	    F_U64("answered", rescued->answered),
+	    F_U64("busy", dropped[RESCUE_BUSY]),
+	    F_U64("counts", dropped[RESCUE_COUNTS]),
+	    F_U64("offered", dropped[RESCUE_OFFERED]),
+	    F_U64("damaged", dropped[RESCUE_DAMAGED]),
+	    F_U64("touched", dropped[RESCUE_TOUCHED]),
+	    F_U64("full", dropped[RESCUE_FULL]),
+	    F_U64("duration_ms", duration_ms));
+	master_changed(worker->process.master);
+}
+
+static void
+worker_proc_on_anchor(struct worker_proc *worker,
+    const struct ctl_cloned *cloned)
+{
+	const char *why;
+
+	if (worker->anchor != NULL && (why =
+	    anchor_proc_arrive(worker->anchor, cloned)) != NULL)
+		worker_proc_on_anchor_end(worker, why);
+}
+
 static void
 worker_proc_on_message(void *owner, struct ctl *msg)
 {
@@ -228,12 +295,18 @@ worker_proc_on_message(void *owner, struct ctl *msg)
 	case CTL_GIVEN:
 		worker_proc_on_given(worker, &msg->given);
 		return;
+	case CTL_ANCHOR:
+		worker_proc_on_anchor(worker, &msg->cloned);
+		return;
+	case CTL_RESCUED:
+		if (!worker->is_rescuer || worker->has_adopted)
+			break;
+		worker_proc_on_rescued(worker, &msg->rescued);
+		return;
 	case CTL_EXECUTOR:
 	case CTL_DIED:
-	case CTL_ANCHOR:
 	case CTL_RESCUE:
-	case CTL_RESCUER:
-	case CTL_RESCUED:
+	case CTL_RESCUER:	/* an anchor's */
 	case CTL_GIVE:
 	case CTL_TAKE:
 	case CTL_ACCESS_LOG:
@@ -270,51 +343,6 @@ worker_proc_on_hangup(void *owner)
 	if (worker->state < WORKER_ENDING)
 		process_await(&worker->process, MASTER_EXIT_MS,
 		    "exit after it closed its channel");
-}
-
-/*
- * Death.
- */
-
-static void
-worker_proc_on_death(void *owner, int status)
-{
-	struct worker_proc *worker = owner;
-	struct process *process = &worker->process;
-	struct master *master = process->master;
-	struct counters *counters = &master->counters[worker->slot->number];
-	uint64_t lost;
-
-	/* It was told to end, and did. */
-	if (status == DEATH_UNSEEN && worker->state == WORKER_ENDING &&
-	    !worker->was_killed)
-		status = 0;
-	counters->listeners = master->listener_names.n;
-	counters->handlers = master->handler_names.n;
-	lost = counters_bury(counters, worker->block);
-	log_tell_lost(counter_get(
-	    &counters->map->block[worker->block].worker.log_untold));
-
-	/* Its last words may tell why; they are no longer acted on. */
-	worker->state = WORKER_DEAD;
-	while (process->channel != NULL && channel_catch_up(process->channel))
-		;
-	channel_free(process->channel);
-	process->channel = NULL;
-	crew_dismiss(worker);
-	worker->status = status;
-	worker->conns_lost = lost;
-	TAILQ_REMOVE(&master->workers, worker, link);
-	TAILQ_INSERT_TAIL(&master->dead, worker, link);
-	master_changed(master);
-}
-
-void
-worker_proc_free(struct worker_proc *worker)
-{
-	process_end(&worker->process);
-	generation_release(worker->generation);
-	free(worker);
 }
 
 /*
@@ -463,6 +491,13 @@ worker_proc_free_heritage(struct heritage *heritage)
 	free(heritage->ancestors);
 }
 
+/* The watchdog gives it time. */
+static void
+worker_proc_beat(const struct worker_proc *worker)
+{
+	counter_set(&worker_proc_counters(worker)->worker.beat_ms, clock_ms());
+}
+
 /* What the last worker of the block left in its table is not ours to show. */
 static void
 worker_proc_clean_block(struct master *master, const struct worker_proc *worker)
@@ -470,10 +505,27 @@ worker_proc_clean_block(struct master *master, const struct worker_proc *worker)
 	struct counters *counters = &master->counters[worker->slot->number];
 
 	counters_forget(counters, worker->block, 0, counters->records);
-	counter_set(&counters->map->block[worker->block].worker.beat_ms,
-	    clock_ms());
+	worker_proc_beat(worker);
 	counter_set(&counters->map->block[worker->block].worker.at_rest, 0);
 	counter_set(&counters->map->block[worker->block].worker.log_untold, 0);
+}
+
+/* Expect its anchor, if it is to have one, whose end of the link goes to
+ * *link. */
+static void
+worker_proc_expect_anchor(struct worker_proc *worker, int *link)
+{
+	const struct upgrade *upgrade = &worker->process.master->upgrade;
+
+	*link = -1;
+	/* The previous release knows none. */
+	if (!worker->generation->conf->custody ||
+	    upgrade->newborn_speaks == CTL_PREVIOUS)
+		return;
+	worker->anchor = anchor_proc_new(worker, &anchor_events, link);
+	if (worker->anchor == NULL)
+		worker_proc_log(LOG_LEVEL_WARN, EVENT_CUSTODY_ENDED, worker,
+		    "error", strerror(errno));
 }
 
 static int
@@ -489,12 +541,15 @@ worker_proc_spawn(struct worker_proc *worker, bool prepared)
 	    prepared) == -1)
 		return (-1);
 	heritage.access_log = loggers_access_log(master, generation->conf);
+	worker_proc_expect_anchor(worker, &heritage.anchor);
 	pid = process_fork(&worker->process, generation->number,
 	    &heritage.channel, heritage.speaks);
 	if (pid == 0)
 		worker_proc_become(master, &heritage, &generation->identity);
 	saved = errno;
 	worker_proc_free_heritage(&heritage);
+	if (heritage.anchor != -1)
+		close(heritage.anchor);
 	errno = saved;
 	if (pid != -1 && worker->process.channel == NULL)
 		why_set(&worker->why, "the master cannot listen to it: %s",
@@ -530,11 +585,276 @@ worker_proc_new(struct master *master, struct slot *slot,
 	return (worker);
 fail:
 	saved = errno;
-	if (worker != NULL)
+	if (worker != NULL) {
+		anchor_proc_end(worker->anchor);
 		generation_release(worker->generation);
+	}
 	free(worker);
 	errno = saved;
 	return (NULL);
+}
+
+/*
+ * The end.
+ */
+
+/* No process has its connections any more.  Returns how many are lost. */
+static uint64_t
+worker_proc_bury(struct worker_proc *worker)
+{
+	struct master *master = worker->process.master;
+	struct counters *counters = &master->counters[worker->slot->number];
+
+	anchor_proc_end(worker->anchor);
+	worker->anchor = NULL;
+	counters->listeners = master->listener_names.n;
+	counters->handlers = master->handler_names.n;
+	return (counters_bury(counters, worker->block));
+}
+
+/* What follows from that is done at the end of the turn. */
+static void
+worker_proc_depart(struct worker_proc *worker)
+{
+	struct master *master = worker->process.master;
+
+	TAILQ_REMOVE(&master->workers, worker, link);
+	TAILQ_INSERT_TAIL(&master->dead, worker, link);
+	master_changed(master);
+}
+
+void
+worker_proc_free(struct worker_proc *worker)
+{
+	process_end(&worker->process);
+	generation_release(worker->generation);
+	free(worker);
+}
+
+/*
+ * Rescue.
+ */
+
+bool
+worker_proc_has_custody(const struct worker_proc *worker)
+{
+	return (worker->anchor != NULL &&
+	    anchor_proc_is_there(worker->anchor));
+}
+
+bool
+workers_are_rescued(const struct master *master)
+{
+	const struct worker_proc *worker;
+
+	TAILQ_FOREACH(worker, &master->workers, link)
+		if (worker->is_rescuer && !worker->has_adopted)
+			return (true);
+	return (false);
+}
+
+/* Whether a dead worker has left connections that nobody has told it to
+ * close. */
+static bool
+worker_proc_left_any(const struct worker_proc *worker)
+{
+	struct master *master = worker->process.master;
+	struct counters *counters = &master->counters[worker->slot->number];
+
+	counters->listeners = master->listener_names.n;
+	return (!worker->is_dismissed && master->phase != PHASE_STOPPING &&
+	    counters_held(counters, worker->block) > 0);
+}
+
+/* Note when the last rescuers of the slot have died. */
+static void
+worker_proc_note_rescuer_death(struct slot *slot)
+{
+	memmove(&slot->rescuer_deaths_ms[0], &slot->rescuer_deaths_ms[1],
+	    sizeof(slot->rescuer_deaths_ms) -
+	    sizeof(slot->rescuer_deaths_ms[0]));
+	slot->rescuer_deaths_ms[SLOT_RESCUER_DEATHS - 1] = clock_ms();
+}
+
+/* Why a dead worker cannot be rescued; NULL. */
+static const char *
+worker_proc_find_obstacle(const struct worker_proc *worker)
+{
+	const struct slot *slot = worker->slot;
+	uint64_t first_ms = slot->rescuer_deaths_ms[0];
+
+	if (first_ms != 0 && clock_ms() < first_ms + RESCUER_DEATHS_MS)
+		return ("too many of its rescuers have died");
+	/* The rescuer keeps the block of the dead worker. */
+	if (worker == slot->serving && workers_free_block(
+	    worker->process.master, slot) == -1)
+		return ("its successor would have no block");
+	return (NULL);
+}
+
+/* The rescuer of a worker, which has all that the worker leaves. */
+static struct worker_proc *
+worker_proc_new_rescuer(struct worker_proc *dead)
+{
+	struct worker_proc *worker;
+
+	if ((worker = calloc(1, sizeof(*worker))) == NULL)
+		return (NULL);
+	worker->slot = dead->slot;
+	worker->block = dead->block;
+	worker->generation = generation_hold(dead->generation);
+	TAILQ_INIT(&worker->crew.members);
+	TAILQ_INIT(&worker->crew.dead);
+	worker_proc_describe(worker, dead->process.master);
+	worker->state = WORKER_SERVING;
+	worker->before = dead->before;
+	worker->is_marked = dead->is_marked;
+	worker->shared_us = dead->shared_us;
+	worker->is_rescuer = true;
+	worker->death_ms = clock_ms();
+	worker->rescues = dead->process.pid;
+	return (worker);
+}
+
+/* Have the anchor clone the rescuer, which finds its orders waiting. */
+static int
+worker_proc_call_rescuer(struct worker_proc *worker, struct anchor_proc *anchor)
+{
+	int ends[2];
+
+	if (channel_pair(ends) == -1)
+		return (-1);
+	if (process_expect(&worker->process, worker->generation->number,
+	    ends[0], process_speaks(&anchor->process)) == -1) {
+		close(ends[0]);
+		close(ends[1]);
+		return (-1);
+	}
+	if (anchor_proc_ask(anchor, ends[1]) == -1) {
+		close(ends[1]);
+		return (-1);
+	}
+	close(ends[1]);
+	return (0);
+}
+
+/* A worker is dead: if it has custody, its rescuer takes its place. */
+static void
+worker_proc_rescue(struct worker_proc *dead)
+{
+	struct worker_proc *worker = NULL;
+	const char *obstacle;
+
+	if (dead->is_rescuer && !dead->is_dismissed)
+		worker_proc_note_rescuer_death(dead->slot);
+	if (!worker_proc_has_custody(dead) || !worker_proc_left_any(dead))
+		return;
+	if ((obstacle = worker_proc_find_obstacle(dead)) == NULL &&
+	    ((worker = worker_proc_new_rescuer(dead)) == NULL ||
+	    worker_proc_call_rescuer(worker, dead->anchor) == -1))
+		obstacle = strerror(errno);
+	if (obstacle != NULL) {
+		worker_proc_log(LOG_LEVEL_WARN, EVENT_CUSTODY_ENDED, dead,
+		    "error", obstacle);
+		if (worker != NULL)
+			worker_proc_free(worker);
+		return;
+	}
+	worker->anchor = dead->anchor;
+	worker->anchor->worker = worker;
+	worker->report = dead->report;
+	dead->anchor = NULL;
+	dead->report = NULL;
+	dead->rescuer = worker;
+	TAILQ_INSERT_TAIL(&worker->process.master->workers, worker, link);
+	worker_proc_beat(worker);
+	process_use_log(&worker->process);
+	worker_proc_use_access_log(worker);
+	worker_proc_drain(worker, CTL_DRAIN_REPLACED);
+	worker->given.longest_us = dead->given.longest_us;
+}
+
+/* There is no process that could adopt them. */
+static void
+worker_proc_give_up(struct worker_proc *worker)
+{
+	worker->state = WORKER_DEAD;
+	channel_free(worker->process.channel);
+	worker->process.channel = NULL;
+	worker->conns_lost = worker_proc_bury(worker);
+	worker_proc_depart(worker);
+}
+
+static void
+worker_proc_on_anchor_end(struct worker_proc *worker, const char *why)
+{
+	bool is_awaited = worker->process.pid == 0;
+
+	anchor_proc_end(worker->anchor);
+	worker->anchor = NULL;
+	if (is_awaited)
+		worker_proc_give_up(worker);
+	LOG(WARN, CUSTODY_ENDED, F_U64("child_slot", worker->slot->number),
+	    F_U64("child_gen", worker->generation->number),
+	    F_STR("error", why), F_U64("conns_lost", worker->conns_lost));
+	master_changed(worker->process.master);
+}
+
+static void
+worker_proc_on_rescuer(struct worker_proc *worker,
+    const struct ctl_cloned *cloned)
+{
+	char rescues[16];
+
+	if (cloned->pid <= 0) {
+		worker_proc_on_anchor_end(worker, strerror(cloned->error));
+		return;
+	}
+	if (process_arrive(&worker->process, cloned->pid) == -1) {
+		/* It has died, and was reaped by then. */
+		worker->process.pid = cloned->pid;
+		worker_proc_on_death(worker, DEATH_UNSEEN);
+		return;
+	}
+	snprintf(rescues, sizeof(rescues), "%d", (int)worker->rescues);
+	worker_proc_log(LOG_LEVEL_INFO, EVENT_WORKER_START, worker, "rescues",
+	    rescues);
+	worker_proc_beat(worker);
+	/* It was disowned before it was there. */
+	if (worker->was_killed)
+		process_kill(&worker->process, SIGKILL);
+	master_changed(worker->process.master);
+}
+
+/*
+ * Death.
+ */
+
+static void
+worker_proc_on_death(void *owner, int status)
+{
+	struct worker_proc *worker = owner;
+	struct process *process = &worker->process;
+
+	/* It was told to end, and did. */
+	if (status == DEATH_UNSEEN && worker->state == WORKER_ENDING &&
+	    !worker->was_killed)
+		status = 0;
+	log_tell_lost(counter_get(
+	    &worker_proc_counters(worker)->worker.log_untold));
+
+	/* Its last words may tell why; they are no longer acted on. */
+	worker->state = WORKER_DEAD;
+	while (process->channel != NULL && channel_catch_up(process->channel))
+		;
+	channel_free(process->channel);
+	process->channel = NULL;
+	crew_dismiss(worker);
+	worker->status = status;
+	worker_proc_rescue(worker);
+	if (worker->rescuer == NULL)
+		worker->conns_lost = worker_proc_bury(worker);
+	worker_proc_depart(worker);
 }
 
 /*

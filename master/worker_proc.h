@@ -1,10 +1,14 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * The workers as the master sees them: birth, orders and death.
+ * The workers as the master sees them: birth, orders, death and rescue.
  *
  * Owns every struct worker_proc and the master's end of its channel.  Knows how
  * to start and reap a worker, not when one should be replaced: slot.c and
  * phase.c decide.
+ *
+ * If a worker with an anchor dies, its rescuer takes its place: a worker of the
+ * same generation with the same block of counters, that is cloned by the anchor
+ * and drains.  It gets its orders before it is there.
  */
 #ifndef MASTER_WORKER_PROC_H
 #define MASTER_WORKER_PROC_H
@@ -19,6 +23,7 @@
 #include "master/generation.h"
 #include "master/process.h"
 
+struct anchor_proc;
 struct succession_report;
 struct master;
 struct slot;
@@ -65,8 +70,16 @@ struct worker_proc {
 	bool access_log_due;		/* ACCESS_LOG is to be sent */
 	bool was_killed;		/* by us, and why: */
 	enum status_cause cause;
+	struct anchor_proc *anchor;	/* owned; NULL: none */
+	bool is_dismissed;		/* told to exit, or has said that it
+					   will: there is nothing to rescue */
+	bool is_rescuer;
+	bool has_adopted;		/* and has said RESCUED */
+	uint64_t death_ms;		/* when the one before it died */
+	pid_t rescues;			/* that one */
 	int status;			/* of a dead one: as waitpid(2) says */
 	uint64_t conns_lost;		/* with it */
+	struct worker_proc *rescuer;	/* has its connections now; NULL */
 };
 
 TAILQ_HEAD(worker_list, worker_proc);
@@ -79,6 +92,13 @@ struct worker_proc *worker_proc_new(struct master *, struct slot *,
 /* Take over a worker that another program has forked, as it was read.  Returns -1
  * with errno set. */
 int worker_proc_adopt(struct master *, struct worker_proc *);
+
+/* Whether it could be rescued if it died now. */
+bool worker_proc_has_custody(const struct worker_proc *);
+
+/* Whether a rescuer has not adopted yet: the state of an upgrade has no place
+ * for it. */
+bool workers_are_rescued(const struct master *);
 
 /* Whether it and its crew are ready, and it waits for START. */
 bool worker_proc_is_complete(const struct worker_proc *);

@@ -320,6 +320,54 @@ put_workers(struct text *text)
 			    view->now_ms), SECOND_US, "slot=\"%u\"", i);
 }
 
+/* What the master counts of the rescues in each slot. */
+static void
+put_rescue_counter(struct text *text, const char *metric, const char *help,
+    size_t offset)
+{
+	const struct heritage *heritage = text->view->heritage;
+
+	head(text, metric, FAMILY_COUNTER, help);
+	for (size_t i = 0; i < heritage->ncounters; i++) {
+		const char *counts =
+		    (const char *)&heritage->counters[i].map->custody;
+
+		sample(text, counter_get((const uint64_t *)(const void *)
+		    (counts + offset)), 1, "slot=\"%zu\"", i);
+	}
+}
+
+static void
+metrics_put_custody(struct text *text)
+{
+	const struct heritage *heritage = text->view->heritage;
+	const struct status_process *worker;
+
+	head(text, "penstock_custody", FAMILY_GAUGE,
+	    "Whether the connections of the slot would outlive its worker.");
+	for (unsigned i = 0; i < text->view->now.slots; i++)
+		if ((worker = view_worker(text->view, i)) != NULL)
+			sample(text, worker->has_custody != 0, 1,
+			    "slot=\"%u\"", i);
+	put_rescue_counter(text, "penstock_rescues",
+	    "Dead workers whose connections were adopted.",
+	    offsetof(struct counters_custody, rescues));
+	put_rescue_counter(text, "penstock_rescued_connections",
+	    "Connections that were kept when their worker died.",
+	    offsetof(struct counters_custody, kept));
+	put_rescue_counter(text, "penstock_rescued_requests",
+	    "Requests of these that were answered as failed.",
+	    offsetof(struct counters_custody, answered));
+	head(text, "penstock_rescue_drops", FAMILY_COUNTER,
+	    "Connections that could not be kept, by reason.");
+	for (size_t i = 0; i < heritage->ncounters; i++)
+		for (int k = 0; k < RESCUE_REASON_COUNT; k++)
+			sample(text, counter_get(&heritage->counters[i].map->
+			    custody.dropped[k]), 1,
+			    "slot=\"%zu\",reason=\"%s\"", i,
+			    rescue_reason_name((enum rescue_reason)k));
+}
+
 static void
 put_other_deaths(struct text *text)
 {
@@ -505,6 +553,7 @@ metrics_print(FILE *out, const struct view *view, bool open)
 	put_handovers(&text);
 	put_spans(&text);
 	put_workers(&text);
+	metrics_put_custody(&text);
 	put_other_deaths(&text);
 	put_counters(&text);
 	put_silence(&text);

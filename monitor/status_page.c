@@ -113,6 +113,23 @@ put_tracing(struct json *json, const struct view *view)
 }
 
 static void
+status_page_put_custody(struct json *json, const struct counters_custody *counts,
+    const struct status_process *worker)
+{
+	json_open(json, "custody", '{');
+	json_bool(json, "held", worker != NULL && worker->has_custody != 0);
+	json_number(json, "rescues", counter_get(&counts->rescues));
+	json_number(json, "kept", counter_get(&counts->kept));
+	json_number(json, "answered", counter_get(&counts->answered));
+	json_open(json, "dropped", '{');
+	for (int i = 0; i < RESCUE_REASON_COUNT; i++)
+		json_number(json, rescue_reason_name((enum rescue_reason)i),
+		    counter_get(&counts->dropped[i]));
+	json_close(json, '}');
+	json_close(json, '}');
+}
+
+static void
 status_page_put_slot(struct json *json, const struct view *view, unsigned slot)
 {
 	const struct status_process *worker = view_worker(view, slot);
@@ -134,6 +151,8 @@ status_page_put_slot(struct json *json, const struct view *view, unsigned slot)
 		json_number(json, status_cause_name(i),
 		    counter_get(&counts->deaths[slot][i]));
 	json_close(json, '}');
+	status_page_put_custody(json,
+	    &view->heritage->counters[slot].map->custody, worker);
 	json_open(json, "worker", '{');
 	status_page_put_families(json, worker_families, &view->worker[slot]);
 	json_close(json, '}');

@@ -218,6 +218,27 @@ show_put_slots(FILE *out, const struct json_value *slots)
 	}
 }
 
+/* If a worker has died and its connections were kept, or some of them. */
+static void
+show_put_rescues(FILE *out, const struct json_value *slots)
+{
+	uint64_t rescues = 0, kept = 0, answered = 0, dropped = 0;
+	const struct json_value *custody;
+
+	JSON_EACH(slot, slots) {
+		custody = json_get(slot, "custody");
+		rescues += json_u64(json_get(custody, "rescues"));
+		kept += json_u64(json_get(custody, "kept"));
+		answered += json_u64(json_get(custody, "answered"));
+		dropped += sum_members(json_get(custody, "dropped"));
+	}
+	if (rescues > 0)
+		fprintf(out, "rescued from %" PRIu64 " dead workers: %" PRIu64
+		    " connections kept, %" PRIu64 " dropped, %" PRIu64
+		    " requests answered as failed\n", rescues, kept, dropped,
+		    answered);
+}
+
 static void
 show_put_listeners(FILE *out, const struct json_value *listeners)
 {
@@ -281,6 +302,7 @@ show_status(FILE *out, const struct json_value *status)
 
 	show_put_server(out, status);
 	show_put_slots(out, json_get(status, "slots"));
+	show_put_rescues(out, json_get(status, "slots"));
 	show_put_listeners(out, json_get(status, "listeners"));
 	show_put_handlers(out, json_get(status, "handlers"));
 	JSON_EACH(report, reports)

@@ -425,6 +425,35 @@ START_TEST(deaths_are_counted_by_slot_and_cause)
 }
 END_TEST
 
+START_TEST(rescues_are_counted_by_slot_and_reason)
+{
+	struct counters_custody *custody;
+	struct status_now now;
+
+	start();
+	custody = &heritage.counters[1].map->custody;
+	counter_add(&custody->rescues, 2);
+	counter_add(&custody->kept, 500);
+	counter_add(&custody->answered, 7);
+	counter_add(&custody->dropped[RESCUE_BUSY], 3);
+	expect_value("penstock_rescues_total{slot=\"1\"}", 2);
+	expect_value("penstock_rescues_total{slot=\"0\"}", 0);
+	expect_value("penstock_rescued_connections_total{slot=\"1\"}", 500);
+	expect_value("penstock_rescued_requests_total{slot=\"1\"}", 7);
+	expect_value("penstock_rescue_drops_total{slot=\"1\","
+	    "reason=\"busy\"}", 3);
+	expect_value("penstock_rescue_drops_total{slot=\"1\","
+	    "reason=\"full\"}", 0);
+	expect_value("penstock_custody{slot=\"1\"}", 0);
+	ck_assert(status_get_now(&heritage.status, &now));
+	for (uint32_t i = 0; i < now.processes; i++)
+		now.process[i].has_custody = 1;
+	status_set_now(&heritage.status, &now);
+	expect_value("penstock_custody{slot=\"1\"}", 1);
+	end();
+}
+END_TEST
+
 /* What a counter of several had would go back when one of them ends. */
 START_TEST(each_process_is_a_series_of_its_own)
 {
@@ -870,6 +899,7 @@ RUN_TESTS("metrics",
     handlers_without_executors_have_no_metrics,
     reports_are_counted_by_order_and_result,
     deaths_are_counted_by_slot_and_cause,
+    rescues_are_counted_by_slot_and_reason,
     each_process_is_a_series_of_its_own,
     openmetrics_is_for_those_who_ask_for_it,
     the_server_is_ready_when_every_slot_has_a_worker,
