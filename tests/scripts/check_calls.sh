@@ -13,10 +13,19 @@ scratch=$(mktemp -d)
 trap 'rm -rf "$scratch"' EXIT
 trap 'exit 1' HUP INT TERM
 
+# What the objects of a folder have and need: "FILE:ADDRESS TYPE NAME", without an
+# address where a symbol is needed.
+symbols_of() {
+	case $1 in
+	tools*)	nm -A "$1"/*.o ;;
+	*)	nm -A "lib$1.a" 2>/dev/null | sed 's/^[^:]*://' ;;
+	esac
+}
+
 cd "$TOP_BUILDDIR"
-for folder in common conf master worker executor monitor logger; do
-	# "FILE:ADDRESS TYPE NAME", without an address where a symbol is needed.
-	nm -A "lib$folder.a" 2>/dev/null | sed 's/^[^:]*://' |
+for folder in common conf master worker executor monitor logger tools \
+    tools/bench tools/load; do
+	symbols_of "$folder" |
 	    awk -F '[: ]+' '
 	    $NF != "" && $(NF - 1) ~ /^[TDBR]$/ { home[$NF] = $1 }
 	    $(NF - 1) == "U" { needs[$1 " " $NF] }

@@ -9,82 +9,8 @@
 
 enum {
 	EVENTS_MAX = 256,
-	RETRY_MS = 20,		/* pause after a refused connect */
 	PATROL_MS = 100,	/* how often to look at all */
 };
-
-/*
- * A link's life.
- */
-
-void
-hold_enqueue(struct hold *hold, struct link *link)
-{
-	link->state = LINK_DOWN;
-	hold->queue[(hold->queue_first + hold->queued++) % hold->nlinks] =
-	    link->index;
-}
-
-/* Take a link down, and up again where that is wanted. */
-static void
-take_down(struct hold *hold, struct link *link, bool again)
-{
-	if (link->state == LINK_CONNECTING)
-		hold->connecting--;
-	if (link->state == LINK_OPEN) {
-		counter_sub(&hold->gear.report->open, 1);
-		counter_sub(&hold->gear.report->kind[link->kind].open, 1);
-	}
-	hold_leave_round(hold, link);
-	link_close(link);
-	if (again && !hold->finishing)
-		hold_enqueue(hold, link);
-}
-
-void
-hold_finish_link(struct hold *hold, struct link *link)
-{
-	if (link->state == LINK_OPEN)
-		counter_add(&hold->gear.report->finished, 1);
-	take_down(hold, link, true);
-}
-
-/* It ended in a way that was not ours; why is the counter of that way. */
-static void
-lose_link(struct hold *hold, struct link *link, uint64_t *why)
-{
-	counter_add(why, 1);
-	counter_add(&hold->gear.report->lost, link->sent - link->replies.next);
-	take_down(hold, link, hold->options.reconnect);
-}
-
-static void
-connect_failed(struct hold *hold, struct link *link)
-{
-	hold->not_before_ms = clock_ms() + RETRY_MS;
-	lose_link(hold, link, &hold->gear.report->refused);
-}
-
-static void
-connect_some(struct hold *hold)
-{
-	struct link *link;
-
-	if (hold->queued == 0 || clock_ms() < hold->not_before_ms)
-		return;
-	while (hold->queued > 0 &&
-	    hold->connecting < hold->options.connecting_max) {
-		link = &hold->links[hold->queue[hold->queue_first]];
-		hold->queue_first = (hold->queue_first + 1) % hold->nlinks;
-		hold->queued--;
-		hold->connecting++;
-		link->conn = hold->next_conn++;
-		counter_add(&hold->gear.report->numbered, 1);
-		if (link_connect(link, &hold->gear,
-		    &hold->route[link->kind]) == -1)
-			connect_failed(hold, link);
-	}
-}
 
 /*
  * Events.
@@ -97,7 +23,7 @@ on_connected(struct hold *hold, struct link *link)
 	uint64_t took_ms = clock_ms() - link->since_ms;
 
 	if (link_connected(link, &hold->gear) == -1) {
-		connect_failed(hold, link);
+		hold_fail_to_connect(hold, link);
 		return;
 	}
 	if (took_ms > report->slowest_connect_ms)
@@ -118,7 +44,7 @@ hold_on_readable(struct hold *hold, struct link *link)
 	uint64_t *end;
 
 	if ((end = link_receive(link, &hold->gear)) != NULL)
-		lose_link(hold, link, end);
+		hold_lose_link(hold, link, end);
 	else if (link->replies.next != next && link_in_flight(link) == 0)
 		hold_rest(hold, link);
 }
@@ -159,7 +85,7 @@ patrol(struct hold *hold)
 		link = &hold->links[i];
 		waited_ms = now_ms - link->since_ms;
 		if (link_waits(link) && waited_ms > options->patience_ms)
-			lose_link(hold, link, &hold->gear.report->hung);
+			hold_lose_link(hold, link, &hold->gear.report->hung);
 		else if (hold_is_held_back(link) && options->flush_ms > 0 &&
 		    waited_ms > options->flush_ms)
 			hold_flush_link(hold, link);
@@ -180,7 +106,7 @@ hold_turn(struct hold *hold, int timeout_ms)
 	struct epoll_event events[EVENTS_MAX];
 	int n;
 
-	connect_some(hold);
+	hold_connect_some(hold);
 	hold_keep_pace(hold);
 	hold_begin_probes(hold);
 	n = epoll_wait(hold->gear.epoll, events, EVENTS_MAX,
@@ -215,7 +141,7 @@ hold_finish(struct hold *hold)
 	for (unsigned i = 0; i < hold->nlinks; i++) {
 		link = &hold->links[i];
 		if (link->state == LINK_CONNECTING)
-			take_down(hold, link, false);
+			hold_finish_link(hold, link);
 		hold_flush_link(hold, link);
 		if (link->state == LINK_OPEN && link_in_flight(link) == 0)
 			hold_finish_link(hold, link);

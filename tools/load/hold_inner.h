@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * The files of a hold share this: hold.c has links and their events,
- * hold_kinds.c what each kind does and when, hold_round.c the rounds of
- * verification, hold_make.c start and end.
+ * The files of a hold share this.  Calls go down this list: hold_make.c creates
+ * and frees a hold, hold.c has the loop and the events of links, hold_round.c
+ * the rounds of verification, hold_kinds.c what each kind does and when,
+ * hold_links.c how links connect and end.
  */
 #ifndef TOOLS_LOAD_HOLD_INNER_H
 #define TOOLS_LOAD_HOLD_INNER_H
@@ -51,10 +52,6 @@ struct hold {
 	bool finishing;
 };
 
-/* hold.c: put a link into the queue to connect; close it, as planned. */
-void hold_enqueue(struct hold *, struct link *);
-void hold_finish_link(struct hold *, struct link *);
-
 /* hold_kinds.c: let an open link that waits for nothing do what its kind
  * does. */
 void hold_begin(struct hold *, struct link *);
@@ -69,10 +66,21 @@ void hold_keep_pace(struct hold *);
 /* The longest wait for events with which all is sent in time. */
 int hold_pause_ms(const struct hold *, int timeout_ms);
 
-/* hold_round.c: a link has all its answers; a link ends; a turn of the loop. */
+/* hold_round.c: a link has all its answers; a turn of the loop. */
 void hold_rest(struct hold *, struct link *);
-void hold_leave_round(struct hold *, struct link *);
 void hold_begin_probes(struct hold *);
 void hold_end_round_if_done(struct hold *);
+
+/* hold_links.c: put a link into the queue to connect, and connect those that
+ * are first in it. */
+void hold_enqueue(struct hold *, struct link *);
+void hold_connect_some(struct hold *);
+void hold_fail_to_connect(struct hold *, struct link *);
+/* Close a link as planned, whether it is connected already or not. */
+void hold_finish_link(struct hold *, struct link *);
+/* A link ended in another way; why is the counter of that way. */
+void hold_lose_link(struct hold *, struct link *, uint64_t *why);
+/* The round does not wait for this link any more: it has answered, or ends. */
+void hold_leave_round(struct hold *, struct link *);
 
 #endif

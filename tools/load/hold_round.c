@@ -7,19 +7,6 @@ enum {
 	PROBING_MAX = 256,	/* at a time */
 };
 
-/* A link that stood is alive, or is no more. */
-void
-hold_leave_round(struct hold *hold, struct link *link)
-{
-	if (!hold->is_in_round || link->state != LINK_OPEN ||
-	    link->round == hold->round)
-		return;
-	if (link->probed == hold->round)
-		hold->probing--;
-	link->round = hold->round;
-	hold->unverified--;
-}
-
 static void
 probe(struct hold *hold, struct link *link)
 {
