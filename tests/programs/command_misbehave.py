@@ -114,16 +114,24 @@ def hang():
 
 
 def orphan(file, new_session=False):
+    awaited, begun = os.pipe()
     pid = os.fork()
     if pid > 0:
+        # Until then, it could be ended together with us.
+        os.close(begun)
+        os.read(awaited, 1)
+        os.close(awaited)
         if file:
             # The file is there only with the whole number in it.
             with open(file + ".new", "w") as stream:
                 stream.write("%d\n" % pid)
             os.rename(file + ".new", file)
         return
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
     if new_session:
         os.setsid()
+    os.close(awaited)
+    os.close(begun)
     hang()
 
 

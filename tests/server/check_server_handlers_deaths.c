@@ -190,6 +190,7 @@ end_orphan(struct server *srv, const char *file)
 {
 	pid_t orphan = handlers_pid_in(srv, file);
 
+	ck_assert_msg(!proc_is_dead(orphan), "it was ended with its parent");
 	ck_assert_int_eq(kill(orphan, SIGKILL), 0);
 	ck_assert_int_eq(unlink(server_path(srv, file)), 0);
 }

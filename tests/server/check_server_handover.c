@@ -249,8 +249,9 @@ START_TEST(a_client_that_always_has_more_to_say_is_carried)
 	enum { AHEAD = 3 };
 	struct server *srv = handlers_start("workers = 1; "
 	    "drain_timeout = 300.0;\nhandlers = ( { name = \"slow\"; "
-	    "type = \"command\"; " MISBEHAVE("\"sleep\", \"5\"")
-	    " processes = 4; } );", ONE_LINE("slow", ""));
+	    "type = \"command\"; " MISBEHAVE("\"--ready\", \"sleep\", \"5\"")
+	    " ready = true; " UNHURRIED "processes = 4; } );",
+	    ONE_LINE("slow", ""));
 	int fd = client_connect(LINE_PORT);
 	unsigned sent = 0, got = 0;
 
