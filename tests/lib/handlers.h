@@ -57,6 +57,11 @@ void handlers_configure(struct server *, const char *globals,
 struct server *handlers_start(const char *globals, const char *listeners);
 struct server *handlers_start_with(const char *file, const char *text,
     const char *globals, const char *listeners);
+/* A server that has only this handler, at FRAME_PORT. */
+#define START_COMMAND(name, args, more)					\
+	handlers_start(HANDLERS(COMMAND(name, args, more)), ONE(name, ""))
+#define START_MODULE(name, settings, more)				\
+	handlers_start(HANDLERS(MODULE(name, settings, more)), ONE(name, ""))
 
 /* Let what is asked to "hold" go on, and do so at once from now on. */
 void handlers_release(struct server *);

@@ -528,8 +528,7 @@ END_TEST
 
 START_TEST(a_flood_on_stderr_is_limited_in_the_log)
 {
-	struct server *srv = handlers_start(HANDLERS(COMMAND("flood",
-	    "\"flood\", \"20000\"", "")), ONE("flood", ""));
+	struct server *srv = START_COMMAND("flood", "\"flood\", \"20000\"", "");
 
 	expect_answered(FRAME_PORT, "hello");
 	server_expect(srv, "event=handler_stderr handler=flood");
@@ -540,8 +539,7 @@ END_TEST
 
 START_TEST(what_a_command_says_cannot_forge_the_log)
 {
-	struct server *srv = handlers_start(HANDLERS(COMMAND("bad", "\"bad-bytes\"",
-	    "")), ONE("bad", ""));
+	struct server *srv = START_COMMAND("bad", "\"bad-bytes\"", "");
 
 	expect_answered(FRAME_PORT, "hello");
 	await(server_count(srv, "event=handler_stderr handler=bad") == 2);
@@ -555,8 +553,7 @@ START_TEST(utf_8_of_a_command_stays_utf_8_in_the_log)
 {
 	enum { MANY = 400 };
 	static const char word[] = "Gr\xc3\xbc\xc3\x9f" "e \xf0\x9f\x98\x80";
-	struct server *srv = handlers_start(HANDLERS(COMMAND("mine",
-	    "\"complain\"", "")), ONE("mine", ""));
+	struct server *srv = START_COMMAND("mine", "\"complain\"", "");
 	char text[3 * MANY + 3] = "";
 
 	expect_answered(FRAME_PORT, word);
@@ -766,9 +763,8 @@ END_TEST
 
 START_TEST(with_overload_shed_a_full_queue_answers_busy_at_once)
 {
-	struct server *srv = handlers_start(HANDLERS(COMMAND("slow",
-	    "\"hold\"", "queue = 2; overload = \"shed\";")),
-	    ONE("slow", ""));
+	struct server *srv = START_COMMAND("slow", "\"hold\"",
+	    "queue = 2; overload = \"shed\";");
 	int one = client_connect(FRAME_PORT);
 	int two = client_connect(FRAME_PORT);
 
@@ -793,9 +789,8 @@ END_TEST
 START_TEST(with_overload_wait_all_replies_come_in_the_end)
 {
 	enum { CLIENTS = 8, EACH = 30 };
-	struct server *srv = handlers_start(HANDLERS(COMMAND("slow",
-	    "\"sleep\", \"5\"", "queue = 3; overload = \"wait\";")),
-	    ONE("slow", ""));
+	struct server *srv = START_COMMAND("slow", "\"sleep\", \"5\"",
+	    "queue = 3; overload = \"wait\";");
 	int fds[CLIENTS];
 
 	for (int c = 0; c < CLIENTS; c++)
@@ -1207,8 +1202,7 @@ END_TEST
 
 START_TEST(a_command_that_does_not_exit_is_killed)
 {
-	struct server *srv = handlers_start(HANDLERS(COMMAND("lingers",
-	    "\"linger\"", "")), ONE("lingers", ""));
+	struct server *srv = START_COMMAND("lingers", "\"linger\"", "");
 
 	(void)srv;
 	server_end(srv);
@@ -1264,9 +1258,8 @@ END_TEST
 
 START_TEST(metadata_tells_the_facts_of_a_request)
 {
-	struct server *srv = handlers_start(HANDLERS(COMMAND("facts",
-	    "\"--metadata\", \"facts\"", "metadata = true;")),
-	    ONE("facts", ""));
+	struct server *srv = START_COMMAND("facts", "\"--metadata\", \"facts\"",
+	    "metadata = true;");
 	struct wire in = { .lines = false };
 	struct text reply;
 	char text[1024], peer[64];
@@ -1325,8 +1318,7 @@ END_TEST
 
 START_TEST(a_quick_request_overtakes_another_clients_slow_one)
 {
-	struct server *srv = handlers_start(HANDLERS(MODULE("mod", "",
-	    "threads = 2;")), ONE("mod", ""));
+	struct server *srv = START_MODULE("mod", "", "threads = 2;");
 	int one = client_connect(FRAME_PORT);
 	int two = client_connect(FRAME_PORT);
 
@@ -1369,8 +1361,7 @@ END_TEST
 
 START_TEST(a_module_may_fail_or_say_nothing)
 {
-	struct server *srv = handlers_start(HANDLERS(MODULE("mod", "",
-	    "threads = 2;")), ONE("mod", ""));
+	struct server *srv = START_MODULE("mod", "", "threads = 2;");
 	int fd = client_connect(FRAME_PORT);
 
 	client_send_text_frame(fd, "one");

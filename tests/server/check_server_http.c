@@ -19,6 +19,7 @@
 #define ROUTED(routes, more)						\
 	"{ name = \"web\"; address = \"$A:9004\"; protocol = \"http\"; "	\
 	"routes = ( " routes " ); " more " }"
+#define ECHO_SERVER(more) server_start("workers = 1;", WEB("echo", more))
 
 /*
  * The table.
@@ -65,8 +66,7 @@ try_row(const struct http_row *row, size_t cut)
 
 START_TEST(every_request_of_the_table_has_its_status)
 {
-	struct server *srv = server_start("workers = 1;",
-	    WEB("echo", HTTP_TABLE_LIMITS));
+	struct server *srv = ECHO_SERVER(HTTP_TABLE_LIMITS);
 
 	for (size_t i = 0; i < http_table_len; i++) {
 		try_row(&http_table[i], http_table[i].len);
@@ -82,7 +82,7 @@ END_TEST
 
 START_TEST(a_connection_stays_until_a_request_says_that_it_is_the_last)
 {
-	struct server *srv = server_start("workers = 1;", WEB("echo", ""));
+	struct server *srv = ECHO_SERVER("");
 	int fd = client_connect(WEB_PORT);
 
 	for (int i = 0; i < 100; i++)
@@ -99,7 +99,7 @@ END_TEST
 START_TEST(pipelined_requests_are_answered_in_their_order)
 {
 	enum { MANY = 500 };
-	struct server *srv = server_start("workers = 1;", WEB("echo", ""));
+	struct server *srv = ECHO_SERVER("");
 	int fd = client_connect(WEB_PORT);
 	char request[128], body[32];
 
@@ -120,8 +120,7 @@ END_TEST
 
 START_TEST(max_requests_ends_a_connection_and_says_so)
 {
-	struct server *srv = server_start("workers = 1;",
-	    WEB("echo", "max_requests = 3;"));
+	struct server *srv = ECHO_SERVER("max_requests = 3;");
 	int fd = client_connect(WEB_PORT);
 
 	client_send_text(fd, GET N GET N GET N GET N);
@@ -136,9 +135,9 @@ END_TEST
 
 START_TEST(a_request_that_no_route_fits_is_one_of_max_requests)
 {
-	struct server *srv = server_start("workers = 1;",
-	    WEB("echo", "max_requests = 2; routes = ( { path = \"/x\"; "
-	    "handler = \"echo\"; } );"));
+	struct server *srv = ECHO_SERVER(
+	    "max_requests = 2; routes = ( { path = \"/x\"; "
+	    "handler = \"echo\"; } );");
 	int fd = client_connect(WEB_PORT);
 
 	client_send_text(fd, GET N GET N GET N);
@@ -152,7 +151,7 @@ END_TEST
 
 START_TEST(a_client_that_asks_first_is_told_to_go_on)
 {
-	struct server *srv = server_start("workers = 1;", WEB("echo", ""));
+	struct server *srv = ECHO_SERVER("");
 	int fd = client_connect(WEB_PORT);
 
 	client_send_text(fd, POST "Expect: 100-continue" N
@@ -167,8 +166,7 @@ END_TEST
 /* RFC 9112, 2.2. */
 START_TEST(empty_lines_begin_no_request)
 {
-	struct server *srv = server_start("workers = 1;",
-	    WEB("echo", "read_timeout = 1.0;"));
+	struct server *srv = ECHO_SERVER("read_timeout = 1.0;");
 	int fd = client_connect(WEB_PORT);
 
 	/* In one piece with what it follows, alone, and in two pieces. */
@@ -191,7 +189,7 @@ END_TEST
 
 START_TEST(the_reply_to_head_has_a_length_and_no_body)
 {
-	struct server *srv = server_start("workers = 1;", WEB("echo", ""));
+	struct server *srv = ECHO_SERVER("");
 	int fd = client_connect(WEB_PORT);
 	struct reply reply;
 
@@ -242,10 +240,10 @@ conn_number(struct server *srv)
 
 START_TEST(a_reply_has_the_id_of_its_request)
 {
-	struct server *srv = server_start("workers = 1;", WEB("echo",
+	struct server *srv = ECHO_SERVER(
 	    "routes = ( { path = \"/\"; handler = \"echo\"; }, "
 	    "{ path = \"/none\"; handler = \"discard\"; } ); "
-	    "max_message_size = 10;"));
+	    "max_message_size = 10;");
 	int fd = client_connect(WEB_PORT);
 	uint64_t conn = conn_number(srv);
 	char id[64];
@@ -274,7 +272,7 @@ END_TEST
 
 START_TEST(a_refusal_has_an_id_if_there_was_a_header)
 {
-	struct server *srv = server_start("workers = 1;", WEB("echo", ""));
+	struct server *srv = ECHO_SERVER("");
 	int fd = client_connect(WEB_PORT);
 	char id[64];
 
@@ -294,8 +292,7 @@ END_TEST
 
 START_TEST(without_request_id_no_reply_has_one)
 {
-	struct server *srv = server_start("workers = 1;",
-	    WEB("echo", "request_id = false;"));
+	struct server *srv = ECHO_SERVER("request_id = false;");
 	int fd = client_connect(WEB_PORT);
 
 	ask_id(fd, GET N, 200, "");
@@ -308,7 +305,7 @@ END_TEST
 
 START_TEST(a_half_closed_client_has_its_replies)
 {
-	struct server *srv = server_start("workers = 1;", WEB("echo", ""));
+	struct server *srv = ECHO_SERVER("");
 	int fd = client_connect(WEB_PORT);
 
 	client_send_text(fd, GET N GET N "GET /unfin");
@@ -792,7 +789,7 @@ START_TEST(an_early_reply_reaches_a_client_that_is_still_sending)
 		POST "Content-Length: 10000000" N N,
 		POST "Content-Length: x" N N,
 	};
-	struct server *srv = server_start("workers = 1;", WEB("echo", ""));
+	struct server *srv = ECHO_SERVER("");
 	char *body = calloc(1, BIG);
 	struct reply reply;
 	int fd;
@@ -819,8 +816,7 @@ END_TEST
 
 START_TEST(a_client_over_the_limit_is_answered_503)
 {
-	struct server *srv = server_start("workers = 1;",
-	    WEB("echo", "max_connections = 1;"));
+	struct server *srv = ECHO_SERVER("max_connections = 1;");
 	int one = client_connect(WEB_PORT), over;
 	struct reply reply;
 
@@ -840,8 +836,7 @@ END_TEST
 
 START_TEST(a_slow_header_is_answered_408_and_gone_in_time)
 {
-	struct server *srv = server_start("workers = 1;",
-	    WEB("echo", "read_timeout = 0.5;"));
+	struct server *srv = ECHO_SERVER("read_timeout = 0.5;");
 	int fd = client_connect(WEB_PORT);
 	uint64_t began_ms = clock_ms();
 
@@ -928,8 +923,8 @@ END_TEST
 
 START_TEST(a_body_below_the_rate_is_answered_408)
 {
-	struct server *srv = server_start("workers = 1;", WEB("echo",
-	    "read_timeout = 0.5; min_body_rate = 1000;"));
+	struct server *srv = ECHO_SERVER(
+	    "read_timeout = 0.5; min_body_rate = 1000;");
 	int fd = client_connect(WEB_PORT);
 
 	client_send_text(fd, POST "Content-Length: 1000" N N);
@@ -947,8 +942,8 @@ END_TEST
 START_TEST(a_body_above_the_rate_may_take_longer_than_read_timeout)
 {
 	enum { PIECES = 60, PIECE = 50 };
-	struct server *srv = server_start("workers = 1;", WEB("echo",
-	    "read_timeout = 0.5; min_body_rate = 100;"));
+	struct server *srv = ECHO_SERVER(
+	    "read_timeout = 0.5; min_body_rate = 100;");
 	int fd = client_connect(WEB_PORT);
 	char piece[PIECE + 1];
 	uint64_t began_ms = clock_ms();
@@ -997,7 +992,7 @@ END_TEST
 
 START_TEST(a_reload_says_close_to_nobody)
 {
-	struct server *srv = server_start("workers = 1;", WEB("echo", ""));
+	struct server *srv = ECHO_SERVER("");
 	int idle = client_connect(WEB_PORT), busy = client_connect(WEB_PORT);
 
 	ask(idle, GET N, 200, "", false);

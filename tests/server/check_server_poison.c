@@ -41,6 +41,8 @@ static const char program[] =
 	"command = [ \"python3\", \"mortal.py\", " args " ]; "		\
 	/* A program in Python can take a while to start. */		\
 	"ready = true; queue_timeout = 60.0; " more " } );\n"
+#define MORTAL(processes)						\
+	POISONED("\"boom\"", "processes = " processes ";")
 #define PORTS	LISTENER("one", "9000", "frame", "mortal", "pipeline = 4;")
 
 static struct server *
@@ -102,8 +104,7 @@ expect_soon(const char *line, void *arg)
 
 START_TEST(poison_messages_do_not_starve_other_clients)
 {
-	struct server *srv = start("workers = 1;\n"
-	    POISONED("\"boom\"", "processes = 4;"));
+	struct server *srv = start("workers = 1;\n" MORTAL("4"));
 	int other = client_connect(FRAME_PORT);
 	unsigned deaths = 0;
 
@@ -124,8 +125,7 @@ END_TEST
 
 START_TEST(only_the_connection_that_sends_poison_is_slowed_down)
 {
-	struct server *srv = start("workers = 1;\n"
-	    POISONED("\"boom\"", "processes = 2;"));
+	struct server *srv = start("workers = 1;\n" MORTAL("2"));
 	int guilty = client_connect(FRAME_PORT);
 	int other = client_connect(FRAME_PORT);
 	const char *line;
@@ -156,8 +156,7 @@ END_TEST
 
 START_TEST(pipelined_messages_of_a_slowed_connection_wait_in_their_order)
 {
-	struct server *srv = start("workers = 1;\n"
-	    POISONED("\"boom\"", "processes = 1;"));
+	struct server *srv = start("workers = 1;\n" MORTAL("1"));
 	int guilty = client_connect(FRAME_PORT);
 	int other = client_connect(FRAME_PORT);
 	uint8_t bytes[64];
@@ -186,8 +185,7 @@ END_TEST
 
 START_TEST(a_reload_does_not_end_the_slow_down)
 {
-	struct server *srv = start("workers = 2;\n"
-	    POISONED("\"boom\"", "processes = 2;"));
+	struct server *srv = start("workers = 2;\n" MORTAL("2"));
 	int guilty = client_connect(FRAME_PORT);
 	uint8_t bytes[64];
 	size_t len = 0;
@@ -199,7 +197,7 @@ START_TEST(a_reload_does_not_end_the_slow_down)
 	client_send(guilty, bytes, len);
 	client_expect_text_frame(guilty, ERR_FAILED);
 	server_expect(srv, "event=conn_slowed strikes=4");
-	reload(srv, "workers = 1;\n" POISONED("\"boom\"", "processes = 2;"));
+	reload(srv, "workers = 1;\n" MORTAL("2"));
 	server_expect(srv, "event=reload_report carried=1");
 	client_expect_text_frame(guilty, "first");
 	send_poison(guilty);
@@ -212,7 +210,7 @@ END_TEST
 START_TEST(a_server_that_stops_does_not_wait_for_a_slowed_connection)
 {
 	struct server *srv = start("workers = 1; drain_timeout = 100.0;\n"
-	    POISONED("\"boom\"", "processes = 1;"));
+	    MORTAL("1"));
 	int guilty = client_connect(FRAME_PORT);
 
 	for (int i = 0; i < 4; i++)
@@ -262,15 +260,14 @@ END_TEST
 START_TEST(poison_that_crashed_the_old_handler_too_does_not_roll_back)
 {
 	struct server *srv = start("workers = 2; probation = 60.0;\n"
-	    POISONED("\"boom\"", "processes = 4;"));
+	    MORTAL("4"));
 	int other = client_connect(FRAME_PORT);
 
 	for (int i = 0; i < 3; i++) {
 		poison_once();
 		client_echo(other, "served");
 	}
-	reload(srv, "workers = 1; probation = 60.0;\n"
-	    POISONED("\"boom\"", "processes = 4;"));
+	reload(srv, "workers = 1; probation = 60.0;\n" MORTAL("4"));
 	for (int i = 0; i < 6; i++)
 		poison_once();
 	await(server_count(srv, "event=executor_died gen=2") == 6);
@@ -284,12 +281,11 @@ END_TEST
 START_TEST(one_poison_among_many_messages_does_not_roll_back)
 {
 	struct server *srv = start("workers = 1; probation = 60.0;\n"
-	    POISONED("\"boom\"", "processes = 4;"));
+	    MORTAL("4"));
 	int other = client_connect(FRAME_PORT);
 
 	client_echo(other, "served");
-	reload(srv, "workers = 1; probation = 60.0;\n"
-	    POISONED("\"boom\"", "processes = 4;"));
+	reload(srv, "workers = 1; probation = 60.0;\n" MORTAL("4"));
 	for (int i = 0; i < 4; i++) {
 		for (int n = 0; n < 20; n++)
 			client_echo(other, "served");
@@ -305,7 +301,7 @@ END_TEST
 START_TEST(a_handler_that_crashes_on_everything_is_rolled_back)
 {
 	struct server *srv = start("workers = 1; probation = 60.0;\n"
-	    POISONED("\"boom\"", "processes = 2;"));
+	    MORTAL("2"));
 	int client = client_connect(FRAME_PORT);
 
 	client_echo(client, "served");
@@ -329,7 +325,7 @@ END_TEST
 START_TEST(a_worse_handler_is_rolled_back_though_the_old_one_crashed_too)
 {
 	struct server *srv = start("workers = 1; probation = 60.0;\n"
-	    POISONED("\"boom\"", "processes = 2;"));
+	    MORTAL("2"));
 	int client = client_connect(FRAME_PORT), fd;
 
 	poison_once();

@@ -188,9 +188,8 @@ expect_calls_to_survive(struct server *srv, const char *call, const char *next)
 /* One is with the handler, the other waits for it. */
 START_TEST(a_suspended_machine_times_out_no_module_request)
 {
-	expect_calls_to_survive(handlers_start(HANDLERS(MODULE("mod", "",
-	    "threads = 1; request_timeout = 2.0; queue_timeout = 2.0;")),
-	    ONE("mod", "")), "sleep 600 x", "hello");
+	expect_calls_to_survive(START_MODULE("mod", "",
+	    "threads = 1; request_timeout = 2.0; queue_timeout = 2.0;"), "sleep 600 x", "hello");
 }
 END_TEST
 
