@@ -241,10 +241,12 @@ counters_held(const struct counters *counters, unsigned block)
 	return (held);
 }
 
+/* Of those that have come and not gone, all but so many are lost. */
 static uint64_t
-bury_listener(struct counters_listener *dead, uint64_t most)
+bury_listener(struct counters_listener *dead, uint64_t most, uint64_t own)
 {
-	uint64_t lost = held_of_listener(dead, most);
+	uint64_t held = held_of_listener(dead, most);
+	uint64_t lost = held > own ? held - own : 0;
 
 	/* A page that was never written to stays so. */
 	if (lost > 0)
@@ -273,12 +275,39 @@ counters_bury(struct counters *counters, unsigned block)
 
 	/* Reading what was never used would allocate memory. */
 	for (unsigned i = 0; i < counters->listeners; i++)
-		lost += bury_listener(&dead->listener[i], counters->records);
+		lost += bury_listener(&dead->listener[i], counters->records,
+		    0);
 	for (unsigned i = 0; i < counters->handlers; i++)
 		bury_handler(&dead->handler[i]);
 	counter_set(&dead->worker.active, 0);
 	counter_set(&dead->worker.buffered, 0);
 	return (lost);
+}
+
+void
+counters_go_on(struct counters *counters, unsigned block,
+    const unsigned listeners[], size_t n, const uint32_t own[],
+    const uint32_t guests[])
+{
+	struct counters_block *dead = &counters->map->block[block];
+	uint64_t all = 0, held;
+
+	for (size_t i = 0; i < n; i++) {
+		struct counters_listener *listener =
+		    &dead->listener[listeners[i]];
+
+		(void)bury_listener(listener, counters->records, own[i]);
+		/* It may have died before it could count one. */
+		held = held_of_listener(listener, counters->records);
+		if (held < own[i])
+			counter_add(&listener->accepted, own[i] - held);
+		counter_set(&listener->active, own[i] + guests[i]);
+		all += own[i] + guests[i];
+	}
+	for (unsigned i = 0; i < counters->handlers; i++)
+		bury_handler(&dead->handler[i]);
+	counter_set(&dead->worker.active, all);
+	counter_set(&dead->worker.buffered, 0);
 }
 
 /* Connections of a listener that left in a hand-over and arrived nowhere. */

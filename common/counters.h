@@ -244,6 +244,16 @@ uint64_t counters_held(const struct counters *, unsigned block);
 uint64_t counters_bury(struct counters *, unsigned block);
 
 /*
+ * After the death of the worker of a block, whose connections another process
+ * goes on with there: for each of n listeners, so many are its own, and so many
+ * are here that were counted as given, or not yet as taken.  The others are
+ * counted as lost, and all gauges are set.
+ */
+void counters_go_on(struct counters *, unsigned block,
+    const unsigned listeners[], size_t n, const uint32_t own[],
+    const uint32_t guests[]);
+
+/*
  * While no hand-over is running: connections that one worker has given and no
  * other one has adopted were lost with both workers.  Count them in a block of
  * one of the slots that no worker has.  Returns how many.

@@ -58,7 +58,7 @@ ctl_use_log(struct ctl *msg)
 	    (enum log_format)msg->log.format);
 	if (msg->fd[0] == -1)
 		return (false);
-	log_use(msg->fd[0]);
+	log_replace(msg->fd[0]);
 	msg->fd[0] = -1;
 	return (true);
 }

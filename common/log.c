@@ -148,6 +148,18 @@ log_use(int fd)
 }
 
 void
+log_replace(int fd)
+{
+	int own = out.fd;
+
+	if (own > STDERR_FILENO && dup3(fd, own, O_CLOEXEC) == own) {
+		close(fd);
+		fd = own;
+	}
+	log_use(fd);
+}
+
+void
 log_use_pipe(int fd, bool for_stderr)
 {
 	log_use(fd);

@@ -92,6 +92,10 @@ void log_identify(const char *role, int slot, int64_t generation);
  * previous descriptor is closed. */
 void log_use(int fd);
 
+/* The same, and the log keeps the number of its descriptor, if that is above 2:
+ * another process that has the same table knows it by that. */
+void log_replace(int fd);
+
 /* log_use() with a pipe to a logger; for_stderr: it writes to standard
  * error. */
 void log_use_pipe(int fd, bool for_stderr);

@@ -46,6 +46,7 @@ enum reject_reason {
 
 /* Why a connection could not be kept when its worker had died. */
 #define RESCUE_REASONS(R)						\
+	R(OVER,		"over")		/* it had ended: it is not lost */ \
 	R(BUSY,		"busy")		/* within a message or a reply */ \
 	R(COUNTS,	"counts")	/* other bytes have passed than its \
 					   worker had said */		\

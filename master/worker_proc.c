@@ -239,8 +239,10 @@ worker_proc_on_rescued(struct worker_proc *worker,
 	uint64_t duration_ms = clock_ms() - worker->death_ms;
 	const uint64_t *dropped = rescued->dropped;
 
+	/* It says more when it knows more of what had changed hands. */
+	if (!worker->has_adopted)
+		counter_add(&counts->rescues, 1);
 	worker->has_adopted = true;
-	counter_add(&counts->rescues, 1);
 	counter_add(&counts->kept, rescued->kept);
 	counter_add(&counts->answered, rescued->answered);
 	for (int i = 0; i < RESCUE_REASON_COUNT; i++)
@@ -299,7 +301,7 @@ worker_proc_on_message(void *owner, struct ctl *msg)
 		worker_proc_on_anchor(worker, &msg->cloned);
 		return;
 	case CTL_RESCUED:
-		if (!worker->is_rescuer || worker->has_adopted)
+		if (!worker->is_rescuer)
 			break;
 		worker_proc_on_rescued(worker, &msg->rescued);
 		return;
@@ -653,17 +655,20 @@ workers_are_rescued(const struct master *master)
 	return (false);
 }
 
-/* Whether a dead worker has left connections that nobody has told it to
- * close. */
+/* Whether a dead worker has left connections that nobody has told it to close,
+ * also such as were on their way to another worker. */
 static bool
 worker_proc_left_any(const struct worker_proc *worker)
 {
 	struct master *master = worker->process.master;
 	struct counters *counters = &master->counters[worker->slot->number];
+	const struct counters_worker *counts =
+	    &counters->map->block[worker->block].worker;
 
 	counters->listeners = master->listener_names.n;
 	return (!worker->is_dismissed && master->phase != PHASE_STOPPING &&
-	    counters_held(counters, worker->block) > 0);
+	    (counter_get(&counts->active) > 0 ||
+	    counters_held(counters, worker->block) > 0));
 }
 
 /* Note when the last rescuers of the slot have died. */

@@ -5,6 +5,7 @@
 
 #include <arpa/inet.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -362,8 +363,11 @@ access_log_use(struct access_log *log, int fd)
 		return;
 	}
 	log_flush(log);
-	if (log->fd != -1)
-		close(log->fd);
+	/* The anchor knows it by its number. */
+	if (log->fd != -1 && dup3(fd, log->fd, O_CLOEXEC) == log->fd) {
+		close(fd);
+		fd = log->fd;
+	}
 	use_file(log, fd);
 }
 

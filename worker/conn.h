@@ -54,6 +54,8 @@ struct conn_pending {
 	struct buffer *out;	/* replies that the peer has not taken */
 	struct request_list requests;	/* owed replies, in their order */
 	unsigned nrequests;
+	unsigned nmade;		/* of these have no handler: replies that were
+				   there at once */
 	struct queue *feeds;	/* NULL, or the queue that has no room for the
 				   next message in "in" */
 	size_t feed_len;	/* the length of that message */
@@ -91,6 +93,9 @@ struct conn {
 	bool stays : 1;			/* it could not change hands just now */
 	bool looks : 1;			/* its peer can send descriptors along,
 					   and is read as fd_receive() does */
+	bool is_local : 1;		/* a unix socket */
+	bool unproven : 1;		/* rescued, but not compared with its
+					   socket yet */
 	uint8_t proto : 2;		/* in protos[]; a protocol can install
 					   another one */
 };
@@ -160,11 +165,19 @@ struct conn *conn_new(struct listener *, int fd, const struct sockaddr *peer);
 /* A place for a connection that comes, with its event set up; its record is not
  * filled.  NULL with errno set, and fd still the caller's. */
 struct conn *conn_place(struct listener *, int fd);
+/* The place that it had, and with it its record, when its worker died: parked.
+ * In the order of these places, and before any other comes. */
+struct conn *conn_place_again(struct listener *, int fd, uint32_t index);
 
 /* Run a connection that is ready, or called: send the replies that are there,
  * and go on.  And each one that is ready, once. */
 void conn_run_ready(struct conn *);
 void conn_run_all_ready(struct worker *);
+
+/* The next of its requests was with a handler when their worker died: it is
+ * answered as failed.  brief is that of its exchange.  Returns -1 with errno
+ * set. */
+int conn_fail_request(struct conn *, const struct handler *, uint8_t brief);
 
 /* It may have been held back for what is over now: departure_holds_back(). */
 void conn_reconsider(struct conn *);

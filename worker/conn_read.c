@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "worker/conn_record.h"
+#include "worker/custody.h"
 #include "worker/memory.h"
 #include "worker/transport.h"
 
@@ -354,6 +355,8 @@ read_input(struct conn *conn, struct input *input)
 	}
 	if (room > CONN_READ_SHORT && memory_is_short(worker))
 		room = CONN_READ_SHORT;
+	if (conn->is_local)
+		custody_begin_read(conn);
 	if ((n = transport_receive(conn, input->bytes + had, room)) <= 0)
 		return (n);
 	if (in != NULL && in_scratch)

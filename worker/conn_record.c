@@ -90,10 +90,8 @@ conn_record_adopt(struct conn *conn, const struct handover_conn *from)
 }
 
 void
-conn_record_clear(struct conn *conn)
+conn_record_clear(struct conn_record *record)
 {
-	struct conn_record *record = conn_record(conn);
-
 	seqlock_write_begin(&record->seq);
 	record->family = 0;
 	record->id = 0;

@@ -16,7 +16,7 @@ enum {
 
 /* Fill the record of a new connection; empty that of one that ends. */
 void conn_record_open(struct conn *, const struct sockaddr *peer);
-void conn_record_clear(struct conn *);
+void conn_record_clear(struct conn_record *);
 /* The record of one that another worker gave. */
 void conn_record_adopt(struct conn *, const struct handover_conn *);
 

@@ -68,6 +68,28 @@ make_done(struct conn *conn, const struct exchange *exchange)
 }
 
 int
+conn_fail_request(struct conn *conn, const struct handler *handler,
+    uint8_t brief)
+{
+	const struct proto *proto = conn_proto(conn);
+	struct exchange *exchange = NULL;
+	struct request *request;
+	struct proto_room room;
+
+	if (proto->has_exchange) {
+		exchange = (struct exchange *)room.bytes;
+		proto->recall(brief, exchange);
+		if (exchange->close)
+			conn_end_after_replies(conn, CLOSE_DONE);
+	}
+	if ((request = make_done(conn, exchange)) == NULL)
+		return (-1);
+	request->handler = (struct handler *)(uintptr_t)handler;
+	request->result = REQUEST_FAILED;
+	return (conn_add_request(conn, request));
+}
+
+int
 conn_reply(struct conn *conn, struct exchange *exchange,
     const struct payload *reply)
 {

@@ -8,6 +8,7 @@
 #include <errno.h>
 
 #include "worker/conn_record.h"
+#include "worker/custody.h"
 #include "worker/keepalive.h"
 #include "worker/transport.h"
 
@@ -17,6 +18,15 @@ static void conn_on_event(evutil_socket_t, short, void *);
  * Birth.
  */
 
+static void
+conn_set_up(struct conn *conn, struct listener *listener, int fd)
+{
+	conn->listener = listener;
+	conn->proto = (uint8_t)(listener->conf->protocol & 3);
+	event_assign(&conn->event, listener->worker->base, fd,
+	    EV_READ | EV_PERSIST, conn_on_event, conn);
+}
+
 struct conn *
 conn_place(struct listener *listener, int fd)
 {
@@ -25,16 +35,29 @@ conn_place(struct listener *listener, int fd)
 
 	if ((conn = conn_table_take(&worker->conns)) == NULL)
 		return (NULL);
-	conn->listener = listener;
-	conn->proto = (uint8_t)(listener->conf->protocol & 3);
+	conn_set_up(conn, listener, fd);
 	conn->state = CONN_READING;
-	event_assign(&conn->event, worker->base, fd, EV_READ | EV_PERSIST,
-	    conn_on_event, conn);
 	if (event_add(&conn->event, NULL) == 0)
 		return (conn);
 	conn_table_give(&worker->conns, conn);
 	errno = ENOMEM;
 	return (NULL);
+}
+
+struct conn *
+conn_place_again(struct listener *listener, int fd, uint32_t index)
+{
+	struct conn *conn = conn_table_take_again(&listener->worker->conns,
+	    index);
+
+	if (conn == NULL)
+		return (NULL);
+	conn_set_up(conn, listener, fd);
+	transport_open(conn);
+	conn->state = CONN_PARKED;
+	conn->deadline = DEADLINE_IDLE;
+	conn->unproven = true;
+	return (conn);
 }
 
 struct conn *
@@ -58,6 +81,7 @@ conn_new(struct listener *listener, int fd, const struct sockaddr *peer)
 
 	if ((conn = conn_make(listener, fd, peer)) == NULL)
 		return (NULL);
+	custody_enter(conn);
 	keepalive_spread(conn);
 	conn_set_deadline(conn);
 	conn_count_open(conn);
@@ -136,6 +160,7 @@ conn_finish(struct conn *conn, enum close_reason reason)
 static enum conn_next
 conn_settle(struct conn *conn)
 {
+	custody_settle(conn, conn_worker(conn)->output.len);
 	if (output_flush(&conn_worker(conn)->output, conn) == -1)
 		return (conn_fail(conn));
 	departure_note_rest(conn);
@@ -329,14 +354,65 @@ conn_readmit_requests(struct conn *conn)
 			handler_readmit(request);
 }
 
+/* What its dead worker had asked handlers for, nobody will answer. */
+static int
+conn_fail_owed(struct conn *conn, const struct custody_conn *held)
+{
+	const struct worker *worker = conn_worker(conn);
+	bool has_exchange = conn_proto(conn)->has_exchange;
+	const struct handler *handler = conn->listener->handler;
+
+	if (has_exchange && held->owed > CUSTODY_OWED_EXCHANGES)
+		return (RESCUE_DAMAGED);
+	for (unsigned i = 0; i < held->owed; i++) {
+		if (has_exchange && held->with[i].handler >= worker->nhandlers)
+			return (RESCUE_DAMAGED);
+		if (has_exchange)
+			handler = &worker->handlers[held->with[i].handler];
+		if (conn_fail_request(conn, handler,
+		    has_exchange ? held->with[i].note : 0) == -1)
+			return (RESCUE_FULL);
+	}
+	return (-1);
+}
+
+/* Compare one that was found after its worker's death with its socket.  Returns
+ * whether it can be served; else it is gone. */
+static bool
+conn_prove(struct conn *conn)
+{
+	struct ctl_rescued *rescued = &conn_worker(conn)->rescued;
+	const struct custody_conn held = *custody_of(conn);
+	char peer[CONN_PEER_MAX];
+	int why = custody_check(&held, conn_record(conn));
+
+	conn->unproven = false;
+	if (why == -1 && (why = conn_fail_owed(conn, &held)) == -1) {
+		rescued->kept++;
+		rescued->answered += held.owed;
+		return (true);
+	}
+	rescued->dropped[why]++;
+	LOG(WARN, CONN_LOST, F_U64("conn", conn_record(conn)->id),
+	    F_STR("listener", conn->listener->conf->name),
+	    F_STR("peer", conn_peer(conn, peer)),
+	    F_STR("reason", rescue_reason_name((enum rescue_reason)why)));
+	conn->reason = why == RESCUE_OVER ? CLOSE_RESET : CLOSE_LOST;
+	conn_free(conn);
+	return (false);
+}
+
 void
 conn_wake(struct conn *conn)
 {
+	if (conn->unproven && !conn_prove(conn))
+		return;
 	if (conn_unpark(conn) == -1) {
 		conn->reason = CLOSE_MEMORY;
 		conn_free(conn);
 		return;
 	}
+	custody_enter(conn);
 	if (conn->pending == NULL)
 		return;
 	if (!blame_resume(conn) && conn_awaits(conn))

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 
 #include "worker/conn_record.h"
+#include "worker/custody.h"
 #include "worker/lane.h"
 #include "worker/transport.h"
 
@@ -42,6 +43,7 @@ conn_add_request(struct conn *conn, struct request *request)
 		return (-1);
 	TAILQ_INSERT_TAIL(&pending->requests, request, of_conn);
 	pending->nrequests++;
+	pending->nmade += request->handler == NULL;
 	record_requests(conn);
 	return (0);
 }
@@ -51,6 +53,7 @@ conn_remove_request(struct conn *conn, struct request *request)
 {
 	TAILQ_REMOVE(&conn->pending->requests, request, of_conn);
 	conn->pending->nrequests--;
+	conn->pending->nmade -= request->handler == NULL;
 	record_requests(conn);
 }
 
@@ -191,7 +194,7 @@ conn_release(struct conn *conn)
 	struct worker *worker = conn_worker(conn);
 
 	conn_free_pending(conn);
-	conn_record_clear(conn);
+	conn_record_clear(conn_record(conn));
 	conn_table_give(&worker->conns, conn);
 	acceptors_note_room(worker);
 }
@@ -199,6 +202,7 @@ conn_release(struct conn *conn)
 void
 conn_forget(struct conn *conn)
 {
+	custody_leave(conn);
 	event_del(&conn->event);
 	transport_close(conn);
 	conn_release(conn);

@@ -107,11 +107,46 @@ give_place(struct conn_places *places, struct conn *conn)
 	places->nfree++;
 }
 
+static struct conn *
+begin_conn(struct conn_table *table, size_t i, uint16_t place)
+{
+	struct conn *conn = &table->slabs[i]->conns[place];
+
+	memset(conn, 0, sizeof(*conn));
+	conn->index = (uint32_t)i * CONN_SLAB + place;
+	table->count++;
+	return (conn);
+}
+
+struct conn *
+conn_table_take_again(struct conn_table *table, uint32_t index)
+{
+	size_t i = index / CONN_SLAB;
+	uint16_t place = (uint16_t)(index % CONN_SLAB);
+	struct conn_places *places = &table->places[i];
+
+	if (i < table->nslabs && table->slabs[i] == NULL &&
+	    map_slab(table, i) == NULL)
+		return (NULL);
+	if (i >= table->nslabs || place >= slab_size(table, i) ||
+	    place < places->fresh) {
+		errno = EINVAL;
+		return (NULL);
+	}
+	/* Those between are free. */
+	for (; places->fresh < place; places->fresh++) {
+		table->slabs[i]->conns[places->fresh].index = places->first;
+		places->first = places->fresh;
+	}
+	places->fresh++;
+	places->nfree--;
+	return (begin_conn(table, i, place));
+}
+
 struct conn *
 conn_table_take(struct conn_table *table)
 {
 	struct conn_slab *slab;
-	struct conn *conn;
 	uint16_t place;
 	size_t i;
 
@@ -130,11 +165,7 @@ conn_table_take(struct conn_table *table)
 	if (table->empty == i)
 		table->empty = table->nslabs;
 	place = take_place(&table->places[i], slab);
-	conn = &slab->conns[place];
-	memset(conn, 0, sizeof(*conn));
-	conn->index = (uint32_t)i * CONN_SLAB + place;
-	table->count++;
-	return (conn);
+	return (begin_conn(table, i, place));
 }
 
 void

@@ -48,6 +48,10 @@ void conn_table_free(struct conn_table *);
 struct conn *conn_table_take(struct conn_table *);
 void conn_table_give(struct conn_table *, struct conn *);
 
+/* That place, in a table from which no other was taken but lower ones in the
+ * same way.  NULL with errno set: EINVAL for another one. */
+struct conn *conn_table_take_again(struct conn_table *, uint32_t index);
+
 /* The connection with that id, or NULL.  Looks at all there are. */
 struct conn *conn_table_find(const struct conn_table *, uint64_t id);
 

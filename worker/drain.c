@@ -103,8 +103,8 @@ drain_begin(struct worker *worker, const struct ctl_drain *order)
 	    F_STR("mode", drain_mode_name(order->mode)),
 	    F_U64("conns", worker->conns.count),
 	    F_U64("timeout_ms", order->timeout_ms));
-	title_set("worker slot=%u gen=%" PRIu64 " draining",
-	    worker->heritage->slot, worker->heritage->generation);
+	title_set("%s slot=%u gen=%" PRIu64 " draining",
+	    worker->is_rescuer ? "rescuer" : "worker", worker->heritage->slot, worker->heritage->generation);
 	drain_tick(worker);
 }
 

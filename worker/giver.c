@@ -11,6 +11,7 @@
 #include "common/clock.h"
 #include "common/log.h"
 #include "worker/conn_record.h"
+#include "worker/custody.h"
 #include "worker/departure.h"
 #include "worker/parcel.h"
 
@@ -178,15 +179,19 @@ giver_take_back_all(struct worker *worker, struct giver_batch *batch)
 {
 	batch->number = 0;
 	for (unsigned i = 0; i < batch->n; i++) {
+		if (batch->conns[i] == NULL)
+			continue;
 		conn_count_return(batch->conns[i]);
 		giver_take_back(worker, batch->conns[i], false);
 	}
 }
 
-/* It is another's now. */
+/* It is another's now.  A rescuer may not have found it. */
 static void
 giver_let_go(struct conn *conn)
 {
+	if (conn == NULL)
+		return;
 	conn_count_gone(conn);
 	conn_forget(conn);
 }
@@ -216,6 +221,62 @@ giver_find_batch(struct giver *giver, uint64_t number)
 	return (NULL);
 }
 
+/* Before they are on their way: if this worker dies now, they may be the
+ * taker's. */
+static void
+giver_note_batch(struct worker *worker, const struct giver_batch *batch,
+    uint64_t number)
+{
+	unsigned index = (unsigned)(batch - worker->giver.batches);
+	struct custody_map *map = worker->custody;
+	struct custody_conn *held;
+
+	_Static_assert((int)GIVER_WINDOW == (int)CUSTODY_BATCHES,
+	    "each batch has its place");
+	if (map == NULL)
+		return;
+	map->batch[index] = number;
+	map->giver.number = number;
+	for (unsigned i = 0; i < batch->n; i++) {
+		held = custody_of(batch->conns[i]);
+		held->group = index & 7;
+		held->place = (uint8_t)i;
+		custody_order();
+		held->hold = CUSTODY_OFFERED;
+	}
+	custody_order();
+}
+
+/* The answer is heard: before anything is done about it. */
+static void
+giver_note_answer(struct worker *worker, const struct giver_batch *batch,
+    uint64_t taken)
+{
+	size_t index = (size_t)(batch - worker->giver.batches);
+
+	if (worker->custody == NULL)
+		return;
+	worker->custody->taken[index] = taken;
+	custody_order();
+	worker->custody->batch[index] = 0;
+	custody_order();
+}
+
+/* The link as it is now, or none. */
+static void
+giver_note_link(struct worker *worker)
+{
+	const struct giver *giver = &worker->giver;
+
+	if (worker->custody == NULL)
+		return;
+	worker->custody->giver = (struct custody_link){
+		.fd = giver->on ? giver_link_of(giver) : 0,
+		.version = giver->version,
+		.number = giver->numbered,
+	};
+}
+
 static int
 giver_send_packed(struct worker *worker, struct packing *packing)
 {
@@ -234,6 +295,7 @@ giver_send_packed(struct worker *worker, struct packing *packing)
 	packing->msg.batch.pad = 0;
 	for (unsigned i = 0; i < batch->n; i++)
 		conn_count_offer(batch->conns[i]);
+	giver_note_batch(worker, batch, giver->numbered + 1);
 	if (handover_send(giver_link_of(giver), giver->version, &packing->msg,
 	    HANDOVER_BATCH, fds, nfds) == -1)
 		return (-1);
@@ -303,20 +365,22 @@ giver_end_link(struct worker *worker)
 
 	giver_say_given(worker, true);
 	event_del(&giver->event);
-	close(giver_link_of(giver));
 	giver->on = false;
+	giver_note_link(worker);
+	close(giver_link_of(giver));
 	giver->heard_ms = worker->now_ms;
 	giver->carried = giver->carried_said = 0;
 	giver_take_up_next(worker);
 }
 
-static void
-giver_break_link(struct worker *worker, int why)
+/* No batch is on its way, whatever was sent.  Returns how many connections
+ * stay. */
+static uint64_t
+giver_take_back_batches(struct worker *worker)
 {
 	struct giver *giver = &worker->giver;
 	uint64_t kept = 0;
 
-	giver->blocked = true;
 	for (int i = 0; i < GIVER_WINDOW; i++) {
 		struct giver_batch *batch = &giver->batches[i];
 
@@ -326,6 +390,17 @@ giver_break_link(struct worker *worker, int why)
 		giver_take_back_all(worker, batch);
 	}
 	giver->unanswered = 0;
+	return (kept);
+}
+
+static void
+giver_break_link(struct worker *worker, int why)
+{
+	struct giver *giver = &worker->giver;
+	uint64_t kept;
+
+	giver->blocked = true;
+	kept = giver_take_back_batches(worker);
 	/* There may be more to give, and nobody to take it. */
 	giver->said = false;
 	if (why != 0 || kept > 0)
@@ -371,11 +446,14 @@ giver_on_adopted(struct worker *worker, const struct handover_adopted *adopted)
 	struct giver_batch *batch = giver_find_batch(giver, adopted->number);
 	uint64_t us, kept = 0;
 
+	giver_note_answer(worker, batch, adopted->taken);
 	us = clock_us() - batch->parked_us;
 	batch->number = 0;
 	giver->unanswered--;
 	giver->blocked = false;
 	for (unsigned i = 0; i < batch->n; i++) {
+		if (batch->conns[i] == NULL)
+			continue;
 		if ((adopted->taken & (UINT64_C(1) << i)) == 0) {
 			conn_count_return(batch->conns[i]);
 			giver_take_back(worker, batch->conns[i], true);
@@ -437,11 +515,17 @@ giver_handle_one(struct worker *worker)
 		giver->version = msg.header.version;
 		memcpy(giver->protocol, msg.hello.protocol,
 		    sizeof(giver->protocol));
+		giver_note_link(worker);
 	} else if (msg.header.type == HANDOVER_ADOPTED &&
-	    msg.adopted.number != 0 &&
-	    giver_find_batch(giver, msg.adopted.number) != NULL)
-		giver_on_adopted(worker, &msg.adopted);
-	else {
+	    msg.adopted.number != 0 && msg.adopted.number <= giver->numbered) {
+		/* A rescuer of the taker may say it once more. */
+		if (giver_find_batch(giver, msg.adopted.number) != NULL)
+			giver_on_adopted(worker, &msg.adopted);
+	} else if (msg.header.type == HANDOVER_TOLD && worker->is_rescuer) {
+		/* The others were never sent. */
+		giver->blocked = false;
+		(void)giver_take_back_batches(worker);
+	} else {
 		giver_give_up(worker, EPROTO);
 		return (false);
 	}
@@ -494,6 +578,40 @@ giver_take_up_next(struct worker *worker)
 		return;
 	giver->next = -1;
 	giver_take_up(worker, link, &giver->next_order);
+}
+
+void
+giver_restore_batch(struct worker *worker, int index, uint64_t number,
+    struct conn *const *conns, unsigned n)
+{
+	struct giver_batch *batch = &worker->giver.batches[index];
+
+	if (n == 0)
+		return;
+	batch->number = number;
+	batch->parked_us = clock_us();
+	batch->n = n;
+	memcpy(batch->conns, conns, n * sizeof(*conns));
+	worker->giver.unanswered++;
+}
+
+void
+giver_restore(struct worker *worker, const struct custody_link *link)
+{
+	const struct ctl_give none = { .quota = 0 };
+	struct giver *giver = &worker->giver;
+	struct handover_message msg = { .ask.number = link->number };
+
+	giver_take_up(worker, link->fd, &none);
+	giver->numbered = link->number;
+	giver->version = link->version;
+	giver->greeted = giver->on;
+	giver_note_link(worker);
+	/* If it cannot be asked, its answers or the end of its link tell. */
+	if (giver->on && giver->unanswered > 0)
+		(void)handover_send(link->fd, giver->version, &msg,
+		    HANDOVER_ASK, NULL, 0);
+	giver_on_rest(worker);
 }
 
 void

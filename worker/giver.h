@@ -20,6 +20,7 @@
 #include "worker/conn.h"
 #include "worker/handover.h"
 
+struct custody_link;
 struct worker;
 
 enum {
@@ -89,6 +90,15 @@ void giver_begin(struct worker *, int link, const struct ctl_give *);
 void giver_decline(struct worker *);
 /* Give no more than is on its way. */
 void giver_end(struct worker *);
+
+/*
+ * In a rescuer: go on with the batches that the dead worker had sent, or was
+ * about to send, through its link.  First all batches, each by its index in the
+ * window with its n connections, then the link.
+ */
+void giver_restore_batch(struct worker *, int index, uint64_t number,
+    struct conn *const *conns, unsigned n);
+void giver_restore(struct worker *, const struct custody_link *);
 
 /* Send off what is at rest: called at the end of a turn.  Returns whether all
  * that could be given has been given. */

@@ -53,6 +53,9 @@ payload_length(const struct handover_message *msg, enum handover_type type)
 		return (batch_length(msg->batch.n));
 	case HANDOVER_ADOPTED:
 		return (sizeof(msg->adopted));
+	case HANDOVER_ASK:
+	case HANDOVER_TOLD:
+		return (sizeof(msg->ask));
 	}
 	return (0);
 }

@@ -50,6 +50,11 @@ enum handover_type {
 	HANDOVER_HELLO = 1,
 	HANDOVER_BATCH,
 	HANDOVER_ADOPTED,
+	/* Not in the previous version: whether all batches have come.  A rescuer
+	 * asks that does not know what the giver had sent before it died.  The
+	 * answer comes after those to the batches. */
+	HANDOVER_ASK,
+	HANDOVER_TOLD,
 };
 
 struct handover_header {
@@ -154,12 +159,17 @@ struct handover_adopted {
 	uint64_t taken;			/* bit i: connection i */
 };
 
+struct handover_ask {
+	uint64_t number;		/* not 0; the answer has the same */
+};
+
 struct handover_message {
 	struct handover_header header;
 	union {
 		struct handover_hello hello;
 		struct handover_batch batch;
 		struct handover_adopted adopted;
+		struct handover_ask ask;
 	};
 };
 

@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "worker/worker.h"
 
@@ -59,6 +60,21 @@ notice_end_loop(struct worker *worker)
 	if (worker->is_leaving && (channel_flush(worker->channel) == 0 ||
 	    errno != EAGAIN))
 		event_base_loopbreak(worker->base);
+}
+
+void
+notice_rescued(struct worker *worker)
+{
+	static const struct ctl_rescued none;
+	struct ctl_rescued *rescued = &worker->rescued;
+
+	if (worker->has_told_rescue &&
+	    memcmp(rescued, &none, sizeof(none)) == 0)
+		return;
+	worker->has_told_rescue = channel_send(worker->channel, CTL_RESCUED,
+	    worker->heritage->generation, rescued, -1) == 0;
+	if (worker->has_told_rescue)
+		*rescued = none;
 }
 
 void

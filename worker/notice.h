@@ -29,6 +29,9 @@ STAILQ_HEAD(notice_list, notice);
 void notice_disown(struct worker *, uint64_t id, const char *why, bool ended);
 void notice_retire(struct worker *, uint64_t id, const char *why);
 
+/* Tell what a rescuer has kept and dropped since it did so last. */
+void notice_rescued(struct worker *);
+
 /* Report how the drain went, and end the loop when the master can read it. */
 void notice_drained(struct worker *, const struct ctl_drained *);
 

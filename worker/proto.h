@@ -197,6 +197,11 @@ struct proto {
 	/* What the access log gets; arrived_us is left as it is. */
 	void (*log)(const struct exchange *, struct access_facts *);
 
+	/* What somebody who knows nothing else of an exchange needs to answer
+	 * it, in a byte; and an exchange made of that, in the room for one. */
+	uint8_t (*brief)(const struct exchange *);
+	void (*recall)(uint8_t brief, struct exchange *);
+
 	/*
 	 * Put an exchange that is kept into the form in which it goes to
 	 * another worker; and back, where what is told and logged stands

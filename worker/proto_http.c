@@ -461,6 +461,38 @@ http_frame(struct proto_framing *framing, size_t payload_len,
 	PUT(framing, "\r\n\r\n");
 }
 
+/* What a reply depends on. */
+enum {
+	BRIEF_CLOSE = 1 << 0,
+	BRIEF_10 = 1 << 1,
+	BRIEF_HEAD = 1 << 2,
+	BRIEF_JSON = 1 << 3,
+};
+
+static uint8_t
+http_brief(const struct exchange *base)
+{
+	const struct http_exchange *exchange =
+	    (const struct http_exchange *)base;
+
+	return ((uint8_t)((base->close ? BRIEF_CLOSE : 0) |
+	    (exchange->is_10 ? BRIEF_10 : 0) |
+	    (exchange->is_head ? BRIEF_HEAD : 0) |
+	    (exchange->wants_json ? BRIEF_JSON : 0)));
+}
+
+static void
+http_recall(uint8_t brief, struct exchange *base)
+{
+	struct http_exchange *exchange = (struct http_exchange *)base;
+
+	http_head_glimpse(head_of(base), (const uint8_t *)"", 0);
+	base->close = (brief & BRIEF_CLOSE) != 0;
+	exchange->is_10 = (brief & BRIEF_10) != 0;
+	exchange->is_head = (brief & BRIEF_HEAD) != 0;
+	exchange->wants_json = (brief & BRIEF_JSON) != 0;
+}
+
 const struct proto proto_http = {
 	.name = "http",
 	.parse = http_parse,
@@ -478,6 +510,8 @@ const struct proto proto_http = {
 	.note = http_facts_note,
 	.log = http_facts_log,
 	.kept_len = offsetof(struct http_facts, told),
+	.brief = http_brief,
+	.recall = http_recall,
 	.pack = http_facts_pack,
 	.unpack = http_facts_unpack,
 };

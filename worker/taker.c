@@ -11,6 +11,7 @@
 
 #include "common/log.h"
 #include "worker/conn_record.h"
+#include "worker/custody.h"
 #include "worker/keepalive.h"
 #include "worker/parcel.h"
 #include "worker/worker.h"
@@ -26,10 +27,53 @@ taker_link_of(const struct taker *taker)
 	return (event_get_fd(&taker->event));
 }
 
+/*
+ * What a rescuer is to know: the connections that are adopted, with their places
+ * in the batch; then, when all are there, that this link has them; and when they
+ * are served, that it has none.
+ */
+
+static void
+taker_note_link(struct taker *taker)
+{
+	struct custody_map *map = taker->worker->custody;
+
+	for (int i = 0; map != NULL && i < CUSTODY_TAKERS; i++)
+		if (map->taker[i].fd == 0) {
+			taker->noted = &map->taker[i];
+			*taker->noted = (struct custody_link){
+				.fd = taker_link_of(taker),
+				.version = taker->version,
+			};
+			return;
+		}
+}
+
+static void
+taker_note_conn(const struct taker *taker, const struct conn *conn,
+    unsigned place, unsigned from)
+{
+	if (taker->noted != NULL)
+		custody_take(conn, (unsigned)(taker->noted -
+		    taker->worker->custody->taker), place, from);
+}
+
+static void
+taker_note_batch(const struct taker *taker)
+{
+	if (taker->noted == NULL)
+		return;
+	custody_order();
+	taker->noted->number = taker->answer.number;
+	custody_order();
+}
+
 static void
 taker_free(struct taker *taker)
 {
 	TAILQ_REMOVE(&taker->worker->takers, taker, entry);
+	if (taker->noted != NULL)
+		*taker->noted = (struct custody_link){ .fd = 0 };
 	event_del(&taker->event);
 	close(taker_link_of(taker));
 	for (unsigned i = 0; i < taker->nadopted; i++) {
@@ -65,12 +109,12 @@ taker_wake_all(struct taker *taker)
 
 	taker->answer.number = 0;
 	taker->nadopted = 0;
-	for (unsigned i = 0; i < n; i++)
-		conn_count_enter(taker->adopted[i], taker->from[i]);
 	for (unsigned i = 0; i < n; i++) {
+		conn_count_enter(taker->adopted[i], taker->from[i]);
 		taker_renew_options(taker->adopted[i]);
 		conn_wake(taker->adopted[i]);
 	}
+	taker_note_batch(taker);
 	handlers_pump(worker);
 }
 
@@ -92,7 +136,7 @@ taker_answer(struct taker *taker)
 {
 	struct handover_message msg = { .adopted = taker->answer };
 
-	if (!taker_say(taker, &msg, HANDOVER_ADOPTED)) {
+	if (!taker_say(taker, &msg, taker->answers)) {
 		event_del(&taker->event);
 		return;
 	}
@@ -117,6 +161,7 @@ taker_adopt(struct taker *taker, const struct handover_batch *batch,
 	int why = 0;
 
 	taker->answer = (struct handover_adopted){ .number = batch->number };
+	taker->answers = HANDOVER_ADOPTED;
 	if (batch->bytes > 0) {
 		store.fd = fds->n > 0 ? fds->fd[0] : -1;
 		first = 1;
@@ -134,6 +179,7 @@ taker_adopt(struct taker *taker, const struct handover_batch *batch,
 			continue;
 		}
 		fds->fd[first + i] = -1;
+		taker_note_conn(taker, conn, i, batch->conns[i].listener);
 		taker->from[taker->nadopted] = batch->conns[i].listener;
 		taker->adopted[taker->nadopted++] = conn;
 		taker->answer.taken |= UINT64_C(1) << i;
@@ -143,6 +189,16 @@ taker_adopt(struct taker *taker, const struct handover_batch *batch,
 		    F_U64("conns", batch->n - taker->nadopted));
 	for (unsigned i = 0; i < taker->nadopted; i++)
 		conn_count_hold(taker->adopted[i]);
+	taker_note_batch(taker);
+	taker_answer(taker);
+}
+
+/* A rescuer asks which batches have come: all before this have their answer. */
+static void
+taker_tell(struct taker *taker, const struct handover_ask *ask)
+{
+	taker->answer = (struct handover_adopted){ .number = ask->number };
+	taker->answers = HANDOVER_TOLD;
 	taker_answer(taker);
 }
 
@@ -162,6 +218,12 @@ taker_handle_one(struct taker *taker)
 		return (false);
 	if (got == -1)
 		LOG(WARN, HANDOVER_BROKEN, F_ERRNO(errno));
+	if (got == 1 && msg.header.type == HANDOVER_ASK &&
+	    msg.ask.number != 0) {
+		handover_close_fds(&fds);
+		taker_tell(taker, &msg.ask);
+		return (true);
+	}
 	if (got != 1 || msg.header.type != HANDOVER_BATCH ||
 	    msg.header.version != taker->version ||
 	    msg.batch.number == 0) {
@@ -217,6 +279,7 @@ taker_begin(struct worker *worker, int link, const struct ctl_take *order)
 	if (event_add(&taker->event, NULL) == -1)
 		goto fail;
 	TAILQ_INSERT_TAIL(&worker->takers, taker, entry);
+	taker_note_link(taker);
 	taker_say_hello(taker);
 	return;
 fail:
@@ -226,18 +289,66 @@ fail:
 	close(link);
 }
 
+/* Those that the dead worker had adopted, if they are at rest; if not, their
+ * giver may serve them on. */
+static void
+taker_readopt(struct taker *taker, struct conn *const *conns)
+{
+	struct conn *conn;
+
+	for (unsigned i = 0; i < HANDOVER_CONNS_MAX; i++) {
+		if ((conn = conns[i]) == NULL)
+			continue;
+		if (custody_check(custody_of(conn), conn_record(conn)) != -1) {
+			conn_count_gone(conn);
+			conn_forget(conn);
+			continue;
+		}
+		taker->from[taker->nadopted] = custody_of(conn)->from;
+		taker->adopted[taker->nadopted++] = conn;
+		taker->answer.taken |= UINT64_C(1) << i;
+	}
+}
+
 void
-takers_tick(struct worker *worker)
+taker_restore(struct worker *worker, struct custody_link *link,
+    struct conn *const conns[HANDOVER_CONNS_MAX])
 {
 	struct taker *taker;
 
-	TAILQ_FOREACH(taker, &worker->takers, entry) {
+	if ((taker = calloc(1, sizeof(*taker))) == NULL)
+		return;		/* they are closed as this process ends */
+	taker->worker = worker;
+	taker->version = link->version;
+	taker->noted = link;
+	taker->greeted = taker->is_last = true;
+	taker->answer.number = link->number;
+	taker->answers = HANDOVER_ADOPTED;
+	event_assign(&taker->event, worker->base, link->fd,
+	    EV_READ | EV_PERSIST, taker_on_link, taker);
+	TAILQ_INSERT_TAIL(&worker->takers, taker, entry);
+	taker_readopt(taker, conns);
+	taker_answer(taker);
+	if (taker->answer.number == 0)
+		taker_free(taker);
+}
+
+void
+takers_tick(struct worker *worker)
+{
+	struct taker *taker, *next;
+
+	for (taker = TAILQ_FIRST(&worker->takers); taker != NULL;
+	    taker = next) {
+		next = TAILQ_NEXT(taker, entry);
 		if (!taker->greeted)
 			taker_say_hello(taker);
 		if (taker->answer.number != 0)
 			taker_answer(taker);
 		/* Where that could be said, or could not be done before. */
-		if (taker->answer.number == 0)
+		if (taker->answer.number == 0 && taker->is_last)
+			taker_free(taker);
+		else if (taker->answer.number == 0)
 			(void)event_add(&taker->event, NULL);
 	}
 }

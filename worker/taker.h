@@ -18,6 +18,7 @@
 #include "worker/handover.h"
 #include "worker/lineage.h"
 
+struct custody_link;
 struct worker;
 
 struct taker {
@@ -31,7 +32,11 @@ struct taker {
 						   listener there */
 	unsigned nadopted;
 	struct handover_adopted answer;	/* not yet said if number is not 0 */
+	enum handover_type answers;	/* ADOPTED or TOLD */
 	bool greeted;			/* HELLO has been said */
+	bool is_last;			/* nothing follows the answer */
+	struct custody_link *noted;	/* for a rescuer; NULL: there is no
+					   place */
 };
 
 TAILQ_HEAD(taker_list, taker);
@@ -39,6 +44,11 @@ TAILQ_HEAD(taker_list, taker);
 /* Take what comes through link, which is owned from here on. */
 void taker_begin(struct worker *, int link, const struct ctl_take *);
 void takers_free(struct worker *);
+
+/* In a rescuer: the dead worker had adopted connections, by their places in the
+ * batch, and its giver may not know.  Say so, and take no more. */
+void taker_restore(struct worker *, struct custody_link *,
+    struct conn *const conns[HANDOVER_CONNS_MAX]);
 
 /* Called with the worker's tick. */
 void takers_tick(struct worker *);

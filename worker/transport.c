@@ -11,8 +11,8 @@
 void
 transport_open(struct conn *conn)
 {
-	conn->looks = conn_record(conn)->family == AF_UNIX &&
-	    !fd_refuses_rights(conn_fd(conn));
+	conn->is_local = conn_record(conn)->family == AF_UNIX;
+	conn->looks = conn->is_local && !fd_refuses_rights(conn_fd(conn));
 }
 
 void

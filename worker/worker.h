@@ -38,6 +38,8 @@ enum {
 	WORKER_SCRATCH = 65536,
 };
 
+struct custody_map;
+
 struct worker {
 	const struct heritage *heritage;	/* borrowed */
 	struct event_base *base;
@@ -49,6 +51,10 @@ struct worker {
 	size_t nlisteners;
 	struct acceptors acceptors;
 	struct conn_table conns;
+	struct custody_map *custody;	/* owned; NULL: no anchor */
+	bool is_rescuer;
+	struct ctl_rescued rescued;	/* what it has not told of its rescue */
+	bool has_told_rescue;		/* ever */
 	struct buffer_pool buffers;
 	struct output output;
 	struct event turn_end;		/* active while is_end_due */

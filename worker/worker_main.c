@@ -14,9 +14,12 @@
 #include "common/loop.h"
 #include "common/title.h"
 #include "worker/access_log.h"
+#include "worker/anchor.h"
+#include "worker/custody.h"
 #include "worker/executors.h"
 #include "worker/orders.h"
 #include "worker/memory.h"
+#include "worker/rescue.h"
 
 enum {
 	/* Buffers from here on are mapped one by one, so that their memory goes
@@ -113,6 +116,8 @@ worker_on_tick(evutil_socket_t fd, short what, void *arg)
 	worker_end_later(worker);
 	access_log_tick(worker->access_log, worker->now_ms);
 	log_flush_suppressed();
+	if (worker->is_rescuer)
+		notice_rescued(worker);
 	notices_flush(worker);
 }
 
@@ -248,6 +253,8 @@ worker_free(struct worker *worker)
 	handlers_free(worker);
 	access_log_free(worker);
 	conn_table_free(&worker->conns);
+	custody_free(worker->custody, worker->heritage->counters[
+	    worker->heritage->slot].records);
 	buffer_pool_free(&worker->buffers);
 	output_free(&worker->output);
 	free(worker->scratch);
@@ -278,12 +285,38 @@ worker_run(struct worker *worker)
 {
 	if (worker_init(worker) == -1)
 		return (worker_report_failure(worker, "set-up"));
-	if (channel_send(worker->channel, CTL_READY,
+	if (worker->is_rescuer && rescue_run(worker) == -1)
+		return (worker_report_failure(worker, "rescue"));
+	if (worker->is_rescuer)
+		notice_rescued(worker);
+	else if (channel_send(worker->channel, CTL_READY,
 	    worker->heritage->generation, NULL, -1) == -1)
 		return (EXIT_FAILURE);
 	if (event_base_dispatch(worker->base) == -1)
 		return (worker_report_failure(worker, "event loop"));
 	return (EXIT_SUCCESS);
+}
+
+/* Have the descriptors outlive this process.  Returns whether it is a rescuer,
+ * that has those of another one. */
+static bool
+worker_leave_anchor(struct worker *worker, struct heritage *heritage,
+    struct ctl_cloned *anchor)
+{
+	uint32_t places = heritage->counters[heritage->slot].records;
+
+	*anchor = (struct ctl_cloned){ .error = ENOMEM };
+	if ((worker->custody = custody_new(places)) == NULL)
+		return (false);
+	worker->is_rescuer = anchor_start(heritage, places, anchor);
+	if (worker->is_rescuer) {
+		heritage->nsockets = 0;
+		rescue_close_rest(worker);
+	} else if (anchor->pid == 0) {
+		custody_free(worker->custody, places);
+		worker->custody = NULL;
+	}
+	return (worker->is_rescuer);
 }
 
 int
@@ -298,14 +331,18 @@ worker_main(struct heritage *heritage)
 		.counters = &heritage->counters[heritage->slot]
 		    .map->block[heritage->block].worker,
 	};
+	const char *role = "worker";
+	struct ctl_cloned anchor;
 	int status;
 
-	log_identify("worker", (int)heritage->slot,
-	    (int64_t)heritage->generation);
-	log_share_untold(&worker.counters->log_untold);
-	title_set("worker slot=%u gen=%" PRIu64, heritage->slot,
-	    heritage->generation);
 	worker_set_affinity(heritage);
+	if (heritage->anchor != -1 &&
+	    worker_leave_anchor(&worker, heritage, &anchor))
+		role = "rescuer";
+	log_identify(role, (int)heritage->slot, (int64_t)heritage->generation);
+	log_share_untold(&worker.counters->log_untold);
+	title_set("%s slot=%u gen=%" PRIu64, role, heritage->slot,
+	    heritage->generation);
 	mallopt(M_MMAP_THRESHOLD, MMAP_FROM);
 	worker_turn(&worker);
 	if ((worker.base = loop_new()) == NULL)
@@ -317,6 +354,9 @@ worker_main(struct heritage *heritage)
 		event_base_free(worker.base);
 		return (EXIT_FAILURE);
 	}
+	if (heritage->anchor != -1 && !worker.is_rescuer)
+		(void)channel_send(worker.channel, CTL_ANCHOR,
+		    heritage->generation, &anchor, -1);
 	status = worker_run(&worker);
 	worker_free(&worker);
 	return (status);

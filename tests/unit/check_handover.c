@@ -131,14 +131,16 @@ START_TEST(a_wrong_length_is_refused)
 {
 	start();
 	msg.header.version = HANDOVER_VERSION;
-	for (unsigned type = 0; type < 5; type++) {
+	for (unsigned type = 0; type < HANDOVER_TOLD + 2; type++) {
 		msg.header.type = (uint16_t)type;
 		for (size_t len = 0; len < sizeof(msg) - sizeof(msg.header);
 		    len += len < 600 ? 1 : 333) {
 			if ((type == HANDOVER_HELLO &&
 			    len == sizeof(msg.hello)) ||
 			    (type == HANDOVER_ADOPTED &&
-			    len == sizeof(msg.adopted)))
+			    len == sizeof(msg.adopted)) ||
+			    ((type == HANDOVER_ASK || type == HANDOVER_TOLD) &&
+			    len == sizeof(msg.ask)))
 				continue;
 			memset(&msg.batch, 0, sizeof(msg.batch));
 			msg.header.version = HANDOVER_VERSION;

@@ -1,0 +1,270 @@
+/* SPDX-License-Identifier: ISC */
+#include "worker/custody.h"
+
+#include <sys/ioctl.h>
+#include <sys/mman.h>
+#include <sys/socket.h>
+
+#include <linux/sockios.h>
+#include <linux/tcp.h>
+#include <netinet/in.h>
+
+#include <errno.h>
+#include <stddef.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "common/record.h"
+#include "worker/conn_internal.h"
+
+/* Of linux/tcp.h's states, which it does not name: net/tcp_states.h. */
+enum {
+	STATE_ESTABLISHED = 1,
+	STATE_CLOSE_WAIT = 8,
+};
+
+static size_t
+custody_size(uint32_t places)
+{
+	return (offsetof(struct custody_map, conns) +
+	    places * sizeof(struct custody_conn));
+}
+
+struct custody_map *
+custody_new(uint32_t places)
+{
+	struct custody_map *map = mmap(NULL, custody_size(places),
+	    PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+
+	return (map == MAP_FAILED ? NULL : map);
+}
+
+void
+custody_free(struct custody_map *map, uint32_t places)
+{
+	if (map != NULL)
+		munmap(map, custody_size(places));
+}
+
+/*
+ * The worker's part.
+ */
+
+/* The descriptor comes last: with it, the rest holds. */
+static void
+custody_put(const struct conn *conn, const struct custody_conn *as)
+{
+	struct custody_map *map = conn_worker(conn)->custody;
+	struct custody_conn *held = custody_of(conn);
+
+	*held = *as;
+	if (conn->index >= map->end)
+		map->end = conn->index + 1;
+	custody_settle_now(conn, 0);
+	held->fd = conn_fd(conn);
+	custody_order();
+}
+
+void
+custody_enter(const struct conn *conn)
+{
+	const struct custody_conn fresh = { .rest_in = CUSTODY_NEVER };
+
+	if (conn_worker(conn)->custody == NULL)
+		return;
+	if (custody_of(conn)->fd != conn_fd(conn)) {
+		custody_put(conn, &fresh);
+		return;
+	}
+	custody_of(conn)->hold = CUSTODY_OWN;
+	custody_settle_now(conn, 0);
+}
+
+void
+custody_take(const struct conn *conn, unsigned group, unsigned place,
+    unsigned from)
+{
+	const struct custody_conn taken = {
+		.rest_in = CUSTODY_NEVER,
+		.hold = CUSTODY_TAKEN,
+		.group = group & 7,
+		.place = (uint8_t)place,
+		.from = (uint8_t)from,
+	};
+
+	custody_put(conn, &taken);
+}
+
+void
+custody_leave(const struct conn *conn)
+{
+	if (conn_worker(conn)->custody == NULL)
+		return;
+	custody_of(conn)->fd = 0;
+	custody_order();
+}
+
+/* Note the requests that are with handlers.  Returns whether all can be answered
+ * by somebody who knows no more than that. */
+static bool
+custody_note_owed(struct custody_conn *held, const struct conn *conn)
+{
+	const struct conn_pending *pending = conn->pending;
+	const struct proto *proto = conn_proto(conn);
+	const struct request *request;
+	unsigned n = 0;
+
+	held->owed = 0;
+	if (pending == NULL || pending->nrequests == 0)
+		return (true);
+	if (pending->nrequests > CUSTODY_OWED_MAX || pending->nmade > 0)
+		return (false);
+	held->owed = (uint8_t)pending->nrequests;
+	if (!proto->has_exchange)
+		return (true);
+	if (pending->nrequests > CUSTODY_OWED_EXCHANGES)
+		return (false);
+	TAILQ_FOREACH(request, &pending->requests, of_conn)
+		held->with[n++] = (struct custody_owed){
+			.note = proto->brief(request->exchange),
+			.handler = (uint8_t)(request->handler -
+			    conn_worker(conn)->handlers),
+		};
+	return (true);
+}
+
+/* Whether what the kernel has is all that there is of it. */
+static bool
+custody_is_at_boundary(const struct conn *conn)
+{
+	const struct conn_pending *pending = conn->pending;
+
+	/* One that ends with its last reply still has that. */
+	if (conn->finishing && conn->reason != CLOSE_EOF &&
+	    (conn->reason != CLOSE_DONE || !conn_awaits(conn)))
+		return (false);
+	return (pending == NULL ||
+	    (pending->in == NULL && pending->out == NULL));
+}
+
+void
+custody_settle_now(const struct conn *conn, size_t leaving)
+{
+	struct custody_conn *held = custody_of(conn);
+	const struct conn_record *record = conn_record(conn);
+
+	/* Whatever happens in between, it is not taken for at rest with numbers
+	 * of which some are old. */
+	held->rest_in = CUSTODY_NEVER;
+	custody_order();
+	if (!custody_is_at_boundary(conn) || !custody_note_owed(held, conn))
+		return;
+	/* What is leaving is written after this: until then the kernel's count
+	 * is lower. */
+	held->rest_out = record->bytes_out + leaving;
+	custody_order();
+	held->rest_in = record->bytes_in;
+	custody_order();
+}
+
+/*
+ * The rescuer's part.
+ */
+
+static bool
+custody_has_option(int fd, int option, int wanted)
+{
+	socklen_t len = sizeof(int);
+	int value;
+
+	return (getsockopt(fd, SOL_SOCKET, option, &value, &len) == 0 &&
+	    value == wanted);
+}
+
+static bool
+custody_is_peer(const struct conn_record *record,
+    const struct sockaddr_storage *peer)
+{
+	const struct sockaddr_in *in = (const void *)peer;
+	const struct sockaddr_in6 *in6 = (const void *)peer;
+
+	if (peer->ss_family != record->family)
+		return (false);
+	switch (record->family) {
+	case AF_UNIX:
+		return (true);
+	case AF_INET:
+		return (memcmp(record->peer, &in->sin_addr,
+		    sizeof(in->sin_addr)) == 0 &&
+		    record->peer_port == ntohs(in->sin_port));
+	case AF_INET6:
+		return (memcmp(record->peer, &in6->sin6_addr,
+		    sizeof(in6->sin6_addr)) == 0 &&
+		    record->peer_port == ntohs(in6->sin6_port));
+	}
+	return (false);
+}
+
+/* Whether the socket is that of the record.  Returns -1 if so, or a reason. */
+static int
+custody_check_socket(int fd, const struct conn_record *record)
+{
+	struct sockaddr_storage peer = { .ss_family = AF_UNSPEC };
+	socklen_t len = sizeof(peer);
+
+	if (!custody_has_option(fd, SO_TYPE, SOCK_STREAM) ||
+	    !custody_has_option(fd, SO_DOMAIN, record->family) ||
+	    !custody_has_option(fd, SO_ACCEPTCONN, 0))
+		return (RESCUE_DAMAGED);
+	/* A peer that has left has no name any more. */
+	if (getpeername(fd, (struct sockaddr *)&peer, &len) == -1)
+		return (errno == ENOTCONN ? RESCUE_OVER : RESCUE_DAMAGED);
+	return (custody_is_peer(record, &peer) ? -1 : RESCUE_DAMAGED);
+}
+
+/* What was read from the socket and written to it.  Returns whether the kernel
+ * says so, and the connection is open in our direction. */
+static bool
+custody_count(int fd, uint64_t *in, uint64_t *out)
+{
+	struct tcp_info info = { .tcpi_state = 0 };
+	socklen_t len = sizeof(info);
+	int unread, unsent;
+
+	if (getsockopt(fd, IPPROTO_TCP, TCP_INFO, &info, &len) == -1 ||
+	    len < offsetof(struct tcp_info, tcpi_segs_out) ||
+	    ioctl(fd, SIOCINQ, &unread) == -1 ||
+	    ioctl(fd, SIOCOUTQ, &unsent) == -1 ||
+	    (info.tcpi_state != STATE_ESTABLISHED &&
+	    info.tcpi_state != STATE_CLOSE_WAIT))
+		return (false);
+	/* The end of the stream counts as a byte that came. */
+	*in = info.tcpi_bytes_received - (uint64_t)unread -
+	    (info.tcpi_state == STATE_CLOSE_WAIT);
+	*out = info.tcpi_bytes_acked + (uint64_t)unsent;
+	return (true);
+}
+
+int
+custody_check(const struct custody_conn *held, const struct conn_record *record)
+{
+	/* A unix socket has no such counts: there is only the worker's word. */
+	uint64_t in = record->bytes_in, out = record->bytes_out;
+	int why;
+
+	if (held->fd <= STDERR_FILENO || held->hold > CUSTODY_TAKEN ||
+	    record->seq % 2 != 0 || record->state >= CONN_PARKED)
+		return (RESCUE_DAMAGED);
+	if ((why = custody_check_socket(held->fd, record)) != -1)
+		return (why);
+	if (record->state == CONN_CLOSING)
+		return (RESCUE_OVER);
+	if (held->rest_in == CUSTODY_NEVER)
+		return (RESCUE_BUSY);
+	if (record->family != AF_UNIX && !custody_count(held->fd, &in, &out))
+		return (RESCUE_COUNTS);
+	if (in == held->rest_in && out == held->rest_out)
+		return (-1);
+	return (in < held->rest_in || out > held->rest_out ? RESCUE_COUNTS :
+	    RESCUE_BUSY);
+}
