@@ -111,15 +111,18 @@ anchor_proc_arrive(struct anchor_proc *anchor, const struct ctl_cloned *cloned)
 	return (NULL);
 }
 
-int
-anchor_proc_adopt(struct anchor_proc *anchor, struct worker_proc *worker,
+const char *
+anchor_proc_adopt(struct anchor_proc *anchor, struct master *master,
     const struct anchor_events *events)
 {
-	anchor->worker = worker;
 	anchor->events = events;
-	process_init(&anchor->process, worker->process.master, &anchor_kind,
-	    anchor);
-	return (process_adopt(&anchor->process, worker->generation->number));
+	process_init(&anchor->process, master, &anchor_kind, anchor);
+	if (process_adopt(&anchor->process,
+	    anchor->worker->generation->number) == -1)
+		return (strerror(errno));
+	/* What it clones would be a child of another process too. */
+	return (process_is_foster(&anchor->process) ?
+	    "the master that it was a child of has died" : NULL);
 }
 
 bool

@@ -257,12 +257,18 @@ process_watch(struct process *process)
 }
 
 bool
+process_is_foster(const struct process *process)
+{
+	return (process->end != NULL);
+}
+
+bool
 processes_have_foster(const struct master *master)
 {
 	const struct process *process;
 
 	TAILQ_FOREACH(process, &master->processes, link)
-		if (process->end != NULL)
+		if (process_is_foster(process))
 			break;
 	return (process != NULL);
 }

@@ -163,7 +163,8 @@ void processes_forgive(struct master *, uint64_t stall_ms);
  * it leads a group. */
 void process_kill(const struct process *, int number);
 
-/* Whether there is one that is not a child of ours. */
+/* Whether it is not a child of ours; and whether there is one. */
+bool process_is_foster(const struct process *);
 bool processes_have_foster(const struct master *);
 
 /* Bury all that have died. */

@@ -174,6 +174,23 @@ state_save_workers(struct state_writer *writer, const struct master *master)
 	state_save_executors(writer, &master->leaving);
 }
 
+/* In a downgrade they end, as their links do. */
+static void
+state_save_anchors(struct state_writer *writer, const struct master *master)
+{
+	const struct worker_proc *worker;
+	struct anchor_proc saved;
+
+	TAILQ_FOREACH(worker, &master->workers, link) {
+		if (worker->anchor == NULL || worker->anchor->process.pid == 0 ||
+		    writer->version == STATE_PREVIOUS)
+			continue;
+		saved = *worker->anchor;
+		state_find_channel(&saved.process);
+		state_record_write(writer, STATE_ANCHOR, &saved);
+	}
+}
+
 static void
 state_save_departures(struct state_writer *writer,
     const struct succession_report *report)
@@ -244,6 +261,7 @@ state_save(struct state_writer *writer, const struct master *master)
 	state_save_workers(writer, master);
 	state_save_reports(writer, master);
 	state_save_monitor(writer, master);
+	state_save_anchors(writer, master);
 	errno = writer->wrong;
 	return (writer->wrong == 0 ? 0 : -1);
 }
@@ -408,6 +426,9 @@ state_take_worker(struct state_reader *reader, struct worker_proc *read)
 		return (-1);
 	TAILQ_INIT(&worker->crew.members);
 	TAILQ_INIT(&worker->crew.dead);
+	worker->is_dismissed = worker->state >= WORKER_ENDING;
+	/* Upgrades wait for that. */
+	worker->has_adopted = worker->is_rescuer;
 	if (worker->serving)
 		slot->serving = worker;
 	TAILQ_INSERT_TAIL(&master->workers, worker, link);
@@ -517,6 +538,23 @@ state_take_monitor(struct state_reader *reader, const struct monitor_proc *read)
 }
 
 static int
+state_take_anchor(struct state_reader *reader, struct anchor_proc *read)
+{
+	struct worker_proc *worker = read->worker;
+
+	if (worker == NULL || worker->anchor != NULL || read->process.fd == -1)
+		return (state_reject(reader, "anchor %d does not fit",
+		    (int)read->process.pid));
+	if (state_check_channel(reader, &read->process) == -1)
+		return (-1);
+	worker->anchor = state_keep(reader, read, sizeof(*read));
+	if (worker->anchor == NULL)
+		return (-1);
+	worker->anchor->worker = worker;
+	return (0);
+}
+
+static int
 state_take(struct state_reader *reader, enum state_record record,
     union state_item *item)
 {
@@ -553,6 +591,8 @@ state_take(struct state_reader *reader, enum state_record record,
 		return (state_take_awaited(reader, &item->awaited));
 	case STATE_MONITOR:
 		return (state_take_monitor(reader, &item->monitor));
+	case STATE_ANCHOR:
+		return (state_take_anchor(reader, &item->anchor));
 	case STATE_RECORDS:
 		break;
 	}

@@ -127,6 +127,7 @@ static const struct record records[STATE_RECORDS] = {
 		U64(worker_proc, process.patience_ms),
 		TEXT(worker_proc, why),
 		SPEAKS(worker_proc, process.speaks),
+		ROW(worker_proc, is_rescuer, NUMBER, 1, 4),
 	} },
 	[STATE_SHORTAGE] = { "shortage", {
 		WORKER(saved_shortage, worker),
@@ -192,6 +193,13 @@ static const struct record records[STATE_RECORDS] = {
 		U64(monitor_proc, pause.again_ms),
 		U64(monitor_proc, process.patience_ms),
 		SPEAKS(monitor_proc, process.speaks),
+	} },
+	/* The previous version has none. */
+	[STATE_ANCHOR] = { "anchor", {
+		WORKER(anchor_proc, worker),
+		PID(anchor_proc, process.pid),
+		FD(anchor_proc, process.fd),
+		SPEAKS(anchor_proc, process.speaks),
 	} },
 };
 

@@ -13,6 +13,7 @@
 #include <stddef.h>
 #include <stdio.h>
 
+#include "master/anchor_proc.h"
 #include "master/master.h"
 
 /* The first line, with the version behind it, and the last one. */
@@ -23,7 +24,7 @@ enum state_record {
 	STATE_SERVER, STATE_LISTENER, STATE_HANDLER, STATE_GENERATION,
 	STATE_SLOT, STATE_GROUP, STATE_SOCKET, STATE_WORKER, STATE_SHORTAGE,
 	STATE_EXECUTOR, STATE_REPORT, STATE_DEPARTURE, STATE_AWAITED,
-	STATE_MONITOR, STATE_RECORDS
+	STATE_MONITOR, STATE_ANCHOR, STATE_RECORDS
 };
 
 struct saved_slot {
@@ -72,6 +73,7 @@ union state_item {
 	struct saved_departure departure;
 	struct saved_awaited awaited;
 	struct monitor_proc monitor;
+	struct anchor_proc anchor;
 };
 
 struct state_writer {

@@ -43,6 +43,7 @@ drop_master(struct master *master)
 		TAILQ_REMOVE(&master->workers, worker, link);
 		drop_executors(&worker->crew.members);
 		generation_release(worker->generation);
+		free(worker->anchor);
 		free(worker);
 	}
 	drop_executors(&master->leaving);

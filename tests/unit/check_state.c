@@ -31,9 +31,9 @@
 	"group 1 1 0 \"127.0.0.1:9180\"\n"				\
 	"socket 0 30\nsocket 0 31\nsocket 1 32\n"
 #define CHILDREN							\
-	"child 100 0 0 3 2 1 40 0 5 0 \"\" 3\n"			\
-	"child 101 1 3 3 2 1 - 1 5 6 \"it said\" 0\n"			\
-	"child 102 1 0 2 3 0 41 0 5 6 \"\" 2\n"
+	"child 100 0 0 3 2 1 40 0 5 0 \"\" 3 0\n"			\
+	"child 101 1 3 3 2 1 - 1 5 6 \"it said\" 0 0\n"		\
+	"child 102 1 0 2 3 0 41 0 5 6 \"\" 2 1\n"
 #define SHORTAGES	"shortage 101 31 1 2 3\n"
 #define EXECUTORS							\
 	"executor 200 101 7 3 0 0 0 50 52 51 5 6 \"\" \"last\" \"part\" 3 2 53\n" \
@@ -45,10 +45,11 @@
 #define AWAITED								\
 	"awaited 101 0 5 2 1 900 4\nawaited 102 1 0 0 0 0 0\n"
 #define MONITOR	"monitor 300 3 60 1 0 0 5 0 18446744073709551615 3\n"
+#define ANCHORS	"anchor 101 301 61 3\nanchor 102 302 62 3\n"
 #define TAIL	"end\n"
 #define WHOLE								\
 	HEAD SERVER NAMES GENERATIONS SLOTS GROUPS CHILDREN SHORTAGES	\
-	EXECUTORS REPORTS AWAITED MONITOR TAIL
+	EXECUTORS REPORTS AWAITED MONITOR ANCHORS TAIL
 
 static struct master master;
 static char why[STATE_WHY_MAX];
@@ -174,11 +175,13 @@ START_TEST(a_process_that_cannot_be_talked_to_is_refused)
 	const char *why_child = "process 100 speaks version 4 of the control "
 	    "protocol, and this program knows 2 to 3";
 
-	expect_refusal_with("5 0 \"\" 3\n", "5 0 \"\" 4\n", why_child);
+	expect_refusal_with("5 0 \"\" 3 0\n", "5 0 \"\" 4 0\n", why_child);
 	expect_refusal_with("\"part\" 3 2 53\n", "\"part\" 1 2 53\n",
 	    "process 200 speaks version 1");
-	expect_refusal_with("615 3\nend", "615 0\nend",
+	expect_refusal_with("615 3\nanchor", "615 0\nanchor",
 	    "process 300 speaks version 0");
+	expect_refusal_with("302 62 3\n", "302 62 4\n",
+	    "process 302 speaks version 4");
 }
 END_TEST
 
@@ -296,6 +299,13 @@ START_TEST(what_does_not_fit_together_is_refused)
 	expect_refusal_with("awaited 101 0", "awaited 103 0",
 	    "awaited: worker is missing");
 	expect_refusal_with("departure 0", "departure 2", "of no report");
+	expect_refusal_with("anchor 102", "anchor 101",
+	    "anchor 302 does not fit");
+	expect_refusal_with("anchor 102 302 62", "anchor 102 302 -",
+	    "anchor 302 does not fit");
+	expect_refusal_with("anchor 102 302", "anchor 102 200", "two owners");
+	expect_refusal_with("anchor 102", "anchor 103",
+	    "anchor: worker is missing");
 }
 END_TEST
 
