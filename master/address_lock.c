@@ -24,7 +24,7 @@ enum {
 
 /* A path by its directory and name, as it can be written in many ways. */
 static void
-name_path(const char *path, char *name, size_t size)
+address_lock_name(const char *path, char *name, size_t size)
 {
 	char dir[sizeof(((struct sockaddr_un *)NULL)->sun_path) + 1];
 	const char *slash = strrchr(path, '/'), *base = path;
@@ -60,7 +60,8 @@ name_address(const struct sockaddr_storage *addr, char *name, size_t size)
 
 	switch (addr->ss_family) {
 	case AF_UNIX:
-		name_path(((const struct sockaddr_un *)addr)->sun_path, name,
+		address_lock_name(((const struct sockaddr_un *)addr)->sun_path,
+		    name,
 		    size);
 		return;
 	case AF_INET6:
@@ -76,7 +77,7 @@ name_address(const struct sockaddr_storage *addr, char *name, size_t size)
 }
 
 static int
-new_socket(void)
+address_lock_socket(void)
 {
 	return (socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
 }
@@ -92,7 +93,7 @@ address_look(const struct sockaddr_un *sun, socklen_t len, pid_t *rival)
 	enum look found = FREE;
 	int fd;
 
-	if ((fd = new_socket()) == -1)
+	if ((fd = address_lock_socket()) == -1)
 		return (FREE);
 	if (connect(fd, (const void *)sun, len) == 0 &&
 	    getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &size) == 0) {
@@ -115,7 +116,7 @@ address_lock(const struct sockaddr_storage *addr, pid_t *rival)
 	int fd, saved;
 
 	*rival = 0;
-	if ((fd = new_socket()) == -1)
+	if ((fd = address_lock_socket()) == -1)
 		return (-1);
 	/* The byte of 0 at the beginning makes it abstract. */
 	name_address(addr, sun.sun_path + 1, sizeof(sun.sun_path) - 1);

@@ -22,7 +22,7 @@ adopt_fail(char why[STATE_WHY_MAX], const char *what)
  */
 
 static int
-prepare_generation(struct generation *generation, char why[STATE_WHY_MAX])
+adopt_prepare_generation(struct generation *generation, char why[STATE_WHY_MAX])
 {
 	const struct conf_request request = {
 		.path = generation->path, .text = generation->text,
@@ -42,7 +42,7 @@ prepare_generation(struct generation *generation, char why[STATE_WHY_MAX])
 }
 
 static int
-prepare_counters(struct master *master, char why[STATE_WHY_MAX])
+adopt_prepare_counters(struct master *master, char why[STATE_WHY_MAX])
 {
 	for (size_t i = 0; i < master->nslots; i++)
 		if (counters_open(&master->counters[i],
@@ -57,7 +57,7 @@ prepare_counters(struct master *master, char why[STATE_WHY_MAX])
 
 /* How often each number has been given to another name. */
 static void
-prepare_lives(struct master *master)
+adopt_prepare_lives(struct master *master)
 {
 	const struct counters_listener *saved;
 
@@ -100,15 +100,15 @@ adopt_prepare(struct master *master, int state_fd, char why[STATE_WHY_MAX])
 	if (state_pass_on(master, STATE_VERSION, false) == -1)
 		return (adopt_fail(why, "a descriptor of the state"));
 	TAILQ_FOREACH(generation, &master->generations, link)
-		if (prepare_generation(generation, why) == -1)
+		if (adopt_prepare_generation(generation, why) == -1)
 			return (-1);
 	TAILQ_FOREACH(worker, &master->workers, link)
 		if (adopt_check_handlers(&worker->crew.members, why) == -1)
 			return (-1);
 	if (adopt_check_handlers(&master->leaving, why) == -1 ||
-	    prepare_counters(master, why) == -1)
+	    adopt_prepare_counters(master, why) == -1)
 		return (-1);
-	prepare_lives(master);
+	adopt_prepare_lives(master);
 	return (0);
 }
 
@@ -117,7 +117,7 @@ adopt_prepare(struct master *master, int state_fd, char why[STATE_WHY_MAX])
  */
 
 static int
-finish_executors(struct master *master, struct executor_list *list)
+adopt_finish_executors(struct master *master, struct executor_list *list)
 {
 	struct executor_proc *executor;
 
@@ -128,15 +128,15 @@ finish_executors(struct master *master, struct executor_list *list)
 }
 
 static int
-finish_processes(struct master *master)
+adopt_finish_processes(struct master *master)
 {
 	struct worker_proc *worker;
 
 	TAILQ_FOREACH(worker, &master->workers, link)
 		if (worker_proc_adopt(master, worker) == -1 ||
-		    finish_executors(master, &worker->crew.members) == -1)
+		    adopt_finish_executors(master, &worker->crew.members) == -1)
 			return (-1);
-	if (finish_executors(master, &master->leaving) == -1 ||
+	if (adopt_finish_executors(master, &master->leaving) == -1 ||
 	    monitor_proc_adopt(master) == -1)
 		return (-1);
 	succession_adopt(master);
@@ -144,7 +144,7 @@ finish_processes(struct master *master)
 }
 
 static void
-finish_log(const struct master *master)
+adopt_finish_log(const struct master *master)
 {
 	const struct generation *running = master->running;
 	int fd = master->upgrade.log;
@@ -159,8 +159,8 @@ adopt_finish(struct master *master, char why[STATE_WHY_MAX])
 {
 	struct generation *generation, *next;
 
-	finish_log(master);
-	if (finish_processes(master) == -1)
+	adopt_finish_log(master);
+	if (adopt_finish_processes(master) == -1)
 		return (adopt_fail(why, "processes"));
 	/* Those that nobody has may go. */
 	for (generation = TAILQ_FIRST(&master->generations);

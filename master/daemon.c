@@ -34,7 +34,7 @@ daemon_may_keep(int fd)
 
 /* Wait for the daemon's word, or its end; then go as it went. */
 static void
-wait_and_exit(int fd, pid_t child)
+daemon_wait_and_exit(int fd, pid_t child)
 {
 	char byte;
 	ssize_t n;
@@ -66,7 +66,7 @@ daemon_start(void)
 	}
 	if (pid > 0) {
 		close(fds[1]);
-		wait_and_exit(fds[0], pid);
+		daemon_wait_and_exit(fds[0], pid);
 	}
 	close(fds[0]);
 	/* A session of its own: no terminal can signal it. */

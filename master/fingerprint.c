@@ -9,7 +9,7 @@
 
 /* Argument i of a command, or the file of a module; NULL if there is none. */
 static const char *
-file_at(const struct conf_handler *conf, unsigned i)
+fingerprint_file_at(const struct conf_handler *conf, unsigned i)
 {
 	if (conf->type == CONF_HANDLER_MODULE)
 		return (i == 0 ? conf->module : NULL);
@@ -23,7 +23,8 @@ file_at(const struct conf_handler *conf, unsigned i)
 
 /* A relative path is taken from where the program runs. */
 static int
-look_at(const struct conf_handler *conf, const char *file, struct stat *st)
+fingerprint_look_at(const struct conf_handler *conf, const char *file,
+    struct stat *st)
 {
 	char path[4096];
 	int n;
@@ -37,14 +38,14 @@ look_at(const struct conf_handler *conf, const char *file, struct stat *st)
 
 /* A program that is found by PATH is none of those that are deployed. */
 static bool
-is_searched(const char *file, unsigned i)
+fingerprint_is_searched(const char *file, unsigned i)
 {
 	return (i == 0 && strchr(file, '/') == NULL);
 }
 
 /* One step of FNV-1a. */
 static uint64_t
-mix(uint64_t hash, uint64_t value)
+fingerprint_mix(uint64_t hash, uint64_t value)
 {
 	for (int i = 0; i < 8; i++, value >>= 8)
 		hash = (hash ^ (value & 0xff)) * UINT64_C(0x100000001b3);
@@ -52,20 +53,20 @@ mix(uint64_t hash, uint64_t value)
 }
 
 static uint64_t
-print_of(const struct conf_handler *conf, unsigned i)
+fingerprint_of(const struct conf_handler *conf, unsigned i)
 {
-	const char *file = file_at(conf, i);
+	const char *file = fingerprint_file_at(conf, i);
 	uint64_t hash = UINT64_C(0xcbf29ce484222325);
 	struct stat st;
 
-	if (file == NULL || *file == '\0' || is_searched(file, i) ||
-	    look_at(conf, file, &st) == -1 || !S_ISREG(st.st_mode))
+	if (file == NULL || *file == '\0' || fingerprint_is_searched(file, i) ||
+	    fingerprint_look_at(conf, file, &st) == -1 || !S_ISREG(st.st_mode))
 		return (0);
-	hash = mix(hash, st.st_dev);
-	hash = mix(hash, st.st_ino);
-	hash = mix(hash, (uint64_t)st.st_size);
-	hash = mix(hash, (uint64_t)st.st_mtim.tv_sec);
-	hash = mix(hash, (uint64_t)st.st_mtim.tv_nsec);
+	hash = fingerprint_mix(hash, st.st_dev);
+	hash = fingerprint_mix(hash, st.st_ino);
+	hash = fingerprint_mix(hash, (uint64_t)st.st_size);
+	hash = fingerprint_mix(hash, (uint64_t)st.st_mtim.tv_sec);
+	hash = fingerprint_mix(hash, (uint64_t)st.st_mtim.tv_nsec);
 	return (hash | 1);
 }
 
@@ -74,7 +75,7 @@ fingerprint_take(struct fingerprint *fingerprint,
     const struct conf_handler *conf)
 {
 	for (unsigned i = 0; i < FINGERPRINT_FILES; i++)
-		fingerprint->files[i] = print_of(conf, i);
+		fingerprint->files[i] = fingerprint_of(conf, i);
 }
 
 const char *
@@ -82,8 +83,9 @@ fingerprint_changed(const struct fingerprint *then,
     const struct conf_handler *conf)
 {
 	for (unsigned i = 0; i < FINGERPRINT_FILES; i++)
-		if (then->files[i] != 0 && print_of(conf, i) != then->files[i])
-			return (file_at(conf, i));
+		if (then->files[i] != 0 &&
+		    fingerprint_of(conf, i) != then->files[i])
+			return (fingerprint_file_at(conf, i));
 	return (NULL);
 }
 
@@ -97,8 +99,8 @@ fingerprint_same_program(const struct fingerprint *print,
 	if (conf->type != other->type)
 		return (false);
 	for (unsigned i = 0; i < FINGERPRINT_FILES; i++) {
-		file = file_at(conf, i);
-		other_file = file_at(other, i);
+		file = fingerprint_file_at(conf, i);
+		other_file = fingerprint_file_at(other, i);
 		if (file == NULL || other_file == NULL)
 			return (file == other_file);
 		if (strcmp(file, other_file) != 0 ||

@@ -32,7 +32,7 @@ enum {
 /* The signals that wait for the master, as bits.  Its parent may have reaped it
  * already; then they are gone. */
 static uint64_t
-find_pending(pid_t master)
+keeper_find_pending(pid_t master)
 {
 	uint64_t found = 0, bits;
 	char path[32], line[128];
@@ -53,7 +53,7 @@ find_pending(pid_t master)
  * from now on, as the same signals are blocked here, and for the program that we
  * execute. */
 static void
-inherit_orders(uint64_t pending)
+keeper_inherit_orders(uint64_t pending)
 {
 	sigset_t blocked;
 
@@ -67,18 +67,18 @@ inherit_orders(uint64_t pending)
 
 /* Wait until a master that is dying, or is to die, is gone. */
 static void
-await_death(pid_t master, unsigned patience_ms)
+keeper_await_death(pid_t master, unsigned patience_ms)
 {
 	const struct timespec step = { .tv_nsec = STEP_MS * 1000000L };
-	uint64_t pending = find_pending(master);
+	uint64_t pending = keeper_find_pending(master);
 
 	for (unsigned waited = 0; getppid() == master; waited += STEP_MS) {
-		pending |= find_pending(master);
+		pending |= keeper_find_pending(master);
 		if (waited >= patience_ms)
 			kill(master, SIGKILL);
 		nanosleep(&step, NULL);
 	}
-	inherit_orders(pending);
+	keeper_inherit_orders(pending);
 }
 
 /* Wait until the master is gone.  A second in which the whole machine stood
@@ -98,12 +98,12 @@ keeper_watch(int pipe, pid_t master)
 		}
 		n = read(pipe, bytes, sizeof(bytes));
 		if (n == 0) {
-			await_death(master, DYING_MS);
+			keeper_await_death(master, DYING_MS);
 			return ("the new program died before it was done");
 		}
 		silent_s = 0;
 	}
-	await_death(master, 0);
+	keeper_await_death(master, 0);
 	return ("the new program hung before it was done, and was killed");
 }
 

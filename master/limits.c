@@ -32,7 +32,7 @@ limits_raise(void)
 }
 
 static uint64_t
-descriptors(void)
+limits_descriptors(void)
 {
 	struct rlimit limit;
 
@@ -45,13 +45,13 @@ descriptors(void)
 uint32_t
 limits_records(void)
 {
-	return ((uint32_t)descriptors());
+	return ((uint32_t)limits_descriptors());
 }
 
 static void
-check_descriptors(const struct conf *conf, unsigned workers)
+limits_check_descriptors(const struct conf *conf, unsigned workers)
 {
-	uint64_t limit = descriptors(), taken = RESERVED, wanted = 0;
+	uint64_t limit = limits_descriptors(), taken = RESERVED, wanted = 0;
 	char advice[160];
 
 	for (size_t i = 0; i < conf->nlisteners; i++) {
@@ -72,7 +72,7 @@ check_descriptors(const struct conf *conf, unsigned workers)
 }
 
 static unsigned
-somaxconn(void)
+limits_somaxconn(void)
 {
 	FILE *file;
 	unsigned value = 0;
@@ -86,9 +86,9 @@ somaxconn(void)
 }
 
 static void
-check_backlogs(const struct conf *conf)
+limits_check_backlogs(const struct conf *conf)
 {
-	unsigned most = somaxconn();
+	unsigned most = limits_somaxconn();
 
 	for (size_t i = 0; i < conf->nlisteners && most > 0; i++)
 		if (conf->listeners[i].backlog > most)
@@ -103,6 +103,6 @@ check_backlogs(const struct conf *conf)
 void
 limits_check(const struct conf *conf, unsigned workers)
 {
-	check_descriptors(conf, workers);
-	check_backlogs(conf);
+	limits_check_descriptors(conf, workers);
+	limits_check_backlogs(conf);
 }

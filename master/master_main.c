@@ -30,7 +30,7 @@ enum {
 };
 
 static void
-on_order(enum order order, void *arg)
+master_on_order(enum order order, void *arg)
 {
 	struct master *master = arg;
 
@@ -63,7 +63,7 @@ on_order(enum order order, void *arg)
 /* Nobody has had an answer from us for that long, and perhaps the others did
  * not run themselves. */
 static void
-forgive(struct master *master, uint64_t stall_ms)
+master_forgive(struct master *master, uint64_t stall_ms)
 {
 	processes_forgive(master, stall_ms);
 	monitor_proc_forgive(master, stall_ms);
@@ -72,7 +72,7 @@ forgive(struct master *master, uint64_t stall_ms)
 }
 
 static void
-on_tick(evutil_socket_t fd, short what, void *arg)
+master_on_tick(evutil_socket_t fd, short what, void *arg)
 {
 	struct master *master = arg;
 
@@ -82,7 +82,7 @@ on_tick(evutil_socket_t fd, short what, void *arg)
 	(void)fd;
 	(void)what;
 	if (stall_ms > 0)
-		forgive(master, stall_ms);
+		master_forgive(master, stall_ms);
 	/* Each look is a system call for each unix socket. */
 	if (master->tick_ms / SOCKETS_MS != clock_ms() / SOCKETS_MS) {
 		sockets_watch(&master->sockets);
@@ -105,7 +105,7 @@ on_tick(evutil_socket_t fd, short what, void *arg)
 }
 
 static void
-on_turn_end(evutil_socket_t fd, short what, void *arg)
+master_on_turn_end(evutil_socket_t fd, short what, void *arg)
 {
 	struct master *master = arg;
 
@@ -120,20 +120,21 @@ on_turn_end(evutil_socket_t fd, short what, void *arg)
  */
 
 static int
-start_loop(struct master *master)
+master_start_loop(struct master *master)
 {
 	struct timeval interval = { .tv_usec = MASTER_TICK_MS * 1000 };
 
 	master->base = loop_new();
-	master->signals.on_order = on_order;
+	master->signals.on_order = master_on_order;
 	master->signals.arg = master;
 	if (master->base == NULL ||
 	    signals_start(&master->signals, master->base) == -1)
 		return (-1);
-	event_assign(&master->turn_end, master->base, -1, 0, on_turn_end,
+	event_assign(&master->turn_end, master->base, -1, 0, master_on_turn_end,
 	    master);
 	master->tick_ms = clock_ms();
-	master->tick = event_new(master->base, -1, EV_PERSIST, on_tick, master);
+	master->tick = event_new(master->base, -1, EV_PERSIST, master_on_tick,
+	    master);
 	if (master->tick == NULL)
 		return (-1);
 	return (event_add(master->tick, &interval));
@@ -164,14 +165,14 @@ master_free(struct master *master)
 }
 
 static int
-fail(const char *what, const char *why)
+master_fail(const char *what, const char *why)
 {
 	fprintf(stderr, "penstock: %s: %s\n", what, why);
 	return (EXIT_FAILED);
 }
 
 static int
-claim_pidfile(struct master *master, const struct conf *conf)
+master_claim_pidfile(struct master *master, const struct conf *conf)
 {
 	struct why why;
 	pid_t owner;
@@ -181,11 +182,11 @@ claim_pidfile(struct master *master, const struct conf *conf)
 	pidfile_explain(owner, &why);
 	LOG(ERROR, START_FAILED, F_STR("pid_file", conf->pid_file),
 	    F_STR("error", why.text));
-	return (fail(conf->pid_file, why.text));
+	return (master_fail(conf->pid_file, why.text));
 }
 
 static int
-serve_on(struct master *master)
+master_serve_on(struct master *master)
 {
 	if (!phase_is_over(master))
 		event_base_dispatch(master->base);
@@ -195,21 +196,21 @@ serve_on(struct master *master)
 
 /* Serve until the end.  Owns conf. */
 static int
-serve(struct master *master, struct conf *conf)
+master_serve(struct master *master, struct conf *conf)
 {
 	signals_block();
 	log_configure(conf->log.level, conf->log.format);
-	if (start_loop(master) == -1) {
+	if (master_start_loop(master) == -1) {
 		conf_free(conf);
-		return (fail("event loop", strerror(errno)));
+		return (master_fail("event loop", strerror(errno)));
 	}
 	if (loggers_start(master, conf) == -1) {
-		fail(*conf->log.file != '\0' ? conf->log.file : "log",
+		master_fail(*conf->log.file != '\0' ? conf->log.file : "log",
 		    strerror(errno));
 		conf_free(conf);
 		return (EXIT_FAILED);
 	}
-	if (claim_pidfile(master, conf) != 0) {
+	if (master_claim_pidfile(master, conf) != 0) {
 		conf_free(conf);
 		return (EXIT_FAILED);
 	}
@@ -221,26 +222,26 @@ serve(struct master *master, struct conf *conf)
 	if (status_new(&master->status) == -1 ||
 	    spans_new(&master->spans) == -1) {
 		conf_free(conf);
-		return (fail("shared memory", strerror(errno)));
+		return (master_fail("shared memory", strerror(errno)));
 	}
 	phase_start(master, conf);
-	return (serve_on(master));
+	return (master_serve_on(master));
 }
 
 /* Serve on in place of the previous program. */
 static int
-take_over(struct master *master, const struct upgrade_legacy *legacy)
+master_take_over(struct master *master, const struct upgrade_legacy *legacy)
 {
 	signals_block();
-	if (start_loop(master) == -1)
-		return (fail("event loop", strerror(errno)));
+	if (master_start_loop(master) == -1)
+		return (master_fail("event loop", strerror(errno)));
 	if (upgrade_take_over(master, legacy) == -1) {
 		/* Nothing is removed: the keeper may still need it. */
 		fflush(NULL);
 		_exit(EXIT_FAILED);
 	}
 	phase_resume(master);
-	return (serve_on(master));
+	return (master_serve_on(master));
 }
 
 /*
@@ -248,7 +249,7 @@ take_over(struct master *master, const struct upgrade_legacy *legacy)
  */
 
 static int
-signal_running(const struct conf *conf, int number)
+master_signal_running(const struct conf *conf, int number)
 {
 	pid_t pid;
 
@@ -258,7 +259,7 @@ signal_running(const struct conf *conf, int number)
 		return (EXIT_NOT_RUNNING);
 	}
 	if ((pid = pidfile_owner(conf->pid_file)) == -1) {
-		fail(conf->pid_file, strerror(errno));
+		master_fail(conf->pid_file, strerror(errno));
 		return (EXIT_NOT_RUNNING);
 	}
 	if (pid == 0) {
@@ -267,26 +268,26 @@ signal_running(const struct conf *conf, int number)
 		return (EXIT_NOT_RUNNING);
 	}
 	if (kill(pid, number) == -1)
-		return (fail("kill", strerror(errno)));
+		return (master_fail("kill", strerror(errno)));
 	return (EXIT_FINE);
 }
 
 static int
-print(const struct conf *conf)
+master_print(const struct conf *conf)
 {
 	if (conf_print(stdout, conf) == -1 || fflush(stdout) == EOF)
-		return (fail("standard output", strerror(errno)));
+		return (master_fail("standard output", strerror(errno)));
 	return (EXIT_FINE);
 }
 
 /* What a start needs beyond a good configuration. */
 static int
-prepare_start(struct master *master, const struct conf *conf,
+master_prepare_start(struct master *master, const struct conf *conf,
     const struct options *options)
 {
 	if (master->upgrade.path == NULL ||
 	    access("/proc/self/fd", X_OK) == -1)
-		return (fail("cannot start without /proc",
+		return (master_fail("cannot start without /proc",
 		    "mount it: mount -t proc proc /proc"));
 	if (options->daemonize && *conf->log.file == '\0' &&
 	    !daemon_may_keep(STDERR_FILENO)) {
@@ -298,12 +299,12 @@ prepare_start(struct master *master, const struct conf *conf,
 	 * server runs. */
 	fd_close_all_but(NULL, 0);
 	if (options->daemonize && (master->daemon_fd = daemon_start()) == -1)
-		return (fail("fork", strerror(errno)));
+		return (master_fail("fork", strerror(errno)));
 	return (EXIT_FINE);
 }
 
 static int
-run(struct master *master, const struct options *options)
+master_run(struct master *master, const struct options *options)
 {
 	int status = EXIT_FINE;
 	struct conf *conf;
@@ -313,13 +314,14 @@ run(struct master *master, const struct options *options)
 	if (conf == NULL)
 		return (EXIT_CONF);
 	if (options->signal != 0)
-		status = signal_running(conf, options->signal);
+		status = master_signal_running(conf, options->signal);
 	else if (options->print)
-		status = print(conf);
+		status = master_print(conf);
 	else if (options->test)
 		printf("%s: the configuration is good\n", options->conf_path);
-	else if ((status = prepare_start(master, conf, options)) == EXIT_FINE)
-		return (serve(master, conf));
+	else if ((status = master_prepare_start(master, conf, options)) ==
+	    EXIT_FINE)
+		return (master_serve(master, conf));
 	conf_free(conf);
 	return (status);
 }
@@ -327,7 +329,7 @@ run(struct master *master, const struct options *options)
 /* A number is another listener's now.  Monitors see that before the counters
  * change: monitor/names.h. */
 static void
-renew_listener(void *arg, unsigned number, uint64_t life)
+master_renew_listener(void *arg, unsigned number, uint64_t life)
 {
 	struct master *master = arg;
 
@@ -341,7 +343,7 @@ renew_listener(void *arg, unsigned number, uint64_t life)
 }
 
 static void
-renew_handler(void *arg, unsigned number, uint64_t life)
+master_renew_handler(void *arg, unsigned number, uint64_t life)
 {
 	struct master *master = arg;
 
@@ -379,10 +381,10 @@ master_init(struct master *master)
 	TAILQ_INIT(&master->processes);
 	TAILQ_INIT(&master->reports);
 	master->listener_names.most = COUNTERS_LISTENERS;
-	master->listener_names.renew = renew_listener;
+	master->listener_names.renew = master_renew_listener;
 	master->listener_names.arg = master;
 	master->handler_names.most = COUNTERS_HANDLERS;
-	master->handler_names.renew = renew_handler;
+	master->handler_names.renew = master_renew_handler;
 	master->handler_names.arg = master;
 }
 
@@ -401,17 +403,17 @@ master_main(int argc, char *argv[], const struct roles *roles)
 	if ((status = options_parse(&options, argc, argv)) != -1)
 		return (status);
 	if (upgrade_init(&master.upgrade, argc, argv) == -1)
-		return (fail("the command line", strerror(errno)));
+		return (master_fail("the command line", strerror(errno)));
 	master.roles = roles;
 	master.conf_path = options.conf_path;
 	if (legacy.state == -1)
-		status = run(&master, &options);
+		status = master_run(&master, &options);
 	else if (options.test)
 		/* What it has read is another process's, and nothing is to be
 		 * closed or removed. */
 		return (upgrade_check(&master, &legacy));
 	else
-		status = take_over(&master, &legacy);
+		status = master_take_over(&master, &legacy);
 	master_free(&master);
 	return (status);
 }

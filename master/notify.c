@@ -18,7 +18,7 @@
 /* The address in NOTIFY_SOCKET: a path, or "@" and an abstract name.  Returns
  * its length, or 0 if there is none that could be used. */
 static socklen_t
-find_manager(struct sockaddr_un *addr)
+notify_find_manager(struct sockaddr_un *addr)
 {
 	const char *path = getenv("NOTIFY_SOCKET");
 	size_t len;
@@ -35,13 +35,13 @@ find_manager(struct sockaddr_un *addr)
 }
 
 static void
-send_message(const char *message)
+notify_send(const char *message)
 {
 	struct sockaddr_un addr;
 	socklen_t len;
 	int fd;
 
-	if ((len = find_manager(&addr)) == 0)
+	if ((len = notify_find_manager(&addr)) == 0)
 		return;
 	fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 	if (fd == -1 || sendto(fd, message, strlen(message), MSG_NOSIGNAL,
@@ -59,7 +59,7 @@ notify_ready(uint64_t generation, unsigned workers)
 	snprintf(message, sizeof(message),
 	    "READY=1\nMAINPID=%ld\nSTATUS=generation %" PRIu64 ", %u worker%s",
 	    (long)getpid(), generation, workers, workers == 1 ? "" : "s");
-	send_message(message);
+	notify_send(message);
 }
 
 void
@@ -72,13 +72,13 @@ notify_reloading(void)
 	snprintf(message, sizeof(message),
 	    "RELOADING=1\nMONOTONIC_USEC=%" PRIu64 "\nSTATUS=reloading",
 	    clock_us());
-	send_message(message);
+	notify_send(message);
 }
 
 void
 notify_stopping(void)
 {
-	send_message("STOPPING=1\nSTATUS=draining");
+	notify_send("STOPPING=1\nSTATUS=draining");
 }
 
 void
@@ -91,5 +91,5 @@ notify_status(const char *fmt, ...)
 	va_start(args, fmt);
 	vsnprintf(message + used, sizeof(message) - used, fmt, args);
 	va_end(args);
-	send_message(message);
+	notify_send(message);
 }

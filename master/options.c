@@ -11,7 +11,7 @@
 #include "master/signals.h"
 
 static void
-usage(FILE *stream)
+options_usage(FILE *stream)
 {
 	fprintf(stream,
 	    "usage: penstock [-DTVhtv] [-c file] [-s signal]\n"
@@ -31,7 +31,7 @@ usage(FILE *stream)
 }
 
 static void
-print_build(void)
+options_print_build(void)
 {
 	printf("penstock %s\n", PENSTOCK_VERSION);
 	printf("compiler: %s\n", PENSTOCK_BUILD_CC);
@@ -59,13 +59,13 @@ options_parse(struct options *options, int argc, char *argv[])
 			options->print = true;
 			break;
 		case 'V':
-			print_build();
+			options_print_build();
 			return (EXIT_FINE);
 		case 'c':
 			options->conf_path = optarg;
 			break;
 		case 'h':
-			usage(stdout);
+			options_usage(stdout);
 			return (EXIT_FINE);
 		case 's':
 			options->signal = signals_find(optarg);
@@ -82,14 +82,14 @@ options_parse(struct options *options, int argc, char *argv[])
 			printf("penstock %s\n", PENSTOCK_VERSION);
 			return (EXIT_FINE);
 		default:
-			usage(stderr);
+			options_usage(stderr);
 			return (EXIT_USAGE);
 		}
 	}
 	if (optind < argc) {
 		fprintf(stderr, "penstock: %s: unexpected argument\n",
 		    argv[optind]);
-		usage(stderr);
+		options_usage(stderr);
 		return (EXIT_USAGE);
 	}
 	return (-1);

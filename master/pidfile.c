@@ -16,7 +16,7 @@
 #include "common/why.h"
 
 static pid_t
-read_pid(int fd)
+pidfile_read_pid(int fd)
 {
 	char text[32];
 	ssize_t n;
@@ -39,14 +39,14 @@ pidfile_owner(const char *path)
 	if ((fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK)) == -1)
 		return (errno == ENOENT ? 0 : -1);
 	if (flock(fd, LOCK_SH | LOCK_NB) == -1 && errno == EWOULDBLOCK)
-		pid = read_pid(fd);
+		pid = pidfile_read_pid(fd);
 	close(fd);
 	return (pid);
 }
 
 /* Whether the file at a path is the one that is open. */
 static bool
-is_at(const char *path, int fd)
+pidfile_is_at(const char *path, int fd)
 {
 	struct stat there, ours;
 
@@ -57,7 +57,7 @@ is_at(const char *path, int fd)
 /* Returns -1 with errno set: EEXIST, and *owner, if another process has it
  * locked. */
 static int
-lock_draft(const char *draft, pid_t *owner)
+pidfile_lock_draft(const char *draft, pid_t *owner)
 {
 	int fd, saved;
 
@@ -68,14 +68,14 @@ lock_draft(const char *draft, pid_t *owner)
 			return (-1);
 		if (flock(fd, LOCK_EX | LOCK_NB) == -1)
 			break;
-		if (is_at(draft, fd))
+		if (pidfile_is_at(draft, fd))
 			return (fd);
 		/* Its owner has published or removed it just now. */
 		close(fd);
 	}
 	saved = errno;
 	if (saved == EWOULDBLOCK) {
-		*owner = read_pid(fd);
+		*owner = pidfile_read_pid(fd);
 		saved = EEXIST;
 	}
 	close(fd);
@@ -85,7 +85,7 @@ lock_draft(const char *draft, pid_t *owner)
 
 /* It may be read at any moment: its first line is a pid all the time. */
 static int
-write_pid(int fd)
+pidfile_write_pid(int fd)
 {
 	char text[32];
 	int len = snprintf(text, sizeof(text), "%ld\n", (long)getpid());
@@ -95,19 +95,19 @@ write_pid(int fd)
 }
 
 static int
-claim(struct pidfile *pidfile, const char *path, pid_t *owner)
+pidfile_try(struct pidfile *pidfile, const char *path, pid_t *owner)
 {
 	if ((pidfile->path = strdup(path)) == NULL ||
 	    asprintf(&pidfile->draft, "%s.starting", path) == -1) {
 		pidfile->draft = NULL;
 		return (-1);
 	}
-	if ((pidfile->fd = lock_draft(pidfile->draft, owner)) == -1)
+	if ((pidfile->fd = pidfile_lock_draft(pidfile->draft, owner)) == -1)
 		return (-1);
 	/* With the draft locked, nobody else can get to its place. */
 	if ((*owner = pidfile_owner(path)) > 0)
 		errno = EEXIST;
-	else if (*owner == 0 && write_pid(pidfile->fd) == 0)
+	else if (*owner == 0 && pidfile_write_pid(pidfile->fd) == 0)
 		return (0);
 	return (-1);
 }
@@ -119,7 +119,7 @@ pidfile_claim(struct pidfile *pidfile, const char *path, pid_t *owner)
 
 	*pidfile = (struct pidfile){ .fd = -1 };
 	*owner = 0;
-	if (*path == '\0' || claim(pidfile, path, owner) == 0)
+	if (*path == '\0' || pidfile_try(pidfile, path, owner) == 0)
 		return (0);
 	saved = errno;
 	pidfile_remove(pidfile);
@@ -153,9 +153,9 @@ pidfile_publish(struct pidfile *pidfile)
 int
 pidfile_renew(const struct pidfile *pidfile)
 {
-	if (pidfile->fd == -1 || read_pid(pidfile->fd) == getpid())
+	if (pidfile->fd == -1 || pidfile_read_pid(pidfile->fd) == getpid())
 		return (0);
-	return (write_pid(pidfile->fd));
+	return (pidfile_write_pid(pidfile->fd));
 }
 
 void
@@ -165,7 +165,7 @@ pidfile_remove(struct pidfile *pidfile)
 	    pidfile->path;
 
 	if (pidfile->fd != -1) {
-		if (is_at(path, pidfile->fd))
+		if (pidfile_is_at(path, pidfile->fd))
 			unlink(path);
 		close(pidfile->fd);
 	}

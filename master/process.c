@@ -289,7 +289,7 @@ process_find(const struct master *master, pid_t pid)
 /* The next child that has ended, which is not reaped by that; 0 if there is
  * none. */
 static pid_t
-find_ended(void)
+process_find_ended(void)
 {
 	siginfo_t info = { .si_pid = 0 };
 
@@ -322,7 +322,7 @@ processes_reap(struct master *master)
 	int status;
 
 	/* One signal can stand for several deaths. */
-	while ((pid = find_ended()) > 0) {
+	while ((pid = process_find_ended()) > 0) {
 		if ((process = process_find(master, pid)) == NULL)
 			process = processes_find_clone(master, pid);
 		if (process != NULL)
@@ -435,7 +435,7 @@ process_become(const struct master *master, const struct role *role,
 }
 
 static bool
-is_own_child(pid_t pid)
+process_is_own_child(pid_t pid)
 {
 	siginfo_t info;
 
@@ -460,7 +460,7 @@ int
 process_arrive(struct process *process, pid_t pid)
 {
 	if (pid <= 1 || process_find(process->master, pid) != NULL ||
-	    !is_own_child(pid))
+	    !process_is_own_child(pid))
 		return (-1);
 	process->pid = pid;
 	process->is_alive = true;
@@ -477,7 +477,8 @@ process_adopt(struct process *process, uint64_t generation)
 		return (-1);
 	process->fd = -1;
 	/* If it has ended already, its last words are read first. */
-	return (is_own_child(process->pid) ? 0 : process_watch(process));
+	return (process_is_own_child(process->pid) ? 0 :
+	    process_watch(process));
 }
 
 void

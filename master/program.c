@@ -25,7 +25,7 @@ program_give_up(const char *what)
 }
 
 static void
-limit(int resource, rlim_t value, const char *what)
+program_limit(int resource, rlim_t value, const char *what)
 {
 	struct rlimit limit = { .rlim_cur = value, .rlim_max = value };
 
@@ -34,7 +34,7 @@ limit(int resource, rlim_t value, const char *what)
 }
 
 static void
-set_environment(const struct conf_handler *conf)
+program_set_environment(const struct conf_handler *conf)
 {
 	/* Word to the service manager is the master's. */
 	unsetenv("NOTIFY_SOCKET");
@@ -46,7 +46,8 @@ set_environment(const struct conf_handler *conf)
 
 /* What both kinds have in common, once standard error is theirs. */
 static void
-settle_in(const struct conf_handler *conf, const struct identity *identity)
+program_settle_in(const struct conf_handler *conf,
+    const struct identity *identity)
 {
 	/* A group of its own, so that what it starts can be ended with it. */
 	if (setpgid(0, 0) == -1)
@@ -54,8 +55,8 @@ settle_in(const struct conf_handler *conf, const struct identity *identity)
 	if (*conf->working_directory != '\0' &&
 	    chdir(conf->working_directory) == -1)
 		program_give_up(conf->working_directory);
-	limit(RLIMIT_AS, conf->max_memory, "max_memory");
-	limit(RLIMIT_NOFILE, conf->max_files, "max_files");
+	program_limit(RLIMIT_AS, conf->max_memory, "max_memory");
+	program_limit(RLIMIT_NOFILE, conf->max_files, "max_files");
 	if (privileges_drop(identity) == -1)
 		program_give_up("user or group");
 }
@@ -63,7 +64,7 @@ settle_in(const struct conf_handler *conf, const struct identity *identity)
 /* Only the owner of a pipe can open it by a name such as /dev/stdout.  A program
  * that does not do so runs well without. */
 static void
-give_standard(const struct identity *identity)
+program_give_standard(const struct identity *identity)
 {
 	for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++)
 		if (fchown(fd, identity->uid, identity->gid) == -1)
@@ -82,12 +83,12 @@ program_exec(const struct conf_handler *conf, const struct identity *identity,
 		program_give_up("dup2");
 	fd_close_all_but(NULL, 0);
 	if (identity->change)
-		give_standard(identity);
+		program_give_standard(identity);
 	/* Programs expect to wait for their input. */
 	if (fcntl(STDIN_FILENO, F_SETFL, O_RDWR) == -1)
 		program_give_up("fcntl");
-	set_environment(conf);
-	settle_in(conf, identity);
+	program_set_environment(conf);
+	program_settle_in(conf, identity);
 	execvp(conf->command[0], conf->command);
 	program_give_up(conf->command[0]);
 }
@@ -109,8 +110,9 @@ program_host(const struct role *role, struct heritage *heritage,
 	keep[1] = heritage->channel = fds->channel;
 	keep[2] = heritage->work = fds->work;
 	fd_close_all_but(keep, 3);
-	set_environment(&heritage->conf->handlers[heritage->handler]);
-	settle_in(&heritage->conf->handlers[heritage->handler], identity);
+	program_set_environment(&heritage->conf->handlers[heritage->handler]);
+	program_settle_in(&heritage->conf->handlers[heritage->handler],
+	    identity);
 	status = role->main(heritage);
 	exit(status);
 }

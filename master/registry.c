@@ -19,7 +19,7 @@ registry_find(const struct registry *registry, const char *name)
 
 /* The number to give away next; registry->most if all are in use. */
 static unsigned
-find_spare(const struct registry *registry)
+registry_find_spare(const struct registry *registry)
 {
 	const struct registry_entry *entry;
 	unsigned best = registry->most;
@@ -37,7 +37,7 @@ find_spare(const struct registry *registry)
 }
 
 static int
-assign(struct registry *registry, unsigned number, const char *name)
+registry_assign(struct registry *registry, unsigned number, const char *name)
 {
 	char *copy;
 
@@ -66,11 +66,12 @@ registry_take(struct registry *registry, const char *name)
 	unsigned number = registry_find(registry, name);
 
 	if (number == registry->n) {
-		if ((number = find_spare(registry)) == registry->most) {
+		number = registry_find_spare(registry);
+		if (number == registry->most) {
 			errno = EUSERS;
 			return (-1);
 		}
-		if (assign(registry, number, name) == -1)
+		if (registry_assign(registry, number, name) == -1)
 			return (-1);
 	}
 	registry->entries[number].users++;
@@ -84,7 +85,7 @@ registry_share(struct registry *registry, unsigned number)
 }
 
 static bool
-is_forgettable(const struct registry *registry, unsigned number)
+registry_is_forgettable(const struct registry *registry, unsigned number)
 {
 	return (registry->entries[number].users == 0 &&
 	    !registry->entries[number].served);
@@ -99,7 +100,8 @@ registry_drop(struct registry *registry, unsigned number)
 		return;
 	/* One that was never in effect is the first to go. */
 	entry->unused_since = entry->served ? ++registry->unused : 0;
-	while (registry->n > 0 && is_forgettable(registry, registry->n - 1))
+	while (registry->n > 0 &&
+	    registry_is_forgettable(registry, registry->n - 1))
 		free(registry->names[--registry->n]);
 }
 
@@ -115,7 +117,8 @@ registry_restore(struct registry *registry, const char *name)
 	unsigned number = registry->n;
 
 	if (registry_find(registry, name) != number ||
-	    number == registry->most || assign(registry, number, name) == -1)
+	    number == registry->most ||
+	    registry_assign(registry, number, name) == -1)
 		return (-1);
 	registry->entries[number].served = true;
 	return (0);

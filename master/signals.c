@@ -26,7 +26,7 @@ static const struct {
 #define NSIGNALS (sizeof(table) / sizeof(*table))
 
 static void
-fill(sigset_t *set)
+signals_fill(sigset_t *set)
 {
 	sigemptyset(set);
 	for (size_t i = 0; i < NSIGNALS; i++)
@@ -38,7 +38,7 @@ signals_block(void)
 {
 	sigset_t set;
 
-	fill(&set);
+	signals_fill(&set);
 	sigprocmask(SIG_BLOCK, &set, NULL);
 	/* A peer or log that is gone is seen where it is written to. */
 	signal(SIGPIPE, SIG_IGN);
@@ -66,7 +66,7 @@ signals_reset_in_child(void)
 	for (size_t i = 0; i < NSIGNALS; i++)
 		signal(table[i].number, table[i].number == SIGCHLD ?
 		    SIG_DFL : SIG_IGN);
-	fill(&set);
+	signals_fill(&set);
 	sigprocmask(SIG_UNBLOCK, &set, NULL);
 }
 
@@ -89,7 +89,7 @@ signals_start(struct signals *signals, struct event_base *base)
 	sigset_t set;
 	int fd;
 
-	fill(&set);
+	signals_fill(&set);
 	fd = signalfd(-1, &set, SFD_NONBLOCK | SFD_CLOEXEC);
 	if (fd == -1)
 		return (-1);

@@ -229,7 +229,7 @@ have_port(const struct sockets *sockets, const struct socket_group *group)
 }
 
 static void
-unlock(struct socket_group *group)
+group_unlock(struct socket_group *group)
 {
 	if (group->lock != -1)
 		close(group->lock);
@@ -306,7 +306,7 @@ drop_group(struct sockets *sockets, size_t i)
 	struct socket_group *group = sockets->groups[i];
 
 	close_from(group, 0);
-	unlock(group);
+	group_unlock(group);
 	free(group->text);
 	free(group);
 	sockets->groups[i] = sockets->groups[--sockets->n];
@@ -321,7 +321,7 @@ sockets_undo(struct sockets *sockets)
 		else {
 			close_from(sockets->groups[i],
 			    sockets->groups[i]->nlistening);
-			unlock(sockets->groups[i]);
+			group_unlock(sockets->groups[i]);
 		}
 	}
 }
@@ -336,8 +336,9 @@ is_dispensable(const struct conf_address *address, int why)
 }
 
 static void
-explain(const struct sockets *sockets, const struct conf_listener *listener,
-    const struct conf_address *address, struct why *why)
+sockets_explain(const struct sockets *sockets,
+    const struct conf_listener *listener, const struct conf_address *address,
+    struct why *why)
 {
 	const struct socket_group *group = sockets_find(sockets, address);
 	char rival[64] = "";
@@ -413,7 +414,7 @@ sockets_prepare(struct sockets *sockets, const struct conf *conf,
 			if (prepare_address(sockets, address, slots) == 0)
 				continue;
 			saved = errno;
-			explain(sockets, listener, address, why);
+			sockets_explain(sockets, listener, address, why);
 			sockets_undo(sockets);
 			errno = saved;
 			return (-1);
@@ -431,7 +432,7 @@ sockets_prepare(struct sockets *sockets, const struct conf *conf,
  */
 
 static void
-tune(const struct socket_group *group, int fd, int level, int option,
+group_tune(const struct socket_group *group, int fd, int level, int option,
     unsigned value)
 {
 	int v = (int)value;
@@ -450,17 +451,21 @@ set_options(const struct socket_group *group, int fd,
 		fd_refuse_rights(fd);
 		return;
 	}
-	tune(group, fd, IPPROTO_TCP, TCP_NODELAY, conf->nodelay);
+	group_tune(group, fd, IPPROTO_TCP, TCP_NODELAY, conf->nodelay);
 	/* What a peer does not take is ours to count, and not the kernel's to
 	 * hold by the megabyte. */
-	tune(group, fd, IPPROTO_TCP, TCP_NOTSENT_LOWAT, NOTSENT_MAX);
-	tune(group, fd, IPPROTO_TCP, TCP_DEFER_ACCEPT, conf->defer_accept_s);
-	tune(group, fd, SOL_SOCKET, SO_KEEPALIVE, conf->keepalive.idle_s > 0);
+	group_tune(group, fd, IPPROTO_TCP, TCP_NOTSENT_LOWAT, NOTSENT_MAX);
+	group_tune(group, fd, IPPROTO_TCP, TCP_DEFER_ACCEPT,
+	    conf->defer_accept_s);
+	group_tune(group, fd, SOL_SOCKET, SO_KEEPALIVE,
+	    conf->keepalive.idle_s > 0);
 	if (conf->keepalive.idle_s == 0)
 		return;
-	tune(group, fd, IPPROTO_TCP, TCP_KEEPIDLE, conf->keepalive.idle_s);
-	tune(group, fd, IPPROTO_TCP, TCP_KEEPINTVL, conf->keepalive.interval_s);
-	tune(group, fd, IPPROTO_TCP, TCP_KEEPCNT, conf->keepalive.count);
+	group_tune(group, fd, IPPROTO_TCP, TCP_KEEPIDLE,
+	    conf->keepalive.idle_s);
+	group_tune(group, fd, IPPROTO_TCP, TCP_KEEPINTVL,
+	    conf->keepalive.interval_s);
+	group_tune(group, fd, IPPROTO_TCP, TCP_KEEPCNT, conf->keepalive.count);
 }
 
 /* In the order of the slots, which numbers them for steer_group(). */
@@ -496,7 +501,7 @@ commit_group(struct socket_group *group, const struct conf_listener *conf)
 		LOG(INFO, LISTEN, F_STR("address", group->text),
 		    F_STR("listener", conf->name));
 	/* From here on the kernel finds that it is in use. */
-	unlock(group);
+	group_unlock(group);
 	/* Those that listened before get the options and backlog of now. */
 	for (unsigned i = 0; i < group->nlistening; i++) {
 		set_options(group, group->fds[i], conf);

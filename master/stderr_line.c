@@ -8,7 +8,7 @@
 enum { READS_PER_TURN = 4 };
 
 static enum log_event
-event_for(const char *handler)
+stderr_line_event(const char *handler)
 {
 	return (handler != NULL ? EVENT_HANDLER_STDERR : EVENT_UPGRADE_STDERR);
 }
@@ -19,7 +19,7 @@ stderr_line_tell_suppressed(const char *handler, struct log_limit *limit)
 	uint64_t n;
 
 	if ((n = log_limit_suppressed(limit)) > 0)
-		LOG_WITH(log_write, LOG_LEVEL_WARN, event_for(handler),
+		LOG_WITH(log_write, LOG_LEVEL_WARN, stderr_line_event(handler),
 		    F_STR("handler", handler), F_U64("suppressed", n));
 }
 
@@ -33,7 +33,8 @@ stderr_line_tell(struct stderr_line *line)
 		return;
 	stderr_line_tell_suppressed(line->handler, line->limit);
 	if (log_limit_admit(line->limit))
-		LOG_WITH(log_write, LOG_LEVEL_WARN, event_for(line->handler),
+		LOG_WITH(log_write, LOG_LEVEL_WARN,
+		    stderr_line_event(line->handler),
 		    F_STR("handler", line->handler), F_I64("child", line->pid),
 		    F_STR("line", line->last));
 }
@@ -41,17 +42,18 @@ stderr_line_tell(struct stderr_line *line)
 /* Whether there is no room for this byte, or for all of the character in UTF-8
  * that it begins. */
 static bool
-is_full(const struct stderr_line *line, unsigned char byte)
+stderr_line_is_full(const struct stderr_line *line, unsigned char byte)
 {
 	return (line->len + (byte >= 0xc0 ? 4 : 1) > STDERR_LINE_MAX - 1);
 }
 
 /* A line that is too long is logged in pieces. */
 static void
-add(struct stderr_line *line, const char *bytes, size_t n)
+stderr_line_add(struct stderr_line *line, const char *bytes, size_t n)
 {
 	for (size_t i = 0; i < n; i++) {
-		if (bytes[i] == '\n' || is_full(line, (unsigned char)bytes[i]))
+		if (bytes[i] == '\n' ||
+		    stderr_line_is_full(line, (unsigned char)bytes[i]))
 			stderr_line_tell(line);
 		if (bytes[i] != '\n')
 			line->text[line->len++] = bytes[i] != '\0' ?
@@ -61,14 +63,14 @@ add(struct stderr_line *line, const char *bytes, size_t n)
 
 /* Returns whether more may be there. */
 static bool
-take(struct stderr_line *line)
+stderr_line_take(struct stderr_line *line)
 {
 	char bytes[4096];
 	ssize_t n;
 
 	n = read(line->fd, bytes, sizeof(bytes));
 	if (n > 0)
-		add(line, bytes, (size_t)n);
+		stderr_line_add(line, bytes, (size_t)n);
 	else if (n == 0)
 		event_del(line->event);
 	return (n == (ssize_t)sizeof(bytes));
@@ -79,7 +81,7 @@ stderr_line_on_readable(evutil_socket_t fd, short what, void *arg)
 {
 	(void)fd;
 	(void)what;
-	for (int i = 0; i < READS_PER_TURN && take(arg); i++)
+	for (int i = 0; i < READS_PER_TURN && stderr_line_take(arg); i++)
 		;
 }
 

@@ -51,7 +51,7 @@ enum {
 
 /* Whether a path leads to the file that runs. */
 static bool
-is_self(const char *path)
+upgrade_is_self(const char *path)
 {
 	struct stat found, self;
 
@@ -61,7 +61,7 @@ is_self(const char *path)
 
 /* The file that runs, whatever it was called; it may be gone. */
 static char *
-resolve_self(void)
+upgrade_resolve_self(void)
 {
 	char path[PATH_MAX];
 	ssize_t len;
@@ -76,7 +76,7 @@ resolve_self(void)
  * unresolved, as these are what a deployment turns over.  Returns the caller's
  * own copy; NULL with errno set. */
 static char *
-find_self(void)
+upgrade_find_self(void)
 {
 	const char *name = (const char *)(uintptr_t)getauxval(AT_EXECFN);
 	char *cwd = NULL, *path = NULL;
@@ -89,11 +89,11 @@ find_self(void)
 	free(cwd);
 	/* One that was executed by a descriptor has no name of its own. */
 	if (path != NULL && (strncmp(path, "/dev/fd/", 8) == 0 ||
-	    !is_self(path))) {
+	    !upgrade_is_self(path))) {
 		free(path);
 		path = NULL;
 	}
-	return (path != NULL ? path : resolve_self());
+	return (path != NULL ? path : upgrade_resolve_self());
 }
 
 int
@@ -104,11 +104,11 @@ upgrade_init(struct upgrade *upgrade, int argc, char *argv[])
 		.log = -1,
 		.format = STATE_VERSION, .newborn_speaks = CTL_VERSION,
 	};
-	/* Room for one more option, see add_option(). */
+	/* Room for one more option, see upgrade_add_option(). */
 	upgrade->argv = calloc((size_t)argc + 2, sizeof(char *));
 	if (upgrade->argv == NULL)
 		return (-1);
-	upgrade->path = find_self();
+	upgrade->path = upgrade_find_self();
 	for (int i = 0; i < argc; i++)
 		if ((upgrade->argv[i] = strdup(argv[i])) == NULL)
 			return (-1);
@@ -116,7 +116,7 @@ upgrade_init(struct upgrade *upgrade, int argc, char *argv[])
 }
 
 static void
-forget_task(struct upgrade *upgrade)
+upgrade_forget_task(struct upgrade *upgrade)
 {
 	if (upgrade->program != -1)
 		close(upgrade->program);
@@ -133,7 +133,7 @@ forget_task(struct upgrade *upgrade)
 void
 upgrade_free(struct upgrade *upgrade)
 {
-	forget_task(upgrade);
+	upgrade_forget_task(upgrade);
 	stderr_line_close(&upgrade->errors);
 	if (upgrade->answer != -1)
 		close(upgrade->answer);
@@ -151,7 +151,7 @@ upgrade_free(struct upgrade *upgrade)
  */
 
 static enum status_kind
-kind_of(enum state_task task)
+upgrade_kind_of(enum state_task task)
 {
 	return (task == STATE_TASK_ROLLBACK ? STATUS_ROLLBACK :
 	    STATUS_UPGRADE);
@@ -159,7 +159,7 @@ kind_of(enum state_task task)
 
 /* Whether the last report is that of the canary that refused it. */
 static bool
-is_reported(const struct master *master, enum status_kind kind,
+upgrade_is_reported(const struct master *master, enum status_kind kind,
     const char *why)
 {
 	const struct status *status = &master->status;
@@ -172,12 +172,13 @@ is_reported(const struct master *master, enum status_kind kind,
 }
 
 static void
-tell_refusal(struct master *master, enum status_kind kind, const char *why)
+upgrade_tell_refusal(struct master *master, enum status_kind kind,
+    const char *why)
 {
 	LOG(ERROR, UPGRADE_REFUSED, F_STR("kind", status_kind_name(kind)),
 	    F_STR("error", why),
 	    F_STR("kept", "the program and workers of before"));
-	if (!is_reported(master, kind, why))
+	if (!upgrade_is_reported(master, kind, why))
 		reload_report_refusal(master, kind, clock_ms(), why);
 	notify_status("%s refused: %s", status_kind_name(kind), why);
 }
@@ -185,10 +186,10 @@ tell_refusal(struct master *master, enum status_kind kind, const char *why)
 static void
 upgrade_refuse(struct master *master, const char *why)
 {
-	enum status_kind kind = kind_of(master->upgrade.task);
+	enum status_kind kind = upgrade_kind_of(master->upgrade.task);
 
-	forget_task(&master->upgrade);
-	tell_refusal(master, kind, why);
+	upgrade_forget_task(&master->upgrade);
+	upgrade_tell_refusal(master, kind, why);
 }
 
 static void
@@ -205,7 +206,7 @@ upgrade_refuse_errno(struct master *master, const char *what)
  */
 
 static int
-number_to_env(const char *name, int number)
+upgrade_put_number(const char *name, int number)
 {
 	char text[16];
 
@@ -217,7 +218,7 @@ number_to_env(const char *name, int number)
  * the program that is to be executed if the next one cannot take over.  Returns
  * -1 with errno set. */
 static int
-save(struct master *master, int previous)
+upgrade_save(struct master *master, int previous)
 {
 	struct upgrade *upgrade = &master->upgrade;
 	FILE *out = NULL;
@@ -252,12 +253,13 @@ save(struct master *master, int previous)
  * that has failed, with errno set.  If a descriptor of the state is not open,
  * the program says so. */
 static void
-execute(const struct master *master, int program, int state_fd, int previous,
-    const char *refused)
+upgrade_execute(const struct master *master, int program, int state_fd,
+    int previous, const char *refused)
 {
 	if (fcntl(state_fd, F_SETFD, 0) == -1 ||
-	    number_to_env(ENV_STATE, state_fd) == -1 ||
-	    (previous != -1 && number_to_env(ENV_PREVIOUS, previous) == -1) ||
+	    upgrade_put_number(ENV_STATE, state_fd) == -1 ||
+	    (previous != -1 &&
+	    upgrade_put_number(ENV_PREVIOUS, previous) == -1) ||
 	    (refused != NULL && setenv(ENV_REFUSED, refused, 1) == -1))
 		return;
 	(void)state_pass_on(master, master->upgrade.format, true);
@@ -276,7 +278,7 @@ struct pipes {
 };
 
 static void
-close_pipes(const struct pipes *pipes, int side)
+upgrade_close_pipes(const struct pipes *pipes, int side)
 {
 	if (pipes->answer[side] != -1)
 		close(pipes->answer[side]);
@@ -285,7 +287,7 @@ close_pipes(const struct pipes *pipes, int side)
 }
 
 static int
-open_pipes(struct pipes *pipes)
+upgrade_open_pipes(struct pipes *pipes)
 {
 	*pipes = (struct pipes){ { -1, -1 }, { -1, -1 } };
 	if (pipe2(pipes->answer, O_CLOEXEC) == 0 &&
@@ -293,14 +295,14 @@ open_pipes(struct pipes *pipes)
 	    fcntl(pipes->answer[0], F_SETFL, O_NONBLOCK) == 0 &&
 	    fcntl(pipes->errors[0], F_SETFL, O_NONBLOCK) == 0)
 		return (0);
-	close_pipes(pipes, 0);
-	close_pipes(pipes, 1);
+	upgrade_close_pipes(pipes, 0);
+	upgrade_close_pipes(pipes, 1);
 	return (-1);
 }
 
 /* There is room for it. */
 static void
-add_option(char **argv, char *option)
+upgrade_add_option(char **argv, char *option)
 {
 	size_t n = 1;
 
@@ -312,7 +314,8 @@ add_option(char **argv, char *option)
 
 /* In the child: become the new program, as it would be started, with -t. */
 static void __attribute__((noreturn))
-run_check(const struct master *master, int state_fd, const struct pipes *pipes)
+upgrade_run_check(const struct master *master, int state_fd,
+    const struct pipes *pipes)
 {
 	const struct upgrade *upgrade = &master->upgrade;
 	static char option[] = "-t";
@@ -324,10 +327,10 @@ run_check(const struct master *master, int state_fd, const struct pipes *pipes)
 	(void)prctl(PR_SET_PDEATHSIG, SIGKILL);
 	fd_redirect_to_null(STDIN_FILENO);
 	unsetenv("NOTIFY_SOCKET");
-	add_option(upgrade->argv, option);
+	upgrade_add_option(upgrade->argv, option);
 	if (dup2(pipes->answer[1], STDOUT_FILENO) != -1 &&
 	    dup2(pipes->errors[1], STDERR_FILENO) != -1)
-		execute(master, upgrade->program, state_fd, -1, NULL);
+		upgrade_execute(master, upgrade->program, state_fd, -1, NULL);
 	dprintf(STDERR_FILENO, "cannot run %s: %s\n", upgrade->path,
 	    strerror(errno));
 	_exit(EXIT_NOT_RUN);
@@ -335,7 +338,7 @@ run_check(const struct master *master, int state_fd, const struct pipes *pipes)
 
 /* Listen to the check run.  What it says is needed at its end. */
 static void
-attend(struct master *master, const struct pipes *pipes)
+upgrade_attend_check(struct master *master, const struct pipes *pipes)
 {
 	struct upgrade *upgrade = &master->upgrade;
 
@@ -351,7 +354,7 @@ attend(struct master *master, const struct pipes *pipes)
 
 /* Whether the program has said that it would take over from this master. */
 static bool
-has_answered(const struct master *master)
+upgrade_has_answered(const struct master *master)
 {
 	char text[256], expected[64];
 	ssize_t n;
@@ -368,7 +371,8 @@ has_answered(const struct master *master)
 
 /* Judge an ended check run.  Returns NULL if the program is fine. */
 static const char *
-judge(const struct master *master, int status, char why[UPGRADE_WHY_MAX])
+upgrade_judge_check(const struct master *master, int status,
+    char why[UPGRADE_WHY_MAX])
 {
 	const struct upgrade *upgrade = &master->upgrade;
 	char how[PAUSE_HOW_MAX];
@@ -379,7 +383,7 @@ judge(const struct master *master, int status, char why[UPGRADE_WHY_MAX])
 		return (why);
 	}
 	if (WIFEXITED(status) && WEXITSTATUS(status) == 0) {
-		if (has_answered(master))
+		if (upgrade_has_answered(master))
 			return (NULL);
 		snprintf(why, UPGRADE_WHY_MAX, "%s is no penstock that can "
 		    "take over", upgrade->path);
@@ -393,14 +397,14 @@ judge(const struct master *master, int status, char why[UPGRADE_WHY_MAX])
 
 /* Whether a check run has failed as that of the previous release does. */
 static bool
-may_be_previous(const struct upgrade *upgrade, int status)
+upgrade_may_be_previous(const struct upgrade *upgrade, int status)
 {
 	return (upgrade->format != STATE_PREVIOUS && !upgrade->overdue &&
 	    WIFEXITED(status) && WEXITSTATUS(status) == EXIT_FAILED);
 }
 
 static void
-check_on_death(void *owner, int status)
+upgrade_on_check_death(void *owner, int status)
 {
 	struct master *master = owner;
 	struct upgrade *upgrade = &master->upgrade;
@@ -409,7 +413,7 @@ check_on_death(void *owner, int status)
 
 	process_end(&upgrade->check);
 	stderr_line_close(&upgrade->errors);
-	wrong = judge(master, status, why);
+	wrong = upgrade_judge_check(master, status, why);
 	close(upgrade->answer);
 	upgrade->answer = -1;
 	master_changed(master);
@@ -421,7 +425,7 @@ check_on_death(void *owner, int status)
 		if (upgrade->format == STATE_PREVIOUS)
 			upgrade->newborn_speaks = CTL_PREVIOUS;
 		upgrade->check_until_ms = clock_ms() + CHECK_MS;
-	} else if (may_be_previous(upgrade, status))
+	} else if (upgrade_may_be_previous(upgrade, status))
 		/* Another run begins when this turn's dead are buried. */
 		upgrade->format = STATE_PREVIOUS;
 	else
@@ -429,10 +433,10 @@ check_on_death(void *owner, int status)
 }
 
 static int
-start_check(struct master *master)
+upgrade_start_check(struct master *master)
 {
 	static const struct process_kind kind = {
-		.on_death = check_on_death,
+		.on_death = upgrade_on_check_death,
 		.leads_group = true,
 	};
 	struct upgrade *upgrade = &master->upgrade;
@@ -440,20 +444,20 @@ start_check(struct master *master)
 	int state_fd;
 	pid_t pid;
 
-	if ((state_fd = save(master, -1)) == -1)
+	if ((state_fd = upgrade_save(master, -1)) == -1)
 		return (-1);
-	if (open_pipes(&pipes) == -1)
+	if (upgrade_open_pipes(&pipes) == -1)
 		goto fail;
 	process_init(&upgrade->check, master, &kind, master);
 	pid = process_fork(&upgrade->check, 0, NULL, 0);
 	if (pid == 0)
-		run_check(master, state_fd, &pipes);
-	close_pipes(&pipes, 1);
+		upgrade_run_check(master, state_fd, &pipes);
+	upgrade_close_pipes(&pipes, 1);
 	if (pid == -1) {
-		close_pipes(&pipes, 0);
+		upgrade_close_pipes(&pipes, 0);
 		goto fail;
 	}
-	attend(master, &pipes);
+	upgrade_attend_check(master, &pipes);
 	close(state_fd);
 	return (0);
 fail:
@@ -481,7 +485,7 @@ void
 upgrade_forget(struct upgrade *upgrade)
 {
 	process_kill(&upgrade->check, SIGKILL);
-	forget_task(upgrade);
+	upgrade_forget_task(upgrade);
 }
 
 void
@@ -494,7 +498,7 @@ upgrade_abort(struct master *master, const char *why)
 	if (lost && master->running != NULL)
 		upgrade_refuse(master, why);
 	else
-		forget_task(upgrade);
+		upgrade_forget_task(upgrade);
 }
 
 void
@@ -516,7 +520,7 @@ upgrade_back(struct master *master)
 	struct probation *probation = &master->probation;
 	struct upgrade *upgrade = &master->upgrade;
 
-	forget_task(upgrade);
+	upgrade_forget_task(upgrade);
 	upgrade->task = STATE_TASK_ROLLBACK;
 	upgrade->refused = probation->refused;
 	upgrade->back = generation_hold(probation->before);
@@ -535,7 +539,7 @@ upgrade_back(struct master *master)
 
 /* Have all processes speak the previous version.  Returns whether they do. */
 static bool
-are_understood(struct master *master)
+upgrade_speak_previous(struct master *master)
 {
 	struct process *process;
 	bool all = true;
@@ -554,7 +558,7 @@ are_understood(struct master *master)
 /* Orders that the previous program is to carry out: it finds them pending, as
  * the signals are blocked until it has a descriptor to read them from. */
 static void
-pass_orders_on(const struct master *master)
+upgrade_pass_orders_on(const struct master *master)
 {
 	if (master->pending.upgrade)
 		kill(getpid(), SIGUSR2);
@@ -566,7 +570,7 @@ pass_orders_on(const struct master *master)
  * all processes of a container together with the first one, so that one without
  * an init gets none. */
 static int
-start_keeper(struct master *master, int program, int state_fd)
+upgrade_start_keeper(struct master *master, int program, int state_fd)
 {
 	const char *why;
 	int result;
@@ -575,7 +579,7 @@ start_keeper(struct master *master, int program, int state_fd)
 		return (0);
 	if ((result = keeper_start(master, &why)) != 0)
 		return (result);
-	execute(master, program, state_fd, -1, why);
+	upgrade_execute(master, program, state_fd, -1, why);
 	fprintf(stderr, "penstock %s: the program of before cannot take over: "
 	    "%s\n", PENSTOCK_VERSION, strerror(errno));
 	_exit(EXIT_FAILED);
@@ -583,12 +587,12 @@ start_keeper(struct master *master, int program, int state_fd)
 
 /* Execute the program that was checked. */
 static void
-change_program(struct master *master, int state_fd)
+upgrade_change_program(struct master *master, int state_fd)
 {
 	const struct upgrade *upgrade = &master->upgrade;
 
 	keeper_pass_on(master, true);
-	execute(master, upgrade->program, state_fd, upgrade->previous,
+	upgrade_execute(master, upgrade->program, state_fd, upgrade->previous,
 	    upgrade->refused ? upgrade->reason : NULL);
 	upgrade_refuse_errno(master, "exec");
 	keeper_pass_on(master, false);
@@ -600,7 +604,7 @@ change_program(struct master *master, int state_fd)
 }
 
 static void
-take_leave(struct master *master)
+upgrade_take_leave(struct master *master)
 {
 	struct upgrade *upgrade = &master->upgrade;
 	int previous, state_fd;
@@ -610,20 +614,20 @@ take_leave(struct master *master)
 		 * configuration. */
 		upgrade->task = STATE_TASK_UPGRADE;
 		succession_report_end(master);
-		pass_orders_on(master);
+		upgrade_pass_orders_on(master);
 	}
 	if (upgrade->format == STATE_PREVIOUS)
 		crews_suit_previous(master);
 	/* The file that runs; its name may be another file's now. */
 	previous = open("/proc/self/exe", O_PATH | O_CLOEXEC);
-	if ((state_fd = save(master, previous)) == -1)
+	if ((state_fd = upgrade_save(master, previous)) == -1)
 		upgrade_refuse_errno(master, "state");
 	/* The previous release has no keeper. */
 	else if (upgrade->format != STATE_PREVIOUS && previous != -1 &&
-	    start_keeper(master, previous, state_fd) == -1)
+	    upgrade_start_keeper(master, previous, state_fd) == -1)
 		upgrade_refuse_errno(master, "keeper");
 	else
-		change_program(master, state_fd);
+		upgrade_change_program(master, state_fd);
 	if (state_fd != -1)
 		close(state_fd);
 	if (previous != -1)
@@ -645,8 +649,8 @@ upgrade_advance(struct master *master)
 	if (master->keeper == NULL || upgrade->before == -1)
 		return;
 	/* Without another keeper, the first one knows what was before. */
-	if ((state_fd = save(master, upgrade->before)) != -1) {
-		(void)start_keeper(master, upgrade->before, state_fd);
+	if ((state_fd = upgrade_save(master, upgrade->before)) != -1) {
+		(void)upgrade_start_keeper(master, upgrade->before, state_fd);
 		close(state_fd);
 	}
 }
@@ -676,13 +680,13 @@ upgrade_run(struct master *master)
 		return;
 	} else if (upgrade->passed) {
 		if (upgrade->format != STATE_PREVIOUS ||
-		    are_understood(master))
-			take_leave(master);
+		    upgrade_speak_previous(master))
+			upgrade_take_leave(master);
 		else if (upgrade->task == STATE_TASK_UPGRADE &&
 		    clock_ms() >= upgrade->check_until_ms)
 			upgrade_refuse(master, "a process does not go back to "
 			    "the previous version of the control protocol");
-	} else if (upgrade->program != -1 && start_check(master) == -1)
+	} else if (upgrade->program != -1 && upgrade_start_check(master) == -1)
 		upgrade_refuse_errno(master, "check run");
 }
 
@@ -691,7 +695,7 @@ upgrade_run(struct master *master)
  */
 
 static int
-number_from_env(const char *name)
+upgrade_get_number(const char *name)
 {
 	const char *text = getenv(name);
 	int number;
@@ -709,8 +713,8 @@ upgrade_inherit(struct upgrade_legacy *legacy)
 	static char refused[UPGRADE_WHY_MAX];
 	const char *text = getenv(ENV_REFUSED);
 
-	legacy->state = number_from_env(ENV_STATE);
-	legacy->previous = number_from_env(ENV_PREVIOUS);
+	legacy->state = upgrade_get_number(ENV_STATE);
+	legacy->previous = upgrade_get_number(ENV_PREVIOUS);
 	legacy->refused = NULL;
 	if (text == NULL)
 		return;
@@ -742,7 +746,7 @@ upgrade_check(struct master *master, const struct upgrade_legacy *legacy)
 
 /* Let the previous program go on.  Returns if that cannot be. */
 static void
-give_back(struct master *master, const struct upgrade_legacy *legacy,
+upgrade_give_back(struct master *master, const struct upgrade_legacy *legacy,
     const char *why)
 {
 	fprintf(stderr, "penstock %s: cannot take over: %s\n",
@@ -750,13 +754,13 @@ give_back(struct master *master, const struct upgrade_legacy *legacy,
 	if (legacy->refused != NULL || legacy->previous == -1)
 		return;
 	keeper_pass_on(master, true);
-	execute(master, legacy->previous, legacy->state, -1, why);
+	upgrade_execute(master, legacy->previous, legacy->state, -1, why);
 	fprintf(stderr, "penstock %s: nor can the program of before: %s\n",
 	    PENSTOCK_VERSION, strerror(errno));
 }
 
 static void
-order_reload(struct master *master, enum status_kind kind)
+upgrade_order_reload(struct master *master, enum status_kind kind)
 {
 	master->pending.reload = true;
 	master->pending.kind = kind;
@@ -764,22 +768,22 @@ order_reload(struct master *master, enum status_kind kind)
 
 /* Another program has refused to take over, or died before it was done. */
 static void
-go_on_as_before(struct master *master, enum state_task task,
+upgrade_go_on_as_before(struct master *master, enum state_task task,
     const char *refused)
 {
-	tell_refusal(master, kind_of(task), refused);
+	upgrade_tell_refusal(master, upgrade_kind_of(task), refused);
 	upgrade_done(master);
 	if (processes_have_foster(master)) {
 		succession_return(master);
 		/* Those that are not our children have to be replaced. */
 		LOG(INFO, RELOAD, F_STR("file", master->conf_path));
-		order_reload(master, STATUS_RELOAD);
+		upgrade_order_reload(master, STATUS_RELOAD);
 	}
 }
 
 /* The program is another one now: do what it was exchanged for. */
 static void
-go_on(struct master *master, const char *refused)
+upgrade_go_on(struct master *master, const char *refused)
 {
 	struct upgrade *upgrade = &master->upgrade;
 	struct generation *back = upgrade->back;
@@ -787,7 +791,7 @@ go_on(struct master *master, const char *refused)
 	int previous = upgrade->previous;
 
 	upgrade->back = NULL;
-	forget_task(upgrade);
+	upgrade_forget_task(upgrade);
 	if (refused == NULL) {
 		if (previous != -1)
 			upgrade->before = fcntl(previous, F_DUPFD_CLOEXEC, 0);
@@ -797,13 +801,13 @@ go_on(struct master *master, const char *refused)
 	}
 	if (refused == NULL && task == STATE_TASK_UPGRADE) {
 		master->probation.program = previous;
-		order_reload(master, STATUS_UPGRADE);
+		upgrade_order_reload(master, STATUS_UPGRADE);
 		return;
 	}
 	if (previous != -1)
 		close(previous);
 	if (refused != NULL)
-		go_on_as_before(master, task, refused);
+		upgrade_go_on_as_before(master, task, refused);
 	else
 		reload_back(master, back, upgrade->reason);
 	generation_release(back);
@@ -816,13 +820,13 @@ upgrade_take_over(struct master *master, const struct upgrade_legacy *legacy)
 
 	if (adopt_prepare(master, legacy->state, why) == -1 ||
 	    adopt_finish(master, why) == -1) {
-		give_back(master, legacy, why);
+		upgrade_give_back(master, legacy, why);
 		return (-1);
 	}
 	close(legacy->state);
 	(void)pidfile_renew(&master->pidfile);
 	loggers_adopt(master);
-	go_on(master, legacy->refused);
+	upgrade_go_on(master, legacy->refused);
 	/* Some may have died meanwhile. */
 	processes_reap(master);
 	return (0);
