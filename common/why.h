@@ -10,7 +10,7 @@ struct why {
 	char text[320];		/* "": there is none */
 };
 
-/* Set the text of printf(3), cut to what fits; the one of before may be part of
+/* Set the text of printf(3), cut to what fits; the previous one may be part of
  * it.  Returns -1, with errno as it was. */
 int why_set(struct why *, const char *fmt, ...)
     __attribute__((format(printf, 2, 3)));

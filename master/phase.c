@@ -208,7 +208,7 @@ phase_refuse(struct master *master, struct worker_proc *dead, const char *why)
 	}
 	LOG(ERROR, RELOAD_REFUSED, F_STR("kind", status_kind_name(kind)),
 	    F_STR("error", why),
-	    F_STR("kept", "the configuration and workers of before"));
+	    F_STR("kept", "the running configuration and its workers"));
 	/* That of a canary is complete when its workers are gone. */
 	if (!was_canary)
 		reload_report_refusal(master, kind, master->reload.begun_ms,

@@ -177,7 +177,7 @@ upgrade_tell_refusal(struct master *master, enum status_kind kind,
 {
 	LOG(ERROR, UPGRADE_REFUSED, F_STR("kind", status_kind_name(kind)),
 	    F_STR("error", why),
-	    F_STR("kept", "the program and workers of before"));
+	    F_STR("kept", "the running program and its workers"));
 	if (!upgrade_is_reported(master, kind, why))
 		reload_report_refusal(master, kind, clock_ms(), why);
 	notify_status("%s refused: %s", status_kind_name(kind), why);
@@ -529,7 +529,7 @@ upgrade_back(struct master *master)
 	snprintf(upgrade->reason, sizeof(upgrade->reason), "%s",
 	    probation->why.text);
 	if (upgrade->program == -1)
-		upgrade_refuse(master, "the program of before is not there "
+		upgrade_refuse(master, "the previous program is not available "
 		    "any more");
 }
 
@@ -580,7 +580,7 @@ upgrade_start_keeper(struct master *master, int program, int state_fd)
 	if ((result = keeper_start(master, &why)) != 0)
 		return (result);
 	upgrade_execute(master, program, state_fd, -1, why);
-	fprintf(stderr, "penstock %s: the program of before cannot take over: "
+	fprintf(stderr, "penstock %s: the previous program cannot take over: "
 	    "%s\n", PENSTOCK_VERSION, strerror(errno));
 	_exit(EXIT_FAILED);
 }
@@ -755,8 +755,8 @@ upgrade_give_back(struct master *master, const struct upgrade_legacy *legacy,
 		return;
 	keeper_pass_on(master, true);
 	upgrade_execute(master, legacy->previous, legacy->state, -1, why);
-	fprintf(stderr, "penstock %s: nor can the program of before: %s\n",
-	    PENSTOCK_VERSION, strerror(errno));
+	fprintf(stderr, "penstock %s: cannot return to the previous program: "
+	    "%s\n", PENSTOCK_VERSION, strerror(errno));
 }
 
 static void

@@ -70,7 +70,7 @@ jump(struct server *srv, int days)
 	server_mark(srv);
 	fd = client_connect(FRAME_PORT);
 	client_echo(fd, "what time is it?");
-	/* Lines of before can be written to the log yet. */
+	/* Earlier lines may still come into the log. */
 	ck_assert_int_eq(getsockname(fd, (struct sockaddr *)&own, &len), 0);
 	snprintf(words, sizeof(words), "event=conn_open peer=%s:%u",
 	    own_address(), ntohs(own.sin_port));

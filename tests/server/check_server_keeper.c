@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 /*
  * New programs that pass their check, and then die or hang while they take over:
- * the program of before goes on, and no client notices.
+ * the previous program goes on, and no client notices.
  */
 #include <sys/wait.h>
 

@@ -271,7 +271,7 @@ START_TEST(sixty_four_descriptors_are_enough)
 }
 END_TEST
 
-/* What became of everybody is told when the last worker of before has gone,
+/* What became of everybody is told when the last of the old workers has gone,
  * whoever is the master then. */
 START_TEST(reports_that_are_not_complete_go_along)
 {
