@@ -90,10 +90,7 @@ struct master {
 	struct registry listener_names;
 	struct registry handler_names;
 	struct log_limit stderr_limits[COUNTERS_HANDLERS];	/* by number */
-	struct pidfile pidfile;
-	struct pidfile next_pidfile;		/* of a reload; empty unless
-						   pidfile_changes */
-	bool pidfile_changes;
+	struct pidfiles pidfiles;
 	uint64_t numbered;			/* generations so far */
 	uint64_t tick_ms;			/* the last tick */
 	uint64_t lenient_until_ms;		/* see watchdog.c */

@@ -144,7 +144,7 @@ static void
 master_free(struct master *master)
 {
 	loggers_end(master);
-	pidfile_remove(&master->pidfile);
+	pidfile_remove(&master->pidfiles.now);
 	sockets_close(&master->sockets);
 	monitor_proc_free(master);
 	keeper_end(master);
@@ -177,7 +177,8 @@ master_claim_pidfile(struct master *master, const struct conf *conf)
 	struct why why;
 	pid_t owner;
 
-	if (pidfile_claim(&master->pidfile, conf->pid_file, &owner) == 0)
+	if (pidfile_claim(&master->pidfiles.now, conf->pid_file,
+	    &owner) == 0)
 		return (0);
 	pidfile_explain(owner, &why);
 	LOG(ERROR, START_FAILED, F_STR("pid_file", conf->pid_file),
@@ -368,8 +369,7 @@ master_init(struct master *master)
 		.probation.program = -1,
 		.status.fd = -1,
 		.spans.fd = -1,
-		.pidfile.fd = -1,
-		.next_pidfile.fd = -1,
+		.pidfiles = { .now.fd = -1, .next.fd = -1 },
 		.upgrade = { .log = -1, .previous = -1 },
 	};
 	TAILQ_INIT(&master->generations);

@@ -238,8 +238,8 @@ phase_finish_start(struct master *master)
 {
 	struct why why;
 
-	if (pidfile_publish(&master->pidfile) == -1) {
-		why_set(&why, "pid file %s: %s", master->pidfile.path,
+	if (pidfile_publish(&master->pidfiles.now) == -1) {
+		why_set(&why, "pid file %s: %s", master->pidfiles.now.path,
 		    strerror(errno));
 		phase_fail_start(master, why.text);
 		return;

@@ -97,8 +97,11 @@ pidfile_write_pid(int fd)
 static int
 pidfile_try(struct pidfile *pidfile, const char *path, pid_t *owner)
 {
-	if ((pidfile->path = strdup(path)) == NULL ||
-	    asprintf(&pidfile->draft, "%s.starting", path) == -1) {
+	if ((pidfile->path = strdup(path)) == NULL)
+		return (-1);
+	if (*path == '\0')
+		return (0);
+	if (asprintf(&pidfile->draft, "%s.starting", path) == -1) {
 		pidfile->draft = NULL;
 		return (-1);
 	}
@@ -119,7 +122,7 @@ pidfile_claim(struct pidfile *pidfile, const char *path, pid_t *owner)
 
 	*pidfile = (struct pidfile){ .fd = -1 };
 	*owner = 0;
-	if (*path == '\0' || pidfile_try(pidfile, path, owner) == 0)
+	if (pidfile_try(pidfile, path, owner) == 0)
 		return (0);
 	saved = errno;
 	pidfile_remove(pidfile);
@@ -172,4 +175,30 @@ pidfile_remove(struct pidfile *pidfile)
 	free(pidfile->path);
 	free(pidfile->draft);
 	*pidfile = (struct pidfile){ .fd = -1 };
+}
+
+int
+pidfiles_prepare(struct pidfiles *pidfiles, const char *path, pid_t *owner)
+{
+	if (strcmp(path, pidfiles->now.path) == 0 ||
+	    pidfile_claim(&pidfiles->next, path, owner) == 0)
+		return (0);
+	/* Another name of the file that we have. */
+	return (*owner == getpid() ? 0 : -1);
+}
+
+void
+pidfiles_undo(struct pidfiles *pidfiles)
+{
+	pidfile_remove(&pidfiles->next);
+}
+
+void
+pidfiles_commit(struct pidfiles *pidfiles)
+{
+	if (pidfiles->next.path == NULL)
+		return;
+	pidfile_remove(&pidfiles->now);
+	pidfiles->now = pidfiles->next;
+	pidfiles->next = (struct pidfile){ .fd = -1 };
 }

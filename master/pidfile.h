@@ -17,9 +17,16 @@
 struct why;
 
 struct pidfile {
-	char *path;		/* NULL: there is none */
+	char *path;		/* "": there is none; NULL: not claimed */
 	char *draft;		/* NULL: it is in its place */
-	int fd;			/* locked */
+	int fd;			/* locked; -1 */
+};
+
+/* Those of a master. */
+struct pidfiles {
+	struct pidfile now;
+	struct pidfile next;	/* of a reload that changes it, until that is
+				   in effect */
 };
 
 /* Write and lock the draft.  Returns -1 with errno set; EEXIST, and *owner (0:
@@ -32,6 +39,13 @@ const char *pidfile_explain(pid_t owner, struct why *);
 /* Move the draft to its place.  Returns -1 with errno set; it can be tried
  * again. */
 int pidfile_publish(struct pidfile *);
+
+/* Claim the file of a reload, if it is another one. */
+int pidfiles_prepare(struct pidfiles *, const char *path, pid_t *owner);
+void pidfiles_undo(struct pidfiles *);
+
+/* If another one was prepared, it takes the place of that which was there. */
+void pidfiles_commit(struct pidfiles *);
 
 /* See that a file which was taken over has our pid, not that of a master that
  * died.  Returns -1 with errno set. */

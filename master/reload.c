@@ -32,8 +32,7 @@ reload_discard(struct master *master)
 	slots_discard(master);
 	sockets_undo(&master->sockets);
 	monitor_proc_undo(master);
-	pidfile_remove(&master->next_pidfile);
-	master->pidfile_changes = false;
+	pidfiles_undo(&master->pidfiles);
 	generation_release(reload->fresh);
 	reload->fresh = NULL;
 	loggers_trim(master);
@@ -135,15 +134,7 @@ reload_prepare_pidfile(struct master *master, const char *path,
 {
 	pid_t owner;
 
-	if (strcmp(path, master->pidfile.path != NULL ? master->pidfile.path :
-	    "") == 0)
-		return (0);
-	if (pidfile_claim(&master->next_pidfile, path, &owner) == 0) {
-		master->pidfile_changes = true;
-		return (0);
-	}
-	/* Another name of the file that we have. */
-	if (owner == getpid())
+	if (pidfiles_prepare(&master->pidfiles, path, &owner) == 0)
 		return (0);
 	return (why_set(why, "pid file %.200s: %s", path,
 	    pidfile_explain(owner, why)));
@@ -306,9 +297,9 @@ reload_listen(struct master *master, struct why *why)
 	if (sockets_listen(&master->sockets, fresh, why) == -1 ||
 	    monitor_proc_listen(master, fresh, why) == -1)
 		return (-1);
-	if (pidfile_publish(&master->next_pidfile) == 0)
+	if (pidfile_publish(&master->pidfiles.next) == 0)
 		return (0);
-	return (why_set(why, "pid file %.200s: %s", master->next_pidfile.path,
+	return (why_set(why, "pid file %.200s: %s", master->pidfiles.next.path,
 	    strerror(errno)));
 }
 
@@ -343,17 +334,6 @@ reload_change_log(struct master *master)
 	processes_use_log(master);
 }
 
-static void
-reload_change_pidfile(struct master *master)
-{
-	if (!master->pidfile_changes)
-		return;
-	pidfile_remove(&master->pidfile);
-	master->pidfile = master->next_pidfile;
-	master->next_pidfile = (struct pidfile){ .fd = -1 };
-	master->pidfile_changes = false;
-}
-
 /* The new workers accept before the old ones stop, and all of them have a
  * successor before any gives. */
 static void
@@ -384,7 +364,7 @@ reload_commit(struct master *master)
 	generation_confirm(master->running);
 	reload_forget_back(reload);
 	reload_change_log(master);
-	reload_change_pidfile(master);
+	pidfiles_commit(&master->pidfiles);
 	limits_check(master->running->conf, master->running->slots);
 	crews_check(master->running);
 	sockets_commit(&master->sockets, master->running->conf,

@@ -824,7 +824,7 @@ upgrade_take_over(struct master *master, const struct upgrade_legacy *legacy)
 		return (-1);
 	}
 	close(legacy->state);
-	(void)pidfile_renew(&master->pidfile);
+	(void)pidfile_renew(&master->pidfiles.now);
 	loggers_adopt(master);
 	upgrade_go_on(master, legacy->refused);
 	/* Some may have died meanwhile. */

@@ -65,7 +65,7 @@ drop_master(struct master *master)
 		generation_release(generation);
 	}
 	free(master->upgrade.path);
-	free(master->pidfile.path);
+	free(master->pidfiles.now.path);
 	master_init(master);
 }
 

@@ -207,7 +207,7 @@ START_TEST(without_a_path_there_is_no_file_and_no_error)
 {
 	start();
 	ck_assert_int_eq(pidfile_claim(&ours, "", &owner), 0);
-	ck_assert_ptr_null(ours.path);
+	ck_assert_str_eq(ours.path, "");
 	ck_assert_int_eq(pidfile_publish(&ours), 0);
 	ck_assert_int_eq(ours.fd, -1);
 	finish();
@@ -468,6 +468,36 @@ START_TEST(a_link_that_waits_under_the_drafts_name_is_not_followed)
 }
 END_TEST
 
+START_TEST(another_one_takes_its_place_only_when_that_is_in_effect)
+{
+	struct pidfiles files = { .now.fd = -1, .next.fd = -1 };
+	char other[sizeof(path) + 8];
+
+	start();
+	snprintf(other, sizeof(other), "%s-other", path);
+	ck_assert_int_eq(pidfile_claim(&files.now, path, &owner), 0);
+	ck_assert_int_eq(pidfile_publish(&files.now), 0);
+	ck_assert_int_eq(pidfiles_prepare(&files, path, &owner), 0);
+	pidfiles_commit(&files);
+	ck_assert_int_eq(pidfile_owner(path), getpid());
+	ck_assert_int_eq(pidfiles_prepare(&files, other, &owner), 0);
+	pidfiles_undo(&files);
+	pidfiles_commit(&files);
+	ck_assert_int_eq(pidfile_owner(path), getpid());
+	ck_assert_int_eq(pidfiles_prepare(&files, other, &owner), 0);
+	ck_assert_int_eq(pidfile_publish(&files.next), 0);
+	pidfiles_commit(&files);
+	ck_assert_int_eq(access(path, F_OK), -1);
+	ck_assert_int_eq(pidfile_owner(other), getpid());
+	/* None at all. */
+	ck_assert_int_eq(pidfiles_prepare(&files, "", &owner), 0);
+	pidfiles_commit(&files);
+	ck_assert_int_eq(access(other, F_OK), -1);
+	pidfile_remove(&files.now);
+	finish();
+}
+END_TEST
+
 RUN_TESTS("pidfile",
     the_file_appears_when_it_is_written_and_not_before,
     the_file_is_everyones_to_read_and_ours_to_write,
@@ -488,4 +518,5 @@ RUN_TESTS("pidfile",
     a_file_that_fails_half_way_leaves_nothing,
     a_draft_prevents_another_one,
     a_draft_whose_owner_is_gone_is_taken,
-    a_link_that_waits_under_the_drafts_name_is_not_followed)
+    a_link_that_waits_under_the_drafts_name_is_not_followed,
+    another_one_takes_its_place_only_when_that_is_in_effect)
