@@ -697,25 +697,6 @@ state_check(struct state_reader *reader)
 	return (state_check_owners(reader));
 }
 
-static int
-state_take_all(struct state_reader *reader)
-{
-	enum state_record record;
-	union state_item item;
-	int more, result = 0;
-
-	if (state_record_read_head(reader) == -1)
-		return (-1);
-	while (result == 0 &&
-	    (more = state_record_read(reader, &record, &item)) != 0) {
-		if (more == -1)
-			return (-1);
-		result = state_take(reader, record, &item);
-		state_record_drop(record, &item);
-	}
-	return (result == 0 ? state_check(reader) : -1);
-}
-
 int
 state_parse(struct master *master, const char *text, size_t len,
     char why[STATE_WHY_MAX])
@@ -727,8 +708,18 @@ state_parse(struct master *master, const char *text, size_t len,
 		.line = 1,
 		.why = why,
 	};
-	int result = state_take_all(&reader);
+	enum state_record record = STATE_SERVER;
+	union state_item item;
+	int more, result;
 
+	result = state_record_read_head(&reader);
+	while (result == 0 &&
+	    (more = state_record_read(&reader, &record, &item)) != 0) {
+		result = more == -1 ? -1 : state_take(&reader, record, &item);
+		state_record_drop(record, &item);
+	}
+	if (result == 0)
+		result = state_check(&reader);
 	free(reader.owned);
 	return (result);
 }
@@ -738,24 +729,18 @@ state_read(struct master *master, int fd, char why[STATE_WHY_MAX])
 {
 	struct stat st;
 	char *text;
-	size_t len;
 	int result;
 
-	if (fstat(fd, &st) == -1)
-		goto fail;
-	if (!S_ISREG(st.st_mode) || st.st_size > STATE_SIZE_MAX) {
-		errno = EFBIG;
-		goto fail;
+	errno = EFBIG;
+	if (fstat(fd, &st) == -1 || !S_ISREG(st.st_mode) ||
+	    st.st_size > STATE_SIZE_MAX ||
+	    (text = mmap(NULL, (size_t)st.st_size, PROT_READ, MAP_PRIVATE, fd,
+	    0)) == MAP_FAILED) {
+		snprintf(why, STATE_WHY_MAX, "the state cannot be read: %s",
+		    strerror(errno));
+		return (-1);
 	}
-	len = (size_t)st.st_size;
-	text = mmap(NULL, len, PROT_READ, MAP_PRIVATE, fd, 0);
-	if (text == MAP_FAILED)
-		goto fail;
-	result = state_parse(master, text, len, why);
-	munmap(text, len);
+	result = state_parse(master, text, (size_t)st.st_size, why);
+	munmap(text, (size_t)st.st_size);
 	return (result);
-fail:
-	snprintf(why, STATE_WHY_MAX, "the state cannot be read: %s",
-	    strerror(errno));
-	return (-1);
 }

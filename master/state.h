@@ -5,9 +5,10 @@
  *
  * The rows in state_record.c describe the master's own structs: a field is
  * written from where it is, and read to there.  state.c knows which records a
- * master makes, and how it is put together from them.  Descriptors stay numbers
- * until adopt.c takes them into use.  The server depends on what is read: a text
- * with anything that is not known or does not fit together is refused.
+ * master makes, and how it is put together from them.  Descriptors stay
+ * numbers until adopt.c takes them into use.  The server depends on what is
+ * read: a text with anything that is not known or does not fit together is
+ * refused.
  */
 #ifndef MASTER_STATE_H
 #define MASTER_STATE_H

@@ -228,12 +228,10 @@ field_number(const struct field *field, const void *item)
 		return (*worker != NULL ? (uint64_t)(*worker)->process.pid : 0);
 	if (field->kind == FIELD_SLOT)
 		return ((*slot)->number);
-	switch (field->size) {
-	case sizeof(bool):
+	if (field->size == sizeof(bool))
 		return (*(const bool *)place);
-	case sizeof(uint32_t):
+	if (field->size == sizeof(uint32_t))
 		return (*(const uint32_t *)place);
-	}
 	return (*(const uint64_t *)place);
 }
 
@@ -242,15 +240,12 @@ field_set_number(const struct field *field, void *item, uint64_t number)
 {
 	void *place = field_place(field, item);
 
-	switch (field->size) {
-	case sizeof(bool):
+	if (field->size == sizeof(bool))
 		*(bool *)place = number != 0;
-		return;
-	case sizeof(uint32_t):
+	else if (field->size == sizeof(uint32_t))
 		*(uint32_t *)place = (uint32_t)number;
-		return;
-	}
-	*(uint64_t *)place = number;
+	else
+		*(uint64_t *)place = number;
 }
 
 /*
@@ -338,12 +333,6 @@ reader_take(struct state_reader *reader, const char *text)
 	return (true);
 }
 
-static bool
-is_digit(char c)
-{
-	return (c >= '0' && c <= '9');
-}
-
 /* Digits, as printf(3) writes them: no sign, no leading zero. */
 static bool
 reader_take_number(struct state_reader *reader, uint64_t max, uint64_t *value)
@@ -352,8 +341,8 @@ reader_take_number(struct state_reader *reader, uint64_t max, uint64_t *value)
 	uint64_t digit;
 
 	*value = 0;
-	for (; reader->at < reader->end && is_digit(*reader->at);
-	    reader->at++) {
+	for (; reader->at < reader->end && *reader->at >= '0' &&
+	    *reader->at <= '9'; reader->at++) {
 		digit = (uint64_t)(*reader->at - '0');
 		if (*value > (max - digit) / 10 || digit > max)
 			return (false);
@@ -363,26 +352,20 @@ reader_take_number(struct state_reader *reader, uint64_t max, uint64_t *value)
 	    (*first != '0' || reader->at == first + 1));
 }
 
-static int
-hex_value(char c)
-{
-	if (is_digit(c))
-		return (c - '0');
-	return (c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1);
-}
-
 /* The byte behind a backslash; 0 if it is none. */
 static unsigned char
 reader_take_escape(struct state_reader *reader)
 {
-	int high, low;
+	static const char digits[16] = "0123456789abcdef";
+	const char *high, *low;
 
 	if (reader->end - reader->at < 2)
 		return (0);
-	high = hex_value(reader->at[0]);
-	low = hex_value(reader->at[1]);
+	high = memchr(digits, reader->at[0], sizeof(digits));
+	low = memchr(digits, reader->at[1], sizeof(digits));
 	reader->at += 2;
-	return (high < 0 || low < 0 ? 0 : (unsigned char)(high * 16 + low));
+	return (high == NULL || low == NULL ? 0 :
+	    (unsigned char)((high - digits) * 16 + (low - digits)));
 }
 
 /* Returns NULL if there is no whole string, with errno 0, or no memory. */
@@ -593,7 +576,6 @@ state_record_read(struct state_reader *reader, enum state_record *number,
 {
 	bool is_first = reader->line++ == 1;
 	const struct record *record;
-	int result;
 
 	memset(item, 0, sizeof(*item));
 	if ((record = reader_take_name(reader)) == NULL)
@@ -602,11 +584,8 @@ state_record_read(struct state_reader *reader, enum state_record *number,
 	if (is_first != (*number == STATE_SERVER))
 		return (state_reject(reader, is_first ?
 		    "there is no server" : "one server too many"));
-	if (is_first)
-		return (record_read_fields(reader, record, reader->master));
-	if ((result = record_read_fields(reader, record, item)) == -1)
-		state_record_drop(*number, item);
-	return (result);
+	return (record_read_fields(reader, record, is_first ?
+	    (void *)reader->master : item));
 }
 
 void

@@ -2,9 +2,9 @@
 /*
  * The records of a state (state.h), and how one of them is written and read.
  *
- * A record is a line: its name, and a field for each row that state_record.c has
- * of it.  A row says where in a struct of the master the field is written from
- * and read to.  What has no such struct is put into one of those below.
+ * A record is a line: its name, and a field for each row that state_record.c
+ * has of it.  A row says where in a struct of the master the field is written
+ * from and read to.  What has no such struct is put into one of those below.
  */
 #ifndef MASTER_STATE_RECORD_H
 #define MASTER_STATE_RECORD_H
@@ -100,8 +100,9 @@ void state_record_write(struct state_writer *, enum state_record,
 /* Read the first line.  Returns -1 and says why it is wrong. */
 int state_record_read_head(struct state_reader *);
 
-/* Read the next record: that of the server, which is the first, into the master.
- * Returns 0 at the end; or -1, and says what is wrong. */
+/* Read the next record; the first one is that of the server, which is read into
+ * the master.  Returns 0 at the end; or -1, and says what is wrong: then the item
+ * may have a part of it. */
 int state_record_read(struct state_reader *, enum state_record *,
     union state_item *);
 
