@@ -60,7 +60,7 @@ custody_put(const struct conn *conn, const struct custody_conn *as)
 	*held = *as;
 	if (conn->index >= map->end)
 		map->end = conn->index + 1;
-	custody_settle_now(conn, 0);
+	custody_settle(conn, 0);
 	held->fd = conn_fd(conn);
 	custody_order();
 }
@@ -77,7 +77,7 @@ custody_enter(const struct conn *conn)
 		return;
 	}
 	custody_of(conn)->hold = CUSTODY_OWN;
-	custody_settle_now(conn, 0);
+	custody_settle(conn, 0);
 }
 
 void
@@ -104,36 +104,8 @@ custody_leave(const struct conn *conn)
 	custody_order();
 }
 
-/* Note the requests that are with handlers.  Returns whether all can be answered
- * by somebody who knows no more than that. */
-static bool
-custody_note_owed(struct custody_conn *held, const struct conn *conn)
-{
-	const struct conn_pending *pending = conn->pending;
-	const struct proto *proto = conn_proto(conn);
-	const struct request *request;
-	unsigned n = 0;
-
-	held->owed = 0;
-	if (pending == NULL || pending->nrequests == 0)
-		return (true);
-	if (pending->nrequests > CUSTODY_OWED_MAX || pending->nmade > 0)
-		return (false);
-	held->owed = (uint8_t)pending->nrequests;
-	if (!proto->has_exchange)
-		return (true);
-	if (pending->nrequests > CUSTODY_OWED_EXCHANGES)
-		return (false);
-	TAILQ_FOREACH(request, &pending->requests, of_conn)
-		held->with[n++] = (struct custody_owed){
-			.note = proto->brief(request->exchange),
-			.handler = (uint8_t)(request->handler -
-			    conn_worker(conn)->handlers),
-		};
-	return (true);
-}
-
-/* Whether what the kernel has is all that there is of it. */
+/* Whether what the kernel has of it is all that there is, but for requests that
+ * are with handlers. */
 static bool
 custody_is_at_boundary(const struct conn *conn)
 {
@@ -144,27 +116,40 @@ custody_is_at_boundary(const struct conn *conn)
 	    (conn->reason != CLOSE_DONE || !conn_awaits(conn)))
 		return (false);
 	return (pending == NULL ||
-	    (pending->in == NULL && pending->out == NULL));
+	    (pending->in == NULL && pending->out == NULL &&
+	    pending->nmade == 0 &&
+	    pending->nrequests <= (conn_proto(conn)->has_exchange ?
+	    CUSTODY_OWED_EXCHANGES : CUSTODY_OWED_MAX)));
+}
+
+/* What a rescuer has to know of the requests. */
+static void
+custody_note_exchanges(struct custody_conn *held, const struct conn *conn)
+{
+	const struct request *request;
+	unsigned n = 0;
+
+	TAILQ_FOREACH(request, &conn->pending->requests, of_conn)
+		held->with[n++] = (struct custody_owed){
+			.note = conn_proto(conn)->brief(request->exchange),
+			.handler = (uint8_t)(request->handler -
+			    conn_worker(conn)->handlers),
+		};
 }
 
 void
-custody_settle_now(const struct conn *conn, size_t leaving)
+custody_settle_pending(const struct conn *conn, size_t leaving)
 {
 	struct custody_conn *held = custody_of(conn);
-	const struct conn_record *record = conn_record(conn);
+	unsigned owed = conn_awaits(conn) ? conn->pending->nrequests : 0;
 
-	/* Whatever happens in between, it is not taken for at rest with numbers
-	 * of which some are old. */
 	held->rest_in = CUSTODY_NEVER;
 	custody_order();
-	if (!custody_is_at_boundary(conn) || !custody_note_owed(held, conn))
+	if (!custody_is_at_boundary(conn))
 		return;
-	/* What is leaving is written after this: until then the kernel's count
-	 * is lower. */
-	held->rest_out = record->bytes_out + leaving;
-	custody_order();
-	held->rest_in = record->bytes_in;
-	custody_order();
+	if (owed > 0 && conn_proto(conn)->has_exchange)
+		custody_note_exchanges(held, conn);
+	custody_write(held, conn_record(conn), leaving, (uint8_t)owed);
 }
 
 /*

@@ -119,12 +119,33 @@ void custody_leave(const struct conn *);
 
 /* It may have come to rest: all that it had to send leaves now, and that are so
  * many bytes. */
-void custody_settle_now(const struct conn *, size_t leaving);
+void custody_settle_pending(const struct conn *, size_t leaving);
+
+/* These numbers belong together.  Whatever happens in between, it is not taken
+ * for at rest with numbers of which some are old.  What is leaving is written
+ * after this: until then the kernel's count is lower. */
+static inline void
+custody_write(struct custody_conn *held, const struct conn_record *record,
+    size_t leaving, uint8_t owed)
+{
+	held->rest_in = CUSTODY_NEVER;
+	custody_order();
+	held->rest_out = record->bytes_out + leaving;
+	held->owed = owed;
+	custody_order();
+	held->rest_in = record->bytes_in;
+	custody_order();
+}
+
 static inline void
 custody_settle(const struct conn *conn, size_t leaving)
 {
-	if (conn->listener->worker->custody != NULL)
-		custody_settle_now(conn, leaving);
+	if (conn->listener->worker->custody == NULL)
+		return;
+	if (conn->pending == NULL && !conn->finishing)
+		custody_write(custody_of(conn), conn_record(conn), leaving, 0);
+	else
+		custody_settle_pending(conn, leaving);
 }
 
 /* It is about to be read, and the kernel does not count what is read from it. */
