@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "common/ctl.h"
+#include "common/why.h"
 #include "master/state.h"
 #include "tests/lib/masters.h"
 
@@ -18,7 +19,8 @@ static void
 expect_taken_again(const struct master *master, unsigned version, size_t len)
 {
 	static struct master again;
-	char why[STATE_WHY_MAX] = "", *text = NULL;
+	struct why why = { "" };
+	char *text = NULL;
 	size_t size;
 	FILE *out = open_memstream(&text, &size);
 
@@ -27,8 +29,8 @@ expect_taken_again(const struct master *master, unsigned version, size_t len)
 	/* Strings may come with escapes that they need not have. */
 	assert(size <= len + 3 * len);
 	master_init(&again);
-	if (state_parse(&again, text, size, why) == -1) {
-		fprintf(stderr, "%s:\n%s", why, text);
+	if (state_parse(&again, text, size, &why) == -1) {
+		fprintf(stderr, "%s:\n%s", why.text, text);
 		abort();
 	}
 	drop_master(&again);
@@ -39,15 +41,17 @@ int
 LLVMFuzzerTestOneInput(const uint8_t *input, size_t len)
 {
 	static struct master master;
-	char why[STATE_WHY_MAX] = "", *copy;
+	struct why why = { "" };
+	char *copy;
 
 	/* No longer than it is, so that a sanitizer sees who reads beyond. */
 	copy = malloc(len > 0 ? len : 1);
 	assert(copy != NULL);
 	memcpy(copy, input, len);
 	master_init(&master);
-	if (state_parse(&master, copy, len, why) == -1) {
-		assert(*why != '\0' && memchr(why, '\0', sizeof(why)) != NULL);
+	if (state_parse(&master, copy, len, &why) == -1) {
+		assert(*why.text != '\0' &&
+		    memchr(why.text, '\0', sizeof(why)) != NULL);
 	} else {
 		expect_taken_again(&master, STATE_VERSION, len);
 		/* As it is before such a state is written. */

@@ -2,7 +2,6 @@
 #include "master/adopt.h"
 
 #include <errno.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -10,19 +9,12 @@
 #include "common/log.h"
 #include "master/master.h"
 
-static int
-adopt_fail(char why[STATE_WHY_MAX], const char *what)
-{
-	snprintf(why, STATE_WHY_MAX, "%s: %s", what, strerror(errno));
-	return (-1);
-}
-
 /*
  * What leaves no trace.
  */
 
 static int
-adopt_prepare_generation(struct generation *generation, char why[STATE_WHY_MAX])
+adopt_prepare_generation(struct generation *generation, struct why *why)
 {
 	const struct conf_request request = {
 		.path = generation->path, .text = generation->text,
@@ -32,9 +24,8 @@ adopt_prepare_generation(struct generation *generation, char why[STATE_WHY_MAX])
 	int result = -1;
 
 	if ((conf = conf_read(&request, &report)) == NULL)
-		snprintf(why, STATE_WHY_MAX, "a configuration that is in "
-		    "effect: line %u: %s", report.errors[0].line,
-		    report.errors[0].text);
+		why_set(why, "a configuration that is in effect: line %u: %s",
+		    report.errors[0].line, report.errors[0].text);
 	else
 		result = generation_fill(generation, conf, why);
 	conf_report_free(&report);
@@ -42,16 +33,17 @@ adopt_prepare_generation(struct generation *generation, char why[STATE_WHY_MAX])
 }
 
 static int
-adopt_prepare_counters(struct master *master, char why[STATE_WHY_MAX])
+adopt_prepare_counters(struct master *master, struct why *why)
 {
 	for (size_t i = 0; i < master->nslots; i++)
 		if (counters_open(&master->counters[i],
 		    master->counters[i].fd, true) == -1)
-			return (adopt_fail(why, "counters"));
+			return (why_set(why, "counters: %s",
+			    strerror(errno)));
 	if (status_open(&master->status, master->status.fd, true) == -1)
-		return (adopt_fail(why, "status"));
+		return (why_set(why, "status: %s", strerror(errno)));
 	if (spans_open(&master->spans, master->spans.fd) == -1)
-		return (adopt_fail(why, "spans"));
+		return (why_set(why, "spans: %s", strerror(errno)));
 	return (0);
 }
 
@@ -74,23 +66,20 @@ adopt_prepare_lives(struct master *master)
 
 /* An executor's handler has to be one of its generation's. */
 static int
-adopt_check_handlers(const struct executor_list *list, char why[STATE_WHY_MAX])
+adopt_check_handlers(const struct executor_list *list, struct why *why)
 {
 	const struct executor_proc *executor;
 
 	TAILQ_FOREACH(executor, list, link)
 		if (executor->handler >=
-		    executor->generation->conf->nhandlers) {
-			snprintf(why, STATE_WHY_MAX,
-			    "executor %d has no handler",
-			    (int)executor->process.pid);
-			return (-1);
-		}
+		    executor->generation->conf->nhandlers)
+			return (why_set(why, "executor %d has no handler",
+			    (int)executor->process.pid));
 	return (0);
 }
 
 int
-adopt_prepare(struct master *master, int state_fd, char why[STATE_WHY_MAX])
+adopt_prepare(struct master *master, int state_fd, struct why *why)
 {
 	struct generation *generation;
 	const struct worker_proc *worker;
@@ -98,7 +87,8 @@ adopt_prepare(struct master *master, int state_fd, char why[STATE_WHY_MAX])
 	if (state_read(master, state_fd, why) == -1)
 		return (-1);
 	if (state_pass_on(master, STATE_VERSION, false) == -1)
-		return (adopt_fail(why, "a descriptor of the state"));
+		return (why_set(why, "a descriptor of the state: %s",
+		    strerror(errno)));
 	TAILQ_FOREACH(generation, &master->generations, link)
 		if (adopt_prepare_generation(generation, why) == -1)
 			return (-1);
@@ -155,13 +145,13 @@ adopt_finish_log(const struct master *master)
 }
 
 int
-adopt_finish(struct master *master, char why[STATE_WHY_MAX])
+adopt_finish(struct master *master, struct why *why)
 {
 	struct generation *generation, *next;
 
 	adopt_finish_log(master);
 	if (adopt_finish_processes(master) == -1)
-		return (adopt_fail(why, "processes"));
+		return (why_set(why, "processes: %s", strerror(errno)));
 	/* Those that nobody has may go. */
 	for (generation = TAILQ_FIRST(&master->generations);
 	    generation != NULL; generation = next) {

@@ -12,9 +12,9 @@ struct master;
 /* Read a state, and take over what leaves no trace outside of this process: a
  * process that does no more than that can just exit.  Returns -1 and says
  * why. */
-int adopt_prepare(struct master *, int state_fd, char why[STATE_WHY_MAX]);
+int adopt_prepare(struct master *, int state_fd, struct why *);
 
 /* And the rest: the log, sockets and processes. */
-int adopt_finish(struct master *, char why[STATE_WHY_MAX]);
+int adopt_finish(struct master *, struct why *);
 
 #endif

@@ -2,7 +2,6 @@
 #include "master/generation.h"
 
 #include <errno.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -75,15 +74,14 @@ generation_confirm(const struct generation *generation)
 }
 
 /* Why there are no numbers, as errno says. */
-static void
-generation_say_why(char why[GENERATION_WHY_MAX])
+static int
+generation_say_why(struct why *why)
 {
-	if (errno == EUSERS)
-		snprintf(why, GENERATION_WHY_MAX, "more than %d names of "
-		    "listeners or %d of handlers, with those of workers that "
-		    "still drain", COUNTERS_LISTENERS, COUNTERS_HANDLERS);
-	else
-		snprintf(why, GENERATION_WHY_MAX, "%s", strerror(errno));
+	if (errno != EUSERS)
+		return (why_set(why, "%s", strerror(errno)));
+	return (why_set(why, "more than %d names of listeners or %d of "
+	    "handlers, with those of workers that still drain",
+	    COUNTERS_LISTENERS, COUNTERS_HANDLERS));
 }
 
 /*
@@ -113,7 +111,7 @@ generation_add(struct master *master, uint64_t number)
 
 int
 generation_fill(struct generation *generation, struct conf *conf,
-    char why[GENERATION_WHY_MAX])
+    struct why *why)
 {
 	generation->conf = conf;
 	generation->conf_hash = conf->hash;
@@ -122,10 +120,8 @@ generation_fill(struct generation *generation, struct conf *conf,
 	generation->path = generation->text = NULL;
 	for (size_t i = 0; i < conf->nhandlers; i++)
 		fingerprint_take(&generation->files[i], &conf->handlers[i]);
-	if (generation_take_numbers(generation) == 0)
-		return (0);
-	generation_say_why(why);
-	return (-1);
+	return (generation_take_numbers(generation) == 0 ? 0 :
+	    generation_say_why(why));
 }
 
 struct generation *
@@ -152,7 +148,7 @@ generation_new(struct master *master, struct conf *conf, struct why *why)
 	generation->loaded = (int64_t)time(NULL);
 	generation->slots = conf_worker_count(conf);
 	generation->identity = identity;
-	if (generation_fill(generation, conf, why->text) == 0)
+	if (generation_fill(generation, conf, why) == 0)
 		return (generation);
 	saved = errno;
 	generation->conf = NULL;

@@ -47,8 +47,6 @@ struct generation {
 
 TAILQ_HEAD(generation_list, generation);
 
-enum { GENERATION_WHY_MAX = 256 };
-
 /* Make the next generation, of a configuration that it owns if this succeeds.
  * Returns NULL with errno set, and says why. */
 struct generation *generation_new(struct master *, struct conf *, struct why *);
@@ -63,8 +61,7 @@ struct generation *generation_refer(struct master *, uint64_t number);
 
 /* Give one a configuration, which it owns from here on.  Returns -1 and says
  * why. */
-int generation_fill(struct generation *, struct conf *,
-    char why[GENERATION_WHY_MAX]);
+int generation_fill(struct generation *, struct conf *, struct why *);
 
 /* Log which handlers have another file on disk now than when the generation was
  * made. */

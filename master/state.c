@@ -699,7 +699,7 @@ state_check(struct state_reader *reader)
 
 int
 state_parse(struct master *master, const char *text, size_t len,
-    char why[STATE_WHY_MAX])
+    struct why *why)
 {
 	struct state_reader reader = {
 		.master = master,
@@ -725,7 +725,7 @@ state_parse(struct master *master, const char *text, size_t len,
 }
 
 int
-state_read(struct master *master, int fd, char why[STATE_WHY_MAX])
+state_read(struct master *master, int fd, struct why *why)
 {
 	struct stat st;
 	char *text;
@@ -735,11 +735,9 @@ state_read(struct master *master, int fd, char why[STATE_WHY_MAX])
 	if (fstat(fd, &st) == -1 || !S_ISREG(st.st_mode) ||
 	    st.st_size > STATE_SIZE_MAX ||
 	    (text = mmap(NULL, (size_t)st.st_size, PROT_READ, MAP_PRIVATE, fd,
-	    0)) == MAP_FAILED) {
-		snprintf(why, STATE_WHY_MAX, "the state cannot be read: %s",
-		    strerror(errno));
-		return (-1);
-	}
+	    0)) == MAP_FAILED)
+		return (why_set(why, "the state cannot be read: %s",
+		    strerror(errno)));
 	result = state_parse(master, text, (size_t)st.st_size, why);
 	munmap(text, (size_t)st.st_size);
 	return (result);

@@ -30,7 +30,6 @@
 #endif
 
 enum {
-	STATE_WHY_MAX = 256,
 	/* Far beyond what any server has to say. */
 	STATE_SIZE_MAX = 64 << 20,
 };
@@ -42,6 +41,7 @@ enum state_task {
 };
 
 struct master;
+struct why;
 
 /* Write all that another program has to know to go on, in a version that this
  * program knows.  Returns -1 with errno set. */
@@ -51,11 +51,10 @@ int state_write(FILE *, const struct master *, unsigned version);
  * configuration after that, and one more reference each.  Returns -1 and says
  * why the text cannot be taken; what was read before that is left in the
  * master. */
-int state_parse(struct master *, const char *text, size_t len,
-    char why[STATE_WHY_MAX]);
+int state_parse(struct master *, const char *text, size_t len, struct why *);
 
 /* The same from a descriptor, which stays open. */
-int state_read(struct master *, int fd, char why[STATE_WHY_MAX]);
+int state_read(struct master *, int fd, struct why *);
 
 /* Let a new program inherit every descriptor of a state, or no longer.  Returns
  * -1 with errno set if one is not open; the others are seen to. */

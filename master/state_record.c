@@ -85,7 +85,7 @@ static const struct record records[STATE_RECORDS] = {
 		TEXT(master, upgrade.version),
 		STRING(master, upgrade.path),
 		STRING(master, pidfiles.now.path),
-		TEXT(master, upgrade.reason),
+		TEXT(master, upgrade.reason.text),
 	} },
 	[STATE_LISTENER] = { "listener", { NAME } },
 	[STATE_HANDLER] = { "handler", { NAME } },
@@ -125,7 +125,7 @@ static const struct record records[STATE_RECORDS] = {
 		NUMBER(worker_proc, crew.awaited, UINT_MAX),
 		U64(worker_proc, process.born_ms),
 		U64(worker_proc, process.patience_ms),
-		TEXT(worker_proc, why),
+		TEXT(worker_proc, why.text),
 		SPEAKS(worker_proc, process.speaks),
 		ROW(worker_proc, is_rescuer, NUMBER, 1, 4),
 	} },
@@ -149,7 +149,7 @@ static const struct record records[STATE_RECORDS] = {
 		FD(executor_proc, errors.fd),
 		U64(executor_proc, process.born_ms),
 		U64(executor_proc, process.patience_ms),
-		TEXT(executor_proc, why),
+		TEXT(executor_proc, why.text),
 		TEXT(executor_proc, errors.last),
 		TEXT(executor_proc, errors.text),
 		SPEAKS(executor_proc, process.speaks),
@@ -311,14 +311,13 @@ state_record_write(struct state_writer *writer, enum state_record number,
 int
 state_reject(struct state_reader *reader, const char *fmt, ...)
 {
+	char text[sizeof(reader->why->text)];
 	va_list args;
-	int used;
 
-	used = snprintf(reader->why, STATE_WHY_MAX, "line %u: ", reader->line);
 	va_start(args, fmt);
-	vsnprintf(reader->why + used, STATE_WHY_MAX - (size_t)used, fmt, args);
+	vsnprintf(text, sizeof(text), fmt, args);
 	va_end(args);
-	return (-1);
+	return (why_set(reader->why, "line %u: %s", reader->line, text));
 }
 
 static bool

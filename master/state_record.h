@@ -91,7 +91,7 @@ struct state_reader {
 	unsigned version;
 	int *owned;		/* descriptors; and processes, as -pid */
 	size_t nowned;
-	char *why;		/* of STATE_WHY_MAX */
+	struct why *why;
 };
 
 void state_record_write(struct state_writer *, enum state_record,

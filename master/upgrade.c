@@ -195,10 +195,10 @@ upgrade_refuse(struct master *master, const char *why)
 static void
 upgrade_refuse_errno(struct master *master, const char *what)
 {
-	char why[UPGRADE_WHY_MAX];
+	struct why why;
 
-	snprintf(why, sizeof(why), "%s: %s", what, strerror(errno));
-	upgrade_refuse(master, why);
+	why_set(&why, "%s: %s", what, strerror(errno));
+	upgrade_refuse(master, why.text);
 }
 
 /*
@@ -369,30 +369,23 @@ upgrade_has_answered(const struct master *master)
 	    text[n - 1] == '\n');
 }
 
-/* Judge an ended check run.  Returns NULL if the program is fine. */
-static const char *
-upgrade_judge_check(const struct master *master, int status,
-    char why[UPGRADE_WHY_MAX])
+/* Judge an ended check run.  Returns -1 and says why if it has failed. */
+static int
+upgrade_judge_check(const struct master *master, int status, struct why *why)
 {
 	const struct upgrade *upgrade = &master->upgrade;
 	char how[PAUSE_HOW_MAX];
 
-	if (upgrade->overdue) {
-		snprintf(why, UPGRADE_WHY_MAX, "%s was not done with the check "
-		    "within %d s", upgrade->path, CHECK_MS / 1000);
-		return (why);
-	}
-	if (WIFEXITED(status) && WEXITSTATUS(status) == 0) {
-		if (upgrade_has_answered(master))
-			return (NULL);
-		snprintf(why, UPGRADE_WHY_MAX, "%s is no penstock that can "
-		    "take over", upgrade->path);
-		return (why);
-	}
-	snprintf(why, UPGRADE_WHY_MAX, "the check run of %s failed: %s%s%.140s",
-	    upgrade->path, describe_death(status, how),
-	    *upgrade->errors.last != '\0' ? ": " : "", upgrade->errors.last);
-	return (why);
+	if (upgrade->overdue)
+		return (why_set(why, "%s was not done with the check within "
+		    "%d s", upgrade->path, CHECK_MS / 1000));
+	if (!WIFEXITED(status) || WEXITSTATUS(status) != 0)
+		return (why_set(why, "the check run of %s failed: %s%s%.140s",
+		    upgrade->path, describe_death(status, how),
+		    *upgrade->errors.last != '\0' ? ": " : "",
+		    upgrade->errors.last));
+	return (upgrade_has_answered(master) ? 0 : why_set(why,
+	    "%s is no penstock that can take over", upgrade->path));
 }
 
 /* Whether a check run has failed as that of the previous release does. */
@@ -408,19 +401,19 @@ upgrade_on_check_death(void *owner, int status)
 {
 	struct master *master = owner;
 	struct upgrade *upgrade = &master->upgrade;
-	char why[UPGRADE_WHY_MAX];
-	const char *wrong;
+	struct why why;
+	bool is_fine;
 
 	process_end(&upgrade->check);
 	stderr_line_close(&upgrade->errors);
-	wrong = upgrade_judge_check(master, status, why);
+	is_fine = upgrade_judge_check(master, status, &why) == 0;
 	close(upgrade->answer);
 	upgrade->answer = -1;
 	master_changed(master);
 	/* Given up meanwhile. */
 	if (upgrade->program == -1)
 		return;
-	if (wrong == NULL) {
+	if (is_fine) {
 		upgrade->passed = true;
 		if (upgrade->format == STATE_PREVIOUS)
 			upgrade->newborn_speaks = CTL_PREVIOUS;
@@ -429,7 +422,7 @@ upgrade_on_check_death(void *owner, int status)
 		/* Another run begins when this turn's dead are buried. */
 		upgrade->format = STATE_PREVIOUS;
 	else
-		upgrade_refuse(master, wrong);
+		upgrade_refuse(master, why.text);
 }
 
 static int
@@ -508,7 +501,7 @@ upgrade_begin(struct master *master)
 
 	upgrade->task = STATE_TASK_UPGRADE;
 	upgrade->refused = false;
-	*upgrade->reason = '\0';
+	*upgrade->reason.text = '\0';
 	upgrade->program = open(upgrade->path, O_PATH | O_CLOEXEC);
 	if (upgrade->program == -1)
 		upgrade_refuse_errno(master, upgrade->path);
@@ -526,8 +519,7 @@ upgrade_back(struct master *master)
 	upgrade->back = generation_hold(probation->before);
 	upgrade->program = probation->program;
 	probation->program = -1;
-	snprintf(upgrade->reason, sizeof(upgrade->reason), "%s",
-	    probation->why.text);
+	upgrade->reason = probation->why;
 	if (upgrade->program == -1)
 		upgrade_refuse(master, "the previous program is not available "
 		    "any more");
@@ -593,7 +585,7 @@ upgrade_change_program(struct master *master, int state_fd)
 
 	keeper_pass_on(master, true);
 	upgrade_execute(master, upgrade->program, state_fd, upgrade->previous,
-	    upgrade->refused ? upgrade->reason : NULL);
+	    upgrade->refused ? upgrade->reason.text : NULL);
 	upgrade_refuse_errno(master, "exec");
 	keeper_pass_on(master, false);
 	keeper_end(master);
@@ -710,7 +702,7 @@ upgrade_get_number(const char *name)
 void
 upgrade_inherit(struct upgrade_legacy *legacy)
 {
-	static char refused[UPGRADE_WHY_MAX];
+	static struct why refused;
 	const char *text = getenv(ENV_REFUSED);
 
 	legacy->state = upgrade_get_number(ENV_STATE);
@@ -718,19 +710,20 @@ upgrade_inherit(struct upgrade_legacy *legacy)
 	legacy->refused = NULL;
 	if (text == NULL)
 		return;
-	snprintf(refused, sizeof(refused), "%s", text);
-	legacy->refused = refused;
+	why_set(&refused, "%s", text);
+	legacy->refused = refused.text;
 	unsetenv(ENV_REFUSED);
 }
 
 int
 upgrade_check(struct master *master, const struct upgrade_legacy *legacy)
 {
-	char why[STATE_WHY_MAX];
+	struct why why;
 	struct conf *conf;
 
-	if (adopt_prepare(master, legacy->state, why) == -1) {
-		fprintf(stderr, "penstock %s: %s\n", PENSTOCK_VERSION, why);
+	if (adopt_prepare(master, legacy->state, &why) == -1) {
+		fprintf(stderr, "penstock %s: %s\n", PENSTOCK_VERSION,
+		    why.text);
 		return (EXIT_FAILED);
 	}
 	/* At a roll-back, the file may be the cause. */
@@ -809,18 +802,18 @@ upgrade_go_on(struct master *master, const char *refused)
 	if (refused != NULL)
 		upgrade_go_on_as_before(master, task, refused);
 	else
-		reload_back(master, back, upgrade->reason);
+		reload_back(master, back, upgrade->reason.text);
 	generation_release(back);
 }
 
 int
 upgrade_take_over(struct master *master, const struct upgrade_legacy *legacy)
 {
-	char why[STATE_WHY_MAX];
+	struct why why;
 
-	if (adopt_prepare(master, legacy->state, why) == -1 ||
-	    adopt_finish(master, why) == -1) {
-		upgrade_give_back(master, legacy, why);
+	if (adopt_prepare(master, legacy->state, &why) == -1 ||
+	    adopt_finish(master, &why) == -1) {
+		upgrade_give_back(master, legacy, why.text);
 		return (-1);
 	}
 	close(legacy->state);

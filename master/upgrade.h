@@ -28,14 +28,13 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "common/why.h"
 #include "master/process.h"
 #include "master/state.h"
 #include "master/stderr_line.h"
 
 struct generation;
 struct master;
-
-enum { UPGRADE_WHY_MAX = 320 };
 
 struct upgrade {
 	char **argv;			/* owned; as we were started */
@@ -46,7 +45,7 @@ struct upgrade {
 	bool refused;			/* by a canary: to the previous program
 					   it is an upgrade that was refused */
 	struct generation *back;	/* a reference; of a roll-back */
-	char reason[UPGRADE_WHY_MAX];	/* likewise */
+	struct why reason;		/* likewise */
 	int program;			/* that is checked; -1: none */
 	unsigned newborn_speaks;	/* CTL_VERSION of new processes: that
 					   of the master that will have them */

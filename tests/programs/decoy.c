@@ -20,10 +20,10 @@ answer(uint64_t more)
 {
 	const char *fd = getenv("PENSTOCK_STATE");
 	static struct master master;
-	char why[STATE_WHY_MAX];
+	struct why why;
 
 	master_init(&master);
-	if (fd == NULL || state_read(&master, atoi(fd), why) == -1)
+	if (fd == NULL || state_read(&master, atoi(fd), &why) == -1)
 		return (EXIT_FAILURE);
 	printf("penstock-check %" PRIu64 " decoy\n",
 	    master.numbered + more);

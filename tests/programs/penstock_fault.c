@@ -22,8 +22,8 @@
 
 enum { CHANNELS = 2 };
 
-int __real_adopt_finish(struct master *, char why[STATE_WHY_MAX]);
-int __wrap_adopt_finish(struct master *, char why[STATE_WHY_MAX]);
+int __real_adopt_finish(struct master *, struct why *);
+int __wrap_adopt_finish(struct master *, struct why *);
 void __real_phase_resume(struct master *);
 void __wrap_phase_resume(struct master *);
 int __real_reload_listen(struct master *, struct why *);
@@ -86,12 +86,10 @@ begin(void)
 }
 
 int
-__wrap_adopt_finish(struct master *master, char why[STATE_WHY_MAX])
+__wrap_adopt_finish(struct master *master, struct why *why)
 {
-	if (strcmp(meet("adopt"), "fail") == 0) {
-		snprintf(why, STATE_WHY_MAX, "torn in two");
-		return (-1);
-	}
+	if (strcmp(meet("adopt"), "fail") == 0)
+		return (why_set(why, "torn in two"));
 	return (__real_adopt_finish(master, why));
 }
 

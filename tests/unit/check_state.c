@@ -52,22 +52,22 @@
 	EXECUTORS REPORTS AWAITED MONITOR ANCHORS TAIL
 
 static struct master master;
-static char why[STATE_WHY_MAX];
+static struct why why;
 
 static int
 parse(const char *text)
 {
 	drop_master(&master);
-	*why = '\0';
-	return (state_parse(&master, text, strlen(text), why));
+	*why.text = '\0';
+	return (state_parse(&master, text, strlen(text), &why));
 }
 
 static void
 expect_refusal(const char *text, const char *reason)
 {
 	ck_assert_msg(parse(text) == -1, "this was taken:\n%s", text);
-	ck_assert_msg(strstr(why, reason) != NULL, "\"%s\", not \"%s\":\n%s",
-	    why, reason, text);
+	ck_assert_msg(strstr(why.text, reason) != NULL,
+	    "\"%s\", not \"%s\":\n%s", why.text, reason, text);
 	drop_master(&master);
 }
 
@@ -102,7 +102,7 @@ START_TEST(what_was_read_prints_the_same)
 {
 	const struct worker_proc *child;
 
-	ck_assert_msg(parse(WHOLE) == 0, "%s", why);
+	ck_assert_msg(parse(WHOLE) == 0, "%s", why.text);
 	expect_print(WHOLE, STATE_VERSION);
 	child = TAILQ_NEXT(TAILQ_FIRST(&master.workers), link);
 	ck_assert_int_eq(child->process.fd, -1);
@@ -141,7 +141,7 @@ START_TEST(the_previous_version_is_read_and_written)
 	const struct worker_proc *child;
 
 	ck_assert_uint_eq(STATE_PREVIOUS, 3);
-	ck_assert_msg(parse(PREVIOUS) == 0, "%s", why);
+	ck_assert_msg(parse(PREVIOUS) == 0, "%s", why.text);
 	TAILQ_FOREACH(child, &master.workers, link)
 		ck_assert_uint_eq(child->process.speaks, 2);
 	child = TAILQ_NEXT(TAILQ_FIRST(&master.workers), link);
@@ -161,7 +161,7 @@ START_TEST(a_part_of_it_is_refused)
 
 	for (size_t len = 0; len < strlen(WHOLE); len++) {
 		drop_master(&master);
-		ck_assert_int_eq(state_parse(&master, text, len, why), -1);
+		ck_assert_int_eq(state_parse(&master, text, len, &why), -1);
 	}
 	drop_master(&master);
 	expect_refusal("", "no state of penstock's");
@@ -322,19 +322,19 @@ START_TEST(a_descriptor_is_read_from_its_beginning)
 {
 	int fd = write_memfd(WHOLE), ends[2];
 
-	ck_assert_int_eq(state_read(&master, fd, why), 0);
+	ck_assert_int_eq(state_read(&master, fd, &why), 0);
 	drop_master(&master);
 	/* As often as it takes. */
-	ck_assert_int_eq(state_read(&master, fd, why), 0);
+	ck_assert_int_eq(state_read(&master, fd, &why), 0);
 	drop_master(&master);
 	ck_assert_int_eq(ftruncate(fd, STATE_SIZE_MAX + 1L), 0);
-	ck_assert_int_eq(state_read(&master, fd, why), -1);
-	ck_assert_ptr_nonnull(strstr(why, strerror(EFBIG)));
+	ck_assert_int_eq(state_read(&master, fd, &why), -1);
+	ck_assert_ptr_nonnull(strstr(why.text, strerror(EFBIG)));
 	close(fd);
-	ck_assert_int_eq(state_read(&master, fd, why), -1);
-	ck_assert_ptr_nonnull(strstr(why, strerror(EBADF)));
+	ck_assert_int_eq(state_read(&master, fd, &why), -1);
+	ck_assert_ptr_nonnull(strstr(why.text, strerror(EBADF)));
 	ck_assert_int_eq(pipe(ends), 0);
-	ck_assert_int_eq(state_read(&master, ends[0], why), -1);
+	ck_assert_int_eq(state_read(&master, ends[0], &why), -1);
 	close(ends[0]);
 	close(ends[1]);
 }
