@@ -53,7 +53,7 @@ enum http_status {
 struct conf_route;
 
 /* What the reply to a request needs to know.  All zero, it is for a request
- * whose header could not be read. */
+ * with a header that could not be read. */
 struct http_exchange {
 	struct exchange base;
 	uint16_t status;	/* of the reply; 0: not known yet */

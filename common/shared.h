@@ -2,7 +2,7 @@
 /*
  * Memory that several processes map, and a lock for consistent copies of it.
  *
- * A mapping is a memfd whose size never changes and that begins with its
+ * A mapping is a memfd that never changes its size and begins with its
  * version, 32 bits.  Only size and version are checked when it is mapped: its
  * writer can have written anything else.
  */

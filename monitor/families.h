@@ -23,14 +23,14 @@ struct family {
 	const char *help;
 	enum family_kind kind;
 	size_t offset;		/* in its struct */
-	unsigned count;		/* length of an array whose elements have
-				   names; 0: not an array */
+	unsigned count;		/* length of an array of named elements;
+				   0: not an array */
 	const char *(*name)(unsigned);
 	unsigned per;		/* divisor: 1, or 1000000 for microseconds as
 				   seconds */
 };
 
-/* Each ends with a row whose member is NULL. */
+/* Each ends with a row in which member is NULL. */
 extern const struct family listener_families[];
 extern const struct family handler_families[];
 extern const struct family worker_families[];

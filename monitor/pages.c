@@ -69,7 +69,7 @@ free_text(const void *text, size_t len, void *arg)
 	free((void *)(uintptr_t)text);
 }
 
-/* Send a page whose text print() makes; it returns -1 on failure. */
+/* Send a page that print() writes; it returns -1 on failure. */
 static void
 send_page(const struct visit *visit, const char *type,
     int (*print)(FILE *, const struct visit *))

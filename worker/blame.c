@@ -132,8 +132,8 @@ blame_suspect(const struct exec_link *link, struct conn *conn)
 		blame_strike(link, conn);
 }
 
-/* Whether a request is the first one of its connection in the list; one whose
- * connection has ended is nobody's. */
+/* Whether a request is the first one of its connection in the list; false if
+ * its connection has ended. */
 static bool
 blame_is_first_of_conn(const struct exec_link *link,
     const struct request *request)

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * Connections whose messages cost executors are slowed down.
+ * Connections with messages that cost executors are slowed down.
  *
  * When an executor dies, or is given up, with a message, the connection of that
  * message gets a strike: its next message is given to a handler only after a
@@ -64,8 +64,8 @@ bool blame_resume(struct conn *);
 uint32_t blame_pack(const struct blame *, uint64_t now_ms);
 void blame_unpack(struct blame *, uint32_t packed, uint64_t now_ms);
 
-/* A connection whose delay is over, NULL if there is none.  The caller calls
- * conn_on_patience(). */
+/* A connection that has waited out its delay, NULL if there is none.  The
+ * caller calls conn_on_patience(). */
 struct conn *blame_next_over(struct worker *);
 
 #endif

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * Buffers for what cannot be finished at once: the head of a message whose rest
- * has not come, the tail of a reply that the peer has not taken.
+ * Buffers for what cannot be finished at once: the first part of a message, the
+ * last part of a reply that the peer has not taken.
  *
  * A pool belongs to one worker.  It lends buffers out, bounds the sum of what
  * is lent, and keeps some of the small ones that come back for the next
@@ -26,7 +26,7 @@ enum {
 /* Who will give a buffer back. */
 enum buffer_use {
 	BUFFER_PEER,			/* a client, by sending or taking more */
-	BUFFER_HELD,			/* a client whose message has to wait */
+	BUFFER_HELD,			/* a client, as its message waits */
 	BUFFER_WORK,			/* a handler, by doing its work */
 	BUFFER_USES
 };

@@ -50,7 +50,7 @@ struct conn_pending {
 	struct conn *conn;	/* borrowed; owns us */
 	TAILQ_ENTRY(conn_pending) ready;	/* in worker->ready */
 	bool is_ready;
-	struct buffer *in;	/* a message whose rest has not come */
+	struct buffer *in;	/* a partial message */
 	struct buffer *out;	/* replies that the peer has not taken */
 	struct request_list requests;	/* owed replies, in their order */
 	unsigned nrequests;
@@ -144,7 +144,7 @@ void conn_free(struct conn *);
 void conn_cut(struct conn *, enum close_reason);
 /* It is another worker's now: close our copy of the socket, and count nothing. */
 void conn_forget(struct conn *);
-/* It was never ours: give its place back, and leave its socket alone. */
+/* It was never ours: give its place back, but do not touch its socket. */
 void conn_withdraw(struct conn *);
 
 /*
@@ -199,7 +199,7 @@ bool conn_finish_idle(struct conn *, enum close_reason);
 /* Stop serving a connection: send what it owes no further than the kernel takes
  * it at once, and end. */
 void conn_finish_now(struct conn *, enum close_reason);
-/* End the connections whose deadline has come: called once per tick. */
+/* End the connections that are due: called once per tick. */
 void conn_end_due(struct worker *);
 /* Close all that are not parked, as the process ends. */
 void conn_end_all(struct worker *);

@@ -57,7 +57,7 @@ void deadline_restore(struct conn *, enum deadline_kind, uint64_t since_ms);
 /* The worker did not run for that long: nobody has waited meanwhile. */
 void deadline_forgive(struct worker *, uint64_t stall_ms);
 
-/* A connection whose deadline has come, NULL if there is none.  The caller ends
+/* A connection that is due, NULL if there is none.  The caller ends
  * it, sets another deadline, or puts this one off to the next tick. */
 struct conn *deadline_next_due(struct worker *);
 void deadline_put_off(struct conn *);

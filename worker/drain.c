@@ -158,7 +158,7 @@ drain_close_idle(struct worker *worker)
 		drain->closed = drain->idle;
 }
 
-/* The first connection whose time is over; NULL if there is none. */
+/* The first connection that is due; NULL if there is none. */
 static struct conn *
 drain_find_overdue(const struct deadline_queue *queue, bool is_spared)
 {

@@ -184,9 +184,9 @@ struct handover_fds {
  * previous one. */
 unsigned handover_version_for(unsigned giver);
 
-/* Send a message, whose payload is filled in and not needed any more, in that
- * version with copies of the descriptors.  Never blocks.  Returns -1 with errno
- * set. */
+/* Send a message in that version, with copies of the descriptors.  Its payload
+ * is filled in, and not needed afterwards.  Never blocks.  Returns -1 with
+ * errno set. */
 int handover_send(int link, unsigned version, struct handover_message *,
     enum handover_type, const int *fds, size_t nfds);
 

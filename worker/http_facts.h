@@ -14,7 +14,7 @@
  * reserved: what clients make us keep counts against max_buffered. */
 struct http_facts {
 	struct http_exchange exchange;
-	size_t len;		/* of what is told; 0: nothing */
+	size_t len;		/* of the facts for handlers; 0: none */
 	size_t logged_len;	/* of the strings after that, for the access
 				   log: referer and agent */
 	struct exec_http told;	/* with its strings */

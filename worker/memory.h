@@ -4,9 +4,9 @@
  * short, and who has to go.
  *
  * What handlers have to do gives its memory back by itself, so if that is much
- * of it, clients wait: those whose message finds no room in a queue, and those
- * whose message would grow.  If it is not, clients hold the memory and may never
- * give it back, and the slowest has to go.  The rest is for replies.
+ * of it, clients wait if their message finds no room in a queue, or would grow.
+ * If it is not, clients hold the memory and may never give it back, and the
+ * slowest has to go.  The rest is for replies.
  */
 #ifndef WORKER_MEMORY_H
 #define WORKER_MEMORY_H
@@ -33,8 +33,8 @@ int memory_reserve_work(struct queue *, struct conn *, struct buffer **,
     size_t room);
 
 /* Whether handlers' work may take that many bytes more; whether there is too
- * little memory left for what it brings; and whether a client whose message
- * grows has to wait, since it has much of the memory. */
+ * little memory left for what it brings; and whether a client with a message
+ * that grows has to wait, since it has much of the memory. */
 bool memory_has_share(const struct worker *, size_t len);
 bool memory_is_crowded(const struct worker *);
 bool memory_is_short(const struct worker *);

@@ -27,14 +27,14 @@ enum {
 	PROTO_TAIL_MAX = 4,
 	/* The size of an exchange that is not kept. */
 	PROTO_EXCHANGE_MAX = 2048,
-	/* The size of an exchange that goes to another worker, without what
-	 * is told. */
+	/* The size of an exchange that goes to another worker, without the
+	 * facts for handlers. */
 	PROTO_PACKED_LEN = 324,
 	/* The most bytes of a content type and of response fields. */
 	PROTO_TYPE_MAX = 255,
 	PROTO_FIELDS_MAX = 8192,
-	/* The most bytes of JSON: beside what is told, and for each byte of
-	 * that. */
+	/* The most bytes of JSON: beside the facts, and for each byte of
+	 * them. */
 	PROTO_JSON_MAX = 280,
 	PROTO_JSON_PER_BYTE = 6,
 	/* The message is for the handler of the listener. */
@@ -182,7 +182,7 @@ struct proto {
 	struct exchange *(*keep)(void *room, const struct exchange *,
 	    const struct conf_listener *, bool is_logged);
 
-	/* What handlers are told by an exchange that is kept: in the form of
+	/* The facts for handlers in an exchange that is kept: in the form of
 	 * common/exec.h, and as a member of a JSON object, for which there is
 	 * room. */
 	struct payload (*tell)(const struct exchange *);
@@ -204,9 +204,9 @@ struct proto {
 
 	/*
 	 * Put an exchange that is kept into the form in which it goes to
-	 * another worker; and back, where what is told and logged stands
-	 * already in the room, kept_len bytes from its beginning.  NULL if it
-	 * is not sound; fields are those of its reply.
+	 * another worker; and back, where the strings for handlers and the log
+	 * are in the room already, kept_len bytes from its beginning.  NULL if
+	 * it is not sound; fields are those of its reply.
 	 */
 	size_t kept_len;
 	void (*pack)(const struct exchange *, struct proto_packed *);

@@ -67,7 +67,7 @@ request_new(struct queue *queue, struct conn *conn,
 	if ((request = calloc(1, sizeof(*request))) == NULL)
 		return (NULL);
 	request->handler = queue->handler;
-	/* A listener whose messages are routed need not have a handler. */
+	/* A listener with routes need not have a handler. */
 	request->is_routed = message->exchange != NULL;
 	request->proto = conn_proto(conn);
 	request->queue = queue;
@@ -233,8 +233,8 @@ queue_submit(struct queue *queue, struct conn *conn,
  * Going out.
  */
 
-/* The first of a lane that begins in this worker.  A request whose connection
- * is handed over goes with it. */
+/* The first of a lane that begins in this worker.  If a connection is handed
+ * over, its requests go with it. */
 static struct request *
 first_of(const struct queue *queue, const struct lane *lane)
 {

@@ -30,7 +30,7 @@ struct trace {
 	bool sampled;
 	bool placed;			/* it has its ids: one that is not
 					   sampled needs them only if a handler
-					   is told */
+					   gets them */
 	bool has_parent;
 };
 
@@ -50,7 +50,7 @@ void tracing_init(struct worker *);
 void trace_print_id(char id[SPAN_REQUEST_MAX], uint64_t conn,
     uint64_t number);
 
-/* The id of a request whose connection is there: that of its exchange, or else
+/* The id of a request; its connection is there.  That of its exchange, or else
  * printed to id. */
 const char *trace_request_id(const struct request *,
     char id[SPAN_REQUEST_MAX]);

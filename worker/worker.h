@@ -3,8 +3,8 @@
  * A worker: a libevent loop with the connections of one slot.
  *
  * Accepts on the sockets that it was born with, serves, drains.  Never binds,
- * forks or opens a file, and never blocks.  Everything in it is used by its one
- * thread alone.
+ * forks or opens a file, and never blocks.  It has one thread, so nothing needs a
+ * lock.
  */
 #ifndef WORKER_WORKER_H
 #define WORKER_WORKER_H

@@ -261,7 +261,7 @@ make_http_reply(struct bytes *reply, uint8_t *message, size_t len)
 	memcpy(reply->at + WIRE_HTTP_DATE_AT, "Tue, 03 Mar 2026", 16);
 }
 
-/* A line's ending is LF alone in the reply. */
+/* In the reply, a line ends with only LF. */
 static void
 make_reply(struct bad *bad, uint8_t *message, size_t len)
 {

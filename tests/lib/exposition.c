@@ -35,7 +35,7 @@ is_name(const char *at, bool colon)
 	return (at);
 }
 
-/* "{a="b",c="d"}": copies them without a "le", whose value goes to *le.
+/* "{a="b",c="d"}": copies them without a "le"; its value goes to *le.
  * Returns what is behind them, or NULL. */
 static const char *
 read_labels(const char *at, char labels[SERIES], const char **le)

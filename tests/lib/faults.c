@@ -120,8 +120,8 @@ take_one(uint32_t *from)
 	return (false);
 }
 
-/* Whether this process is one whose calls may fail in this way now.  A child of
- * the master is no master. */
+/* Whether calls of this process may fail in this way now.  A child of the
+ * master is no master. */
 static bool
 may_have(enum fault fault)
 {

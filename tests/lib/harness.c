@@ -221,7 +221,7 @@ remove_directory(const char *dir)
 }
 
 /*
- * The keeper: what is left of a test that has failed is told and removed.
+ * The keeper: shows and removes what is left of a test that has failed.
  */
 
 static void

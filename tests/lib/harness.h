@@ -183,8 +183,8 @@ int server_run(struct server *, char *output, size_t size, ...)
 
 void server_signal(struct server *, int signal);
 
-/* HUP, and wait until the new generation has taken over: newcomers come to it
- * alone. */
+/* HUP, and wait until the new generation has taken over: new connections come
+ * only to it. */
 void server_reload(struct server *);
 
 /* The worker now in a slot; wait for another one to get ready there. */

@@ -26,7 +26,7 @@ struct lone_worker {
 };
 
 void lone_worker_init(struct lone_worker *);
-/* With this configuration, whose listeners and handlers have their places in it
+/* With this configuration; its listeners and handlers have their places in it
  * as their numbers. */
 void lone_worker_init_with(struct lone_worker *, const char *conf);
 void lone_worker_free(struct lone_worker *);

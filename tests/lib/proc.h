@@ -38,7 +38,7 @@ struct proc_fd {
 bool proc_is_dead(pid_t);
 
 /* The children of a process, its loggers apart, or those that work in a
- * directory.  At most max are told; returns how many there are in all. */
+ * directory.  Stores at most max; returns how many there are in all. */
 size_t proc_children(pid_t parent, pid_t *pids, size_t max);
 size_t proc_loggers(pid_t parent, pid_t *pids, size_t max);
 size_t proc_in_directory(const char *dir, pid_t *pids, size_t max);
@@ -48,8 +48,7 @@ size_t proc_in_directory(const char *dir, pid_t *pids, size_t max);
  * while others end.  Of a process with one thread. */
 size_t proc_glimpse_children(pid_t parent, pid_t *pids, size_t max);
 
-/* Open descriptors in ascending order; at most max are told, all are
- * counted. */
+/* Open descriptors in ascending order; stores at most max, but counts all. */
 size_t proc_fds(pid_t, struct proc_fd *, size_t max);
 
 /* What ps shows as the command, arguments separated by spaces. */
@@ -69,8 +68,8 @@ uint64_t proc_cpu_ms(pid_t);
  * (0: any), both in host order. */
 unsigned proc_tcp_sockets(uint32_t address, unsigned port, unsigned state);
 
-/* Established ones whose timer of one kind runs: in how many seconds it is due.
- * At most max are told; returns how many there are in all. */
+/* Established ones that have a timer of one kind: in how many seconds it is
+ * due.  Stores at most max; returns how many there are in all. */
 size_t proc_tcp_timers(uint32_t address, unsigned port, unsigned kind,
     unsigned *due_s, size_t max);
 

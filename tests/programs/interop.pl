@@ -49,7 +49,7 @@ for my $method (qw(POST PUT PATCH DELETE GET)) {
 	check($method, 'hello', 'hello') unless $method eq 'GET';
 }
 check('POST', 'x' x 100_000, 'x' x 100_000);
-# A body whose length is not known before goes in chunks.
+# A body of unknown length goes in chunks.
 my @parts = ('a', 'bc', 'd' x 10_000);
 check('POST', sub { shift(@parts) // '' }, 'abc' . 'd' x 10_000);
 check('POST', "message $_", "message $_") for 1 .. 200;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * For a penstock whose workers fail, all but those of the first generation.
+ * For a penstock with workers that fail, all but those of the first generation.
  * The file "crash" in the directory of the server, as it is when the program is
  * executed, says when; without it all is well:
  *

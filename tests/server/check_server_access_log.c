@@ -244,8 +244,8 @@ START_TEST(slow_requests_are_logged_with_their_duration)
 }
 END_TEST
 
-/* A request whose replies the others have to wait for, and those, of which each
- * has more to tell than its line does. */
+/* A slow request, and requests behind it that wait for its reply; each has more
+ * to log than fits into its line. */
 static size_t
 put_refused(char *to, unsigned n, size_t len)
 {

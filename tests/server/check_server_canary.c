@@ -176,7 +176,7 @@ END_TEST
 START_TEST(workers_that_crash_at_the_first_reply_cost_a_share)
 {
 	/* Clients of the one that dies first may come again to the other one,
-	 * before the old workers alone accept. */
+	 * before only the old workers accept. */
 	survive("reply", (uint64_t)2 * CANARY_SHARE_MAX,
 	    "died during the canary");
 }

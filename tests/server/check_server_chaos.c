@@ -214,7 +214,7 @@ draw_shape(struct stage *stage)
  * Deeds.
  */
 
-/* A random child whose title begins with these words; 0 if there is none. */
+/* A random child with a title that begins with these words; 0: none. */
 static pid_t
 find(struct stage *stage, const char *begin)
 {
@@ -489,7 +489,7 @@ all_stand(struct stage *stage)
 
 /* What comes to rest can be set in motion again: by an order that was folded, or
  * a process that is replaced.  And a reload may have been refused, as a new worker
- * was killed.  So the last order is one whose end is told. */
+ * was killed.  So the last order is one that logs its end. */
 static void
 come_to_rest(struct stage *stage)
 {

@@ -50,7 +50,7 @@ fake_the_clock(void)
 	setenv("LD_PRELOAD", library, 1);
 	setenv("FAKETIME_TIMESTAMP_FILE", clock_file, 1);
 	setenv("FAKETIME_NO_CACHE", "1", 1);
-	/* The wall clock alone; the name has changed with its versions. */
+	/* Only the wall clock; the name has changed with its versions. */
 	setenv("FAKETIME_DONT_FAKE_MONOTONIC", "1", 1);
 	setenv("DONT_FAKE_MONOTONIC", "1", 1);
 }

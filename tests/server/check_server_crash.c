@@ -52,7 +52,7 @@ START_TEST(twenty_killed_workers_cost_only_their_own_connections)
 		server_await_successor(srv, slot, pid);
 		await(hold_peek(steady)->open == CLIENTS);
 	}
-	/* The last successor is told of after the last death. */
+	/* The last successor is logged after the last death. */
 	ck_assert_uint_eq(server_count(srv, "event=worker_died signal=9"),
 	    KILLS);
 	hold_stop(steady);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * SIGTERM under load: whatever the server has read gets its reply, whoever is
- * between two messages is told goodbye, and in the end nobody is left.
+ * SIGTERM under load: whatever the server has read gets its reply, idle
+ * connections are closed, and in the end no process is left.
  */
 #include <inttypes.h>
 #include <stdio.h>

@@ -166,8 +166,8 @@ set_faults(struct faults *faults, uint32_t on, uint32_t one_in, uint32_t most)
 	__atomic_store_n(&faults->on, on, __ATOMIC_SEQ_CST);
 }
 
-/* Reload while one call in so many fails; those that fail are told by the bits
- * of on. */
+/* Reload while one call in that many fails; the bits of on say which calls can
+ * fail. */
 static void
 reload_amid(uint32_t on, uint32_t one_in)
 {

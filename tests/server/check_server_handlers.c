@@ -426,7 +426,7 @@ START_TEST(whatever_a_command_does_each_request_has_one_answer)
 	for (int i = 0; i < DEEDS; i++)
 		expect_deed(&deeds[i], fds[i]);
 	expect_deaths(srv);
-	/* Of which handler depends on whose flood was first. */
+	/* The handler that flooded first is named in it. */
 	server_expect(srv, "event=handler_stderr");
 	/* What a dead one leaves behind goes with it. */
 	orphan = handlers_pid_in(srv, "orphan2");

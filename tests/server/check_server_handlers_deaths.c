@@ -104,8 +104,8 @@ ready_of(struct server *srv, const char *handler)
 	return ((pid_t)log_number(server_expect(srv, words), "child"));
 }
 
-/* The worker has told of the end of its channel, and has no more to say: the
- * master does not wait for that.  Another process dies later, and is told of
+/* The worker has reported the end of the channel, and has no more to report:
+ * the master does not wait for that.  Another process dies later, and is logged
  * later. */
 START_TEST(a_death_after_the_end_of_the_channel_is_told_at_once)
 {
@@ -273,8 +273,8 @@ START_TEST(two_executors_that_time_out_in_one_tick_are_replaced)
 }
 END_TEST
 
-/* The worker says nothing of them, as it stands still: the first whose time is
- * over ends the start, and with it the others. */
+/* The worker is stopped and reports nothing: the first executor that is overdue
+ * ends the start, and with it the other executors. */
 START_TEST(two_failing_handlers_end_the_start_once)
 {
 	struct server *srv = handlers_new();

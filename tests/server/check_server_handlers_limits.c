@@ -61,7 +61,7 @@ START_TEST(a_flood_on_stderr_hides_nothing_of_another_handler)
 	server_expect(srv, "event=handler_stderr handler=flood");
 	expect_answered(HIGH_PORT, "hello");
 	await(server_count(srv, "event=handler_stderr handler=quiet") == 2);
-	/* What was left out is told, of whom, and when it is over, too. */
+	/* The log says how many lines of which handler it left out. */
 	await(server_count_told(srv, "event=handler_stderr handler=flood") == FLOOD);
 	ck_assert_uint_lt(server_count(srv,
 	    "event=handler_stderr handler=flood"), 5000);

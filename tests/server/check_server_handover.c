@@ -509,7 +509,7 @@ draw(unsigned *seed, unsigned below)
 	return ((unsigned)rand_r(seed) % below);
 }
 
-/* Only those whose worker was killed are gone, and these are counted; but each
+/* Only the clients of killed workers are gone, and these are counted; but each
  * worker may have died between a connection's accept and its count. */
 static void
 expect_losses_as_told(struct server *srv, const struct hold_report *report,

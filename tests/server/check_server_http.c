@@ -169,7 +169,7 @@ START_TEST(empty_lines_begin_no_request)
 	struct server *srv = ECHO_SERVER("read_timeout = 1.0;");
 	int fd = client_connect(WEB_PORT);
 
-	/* In one piece with what it follows, alone, and in two pieces. */
+	/* In one piece with what it follows, by itself, and in two pieces. */
 	ask(fd, GET N N, 200, "", false);
 	holds_for(1500, !client_has_input(fd));
 	ask(fd, POST "Content-Length: 1" N N "x", 200, "x", false);

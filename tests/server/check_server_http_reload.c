@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: ISC */
 /*
  * Clients of HTTP and what becomes of their requests when the worker that read
- * them, whole or in part, is replaced by another, whose configuration may be
- * another too.  check_server_handover has the many.
+ * them, whole or in part, is replaced by another, perhaps with another
+ * configuration.  check_server_handover has the many.
  */
 #include <signal.h>
 #include <inttypes.h>

@@ -14,7 +14,7 @@
 #include "tests/lib/client.h"
 #include "tests/lib/harness.h"
 
-/* Run a script of this directory; what it printed is told where it fails. */
+/* Run a script of this directory; a failure shows what it printed. */
 static void
 run_script(const char *interpreter, const char *arguments)
 {

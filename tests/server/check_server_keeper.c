@@ -49,7 +49,7 @@ expect_clients(struct server *srv)
 
 	client_echo(fd, "a new one");
 	close(fd);
-	/* The next report is of the other ones alone. */
+	/* The next report is only about the other ones. */
 	await(server_counters(srv).active == 4);
 	client_send(partial, "ha", 2);
 	client_expect_frame(partial, "haha", 4);

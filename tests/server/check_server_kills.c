@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: ISC */
 /*
  * Processes killed amid reloads and upgrades, at random moments: the new
- * worker, the old one, an executor, the check run, the master.  Only those
- * clients notice whose worker was killed, and nothing is left behind.
+ * worker, the old one, an executor, the check run, the master.  Only the
+ * clients of a killed worker notice, and nothing is left behind.
  *
  * PENSTOCK_TEST_SEED chooses other moments.
  */
@@ -207,8 +207,8 @@ ended(const struct hold_report *report)
 	return (report->disconnected + report->reset + report->broken);
 }
 
-/* Only those whose worker was killed are gone, and the server knows of each;
- * but for one that was just being accepted. */
+/* Only the clients of killed workers are gone, and the server has counted each,
+ * except one that was just being accepted. */
 static void
 expect_losses_as_told(struct stage *stage, unsigned accepting)
 {
@@ -328,7 +328,7 @@ kill_the_master(unsigned *seed, unsigned most_us)
 	expect_unharmed(hold_verify(cats));
 	ck_assert_uint_eq(hold_peek(echoes)->verified, ECHOES);
 	ck_assert_uint_eq(hold_peek(cats)->verified, CLIENTS_OF_CATS);
-	/* Newcomers come to the new one's workers alone. */
+	/* New connections come only to the workers of the new one. */
 	for (int i = 0; i < 20; i++) {
 		fd = client_connect(FRAME_PORT);
 		client_echo(fd, "newcomer");

@@ -57,7 +57,7 @@ START_TEST(log_lines_of_concurrent_processes_stay_whole)
 	await(hold_peek(load)->finished > 6000);
 	expect_unharmed(hold_stop(load));
 	await(server_counters(srv).active == 0);
-	/* A close is counted before it is told. */
+	/* A close is counted before it is logged. */
 	await(server_count(srv, "event=conn_close reason=eof") ==
 	    server_closed(srv, CLOSE_EOF));
 	ck_assert_uint_eq(server_count(srv, "event=conn_open"),
@@ -198,7 +198,7 @@ START_TEST(no_line_is_lost_when_the_log_is_reopened_under_load)
 	expect_unharmed(hold_stop(load));
 	hold_drop(load);
 	await(server_counters(srv).active == 0);
-	/* A close is counted before it is told. */
+	/* A close is counted before it is logged. */
 	await(closes_told(srv, 5) == server_counters(srv).accepted);
 	server_end(srv);
 }
@@ -377,7 +377,7 @@ START_TEST(a_log_that_is_not_read_blocks_no_process)
 	await(server_counters(srv).accepted == N);
 	server_signal(srv, SIGHUP);
 	await(is_of_generation_2(srv->master));
-	/* Once it is read, what was lost is told. */
+	/* Once it is read, the log says how many lines were lost. */
 	fcntl(unread[0], F_SETFL, O_NONBLOCK);
 	await(served() && pipe_says("event=log_lost lines="));
 	server_end(srv);

@@ -93,7 +93,7 @@ get(const uint32_t *what)
 	return (__atomic_load_n(what, __ATOMIC_SEQ_CST));
 }
 
-/* So many clients come, are served and go: each is told of twice. */
+/* That many clients come, are served and go: each is logged twice. */
 static void
 serve(unsigned clients)
 {

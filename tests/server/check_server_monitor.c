@@ -258,7 +258,7 @@ START_TEST(the_metrics_are_what_prometheus_reads)
 }
 END_TEST
 
-/* "promtool check metrics" says what is told to it, if it is there. */
+/* "promtool check metrics" has no complaint, if it is installed. */
 START_TEST(promtool_has_nothing_to_say)
 {
 	struct server *srv;
@@ -596,7 +596,7 @@ START_TEST(a_reload_moves_the_monitor_or_ends_it)
 	fd = client_connect_text(address);
 	send_request(fd, "GET /metrics", "");
 	reply = read_reply(fd);
-	/* What came with the reload is told of too. */
+	/* The metrics show what came with the reload too. */
 	ck_assert(exposition_value(reply.body, "penstock_slots") == 2);
 	ck_assert(exposition_value(reply.body, "penstock_connections_"
 	    "accepted_total{listener=\"lines\"}") == 0);

@@ -98,8 +98,8 @@ echo_on(const struct server *srv, unsigned listener)
 	close(fd);
 }
 
-/* Some listeners are used, a number of times that is theirs alone; all others
- * have counted nothing. */
+/* Each round uses another listener, and more often than the last round; all
+ * other listeners have counted nothing. */
 static void
 use_and_expect(const struct server *srv, unsigned round)
 {

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * Handlers that do not get ready: somebody is told, and whoever wants something
- * else does not wait with them.
+ * Handlers that do not get ready: the log says so, and later orders do not wait
+ * for them.
  */
 #include <signal.h>
 #include <stdio.h>

@@ -122,7 +122,7 @@ END_TEST
 	"handlers = (\n" TIMED_COMMAND("slow", "\"hold\"",			\
 	"request_timeout = " timeout ";") "\n);"
 
-/* A client whose slow request is with its handler. */
+/* A client with a slow request that its handler has. */
 static int
 connect_slowly(struct server *srv)
 {

@@ -43,7 +43,7 @@ struct message {
 
 struct client {
 	int fd;
-	unsigned name;			/* of this connection alone */
+	unsigned name;			/* only this connection has it */
 	unsigned kind;			/* protocol, and handler */
 	unsigned sent;			/* messages begun, */
 	unsigned got;			/* and answered */

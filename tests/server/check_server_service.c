@@ -384,7 +384,7 @@ START_TEST(process_titles_show_role_slot_and_generation)
 	server_reload(srv);
 	await(proc_title_is(srv->master, "penstock: master gen=2"));
 	await(proc_title_is(server_worker(srv, 0), "penstock: worker slot=0 gen=2"));
-	/* The one whose client has nobody to go to is still there. */
+	/* A worker with a connection that cannot be handed over stays. */
 	await(server_children(srv) == 3);
 	busy = proc_is_dead(old[0]) ? old[1] : old[0];
 	await(proc_title_is(busy, busy == old[0] ?

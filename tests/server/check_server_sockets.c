@@ -523,7 +523,7 @@ START_TEST(the_master_s_descriptors_do_not_grow_with_reloads)
 	before = proc_fds(srv->master, NULL, 0);
 	for (int i = 0; i < 10; i++)
 		reload_wholly(srv);
-	/* The end of a worker is told before all of it is closed. */
+	/* The end of a worker is logged before all of it is closed. */
 	await(proc_fds(srv->master, NULL, 0) <= before);
 	server_end(srv);
 }

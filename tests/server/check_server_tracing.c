@@ -283,7 +283,7 @@ START_TEST(a_handler_is_told_its_place_in_the_trace)
 	ck_assert_uint_eq(strlen(place), 55);
 	ck_assert_str_eq(place + 52, "-01");
 	await(count_spans(srv, "") == 2);
-	/* The parent that it is told of is the span of its part. */
+	/* The handler gets the span of its part as the parent. */
 	snprintf(words, sizeof(words), "\"spanId\":\"%.16s\"", place + 36);
 	ck_assert_uint_eq(count_spans(srv, words), 1);
 	snprintf(words, sizeof(words), "\"traceId\":\"%.32s\"", place + 3);
@@ -566,7 +566,7 @@ post(int fd, const char *path, const char *trace)
 #define OTHER_TRACE	"11111111111111111111111111111111"
 #define BUSY_TRACE	"22222222222222222222222222222222"
 
-/* One that no executor had begun, and one whose reply waits for its. */
+/* A request that no executor had begun, and one that waits for its reply. */
 START_TEST(requests_that_move_keep_their_places_in_their_traces)
 {
 	static const char globals[] = "workers = 1;\nhandlers = ( "

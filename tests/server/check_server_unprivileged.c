@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * A server without root, whose limits the kernel does not waive: descriptors on
+ * A server without root, so that the kernel enforces limits: descriptors on
  * their way between processes count against RLIMIT_NOFILE of the user, over all
  * of its processes.  Reloads and reopened logs once killed healthy workers.
  */

@@ -34,7 +34,7 @@
 	"sleep 1; echo ouch >&2; exit 3\" ]; } );"
 #define CATS	LISTENER("cats", "9003", "frame", "cat", "")
 
-/* A server whose program can be exchanged. */
+/* A server with a program that can be exchanged. */
 static struct server *
 start(const char *globals, const char *listeners)
 {
@@ -271,8 +271,8 @@ START_TEST(sixty_four_descriptors_are_enough)
 }
 END_TEST
 
-/* What became of everybody is told when the last of the old workers has gone,
- * whoever is the master then. */
+/* The report comes when the last worker of the previous generation has gone,
+ * whichever process is the master then. */
 START_TEST(reports_that_are_not_complete_go_along)
 {
 	struct server *srv = start("workers = 1; drain_timeout = 300.0;",
@@ -551,7 +551,7 @@ expect_carried(struct server *srv, const char *kind,
 	client_echo_line(clients->lines, "after");
 	client_echo(clients->cats, "after");
 	expect_service();
-	/* The next report is of these alone. */
+	/* The next report is only about these. */
 	await(server_counters(srv).active == 4);
 	await(server_children(srv) == 4);
 }

@@ -28,7 +28,8 @@ static const struct {
 	  "\xf0\x90\x80\x80\xf0\x9f\x98\x80\xf4\x8f\xbf\xbf" },
 	/* C1, by which some terminals take orders. */
 	{ "\xc2\x80\xc2\x9b\xc2\x9f", "\\u0080\\u009b\\u009f" },
-	/* No UTF-8: alone, cut, longer than need be, a surrogate, too large. */
+	/* No UTF-8: a single byte, cut, longer than need be, a surrogate, too
+	 * large. */
 	{ "a\xffz", "a\\ufffdz" },
 	{ "\x80\xbf", "\\ufffd\\ufffd" },
 	{ "\xc3", "\\ufffd" },

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: ISC */
 /*
  * Holds worker/exec_link.c to its word about the ends of executors: what was
- * answered is handed on, the rest fails, and the master is told of each one.
+ * answered is handed on, the rest fails, and each end is reported to the
+ * master.
  */
 #include <sys/socket.h>
 

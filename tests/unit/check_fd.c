@@ -75,7 +75,7 @@ open_many(void)
 		expect(dup2(fd, FIRST + i) == FIRST + i);
 }
 
-/* Of those from open_many() this one alone is open. */
+/* Of those from open_many() only this one is open. */
 static bool
 is_open_alone(int fd)
 {

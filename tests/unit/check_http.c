@@ -502,7 +502,7 @@ START_TEST(a_client_that_waits_for_a_word_gets_it_once)
 	begin(&stream);
 	ck_assert_int_eq(parse(&stream, EXPECTS "Content-Length: 2\r\n\r\na"),
 	    PROTO_MORE);
-	/* Nor one whose body will not be taken. */
+	/* Nor a request with a body that will not be taken. */
 	begin(&stream);
 	ck_assert_int_eq(parse(&stream, EXPECTS "Content-Length: 65\r\n\r\n"),
 	    PROTO_TOO_LARGE);

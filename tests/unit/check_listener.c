@@ -28,8 +28,8 @@ static const char of_listener[] =
     "protocol = \"frame\"; handler = \"echo\"; "
     "max_connections = 12; } );\n";
 
-/* Some connections are with another worker already, whose answer has not come
- * yet: both have them. */
+/* Some connections are with another worker already, which has not answered yet:
+ * both have them. */
 static void
 carry_some(struct lone_worker *lone, struct conn *const *conns)
 {

@@ -816,7 +816,7 @@ START_TEST(only_so_many_lines_wait_for_a_full_pipe)
 	read_log();
 	log_flush_suppressed();
 	waited = count_lines(read_log());
-	/* Half of them, and then what was lost is told. */
+	/* Half of them, and then the number of lost ones. */
 	if (strstr(got, "event=log_lost") == NULL) {
 		log_flush_suppressed();
 		waited += count_lines(read_log());
@@ -888,7 +888,7 @@ START_TEST(a_log_that_nobody_reads_any_more_does_not_end_us)
 	LOG(INFO, READY);
 	ck_assert_int_ge(reader = open("/dev/null", O_RDONLY | O_CLOEXEC), 0);
 	close(reader);
-	/* Its line is told as lost when there is a reader again. */
+	/* Its line is counted as lost when there is a reader again. */
 	ck_assert_int_eq(pipe2(fds, O_CLOEXEC | O_NONBLOCK), 0);
 	reader = fds[0];
 	log_use(fds[1]);

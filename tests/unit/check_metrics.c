@@ -634,7 +634,7 @@ connect_one(unsigned slot, unsigned block, unsigned i, uint64_t id,
 	};
 }
 
-/* The ids in the order in which they are told: "3 1 2". */
+/* The ids in the order of the output: "3 1 2". */
 static const char *
 list(const char *sort, size_t limit, int number)
 {

@@ -50,7 +50,7 @@ static struct lone_worker lone;
 static int executor;
 
 /*
- * The other ends: clients, and an executor that answers when it is told to.
+ * The other ends: clients, and an executor that answers on demand.
  */
 
 static void
@@ -218,7 +218,7 @@ answer_at_the_limit(unsigned protocol)
 	text = read_all(xavier);
 	at = expect_next(text, "xavier-1");
 	ck_assert_msg(strstr(text, "alice") == NULL, "%s", text);
-	/* It has to go, and is told why. */
+	/* It has to go, and gets the reason. */
 	expect_next(at, protocol == WEB ? "HTTP/1.1 503" : ERR_BUSY);
 	client_expect_eof(xavier);
 	/* Everybody else goes on. */

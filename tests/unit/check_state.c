@@ -351,7 +351,7 @@ START_TEST(descriptors_are_passed_on_or_not)
 	ck_assert_int_eq(fcntl(fd, F_GETFD), 0);
 	ck_assert_int_eq(state_pass_on(&master, STATE_VERSION, false), 0);
 	ck_assert_int_eq(fcntl(fd, F_GETFD), FD_CLOEXEC);
-	/* One that is not open is told of, and the others are seen to. */
+	/* A descriptor that is not open is reported; the others are passed. */
 	master.pidfiles.now.fd = 1000000;
 	ck_assert_int_eq(state_pass_on(&master, STATE_VERSION, true), -1);
 	ck_assert_int_eq(errno, EBADF);

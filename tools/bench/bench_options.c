@@ -299,8 +299,8 @@ bench_options_check(const struct bench_options *options)
 
 	if (is_raw != (hold->raw_len > 0) ||
 	    is_raw != (hold->raw_reply_len > 0))
-		errx(EX_USAGE, "--request and --reply-bytes are what the wire "
-		    "\"raw\" needs, and it alone");
+		errx(EX_USAGE, "--request and --reply-bytes are needed for the "
+		    "wire \"raw\", and only for it");
 	if (hold->processes > hold->connections)
 		errx(EX_USAGE, "there are more processes than connections");
 	if (options->idle_seconds > 0 && options->rate > 0)

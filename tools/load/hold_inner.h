@@ -36,7 +36,7 @@ struct hold {
 	uint64_t not_before_ms;		/* no connects until then */
 	uint32_t next_conn;
 
-	unsigned turn, stride;		/* whose turn it is to send */
+	unsigned turn, stride;		/* the link that sends next */
 	uint64_t rate_since_us;
 	uint64_t rate_issued;
 	uint64_t streamed_us;		/* until when streams got bytes */

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * Times, counted in buckets whose width is 1/32 of their value, so that any
+ * Times, counted in buckets with a width of 1/32 of their value, so that any
  * quantile is accurate to about 3 per cent; the longest time is exact.  One
  * process writes; others may read at any time.
  */

@@ -15,7 +15,7 @@
 enum message_wire {
 	WIRE_FRAME,
 	WIRE_LINE,
-	WIRE_HTTP,	/* with all that a client may send to Penstock, whose
+	WIRE_HTTP,	/* with all that a client may send to Penstock; its
 			 * replies are known byte for byte: wire_http.h */
 	WIRE_POST,	/* usual HTTP, with any server: response.h */
 	WIRE_RAW,	/* the same bytes each time, with a reply of known
