@@ -2,6 +2,7 @@
 #include "worker/rescue.h"
 
 #include <sys/socket.h>
+#include <sys/un.h>
 
 #include <limits.h>
 #include <stdlib.h>
@@ -59,10 +60,37 @@ rescue_list_own(const struct worker *worker, int fds[RESCUE_OWN_FDS])
 	fds[3] = log_fd();
 }
 
+/* The type of a socket, or -1. */
+static int
+rescue_type_of(int fd)
+{
+	socklen_t len = sizeof(int);
+	int type;
+
+	return (getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &len) == 0 ? type :
+	    -1);
+}
+
+/* A number that has no socket now is not one of the dead worker's later, when
+ * something of ours has it. */
+static void
+rescue_forget_closed(struct custody_map *map, uint32_t end)
+{
+	if (rescue_type_of(map->giver.fd) == -1)
+		map->giver.fd = 0;
+	for (int i = 0; i < CUSTODY_TAKERS; i++)
+		if (rescue_type_of(map->taker[i].fd) == -1)
+			map->taker[i].fd = 0;
+	for (uint32_t i = 0; i < end; i++)
+		if (map->conns[i].fd != 0 &&
+		    rescue_type_of(map->conns[i].fd) == -1)
+			map->conns[i].fd = -1;
+}
+
 int
 rescue_close_rest(const struct worker *worker)
 {
-	const struct custody_map *map = worker->custody;
+	struct custody_map *map = worker->custody;
 	uint32_t end = rescue_end(worker);
 	size_t n = RESCUE_OWN_FDS;
 	int *keep;
@@ -70,6 +98,7 @@ rescue_close_rest(const struct worker *worker)
 	keep = calloc(end + n + 1 + CUSTODY_TAKERS, sizeof(*keep));
 	if (keep == NULL)
 		return (-1);
+	rescue_forget_closed(worker->custody, end);
 	rescue_list_own(worker, keep);
 	keep[n++] = map->giver.fd;
 	for (int i = 0; i < CUSTODY_TAKERS; i++)
@@ -89,11 +118,12 @@ rescue_close_rest(const struct worker *worker)
 static bool
 rescue_claim_fd(struct rescue *rescue, int fd)
 {
-	uint8_t bit = (uint8_t)(1U << (fd % CHAR_BIT)), *byte;
+	uint8_t bit, *byte;
 	bool is_free;
 
 	if (fd <= STDERR_FILENO || fd >= RESCUE_FDS_MAX)
 		return (false);
+	bit = (uint8_t)(1U << (fd % CHAR_BIT));
 	byte = &rescue->had[fd / CHAR_BIT];
 	is_free = (*byte & bit) == 0;
 	*byte |= bit;
@@ -109,11 +139,36 @@ rescue_find_listener(const struct worker *worker, unsigned number)
 	return (NULL);
 }
 
+/* Whether a link can be used, and has a batch whose answer is due. */
 static bool
 rescue_is_link(const struct custody_link *link)
 {
-	return (link->fd > STDERR_FILENO && link->number != 0 &&
-	    fd_is_local(link->fd) && link->version == HANDOVER_VERSION);
+	struct sockaddr_un peer;
+	socklen_t len = sizeof(peer);
+
+	return (link->number != 0 && link->version == HANDOVER_VERSION &&
+	    rescue_type_of(link->fd) == SOCK_SEQPACKET &&
+	    fd_is_local(link->fd) &&
+	    getpeername(link->fd, (struct sockaddr *)&peer, &len) == 0);
+}
+
+/* Keep a link only if it is used: the worker at its other end would wait for
+ * answers. */
+static void
+rescue_check_link(struct rescue *rescue, struct custody_link *link)
+{
+	int fd = link->fd;
+	bool is_ours;
+
+	if (fd == 0)
+		return;
+	is_ours = rescue_claim_fd(rescue, fd);
+	if (is_ours && rescue_is_link(link))
+		return;
+	link->fd = 0;
+	custody_order();
+	if (is_ours)
+		fd_close_unread(fd);
 }
 
 /* Whose a connection is that changed hands.  Returns -1 if it is ours, or may
@@ -124,17 +179,27 @@ rescue_judge_hold(struct rescue *rescue, const struct custody_conn *held,
 {
 	const struct custody_map *map = rescue->map;
 
-	if (held->hold > CUSTODY_TAKEN || held->place >= HANDOVER_CONNS_MAX)
+	if (held->place >= HANDOVER_CONNS_MAX)
 		return (RESCUE_DAMAGED);
-	if (held->hold == CUSTODY_OFFERED && map->batch[held->group] == 0)
-		return ((map->taken[held->group] >> held->place & 1) != 0 ?
-		    RESCUE_OVER : -1);
-	*place = held->hold == CUSTODY_OFFERED ?
-	    &rescue->offered[held->group][held->place] :
-	    &rescue->taken[held->group][held->place];
-	return (**place == NULL && rescue_is_link(
-	    held->hold == CUSTODY_OFFERED ? &map->giver :
-	    &map->taker[held->group]) ? -1 : RESCUE_OFFERED);
+	switch (held->hold) {
+	case CUSTODY_OFFERED:
+		if (held->group >= CUSTODY_BATCHES ||
+		    map->batch[held->group] > map->giver.number)
+			return (RESCUE_DAMAGED);
+		if (map->batch[held->group] == 0)
+			return ((map->taken[held->group] >> held->place & 1) !=
+			    0 ? RESCUE_OVER : -1);
+		*place = &rescue->offered[held->group][held->place];
+		return (map->giver.fd != 0 && **place == NULL ? -1 :
+		    RESCUE_OFFERED);
+	case CUSTODY_TAKEN:
+		if (held->from >= COUNTERS_LISTENERS)
+			return (RESCUE_DAMAGED);
+		*place = &rescue->taken[held->group][held->place];
+		return (map->taker[held->group].fd != 0 && **place == NULL ?
+		    -1 : RESCUE_OFFERED);
+	}
+	return (RESCUE_DAMAGED);
 }
 
 /* It has no place here: of its record and its socket, nothing is left. */
@@ -177,6 +242,16 @@ rescue_judge(struct rescue *rescue, uint32_t i, struct listener **listener,
 	    rescue_judge_hold(rescue, held, place));
 }
 
+/* No time is later than now. */
+static void
+rescue_limit_times(const struct worker *worker, struct conn_record *record)
+{
+	if (record->since_ms > worker->now_ms)
+		counter_set(&record->since_ms, worker->now_ms);
+	if (record->opened_ms > worker->now_ms)
+		counter_set(&record->opened_ms, worker->now_ms);
+}
+
 /* Give a connection the place that it had.  What it is about is found out when it
  * is woken. */
 static void
@@ -194,6 +269,7 @@ rescue_place(struct rescue *rescue, uint32_t i)
 		rescue_drop(rescue, i, (enum rescue_reason)why, fd);
 		return;
 	}
+	rescue_limit_times(rescue->worker, &rescue->worker->conns.records[i]);
 	if ((conn = conn_place_again(listener, fd, i)) == NULL) {
 		rescue_drop(rescue, i, RESCUE_FULL, fd);
 		return;
@@ -238,7 +314,7 @@ rescue_go_on_giving(struct rescue *rescue)
 	const struct custody_map *map = rescue->map;
 	unsigned n;
 
-	if (!rescue_is_link(&map->giver))
+	if (map->giver.fd == 0)
 		return;
 	for (int i = 0; i < CUSTODY_BATCHES; i++) {
 		for (n = HANDOVER_CONNS_MAX; n > 0 &&
@@ -257,7 +333,7 @@ rescue_go_on_taking(struct rescue *rescue)
 	struct custody_map *map = rescue->map;
 
 	for (int i = 0; i < CUSTODY_TAKERS; i++)
-		if (rescue_is_link(&map->taker[i]))
+		if (map->taker[i].fd != 0)
 			taker_restore(rescue->worker, &map->taker[i],
 			    rescue->taken[i]);
 }
@@ -320,9 +396,9 @@ rescue_init(struct rescue *rescue, struct worker *worker)
 	rescue_list_own(worker, own);
 	for (int i = 0; i < RESCUE_OWN_FDS; i++)
 		(void)rescue_claim_fd(rescue, own[i]);
-	(void)rescue_claim_fd(rescue, rescue->map->giver.fd);
+	rescue_check_link(rescue, &rescue->map->giver);
 	for (int i = 0; i < CUSTODY_TAKERS; i++)
-		(void)rescue_claim_fd(rescue, rescue->map->taker[i].fd);
+		rescue_check_link(rescue, &rescue->map->taker[i]);
 	return (0);
 }
 

@@ -76,6 +76,7 @@ open_channel(struct lone_worker *lone)
 
 	must(channel_pair(fds) == 0, "channel");
 	lone->master = fds[0];
+	lone->heritage.channel = fds[1];
 	worker->channel = channel_new(worker->base, fds[1], CTL_FROM_MASTER,
 	    CTL_VERSION, &callbacks, worker);
 	must(worker->channel != NULL, "channel");
@@ -101,6 +102,8 @@ lone_worker_init_with(struct lone_worker *lone, const char *text)
 		.slots = 1,
 		.counters = &lone->counters,
 		.ncounters = 1,
+		.access_log = -1,
+		.anchor = -1,
 	};
 	for (unsigned i = 0; i < lone->conf->nlisteners; i++)
 		lone->heritage.listener_number[i] = i;
