@@ -52,7 +52,7 @@ enum reject_reason {
 					   worker had said */		\
 	R(OFFERED,	"offered")	/* it may be another worker's */ \
 	R(DAMAGED,	"damaged")	/* what its worker left is not valid */ \
-	R(TOUCHED,	"touched")	/* an earlier rescuer died at it */ \
+	R(TOUCHED,	"touched")	/* two rescuers have died at it */ \
 	R(FULL,		"full")		/* no memory */
 
 enum rescue_reason {

@@ -387,7 +387,13 @@ conn_prove(struct conn *conn)
 	int why = custody_check(&held, conn_record(conn));
 
 	conn->unproven = false;
-	if (why == -1 && (why = conn_fail_owed(conn, &held)) == -1) {
+	/* Its worker may have died before it had counted the last ones. */
+	if (why == -1) {
+		counter_set(&conn_record(conn)->bytes_in, held.rest_in);
+		counter_set(&conn_record(conn)->bytes_out, held.rest_out);
+		why = conn_fail_owed(conn, &held);
+	}
+	if (why == -1) {
 		rescued->kept++;
 		rescued->answered += held.owed;
 		return (true);

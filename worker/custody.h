@@ -78,7 +78,9 @@ struct custody_link {
 
 struct custody_map {
 	uint32_t end;		/* no place from this one on was ever used */
-	uint32_t touched;	/* 1 + the place that a rescuer is looking at */
+	uint32_t touched;	/* 1 + the place that a rescuer is looking at,
+				   or was when it died */
+	uint32_t suspected;	/* the same, when another one had died */
 	struct custody_link giver;
 	uint64_t batch[CUSTODY_BATCHES];	/* their numbers; 0: the batch
 						   was answered, and of it was */

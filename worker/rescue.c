@@ -27,7 +27,8 @@ struct rescue {
 	struct worker *worker;
 	struct custody_map *map;
 	uint32_t end;			/* of the places that were used */
-	uint32_t touched;		/* as in the map, by an earlier rescuer */
+	uint32_t fatal;			/* 1 + the place at which two rescuers
+					   have died; 0 */
 	uint8_t *had;			/* bits: descriptors that have an owner */
 	struct conn **conns;		/* that are ours alone */
 	size_t nconns;
@@ -236,7 +237,7 @@ rescue_judge(struct rescue *rescue, uint32_t i, struct listener **listener,
 	    record->state >= CONN_PARKED || (record->family != AF_INET &&
 	    record->family != AF_INET6 && record->family != AF_UNIX))
 		return (RESCUE_DAMAGED);
-	if (rescue->touched == i + 1)
+	if (rescue->fatal == i + 1)
 		return (RESCUE_TOUCHED);
 	return (held->hold == CUSTODY_OWN ? -1 :
 	    rescue_judge_hold(rescue, held, place));
@@ -388,7 +389,10 @@ rescue_init(struct rescue *rescue, struct worker *worker)
 	rescue->worker = worker;
 	rescue->map = worker->custody;
 	rescue->end = rescue_end(worker);
-	rescue->touched = rescue->map->touched;
+	/* One that was killed from outside died somewhere, too. */
+	if (rescue->map->touched == rescue->map->suspected)
+		rescue->fatal = rescue->map->touched;
+	rescue->map->suspected = rescue->map->touched;
 	rescue->conns = calloc(rescue->end + 1, sizeof(struct conn *));
 	rescue->had = calloc(1, RESCUE_FDS_MAX / CHAR_BIT);
 	if (rescue->conns == NULL || rescue->had == NULL)

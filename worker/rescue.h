@@ -5,8 +5,8 @@
  *
  * It trusts nothing that the dead worker has written: a record that is not
  * plausible, or whose socket is another one, costs its connection, never the
- * rescuer.  If the rescuer dies all the same, the next one drops the connection
- * that it was looking at.
+ * rescuer.  If two rescuers die all the same while they look at one connection,
+ * the next one drops it.
  */
 #ifndef WORKER_RESCUE_H
 #define WORKER_RESCUE_H

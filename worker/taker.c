@@ -110,6 +110,9 @@ taker_wake_all(struct taker *taker)
 	taker->answer.number = 0;
 	taker->nadopted = 0;
 	for (unsigned i = 0; i < n; i++) {
+		/* First: a rescuer counts those that are ours and are not
+		 * counted yet, but cannot know that another one is. */
+		custody_enter(taker->adopted[i]);
 		conn_count_enter(taker->adopted[i], taker->from[i]);
 		taker_renew_options(taker->adopted[i]);
 		conn_wake(taker->adopted[i]);

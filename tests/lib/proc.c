@@ -74,12 +74,18 @@ proc_cpu_ms(pid_t pid)
 }
 
 static bool
-is_logger(pid_t pid)
+is_titled(pid_t pid, const char *begin)
 {
 	char title[64];
 
 	read_text(pid, "cmdline", title, sizeof(title));
-	return (strncmp(title, "penstock: logger", 16) == 0);
+	return (strncmp(title, begin, strlen(begin)) == 0);
+}
+
+static bool
+is_logger(pid_t pid)
+{
+	return (is_titled(pid, "penstock: logger"));
 }
 
 static bool
@@ -91,7 +97,8 @@ is_child_of(pid_t pid, const void *arg)
 	int ppid;
 
 	return (read_stat(pid, &state, &ppid, &ticks) && state != 'Z' &&
-	    ppid == *parent && !is_logger(pid));
+	    ppid == *parent && !is_logger(pid) &&
+	    !is_titled(pid, "penstock: anchor"));
 }
 
 static bool
@@ -154,6 +161,34 @@ size_t
 proc_loggers(pid_t parent, pid_t *pids, size_t max)
 {
 	return (select_processes(is_logger_of, &parent, pids, max));
+}
+
+struct wanted {
+	pid_t parent;
+	const char *title;
+};
+
+static bool
+is_wanted(pid_t pid, const void *arg)
+{
+	const struct wanted *wanted = arg;
+	unsigned long ticks;
+	char state;
+	int ppid;
+
+	return (is_titled(pid, wanted->title) &&
+	    read_stat(pid, &state, &ppid, &ticks) && state != 'Z' &&
+	    ppid == wanted->parent);
+}
+
+pid_t
+proc_find_child(pid_t parent, const char *title)
+{
+	const struct wanted wanted = { parent, title };
+	pid_t pid = 0;
+
+	(void)select_processes(is_wanted, &wanted, &pid, 1);
+	return (pid);
 }
 
 static FILE *

@@ -37,8 +37,8 @@ struct proc_fd {
 /* Gone, or a zombie that only waits for its parent. */
 bool proc_is_dead(pid_t);
 
-/* The children of a process, its loggers apart, or those that work in a
- * directory.  Stores at most max; returns how many there are in all. */
+/* The children of a process, its loggers and anchors apart, or those that work
+ * in a directory.  Stores at most max; returns how many there are in all. */
 size_t proc_children(pid_t parent, pid_t *pids, size_t max);
 size_t proc_loggers(pid_t parent, pid_t *pids, size_t max);
 size_t proc_in_directory(const char *dir, pid_t *pids, size_t max);
@@ -47,6 +47,9 @@ size_t proc_in_directory(const char *dir, pid_t *pids, size_t max);
  * read, so that those who live but a moment are met; but some can be missing
  * while others end.  Of a process with one thread. */
 size_t proc_glimpse_children(pid_t parent, pid_t *pids, size_t max);
+
+/* A child whose title begins so; 0 if there is none. */
+pid_t proc_find_child(pid_t parent, const char *title);
 
 /* Open descriptors in ascending order; stores at most max, but counts all. */
 size_t proc_fds(pid_t, struct proc_fd *, size_t max);
