@@ -23,6 +23,11 @@ enum {
 	STATE_CLOSE_WAIT = 8,
 };
 
+enum {
+	/* How often to ask, while bytes pass. */
+	CUSTODY_TRIES = 1000,
+};
+
 static size_t
 custody_size(uint32_t places)
 {
@@ -207,22 +212,39 @@ custody_check_socket(int fd, const struct conn_record *record)
 	return (custody_is_peer(record, &peer) ? -1 : RESCUE_DAMAGED);
 }
 
-/* What was read from the socket and written to it.  Returns whether the kernel
- * says so, and the connection is open in our direction. */
+/* Returns whether the kernel says what has passed, and the connection is open in
+ * our direction. */
+static bool
+custody_ask_kernel(int fd, struct tcp_info *info)
+{
+	socklen_t len = sizeof(*info);
+
+	return (getsockopt(fd, IPPROTO_TCP, TCP_INFO, info, &len) == 0 &&
+	    len >= offsetof(struct tcp_info, tcpi_segs_out) &&
+	    (info->tcpi_state == STATE_ESTABLISHED ||
+	    info->tcpi_state == STATE_CLOSE_WAIT));
+}
+
+/* What was read from the socket and written to it.  Returns false if that cannot
+ * be known. */
 static bool
 custody_count(int fd, uint64_t *in, uint64_t *out)
 {
-	struct tcp_info info = { .tcpi_state = 0 };
-	socklen_t len = sizeof(info);
-	int unread, unsent;
+	struct tcp_info info, again;
+	int unread, unsent, tries = CUSTODY_TRIES;
 
-	if (getsockopt(fd, IPPROTO_TCP, TCP_INFO, &info, &len) == -1 ||
-	    len < offsetof(struct tcp_info, tcpi_segs_out) ||
-	    ioctl(fd, SIOCINQ, &unread) == -1 ||
-	    ioctl(fd, SIOCOUTQ, &unsent) == -1 ||
-	    (info.tcpi_state != STATE_ESTABLISHED &&
-	    info.tcpi_state != STATE_CLOSE_WAIT))
+	/* The peer may send, and take what it gets, at any moment. */
+	if (!custody_ask_kernel(fd, &again))
 		return (false);
+	do {
+		info = again;
+		if (tries-- == 0 || ioctl(fd, SIOCINQ, &unread) == -1 ||
+		    ioctl(fd, SIOCOUTQ, &unsent) == -1 ||
+		    !custody_ask_kernel(fd, &again))
+			return (false);
+	} while (again.tcpi_bytes_received != info.tcpi_bytes_received ||
+	    again.tcpi_bytes_acked != info.tcpi_bytes_acked ||
+	    again.tcpi_state != info.tcpi_state);
 	/* The end of the stream counts as a byte that came. */
 	*in = info.tcpi_bytes_received - (uint64_t)unread -
 	    (info.tcpi_state == STATE_CLOSE_WAIT);
