@@ -114,6 +114,9 @@ taker_wake_all(struct taker *taker)
 		 * counted yet, but cannot know that another one is. */
 		custody_enter(taker->adopted[i]);
 		conn_count_enter(taker->adopted[i], taker->from[i]);
+	}
+	/* If one of them is the end of us, all of them were ours. */
+	for (unsigned i = 0; i < n; i++) {
 		taker_renew_options(taker->adopted[i]);
 		conn_wake(taker->adopted[i]);
 	}
