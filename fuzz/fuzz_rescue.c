@@ -535,8 +535,7 @@ init(void)
 {
 	log_configure(LOG_LEVEL_ERROR, LOG_FORMAT_TEXT);
 	lone_worker_init_with(&lone, conf_text);
-	lone.worker.custody = custody_new(lone.counters.records);
-	assert(lone.worker.custody != NULL);
+	lone_worker_have_custody(&lone);
 	lone.worker.is_rescuer = true;
 	listening = open_listening();
 }

@@ -13,6 +13,7 @@
 
 #include "common/log.h"
 #include "common/loop.h"
+#include "worker/custody.h"
 #include "worker/orders.h"
 
 enum { RECORDS = 1024 };
@@ -88,14 +89,9 @@ lone_worker_init(struct lone_worker *lone)
 	lone_worker_init_with(lone, conf_text);
 }
 
-void
-lone_worker_init_with(struct lone_worker *lone, const char *text)
+static void
+begin_heritage(struct lone_worker *lone)
 {
-	struct worker *worker = &lone->worker;
-
-	memset(lone, 0, sizeof(*lone));
-	lone->conf = load_conf(text);
-	must(counters_new(&lone->counters, 0, RECORDS) == 0, "counters");
 	lone->heritage = (struct heritage){
 		.generation = 1,
 		.conf = lone->conf,
@@ -109,6 +105,13 @@ lone_worker_init_with(struct lone_worker *lone, const char *text)
 		lone->heritage.listener_number[i] = i;
 	for (unsigned i = 0; i < lone->conf->nhandlers; i++)
 		lone->heritage.handler_number[i] = i;
+}
+
+static void
+begin_worker(struct lone_worker *lone)
+{
+	struct worker *worker = &lone->worker;
+
 	worker->heritage = &lone->heritage;
 	worker->counters = &lone->counters.map->block[0].worker;
 	must((worker->base = loop_new()) != NULL, "loop");
@@ -129,6 +132,46 @@ lone_worker_init_with(struct lone_worker *lone, const char *text)
 }
 
 void
+lone_worker_init_with(struct lone_worker *lone, const char *text)
+{
+	memset(lone, 0, sizeof(*lone));
+	lone->conf = load_conf(text);
+	must(counters_new(&lone->counters, 0, RECORDS) == 0, "counters");
+	begin_heritage(lone);
+	begin_worker(lone);
+}
+
+void
+lone_worker_have_custody(struct lone_worker *lone)
+{
+	lone->worker.custody = custody_new(lone->counters.records);
+	must(lone->worker.custody != NULL, "custody");
+}
+
+void
+lone_worker_die(struct lone_worker *lone)
+{
+	static struct remains {
+		struct remains *before;
+		struct lone_worker of;
+	} *all;
+	struct custody_map *custody = lone->worker.custody;
+	struct remains *remains = malloc(sizeof(*remains));
+
+	/* So that valgrind finds what it was. */
+	must(remains != NULL, "remains");
+	remains->of = *lone;
+	remains->before = all;
+	all = remains;
+	close(lone->master);
+	memset(&lone->worker, 0, sizeof(lone->worker));
+	begin_heritage(lone);
+	begin_worker(lone);
+	lone->worker.custody = custody;
+	lone->worker.is_rescuer = true;
+}
+
+void
 lone_worker_clear(struct lone_worker *lone)
 {
 	conn_end_all(&lone->worker);
@@ -146,6 +189,7 @@ lone_worker_free(struct lone_worker *lone)
 	listeners_free(worker);
 	handlers_free(worker);
 	conn_table_free(&worker->conns);
+	custody_free(worker->custody, lone->counters.records);
 	buffer_pool_free(&worker->buffers);
 	output_free(&worker->output);
 	free(worker->scratch);
@@ -155,6 +199,42 @@ lone_worker_free(struct lone_worker *lone)
 	event_base_free(worker->base);
 	counters_free(&lone->counters);
 	conf_free(lone->conf);
+}
+
+int
+lone_worker_tcp(int *peer, struct sockaddr_in *from)
+{
+	struct sockaddr_in at = {
+		.sin_family = AF_INET,
+		.sin_addr.s_addr = htonl(INADDR_LOOPBACK),
+	};
+	int listening = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0), fd;
+	socklen_t len = sizeof(at);
+
+	must(bind(listening, (struct sockaddr *)&at, len) == 0 &&
+	    listen(listening, 1) == 0 &&
+	    getsockname(listening, (struct sockaddr *)&at, &len) == 0 &&
+	    (*peer = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0)) != -1 &&
+	    connect(*peer, (struct sockaddr *)&at, len) == 0 &&
+	    fcntl(*peer, F_SETFL, O_NONBLOCK) == 0, "connection");
+	len = sizeof(*from);
+	fd = accept4(listening, (struct sockaddr *)from, &len,
+	    SOCK_CLOEXEC | SOCK_NONBLOCK);
+	must(fd != -1, "accept");
+	close(listening);
+	return (fd);
+}
+
+struct conn *
+lone_worker_accept(struct lone_worker *lone, unsigned listener, int *peer)
+{
+	struct sockaddr_in from;
+	int fd = lone_worker_tcp(peer, &from);
+	struct conn *conn = conn_new(&lone->worker.listeners[listener], fd,
+	    (struct sockaddr *)&from);
+
+	must(conn != NULL, "connection");
+	return (conn);
 }
 
 struct conn *

@@ -8,6 +8,8 @@
 #ifndef TESTS_LIB_LONE_WORKER_H
 #define TESTS_LIB_LONE_WORKER_H
 
+#include <netinet/in.h>
+
 #include "worker/worker.h"
 
 /* Its listeners, which are their numbers too. */
@@ -31,9 +33,21 @@ void lone_worker_init(struct lone_worker *);
 void lone_worker_init_with(struct lone_worker *, const char *conf);
 void lone_worker_free(struct lone_worker *);
 
+/* Before any connection comes: it leaves what a rescuer needs. */
+void lone_worker_have_custody(struct lone_worker *);
+/* All that it had in memory of its own is gone, and no descriptor is closed but
+ * the other end of its channel.  In its place is a rescuer that has not begun:
+ * the next is rescue_run(). */
+void lone_worker_die(struct lone_worker *);
+
 /* A connection to it; *peer is its client's end, which does not block. */
 struct conn *lone_worker_connect(struct lone_worker *, unsigned listener,
     int *peer);
+/* The same over TCP, as custody needs it; and only the two ends, of which the
+ * server's is returned. */
+struct conn *lone_worker_accept(struct lone_worker *, unsigned listener,
+    int *peer);
+int lone_worker_tcp(int *peer, struct sockaddr_in *from);
 
 /* Let it do what there is to do now. */
 void lone_worker_turn(struct lone_worker *);
