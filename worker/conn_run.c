@@ -36,6 +36,7 @@ conn_place(struct listener *listener, int fd)
 	if ((conn = conn_table_take(&worker->conns)) == NULL)
 		return (NULL);
 	conn_set_up(conn, listener, fd);
+	custody_use_place(conn);
 	conn->state = CONN_READING;
 	if (event_add(&conn->event, NULL) == 0)
 		return (conn);

@@ -55,16 +55,23 @@ custody_free(struct custody_map *map, uint32_t places)
  * The worker's part.
  */
 
+void
+custody_use_place(const struct conn *conn)
+{
+	struct custody_map *map = conn_worker(conn)->custody;
+
+	if (map != NULL && conn->index >= map->end)
+		map->end = conn->index + 1;
+	custody_order();
+}
+
 /* The descriptor comes last: with it, the rest holds. */
 static void
 custody_put(const struct conn *conn, const struct custody_conn *as)
 {
-	struct custody_map *map = conn_worker(conn)->custody;
 	struct custody_conn *held = custody_of(conn);
 
 	*held = *as;
-	if (conn->index >= map->end)
-		map->end = conn->index + 1;
 	custody_settle(conn, 0);
 	held->fd = conn_fd(conn);
 	custody_order();

@@ -111,6 +111,8 @@ custody_of(const struct conn *conn)
  * The worker's part.  All of these do nothing if there is no custody.
  */
 
+/* It has a place, and will have a record. */
+void custody_use_place(const struct conn *);
 /* It is ours, and served. */
 void custody_enter(const struct conn *);
 /* It came in a batch, through that link. */
