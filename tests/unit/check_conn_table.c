@@ -237,6 +237,75 @@ START_TEST(without_memory_there_is_no_place)
 END_TEST
 
 /*
+ * Places that are taken again.
+ */
+
+static void
+take_again(uint32_t index)
+{
+	struct conn *conn = conn_table_take_again(&table, index);
+
+	ck_assert_ptr_nonnull(conn);
+	ck_assert_uint_eq(conn->index, index);
+	ck_assert_ptr_null(held[index]);
+	held[index] = conn;
+}
+
+START_TEST(places_are_taken_again_and_those_between_are_free)
+{
+	static const uint32_t places[] = {
+		0, 3, 4, CONN_SLAB - 1, 3 * CONN_SLAB, RECORDS - 1
+	};
+	enum { N = sizeof(places) / sizeof(*places) };
+
+	start(RECORDS);
+	for (int i = 0; i < N; i++)
+		take_again(places[i]);
+	ck_assert_uint_eq(table.count, N);
+	ck_assert_uint_eq(mapped(), 0x9);
+	/* All the others can be had, and each once. */
+	for (uint32_t i = 0; i < RECORDS - N; i++)
+		take();
+	expect_full(ENFILE);
+	finish();
+}
+END_TEST
+
+START_TEST(a_slab_whose_places_were_taken_again_is_unmapped_like_others)
+{
+	start(RECORDS);
+	for (unsigned i = 0; i < SLABS; i++)
+		take_again(i * CONN_SLAB + 5);
+	ck_assert_uint_eq(mapped(), 0xf);
+	for (unsigned i = 0; i < SLABS; i++)
+		give(i * CONN_SLAB + 5);
+	ck_assert_uint_eq(mapped(), 0x1);
+	finish();
+}
+END_TEST
+
+START_TEST(no_other_place_is_taken_again)
+{
+	static const uint32_t places[] = { 7, 6, 0, RECORDS, UINT32_MAX };
+
+	start(RECORDS);
+	take_again(7);
+	for (size_t i = 0; i < sizeof(places) / sizeof(*places); i++) {
+		errno = 0;
+		ck_assert_ptr_null(conn_table_take_again(&table, places[i]));
+		ck_assert_int_eq(errno, EINVAL);
+	}
+	ck_assert_uint_eq(table.count, 1);
+	finish();
+	/* Nor one behind the last of a short slab. */
+	start(CONN_SLAB + 1);
+	take_again(CONN_SLAB);
+	ck_assert_ptr_null(conn_table_take_again(&table, CONN_SLAB + 1));
+	finish();
+}
+END_TEST
+
+/*
  * Slabs.
  */
 
@@ -437,6 +506,9 @@ RUN_TESTS("conn_table",
     a_table_need_not_be_of_whole_slabs,
     a_table_without_places_is_full,
     without_memory_there_is_no_place,
+    places_are_taken_again_and_those_between_are_free,
+    a_slab_whose_places_were_taken_again_is_unmapped_like_others,
+    no_other_place_is_taken_again,
     slabs_are_mapped_as_connections_come,
     slabs_are_unmapped_when_their_last_connection_goes_but_one,
     one_that_comes_and_goes_does_not_map_and_unmap_each_time,

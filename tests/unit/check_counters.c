@@ -486,6 +486,51 @@ START_TEST(connections_that_no_worker_took_are_counted_as_lost)
 }
 END_TEST
 
+static void
+expect_sum(const struct counters_listener *listener, uint64_t held)
+{
+	ck_assert_uint_eq(listener->accepted + listener->carried_in,
+	    counters_closed(listener) + listener->carried_out + held);
+}
+
+START_TEST(a_rescuer_goes_on_with_those_that_it_has)
+{
+	static const unsigned numbers[] = { 0, 3, 5 };
+	static const uint32_t own[] = { 4, 7, 2 }, guests[] = { 1, 0, 3 };
+	struct counters_block *block;
+
+	start(RECORDS);
+	counters.handlers = 1;
+	block = &counters.map->block[BLOCK];
+	hold(BLOCK, 0, 6);
+	/* It died before it could count the last one. */
+	hold(BLOCK, 3, 6);
+	/* These are offered to another worker. */
+	hold(BLOCK, 5, 5);
+	counter_add(&block->listener[5].carried_out, 3);
+	counter_set(&block->worker.buffered, 1234);
+	counter_set(&block->handler[0].waiting, 3);
+	counter_set(&block->handler[0].executors, 2);
+	counters_go_on(&counters, BLOCK, numbers, 3, own, guests);
+	for (int i = 0; i < 3; i++)
+		expect_sum(&block->listener[numbers[i]], own[i]);
+	ck_assert_uint_eq(block->listener[0].closed[CLOSE_LOST], 2);
+	ck_assert_uint_eq(block->listener[0].active, 5);
+	ck_assert_uint_eq(block->listener[3].closed[CLOSE_LOST], 0);
+	ck_assert_uint_eq(block->listener[3].accepted, 17);
+	ck_assert_uint_eq(block->listener[3].active, 7);
+	ck_assert_uint_eq(block->listener[5].closed[CLOSE_LOST], 0);
+	ck_assert_uint_eq(block->listener[5].active, 5);
+	ck_assert_uint_eq(block->worker.active, 17);
+	ck_assert_uint_eq(block->worker.buffered, 0);
+	ck_assert_uint_eq(block->handler[0].waiting, 0);
+	ck_assert_uint_eq(block->handler[0].executors, 0);
+	/* Another block is another worker's. */
+	ck_assert_uint_eq(counters.map->block[BLOCK + 1].worker.active, 0);
+	counters_free(&counters);
+}
+END_TEST
+
 START_TEST(a_worker_that_wrote_nonsense_has_lost_no_more_than_it_could_hold)
 {
 	struct counters_listener *listener;
@@ -664,6 +709,7 @@ RUN_TESTS("counters",
     burying_sets_gauges_to_0_and_lets_counters_be,
     burying_one_worker_lets_the_others_of_its_slot_be,
     connections_that_no_worker_took_are_counted_as_lost,
+    a_rescuer_goes_on_with_those_that_it_has,
     a_worker_that_wrote_nonsense_has_lost_no_more_than_it_could_hold,
     a_worker_that_died_between_two_stores_leaves_sums_that_add_up,
     records_that_are_forgotten_are_zero_and_no_others,

@@ -742,6 +742,49 @@ START_TEST(trouble_is_told_in_text_or_json_with_advice)
 }
 END_TEST
 
+/* A reply about trouble, with its payload if it is sent. */
+static void
+explained(struct exchange *exchange, char *to, size_t size)
+{
+	struct payload payload = proto_http.explain(TROUBLE_FAILED, exchange);
+	const char *head;
+	bool is_bare;
+
+	head = framed((struct http_exchange *)exchange, payload.len, "",
+	    &is_bare);
+	snprintf(to, size, "%s%.*s", head, is_bare ? 0 : (int)payload.len,
+	    (const char *)payload.bytes);
+}
+
+START_TEST(a_brief_is_enough_for_a_reply_about_trouble)
+{
+	static const char *const accepts[] = { "*/*", "application/json" };
+	static const char *const methods[] = { "GET", "HEAD", "POST" };
+	static const char *const options[] = { "close", "keep-alive", "x" };
+	struct conf_http conf = http_conf();
+	struct http_head head;
+	struct proto_room room;
+	char raw[256], from_head[1024], from_brief[1024];
+
+	for (unsigned i = 0; i < 3 * 3 * 2 * 2; i++) {
+		snprintf(raw, sizeof(raw), "%s / HTTP/1.%u\r\nHost: h\r\n"
+		    "Accept: %s\r\nConnection: %s\r\n"
+		    "Content-Length: 0\r\n\r\n", methods[i % 3], i / 3 % 2,
+		    accepts[i / 6 % 2], options[i / 12]);
+		ck_assert_uint_eq(read_head(&head, raw, &conf), 0);
+		memset(&room, 0xff, sizeof(room));
+		proto_http.recall(proto_http.brief(&head.exchange.base),
+		    (struct exchange *)room.bytes);
+		ck_assert_int_eq(((struct exchange *)room.bytes)->close,
+		    head.exchange.base.close);
+		explained(&head.exchange.base, from_head, sizeof(from_head));
+		explained((struct exchange *)room.bytes, from_brief,
+		    sizeof(from_brief));
+		ck_assert_str_eq(from_brief, from_head);
+	}
+}
+END_TEST
+
 START_TEST(the_largest_head_of_a_reply_fits)
 {
 	struct http_exchange exchange = { .status = 405, .base.close = true,
@@ -1014,6 +1057,7 @@ RUN_TESTS("http",
     a_reply_has_what_its_request_asks_for,
     the_fields_of_a_handler_stand_in_its_reply,
     trouble_is_told_in_text_or_json_with_advice,
+    a_brief_is_enough_for_a_reply_about_trouble,
     the_largest_head_of_a_reply_fits,
     no_other_progress_than_a_possible_one_is_gone_on_from,
     facts_are_sound_as_they_are_made_and_tell_the_log_the_same,
