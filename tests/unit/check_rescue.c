@@ -167,11 +167,14 @@ END_TEST
 
 START_TEST(the_connection_at_which_two_rescuers_have_died_is_dropped)
 {
+	uint32_t touched;
+
 	start(LONE_FRAMES);
-	lone.worker.custody->touched = conns[1]->index + 1;
+	touched = conns[1]->index + 1;
+	lone.worker.custody->touched = touched;
 	rescue();
 	ck_assert_uint_eq(lone.worker.rescued.kept, CONNS);
-	lone.worker.custody->touched = conns[1]->index + 1;
+	lone.worker.custody->touched = touched;
 	rescue();
 	ck_assert_uint_eq(dropped(RESCUE_TOUCHED), 1);
 	ck_assert_uint_eq(lone.worker.rescued.kept, CONNS - 1);
