@@ -311,7 +311,8 @@ worker_leave_anchor(struct worker *worker, struct heritage *heritage,
 	worker->is_rescuer = anchor_start(heritage, places, anchor);
 	if (worker->is_rescuer) {
 		heritage->nsockets = 0;
-		rescue_close_rest(worker);
+		if (rescue_close_rest(worker) == -1)
+			exit(EXIT_FAILURE);
 	} else if (anchor->pid == 0) {
 		custody_free(worker->custody, places);
 		worker->custody = NULL;
