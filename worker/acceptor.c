@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "common/fault.h"
 #include "common/fd.h"
 #include "common/log.h"
 #include "worker/conn.h"
@@ -101,6 +102,7 @@ acceptor_accept(struct acceptor *acceptor)
 	    &len, SOCK_NONBLOCK | SOCK_CLOEXEC);
 	if (fd == -1)
 		return (acceptor_accept_failed(listener->worker, errno));
+	FAULT("accepted");
 	if (full)
 		conn_reject(listener, fd, (struct sockaddr *)&peer, why);
 	else if (conn_new(listener, fd, (struct sockaddr *)&peer) == NULL) {

@@ -15,6 +15,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "common/fault.h"
 #include "common/fd.h"
 #include "common/heritage.h"
 #include "common/title.h"
@@ -109,10 +110,12 @@ anchor_run(struct heritage *heritage)
 	title_set("anchor slot=%u gen=%" PRIu64, heritage->slot,
 	    heritage->generation);
 	while ((fd = anchor_await(heritage->anchor)) != -1) {
+		FAULT("anchor_asked");
 		if ((pid = anchor_clone()) == 0) {
 			heritage->channel = fd;
 			return;
 		}
+		FAULT("anchor_cloned");
 		/* The rescuer closes it: for both of us. */
 		if (pid == -1)
 			close(fd);

@@ -7,6 +7,7 @@
 #include <errno.h>
 #include <string.h>
 
+#include "common/fault.h"
 #include "worker/conn_record.h"
 #include "worker/custody.h"
 #include "worker/memory.h"
@@ -180,6 +181,7 @@ take_message(struct conn *conn, const struct proto_message *message,
 	struct exchange *exchange = message->exchange;
 	enum answered answered;
 
+	FAULT_WITH("message", message->payload, message->len);
 	if (exchange == NULL)
 		return (answer(conn, message));
 	exchange->close |= is_last_request(conn, message->max_messages, more);
@@ -365,6 +367,7 @@ read_input(struct conn *conn, struct input *input)
 		in->len += (size_t)n;
 	input->len = had + (size_t)n;
 	input->full = (size_t)n == room;
+	FAULT("received");
 	conn_count_in(conn, (size_t)n);
 	return (n);
 }

@@ -7,6 +7,7 @@
 
 #include <errno.h>
 
+#include "common/fault.h"
 #include "worker/conn_record.h"
 #include "worker/custody.h"
 #include "worker/keepalive.h"
@@ -83,6 +84,7 @@ conn_new(struct listener *listener, int fd, const struct sockaddr *peer)
 	if ((conn = conn_make(listener, fd, peer)) == NULL)
 		return (NULL);
 	custody_enter(conn);
+	FAULT("entered");
 	keepalive_spread(conn);
 	conn_set_deadline(conn);
 	conn_count_open(conn);
@@ -162,8 +164,10 @@ static enum conn_next
 conn_settle(struct conn *conn)
 {
 	custody_settle(conn, conn_worker(conn)->output.len);
+	FAULT("gathered");
 	if (output_flush(&conn_worker(conn)->output, conn) == -1)
 		return (conn_fail(conn));
+	FAULT("sent");
 	departure_note_rest(conn);
 	if (conn->state == CONN_CLOSING ||
 	    (conn->state == CONN_WRITING && conn_owes(conn)))

@@ -93,6 +93,14 @@ custody_enter(const struct conn *conn)
 }
 
 void
+custody_own(const struct conn *conn)
+{
+	if (conn_worker(conn)->custody != NULL)
+		custody_of(conn)->hold = CUSTODY_OWN;
+	custody_order();
+}
+
+void
 custody_take(const struct conn *conn, unsigned group, unsigned place,
     unsigned from)
 {

@@ -118,6 +118,8 @@ void custody_enter(const struct conn *);
 /* It came in a batch, through that link. */
 void custody_take(const struct conn *, unsigned group, unsigned place,
     unsigned from);
+/* Its giver knows. */
+void custody_own(const struct conn *);
 /* It ends here: its socket is about to be closed. */
 void custody_leave(const struct conn *);
 

@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "common/clock.h"
+#include "common/fault.h"
 #include "common/log.h"
 #include "worker/conn_record.h"
 #include "worker/custody.h"
@@ -295,10 +296,13 @@ giver_send_packed(struct worker *worker, struct packing *packing)
 	packing->msg.batch.pad = 0;
 	for (unsigned i = 0; i < batch->n; i++)
 		conn_count_offer(batch->conns[i]);
+	FAULT("giver_counted");
 	giver_note_batch(worker, batch, giver->numbered + 1);
+	FAULT("giver_noted");
 	if (handover_send(giver_link_of(giver), giver->version, &packing->msg,
 	    HANDOVER_BATCH, fds, nfds) == -1)
 		return (-1);
+	FAULT("giver_sent");
 	batch->number = ++giver->numbered;
 	giver->unanswered++;
 	return (0);
@@ -368,6 +372,7 @@ giver_end_link(struct worker *worker)
 	giver->on = false;
 	giver_note_link(worker);
 	close(giver_link_of(giver));
+	FAULT("giver_ended");
 	giver->heard_ms = worker->now_ms;
 	giver->carried = giver->carried_said = 0;
 	giver_take_up_next(worker);
@@ -446,7 +451,9 @@ giver_on_adopted(struct worker *worker, const struct handover_adopted *adopted)
 	struct giver_batch *batch = giver_find_batch(giver, adopted->number);
 	uint64_t us, kept = 0;
 
+	FAULT("giver_heard");
 	giver_note_answer(worker, batch, adopted->taken);
+	FAULT("giver_noted_answer");
 	us = clock_us() - batch->parked_us;
 	batch->number = 0;
 	giver->unanswered--;
@@ -461,6 +468,7 @@ giver_on_adopted(struct worker *worker, const struct handover_adopted *adopted)
 			continue;
 		}
 		giver_let_go(batch->conns[i]);
+		FAULT("giver_let_go");
 		giver->carried++;
 		if (us > giver->longest_us)
 			giver->longest_us = us;
@@ -611,6 +619,7 @@ giver_restore(struct worker *worker, const struct custody_link *link)
 	if (giver->on && giver->unanswered > 0)
 		(void)handover_send(link->fd, giver->version, &msg,
 		    HANDOVER_ASK, NULL, 0);
+	FAULT("giver_asked");
 	giver_on_rest(worker);
 }
 

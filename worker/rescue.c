@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "common/clock.h"
+#include "common/fault.h"
 #include "common/fd.h"
 #include "common/log.h"
 #include "common/record.h"
@@ -107,6 +108,7 @@ rescue_close_rest(const struct worker *worker)
 	for (uint32_t i = 0; i < end; i++)
 		keep[n++] = map->conns[i].fd;
 	fd_close_all_but(keep, n);
+	FAULT("rescue_closed");
 	free(keep);
 	return (0);
 }
@@ -296,6 +298,7 @@ rescue_place_all(struct rescue *rescue)
 		map->touched = i + 1;
 		custody_order();
 		record = &rescue->worker->conns.records[i];
+		FAULT("rescue_touched");
 		if (map->conns[i].fd != 0)
 			rescue_place(rescue, i);
 		else if (record->family != 0)
@@ -364,6 +367,7 @@ rescue_wake_all(struct rescue *rescue)
 		conn = rescue->conns[i];
 		rescue->map->touched = conn->index + 1;
 		custody_order();
+		FAULT("rescue_wakes");
 		conn_wake(conn);
 	}
 	rescue->map->touched = 0;
@@ -416,10 +420,15 @@ rescue_run(struct worker *worker)
 		return (-1);
 	if (rescue_init(rescue, worker) == 0) {
 		rescue_place_all(rescue);
+		FAULT("rescue_placed");
 		rescue_settle_counters(rescue);
+		FAULT("rescue_settled");
 		rescue_go_on_giving(rescue);
+		FAULT("rescue_gives");
 		rescue_go_on_taking(rescue);
+		FAULT("rescue_takes");
 		rescue_wake_all(rescue);
+		FAULT("rescue_woken");
 		status = 0;
 	}
 	free(rescue->conns);

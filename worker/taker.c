@@ -9,6 +9,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "common/fault.h"
 #include "common/log.h"
 #include "worker/conn_record.h"
 #include "worker/custody.h"
@@ -112,15 +113,18 @@ taker_wake_all(struct taker *taker)
 	for (unsigned i = 0; i < n; i++) {
 		/* First: a rescuer counts those that are ours and are not
 		 * counted yet, but cannot know that another one is. */
-		custody_enter(taker->adopted[i]);
+		custody_own(taker->adopted[i]);
 		conn_count_enter(taker->adopted[i], taker->from[i]);
+		FAULT("taker_entered");
 	}
 	/* If one of them is the end of us, all of them were ours. */
 	for (unsigned i = 0; i < n; i++) {
 		taker_renew_options(taker->adopted[i]);
 		conn_wake(taker->adopted[i]);
+		FAULT("taker_woke");
 	}
 	taker_note_batch(taker);
+	FAULT("taker_done");
 	handlers_pump(worker);
 }
 
@@ -146,6 +150,7 @@ taker_answer(struct taker *taker)
 		event_del(&taker->event);
 		return;
 	}
+	FAULT("taker_answered");
 	/* A giver that is gone serves nobody. */
 	taker_wake_all(taker);
 }
@@ -166,6 +171,7 @@ taker_adopt(struct taker *taker, const struct handover_batch *batch,
 	struct conn *conn;
 	int why = 0;
 
+	FAULT("taker_received");
 	taker->answer = (struct handover_adopted){ .number = batch->number };
 	taker->answers = HANDOVER_ADOPTED;
 	if (batch->bytes > 0) {
@@ -186,6 +192,7 @@ taker_adopt(struct taker *taker, const struct handover_batch *batch,
 		}
 		fds->fd[first + i] = -1;
 		taker_note_conn(taker, conn, i, batch->conns[i].listener);
+		FAULT("taker_adopted");
 		taker->from[taker->nadopted] = batch->conns[i].listener;
 		taker->adopted[taker->nadopted++] = conn;
 		taker->answer.taken |= UINT64_C(1) << i;
@@ -195,7 +202,9 @@ taker_adopt(struct taker *taker, const struct handover_batch *batch,
 		    F_U64("conns", batch->n - taker->nadopted));
 	for (unsigned i = 0; i < taker->nadopted; i++)
 		conn_count_hold(taker->adopted[i]);
+	FAULT("taker_counted");
 	taker_note_batch(taker);
+	FAULT("taker_noted");
 	taker_answer(taker);
 }
 

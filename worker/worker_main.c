@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "common/clock.h"
+#include "common/fault.h"
 #include "common/log.h"
 #include "common/loop.h"
 #include "common/title.h"
@@ -287,9 +288,10 @@ worker_run(struct worker *worker)
 		return (worker_report_failure(worker, "set-up"));
 	if (worker->is_rescuer && rescue_run(worker) == -1)
 		return (worker_report_failure(worker, "rescue"));
-	if (worker->is_rescuer)
+	if (worker->is_rescuer) {
 		notice_rescued(worker);
-	else if (channel_send(worker->channel, CTL_READY,
+		FAULT("rescue_told");
+	} else if (channel_send(worker->channel, CTL_READY,
 	    worker->heritage->generation, NULL, -1) == -1)
 		return (EXIT_FAILURE);
 	if (event_base_dispatch(worker->base) == -1)
