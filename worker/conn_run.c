@@ -381,6 +381,23 @@ conn_fail_owed(struct conn *conn, const struct custody_conn *held)
 	return (-1);
 }
 
+/* It cannot be served on. */
+static void
+conn_drop_unproven(struct conn *conn, enum rescue_reason why)
+{
+	char peer[CONN_PEER_MAX];
+
+	conn->reason = why == RESCUE_OVER ? CLOSE_RESET : CLOSE_LOST;
+	if (why != RESCUE_OVER) {
+		conn_worker(conn)->rescued.dropped[why]++;
+		LOG(WARN, CONN_LOST, F_U64("conn", conn_record(conn)->id),
+		    F_STR("listener", conn->listener->conf->name),
+		    F_STR("peer", conn_peer(conn, peer)),
+		    F_STR("reason", rescue_reason_name(why)));
+	}
+	conn_free(conn);
+}
+
 /* Compare one that was found after its worker's death with its socket.  Returns
  * whether it can be served; else it is gone. */
 static bool
@@ -388,7 +405,6 @@ conn_prove(struct conn *conn)
 {
 	struct ctl_rescued *rescued = &conn_worker(conn)->rescued;
 	const struct custody_conn held = *custody_of(conn);
-	char peer[CONN_PEER_MAX];
 	int why = custody_check(&held, conn_record(conn));
 
 	conn->unproven = false;
@@ -403,13 +419,7 @@ conn_prove(struct conn *conn)
 		rescued->answered += held.owed;
 		return (true);
 	}
-	rescued->dropped[why]++;
-	LOG(WARN, CONN_LOST, F_U64("conn", conn_record(conn)->id),
-	    F_STR("listener", conn->listener->conf->name),
-	    F_STR("peer", conn_peer(conn, peer)),
-	    F_STR("reason", rescue_reason_name((enum rescue_reason)why)));
-	conn->reason = why == RESCUE_OVER ? CLOSE_RESET : CLOSE_LOST;
-	conn_free(conn);
+	conn_drop_unproven(conn, (enum rescue_reason)why);
 	return (false);
 }
 

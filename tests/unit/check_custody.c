@@ -600,6 +600,133 @@ START_TEST(a_worker_that_dies_has_a_socket_for_each_connection)
 }
 END_TEST
 
+/*
+ * Deaths in a hand-over.
+ */
+
+static int link_fds[2];		/* of the giver, and of the taker */
+
+/* What of the next message at an end of the link is looked for. */
+static bool
+has_come(int end, enum handover_type type)
+{
+	struct handover_header header;
+
+	return (recv(end, &header, sizeof(header), MSG_PEEK | MSG_DONTWAIT) ==
+	    sizeof(header) && header.type == type);
+}
+
+static void
+send_to(int end, enum handover_type type, struct handover_message *msg)
+{
+	ck_assert_int_eq(handover_send(end, HANDOVER_VERSION, msg, type, NULL,
+	    0), 0);
+}
+
+static void
+start_giver(struct lone_worker *giver)
+{
+	static const struct ctl_give all = { .quota = CTL_GIVE_ALL };
+
+	ck_assert_int_eq(channel_pair(link_fds), 0);
+	giver_begin(&giver->worker, link_fds[0], &all);
+}
+
+static void
+work_turns(void)
+{
+	for (int i = 0; i < 4; i++)
+		lone_worker_turn(&lone);
+}
+
+static bool has_taken;		/* the taker, and has said so */
+
+/* A batch is known before it can come to the taker; and what is the taker's is
+ * never ours again. */
+static void
+look_at_offer(void)
+{
+	const struct custody_map *map = lone.worker.custody;
+	const struct custody_conn *held = custody_of(conn);
+	struct handover_message msg = { .adopted = { 1, 1 } };
+	bool is_offered = held->hold == CUSTODY_OFFERED;
+
+	if (!has_taken && has_come(link_fds[1], HANDOVER_BATCH)) {
+		ck_assert(is_offered && map->batch[held->group] == 1);
+		ck_assert(map->giver.number >= 1 &&
+		    map->giver.fd == link_fds[0]);
+		send_to(link_fds[1], HANDOVER_ADOPTED, &msg);
+		has_taken = true;
+	}
+	if (!has_taken || held->fd == 0)
+		return;
+	ck_assert(is_offered && held->place == 0);
+	ck_assert((map->batch[held->group] == 1 && map->giver.fd != 0) ||
+	    (map->batch[held->group] == 0 && map->taken[held->group] == 1));
+}
+
+START_TEST(a_giver_that_dies_has_not_given_what_it_serves)
+{
+	struct handover_message msg = { .hello = { .protocol = {
+	    CONF_PROTOCOL_FRAME + 1 } } };
+
+	if (is_under_valgrind())
+		return;
+	start(LONE_FRAMES, false);
+	start_giver(&lone);
+	send_to(link_fds[1], HANDOVER_HELLO, &msg);
+	has_taken = false;
+	ck_assert_uint_gt(die_anywhere(work_turns, look_at_offer), 1);
+	ck_assert(has_taken);
+	ck_assert_int_eq(custody_of(conn)->fd, 0);
+	close(link_fds[1]);
+	finish();
+}
+END_TEST
+
+/* What is said to be taken is known by then. */
+static void
+look_at_adoption(void)
+{
+	const struct custody_map *map = lone.worker.custody;
+	const struct custody_conn *held = custody_of(conn);
+
+	if (has_come(link_fds[0], HANDOVER_ADOPTED))
+		ck_assert(held->fd != 0 && (held->hold == CUSTODY_OWN ||
+		    (held->hold == CUSTODY_TAKEN &&
+		    map->taker[held->group].number == 1 &&
+		    map->taker[held->group].fd == link_fds[1])));
+	else
+		ck_assert(held->fd == 0 || held->hold == CUSTODY_TAKEN);
+}
+
+START_TEST(a_taker_that_dies_has_what_it_has_taken)
+{
+	const struct ctl_take order = { .giver = CTL_VERSION, .generation = 1 };
+	static struct lone_worker giver;
+	static struct conn place;
+
+	if (is_under_valgrind())
+		return;
+	lone_worker_init(&giver);
+	(void)lone_worker_accept(&giver, LONE_FRAMES, &client);
+	start_giver(&giver);
+	lone_worker_init(&lone);
+	lone_worker_have_custody(&lone);
+	taker_begin(&lone.worker, link_fds[1], &order);
+	lone_worker_turn(&giver);
+	ck_assert(has_come(link_fds[1], HANDOVER_BATCH));
+	place.listener = &lone.worker.listeners[LONE_FRAMES];
+	conn = &place;
+	ck_assert_uint_gt(die_anywhere(work_turns, look_at_adoption), 2);
+	ck_assert_int_eq(custody_of(conn)->hold, CUSTODY_OWN);
+	ck_assert_int_eq(check_now(), -1);
+	close(custody_of(conn)->fd);
+	lone_worker_free(&giver);
+	finish();
+}
+END_TEST
+
 RUN_TESTS("custody",
     a_connection_is_at_rest_between_two_messages,
     unread_bytes_do_not_matter,
@@ -619,4 +746,6 @@ RUN_TESTS("custody",
     a_worker_that_dies_has_answered_or_not_read,
     a_worker_that_dies_owes_what_it_has_read,
     a_worker_that_dies_has_a_new_connection_or_not,
-    a_worker_that_dies_has_a_socket_for_each_connection)
+    a_worker_that_dies_has_a_socket_for_each_connection,
+    a_giver_that_dies_has_not_given_what_it_serves,
+    a_taker_that_dies_has_what_it_has_taken)

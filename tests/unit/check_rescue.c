@@ -151,6 +151,24 @@ START_TEST(a_connection_within_a_message_is_closed_and_counted_as_lost)
 }
 END_TEST
 
+START_TEST(a_connection_that_was_reset_is_not_lost)
+{
+	static const struct ctl_rescued three = { .kept = CONNS - 1 };
+
+	start(LONE_FRAMES);
+	client_reset(clients[1]);
+	clients[1] = -1;
+	await(custody_check(custody_of(conns[1]), conn_record(conns[1])) ==
+	    RESCUE_OVER);
+	rescue();
+	ck_assert_mem_eq(&lone.worker.rescued, &three, sizeof(three));
+	expect_active(LONE_FRAMES, CONNS - 1);
+	ck_assert_uint_eq(counter_get(
+	    &counters_of(LONE_FRAMES)->closed[CLOSE_RESET]), 1);
+	finish();
+}
+END_TEST
+
 START_TEST(a_rescuer_can_be_rescued)
 {
 	start(LONE_FRAMES);
@@ -553,6 +571,7 @@ RUN_TESTS("rescue",
     connections_are_served_on,
     requests_that_were_with_a_handler_are_answered_as_failed,
     a_connection_within_a_message_is_closed_and_counted_as_lost,
+    a_connection_that_was_reset_is_not_lost,
     a_rescuer_can_be_rescued,
     the_connection_at_which_two_rescuers_have_died_is_dropped,
     a_client_that_was_rejected_leaves_no_record,
