@@ -225,7 +225,7 @@ note_others(void)
 	}
 }
 
-/* No more and no less, and nothing else. */
+/* Nothing else is open, and nothing less. */
 static void
 check_others(void)
 {
@@ -240,15 +240,6 @@ check_others(void)
 			assert(inode[fd] == st.st_ino &&
 			    device[fd] == st.st_dev);
 	}
-}
-
-/* One that rescue_close_rest() has closed, or that was opened later: the memory
- * does not name it any more. */
-static bool
-is_foreign(int fd)
-{
-	return (fd > STDERR_FILENO && fd != lone.heritage.channel &&
-	    (fd < FIRST_FD || fd >= END_FD));
 }
 
 static bool
@@ -357,10 +348,11 @@ patch(struct custody_map *map, uint8_t place, size_t offset, uint8_t byte)
 		    sizeof(map->conns[0])] = byte;
 }
 
+/* As rescue_close_rest() does, which would also close the fuzzer's. */
 static void
-spare_foreign(int32_t *fd)
+forget_closed(int32_t *fd)
 {
-	if (is_foreign(*fd))
+	if (*fd != 0 && *fd != lone.heritage.channel && !is_socket(*fd))
 		*fd = -1;
 }
 
@@ -370,10 +362,10 @@ patch_all(struct custody_map *map, const uint8_t *bytes, size_t len)
 	for (; len >= 3; bytes += 3, len -= 3)
 		patch(map, bytes[0], bytes[1], bytes[2]);
 	for (int i = 0; i < PLACES; i++)
-		spare_foreign(&map->conns[places[i].index].fd);
-	spare_foreign(&map->giver.fd);
+		forget_closed(&map->conns[places[i].index].fd);
+	forget_closed(&map->giver.fd);
 	for (int i = 0; i < CUSTODY_TAKERS; i++)
-		spare_foreign(&map->taker[i].fd);
+		forget_closed(&map->taker[i].fd);
 }
 
 /* The sockets that the memory names, by their numbers. */

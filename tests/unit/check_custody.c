@@ -57,7 +57,8 @@ start(unsigned listener, bool is_unix)
 
 	lone_worker_init(&lone);
 	lone_worker_have_custody(&lone);
-	fd = is_unix ? make_unix(&client, &from) : lone_worker_tcp(&client, &from);
+	fd = is_unix ? make_unix(&client, &from) :
+	    lone_worker_tcp(&client, &from);
 	conn = conn_new(&lone.worker.listeners[listener], fd,
 	    (struct sockaddr *)&from);
 	ck_assert_ptr_nonnull(conn);

@@ -27,13 +27,30 @@ static struct conn *conns[CONNS];	/* of the worker that dies */
 static int link_end;			/* the other worker's */
 
 static void
-start(unsigned listener)
+start_worker(unsigned listener)
 {
-	lone_worker_init(&lone);
 	lone_worker_have_custody(&lone);
 	for (int i = 0; i < CONNS; i++)
 		conns[i] = lone_worker_accept(&lone, listener, &clients[i]);
 	link_end = -1;
+}
+
+static void
+start(unsigned listener)
+{
+	lone_worker_init(&lone);
+	start_worker(listener);
+}
+
+static void
+start_web(void)
+{
+	lone_worker_init_with(&lone, "workers = 1;\n"
+	    "handlers = ( { name = \"cat\"; type = \"command\"; "
+	    "command = [ \"/bin/cat\" ]; } );\n"
+	    "listeners = ( { name = \"web\"; address = \"127.0.0.1:9000\"; "
+	    "protocol = \"http\"; handler = \"cat\"; pipeline = 64; } );\n");
+	start_worker(0);
 }
 
 static void
@@ -130,6 +147,65 @@ START_TEST(requests_that_were_with_a_handler_are_answered_as_failed)
 	await((lone_worker_turn(&lone), client_has_input(clients[1])));
 	client_expect_text(clients[1], "ERR failed\n");
 	expect_active(LONE_LINES, CONNS);
+	finish();
+}
+END_TEST
+
+/* All that comes up to the end. */
+static const char *
+read_all(int client)
+{
+	static char text[4096];
+	size_t len = 0;
+	ssize_t n;
+
+	do {
+		await((lone_worker_turn(&lone), client_has_input(client)));
+		n = recv(client, text + len, sizeof(text) - 1 - len, 0);
+		ck_assert_int_ge(n, 0);
+		len += (size_t)n;
+	} while (n > 0);
+	text[len] = '\0';
+	return (text);
+}
+
+START_TEST(requests_of_http_are_answered_as_they_ask)
+{
+	const char *text, *second;
+
+	start_web();
+	client_send_text(clients[0], "HEAD / HTTP/1.1\r\nHost: h\r\n\r\n"
+	    "GET / HTTP/1.1\r\nHost: h\r\nAccept: application/json\r\n"
+	    "Connection: close\r\n\r\n");
+	await((lone_worker_turn(&lone), custody_of(conns[0])->owed == 2));
+	rescue();
+	ck_assert_uint_eq(lone.worker.rescued.answered, 2);
+	text = read_all(clients[0]);
+	ck_assert_ptr_eq(strstr(text, "HTTP/1.1 500 "), text);
+	ck_assert_ptr_nonnull(second = strstr(text + 1, "HTTP/1.1 500 "));
+	/* The first has no body, and the second ends the connection. */
+	ck_assert_mem_eq(second - 4, "\r\n\r\n", 4);
+	ck_assert_ptr_nonnull(strstr(second, "application/json"));
+	ck_assert_ptr_nonnull(strstr(second, "Connection: close"));
+	ck_assert_int_eq(strncmp(strstr(second, "\r\n\r\n") + 4, "{", 1), 0);
+	client_half_close(clients[0]);
+	await((lone_worker_turn(&lone), lone.worker.conns.count == CONNS - 1));
+	expect_active(0, CONNS - 1);
+	finish();
+}
+END_TEST
+
+START_TEST(more_requests_of_http_than_there_is_room_for_are_lost)
+{
+	start_web();
+	for (int i = 0; i < CUSTODY_OWED_EXCHANGES + 1; i++)
+		client_send_text(clients[0], "GET / HTTP/1.1\r\n"
+		    "Host: h\r\n\r\n");
+	await((lone_worker_turn(&lone), conns[0]->pending != NULL &&
+	    conns[0]->pending->nrequests == CUSTODY_OWED_EXCHANGES + 1));
+	rescue();
+	ck_assert_uint_eq(dropped(RESCUE_BUSY), 1);
+	expect_active(0, CONNS - 1);
 	finish();
 }
 END_TEST
@@ -570,6 +646,8 @@ END_TEST
 RUN_TESTS("rescue",
     connections_are_served_on,
     requests_that_were_with_a_handler_are_answered_as_failed,
+    requests_of_http_are_answered_as_they_ask,
+    more_requests_of_http_than_there_is_room_for_are_lost,
     a_connection_within_a_message_is_closed_and_counted_as_lost,
     a_connection_that_was_reset_is_not_lost,
     a_rescuer_can_be_rescued,
