@@ -198,6 +198,9 @@ rescue_judge_hold(struct rescue *rescue, const struct custody_conn *held,
 	case CUSTODY_TAKEN:
 		if (held->from >= COUNTERS_LISTENERS)
 			return (RESCUE_DAMAGED);
+		/* That was not said: its giver serves it on. */
+		if (map->taker[held->group].number == 0)
+			return (RESCUE_OVER);
 		*place = &rescue->taken[held->group][held->place];
 		return (map->taker[held->group].fd != 0 && **place == NULL ?
 		    -1 : RESCUE_OFFERED);
