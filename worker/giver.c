@@ -603,7 +603,7 @@ giver_restore_batch(struct worker *worker, int index, uint64_t number,
 	worker->giver.unanswered++;
 }
 
-void
+int
 giver_restore(struct worker *worker, const struct custody_link *link)
 {
 	const struct ctl_give none = { .quota = 0 };
@@ -621,6 +621,7 @@ giver_restore(struct worker *worker, const struct custody_link *link)
 		    HANDOVER_ASK, NULL, 0);
 	FAULT("giver_asked");
 	giver_on_rest(worker);
+	return (giver->on ? 0 : -1);
 }
 
 void

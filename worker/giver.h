@@ -94,11 +94,12 @@ void giver_end(struct worker *);
 /*
  * In a rescuer: go on with the batches that the dead worker had sent, or was
  * about to send, through its link.  First all batches, each by its index in the
- * window with its n connections, then the link.
+ * window with its n connections, then the link.  The latter returns -1 with errno
+ * set.
  */
 void giver_restore_batch(struct worker *, int index, uint64_t number,
     struct conn *const *conns, unsigned n);
-void giver_restore(struct worker *, const struct custody_link *);
+int giver_restore(struct worker *, const struct custody_link *);
 
 /* Send off what is at rest: called at the end of a turn.  Returns whether all
  * that could be given has been given. */

@@ -315,14 +315,14 @@ rescue_place_all(struct rescue *rescue)
  */
 
 /* Batches that have no answer: the taker says which it has got. */
-static void
+static int
 rescue_go_on_giving(struct rescue *rescue)
 {
 	const struct custody_map *map = rescue->map;
 	unsigned n;
 
 	if (map->giver.fd == 0)
-		return;
+		return (0);
 	for (int i = 0; i < CUSTODY_BATCHES; i++) {
 		for (n = HANDOVER_CONNS_MAX; n > 0 &&
 		    rescue->offered[i][n - 1] == NULL; n--)
@@ -330,19 +330,20 @@ rescue_go_on_giving(struct rescue *rescue)
 		giver_restore_batch(rescue->worker, i, map->batch[i],
 		    rescue->offered[i], n);
 	}
-	giver_restore(rescue->worker, &map->giver);
+	return (giver_restore(rescue->worker, &map->giver));
 }
 
 /* A batch that was adopted: its giver may have heard so, and hears it again. */
-static void
+static int
 rescue_go_on_taking(struct rescue *rescue)
 {
 	struct custody_map *map = rescue->map;
 
 	for (int i = 0; i < CUSTODY_TAKERS; i++)
-		if (map->taker[i].fd != 0)
-			taker_restore(rescue->worker, &map->taker[i],
-			    rescue->taken[i]);
+		if (map->taker[i].fd != 0 && taker_restore(rescue->worker,
+		    &map->taker[i], rescue->taken[i]) == -1)
+			return (-1);
+	return (0);
 }
 
 /*
@@ -413,6 +414,25 @@ rescue_init(struct rescue *rescue, struct worker *worker)
 	return (0);
 }
 
+/* Returns -1 with errno set. */
+static int
+rescue_all(struct rescue *rescue)
+{
+	rescue_place_all(rescue);
+	FAULT("rescue_placed");
+	rescue_settle_counters(rescue);
+	FAULT("rescue_settled");
+	if (rescue_go_on_giving(rescue) == -1)
+		return (-1);
+	FAULT("rescue_gives");
+	if (rescue_go_on_taking(rescue) == -1)
+		return (-1);
+	FAULT("rescue_takes");
+	rescue_wake_all(rescue);
+	FAULT("rescue_woken");
+	return (0);
+}
+
 int
 rescue_run(struct worker *worker)
 {
@@ -421,19 +441,8 @@ rescue_run(struct worker *worker)
 
 	if ((rescue = calloc(1, sizeof(*rescue))) == NULL)
 		return (-1);
-	if (rescue_init(rescue, worker) == 0) {
-		rescue_place_all(rescue);
-		FAULT("rescue_placed");
-		rescue_settle_counters(rescue);
-		FAULT("rescue_settled");
-		rescue_go_on_giving(rescue);
-		FAULT("rescue_gives");
-		rescue_go_on_taking(rescue);
-		FAULT("rescue_takes");
-		rescue_wake_all(rescue);
-		FAULT("rescue_woken");
-		status = 0;
-	}
+	if (rescue_init(rescue, worker) == 0)
+		status = rescue_all(rescue);
 	free(rescue->conns);
 	free(rescue->had);
 	free(rescue);

@@ -325,14 +325,14 @@ taker_readopt(struct taker *taker, struct conn *const *conns)
 	}
 }
 
-void
+int
 taker_restore(struct worker *worker, struct custody_link *link,
     struct conn *const conns[HANDOVER_CONNS_MAX])
 {
 	struct taker *taker;
 
 	if ((taker = calloc(1, sizeof(*taker))) == NULL)
-		return;		/* they are closed as this process ends */
+		return (-1);
 	taker->worker = worker;
 	taker->version = link->version;
 	taker->noted = link;
@@ -346,6 +346,7 @@ taker_restore(struct worker *worker, struct custody_link *link,
 	taker_answer(taker);
 	if (taker->answer.number == 0)
 		taker_free(taker);
+	return (0);
 }
 
 void

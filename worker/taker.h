@@ -46,8 +46,9 @@ void taker_begin(struct worker *, int link, const struct ctl_take *);
 void takers_free(struct worker *);
 
 /* In a rescuer: the dead worker had adopted connections, by their places in the
- * batch, and its giver may not know.  Say so, and take no more. */
-void taker_restore(struct worker *, struct custody_link *,
+ * batch, and its giver may not know.  Say so, and take no more.  Returns -1
+ * with errno set. */
+int taker_restore(struct worker *, struct custody_link *,
     struct conn *const conns[HANDOVER_CONNS_MAX]);
 
 /* Called with the worker's tick. */
