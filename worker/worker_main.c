@@ -287,7 +287,8 @@ worker_run(struct worker *worker)
 	if (worker_init(worker) == -1)
 		return (worker_report_failure(worker, "set-up"));
 	if (worker->is_rescuer && rescue_run(worker) == -1)
-		return (worker_report_failure(worker, "rescue"));
+		/* Nothing is closed: another one tries. */
+		exit(worker_report_failure(worker, "rescue"));
 	if (worker->is_rescuer) {
 		notice_rescued(worker);
 		FAULT("rescue_told");
