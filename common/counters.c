@@ -287,7 +287,7 @@ counters_bury(struct counters *counters, unsigned block)
 void
 counters_go_on(struct counters *counters, unsigned block,
     const unsigned listeners[], size_t n, const uint32_t own[],
-    const uint32_t guests[])
+    const uint32_t guests[], bool is_moving)
 {
 	struct counters_block *dead = &counters->map->block[block];
 	uint64_t all = 0, held;
@@ -300,7 +300,8 @@ counters_go_on(struct counters *counters, unsigned block,
 		/* It may have died before it could count one. */
 		held = held_of_listener(listener, counters->records);
 		if (held < own[i])
-			counter_add(&listener->accepted, own[i] - held);
+			counter_add(is_moving ? &listener->carried_in :
+			    &listener->accepted, own[i] - held);
 		counter_set(&listener->active, own[i] + guests[i]);
 		all += own[i] + guests[i];
 	}

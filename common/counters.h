@@ -247,11 +247,12 @@ uint64_t counters_bury(struct counters *, unsigned block);
  * After the death of the worker of a block, whose connections another process
  * goes on with there: for each of n listeners, so many are its own, and so many
  * are here that were counted as given, or not yet as taken.  The others are
- * counted as lost, and all gauges are set.
+ * counted as lost, and all gauges are set.  If it was counting connections as
+ * given or taken, that is what it may have begun or not ended.
  */
 void counters_go_on(struct counters *, unsigned block,
     const unsigned listeners[], size_t n, const uint32_t own[],
-    const uint32_t guests[]);
+    const uint32_t guests[], bool is_moving);
 
 /*
  * While no hand-over is running: connections that one worker has given and no

@@ -81,6 +81,9 @@ struct custody_map {
 	uint32_t touched;	/* 1 + the place that a rescuer is looking at,
 				   or was when it died */
 	uint32_t suspected;	/* the same, when another one had died */
+	uint32_t is_moving;	/* connections are being counted as given or
+				   taken */
+	uint32_t pad;
 	struct custody_link giver;
 	uint64_t batch[CUSTODY_BATCHES];	/* their numbers; 0: the batch
 						   was answered, and of it was */
@@ -113,6 +116,17 @@ custody_of(const struct conn *conn)
 
 /* It has a place, and will have a record. */
 void custody_use_place(const struct conn *);
+/* Connections that are given or taken are counted between these: if the worker
+ * dies there, its rescuer knows what the counts lack. */
+static inline void
+custody_move(struct custody_map *map, bool is_moving)
+{
+	custody_order();
+	if (map != NULL)
+		map->is_moving = is_moving;
+	custody_order();
+}
+
 /* It is ours, and served. */
 void custody_enter(const struct conn *);
 /* It came in a batch, through that link. */

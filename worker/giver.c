@@ -248,7 +248,8 @@ giver_note_batch(struct worker *worker, const struct giver_batch *batch,
 	custody_order();
 }
 
-/* The answer is heard: before anything is done about it. */
+/* The answer is there: this is noted before it is taken out of the link, or a
+ * death in between would leave no trace of it. */
 static void
 giver_note_answer(struct worker *worker, const struct giver_batch *batch,
     uint64_t taken)
@@ -294,10 +295,12 @@ giver_send_packed(struct worker *worker, struct packing *packing)
 	packing->msg.batch.bytes = packing->store.len;
 	packing->msg.batch.n = batch->n;
 	packing->msg.batch.pad = 0;
+	custody_move(worker->custody, true);
 	for (unsigned i = 0; i < batch->n; i++)
 		conn_count_offer(batch->conns[i]);
 	FAULT("giver_counted");
 	giver_note_batch(worker, batch, giver->numbered + 1);
+	custody_move(worker->custody, false);
 	FAULT("giver_noted");
 	if (handover_send(giver_link_of(giver), giver->version, &packing->msg,
 	    HANDOVER_BATCH, fds, nfds) == -1)
@@ -452,8 +455,6 @@ giver_on_adopted(struct worker *worker, const struct handover_adopted *adopted)
 	uint64_t us, kept = 0;
 
 	FAULT("giver_heard");
-	giver_note_answer(worker, batch, adopted->taken);
-	FAULT("giver_noted_answer");
 	us = clock_us() - batch->parked_us;
 	batch->number = 0;
 	giver->unanswered--;
@@ -497,6 +498,23 @@ giver_give_up(struct worker *worker, int why)
 	giver_break_link(worker, why);
 }
 
+/* For a rescuer: the answer that is received next. */
+static void
+giver_note_next(struct worker *worker)
+{
+	struct giver *giver = &worker->giver;
+	const struct giver_batch *batch;
+	struct handover_message msg;
+
+	if (worker->custody == NULL ||
+	    !handover_peek(giver_link_of(giver), &msg) ||
+	    msg.header.type != HANDOVER_ADOPTED || msg.adopted.number == 0)
+		return;
+	if ((batch = giver_find_batch(giver, msg.adopted.number)) != NULL)
+		giver_note_answer(worker, batch, msg.adopted.taken);
+	FAULT("giver_noted_answer");
+}
+
 /* Returns whether another message may be there. */
 static bool
 giver_handle_one(struct worker *worker)
@@ -506,6 +524,7 @@ giver_handle_one(struct worker *worker)
 	struct handover_fds fds;
 	int got;
 
+	giver_note_next(worker);
 	got = handover_receive(giver_link_of(giver), &msg, &fds);
 	if (got == -1 && errno == EAGAIN)
 		return (false);

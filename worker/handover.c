@@ -157,6 +157,19 @@ check(const struct handover_message *msg, size_t n)
 	return (0);
 }
 
+bool
+handover_peek(int link, struct handover_message *msg)
+{
+	ssize_t n;
+
+	/* The error of a peer that has closed comes once: see receive(). */
+	do {
+		n = recv(link, msg, sizeof(*msg), MSG_PEEK | MSG_DONTWAIT |
+		    MSG_TRUNC);
+	} while (n == -1 && (errno == EINTR || errno == ECONNRESET));
+	return (n > 0 && check(msg, (size_t)n) == 0);
+}
+
 int
 handover_receive(int link, struct handover_message *msg,
     struct handover_fds *fds)

@@ -190,6 +190,10 @@ unsigned handover_version_for(unsigned giver);
 int handover_send(int link, unsigned version, struct handover_message *,
     enum handover_type, const int *fds, size_t nfds);
 
+/* Look at the next message without its descriptors, and leave it there.  Returns
+ * whether there is one, and it is no nonsense. */
+bool handover_peek(int link, struct handover_message *);
+
 /*
  * Receive one message; its header says in which version it was sent.  Fewer
  * descriptors than were sent may arrive.  Returns 1; 0 at the end of the link;

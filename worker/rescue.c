@@ -287,8 +287,12 @@ rescue_place(struct rescue *rescue, uint32_t i)
 	}
 	rescue->own[listener_index(listener)]++;
 	rescue->conns[rescue->nconns++] = conn;
-	if (rescue->map->conns[i].hold == CUSTODY_OFFERED)
+	if (rescue->map->conns[i].hold == CUSTODY_OFFERED) {
 		conn_count_return(conn);
+		/* The next rescuer does not count it again. */
+		rescue->map->conns[i].hold = CUSTODY_OWN;
+		custody_order();
+	}
 }
 
 static void
@@ -386,7 +390,9 @@ rescue_settle_counters(const struct rescue *rescue)
 	struct counters *counters = &heritage->counters[heritage->slot];
 
 	counters_go_on(counters, heritage->block, heritage->listener_number,
-	    worker->nlisteners, rescue->own, rescue->guests);
+	    worker->nlisteners, rescue->own, rescue->guests,
+	    rescue->map->is_moving != 0);
+	custody_move(rescue->map, false);
 }
 
 static int

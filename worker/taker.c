@@ -110,6 +110,7 @@ taker_wake_all(struct taker *taker)
 
 	taker->answer.number = 0;
 	taker->nadopted = 0;
+	custody_move(worker->custody, true);
 	for (unsigned i = 0; i < n; i++) {
 		/* First: a rescuer counts those that are ours and are not
 		 * counted yet, but cannot know that another one is. */
@@ -117,6 +118,7 @@ taker_wake_all(struct taker *taker)
 		conn_count_enter(taker->adopted[i], taker->from[i]);
 		FAULT("taker_entered");
 	}
+	custody_move(worker->custody, false);
 	/* If one of them is the end of us, all of them were ours. */
 	for (unsigned i = 0; i < n; i++) {
 		taker_renew_options(taker->adopted[i]);

@@ -14,6 +14,7 @@
 enum {
 	POINT_NAME_MAX = 32,
 	POINT_PIDS = 8,
+	POINTS = 2,		/* at a time */
 };
 
 /* What happens there, if it is no signal. */
@@ -22,7 +23,7 @@ enum {
 	POINT_EXIT,		/* with status 1 */
 };
 
-struct points {
+struct point {
 	char name[POINT_NAME_MAX];	/* "": none */
 	char text[POINT_NAME_MAX];	/* of those that come with a text */
 	uint32_t how;			/* a signal, or one of the above */
@@ -36,15 +37,15 @@ struct points {
 
 struct server;
 
-/* Before the server is started.  Valid as long as the test. */
-struct points *points_map(struct server *);
+/* POINTS of them, before the server is started.  Valid as long as the test. */
+struct point *points_map(struct server *);
 
 /* Let the nth one to pass from now on die, and so many in all; with no name,
  * none. */
-void points_arm(struct points *, const char *name, int how, unsigned nth,
+void points_arm(struct point *, const char *name, int how, unsigned nth,
     unsigned kills);
 
 /* How many have. */
-unsigned points_killed(const struct points *);
+unsigned points_killed(const struct point *);
 
 #endif

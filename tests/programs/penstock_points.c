@@ -15,7 +15,7 @@
 
 #include "tests/lib/points.h"
 
-static struct points *points;
+static struct point *points;
 
 static void __attribute__((constructor))
 map_points(void)
@@ -25,7 +25,7 @@ map_points(void)
 
 	if (fd == -1)
 		return;
-	map = mmap(NULL, sizeof(*points), PROT_READ | PROT_WRITE, MAP_SHARED,
+	map = mmap(NULL, POINTS * sizeof(*points), PROT_READ | PROT_WRITE, MAP_SHARED,
 	    fd, 0);
 	close(fd);
 	if (map != MAP_FAILED)
@@ -48,32 +48,34 @@ die(uint32_t how)
 }
 
 static void
-pass(void)
+pass(struct point *point)
 {
-	uint32_t n = __atomic_add_fetch(&points->passes, 1, __ATOMIC_SEQ_CST);
+	uint32_t n = __atomic_add_fetch(&point->passes, 1, __ATOMIC_SEQ_CST);
 	uint32_t k;
 
-	if (n < points->nth || n >= points->nth + points->kills)
+	if (n < point->nth || n >= point->nth + point->kills)
 		return;
-	k = __atomic_fetch_add(&points->killed, 1, __ATOMIC_SEQ_CST);
+	k = __atomic_fetch_add(&point->killed, 1, __ATOMIC_SEQ_CST);
 	if (k < POINT_PIDS)
-		__atomic_store_n(&points->pid[k], (int32_t)getpid(),
+		__atomic_store_n(&point->pid[k], (int32_t)getpid(),
 		    __ATOMIC_SEQ_CST);
-	die(points->how);
+	die(point->how);
 }
 
 void
-fault_pass(const char *point)
+fault_pass(const char *name)
 {
-	if (points != NULL && strcmp(points->name, point) == 0)
-		pass();
+	for (int i = 0; points != NULL && i < POINTS; i++)
+		if (strcmp(points[i].name, name) == 0)
+			pass(&points[i]);
 }
 
 void
-fault_pass_with(const char *point, const void *text, size_t len)
+fault_pass_with(const char *name, const void *text, size_t len)
 {
-	if (points != NULL && strcmp(points->name, point) == 0 &&
-	    len == strlen(points->text) && memcmp(points->text, text,
-	    len) == 0)
-		pass();
+	for (int i = 0; points != NULL && i < POINTS; i++)
+		if (strcmp(points[i].name, name) == 0 &&
+		    len == strlen(points[i].text) &&
+		    memcmp(points[i].text, text, len) == 0)
+			pass(&points[i]);
 }

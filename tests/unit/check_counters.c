@@ -511,7 +511,7 @@ START_TEST(a_rescuer_goes_on_with_those_that_it_has)
 	counter_set(&block->worker.buffered, 1234);
 	counter_set(&block->handler[0].waiting, 3);
 	counter_set(&block->handler[0].executors, 2);
-	counters_go_on(&counters, BLOCK, numbers, 3, own, guests);
+	counters_go_on(&counters, BLOCK, numbers, 3, own, guests, false);
 	for (int i = 0; i < 3; i++)
 		expect_sum(&block->listener[numbers[i]], own[i]);
 	ck_assert_uint_eq(block->listener[0].closed[CLOSE_LOST], 2);
