@@ -111,7 +111,7 @@ anchor_proc_arrive(struct anchor_proc *anchor, const struct ctl_cloned *cloned)
 	return (NULL);
 }
 
-const char *
+int
 anchor_proc_adopt(struct anchor_proc *anchor, struct master *master,
     const struct anchor_events *events)
 {
@@ -119,10 +119,12 @@ anchor_proc_adopt(struct anchor_proc *anchor, struct master *master,
 	process_init(&anchor->process, master, &anchor_kind, anchor);
 	if (process_adopt(&anchor->process,
 	    anchor->worker->generation->number) == -1)
-		return (strerror(errno));
+		return (-1);
 	/* What it clones would be a child of another process too. */
-	return (process_is_foster(&anchor->process) ?
-	    "the master that it was a child of has died" : NULL);
+	if (process_is_foster(&anchor->process))
+		anchor->events->on_end(anchor->worker,
+		    "the master that it was a child of has died");
+	return (0);
 }
 
 bool

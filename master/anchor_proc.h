@@ -42,9 +42,9 @@ struct anchor_proc *anchor_proc_new(struct worker_proc *,
 /* It is there, as its worker says.  Returns NULL, or why not. */
 const char *anchor_proc_arrive(struct anchor_proc *, const struct ctl_cloned *);
 
-/* Take over an anchor that another program had, as it was read.  Returns NULL, or
- * why that cannot be. */
-const char *anchor_proc_adopt(struct anchor_proc *, struct master *,
+/* Take over an anchor that another program had, as it was read.  Returns -1 with
+ * errno set. */
+int anchor_proc_adopt(struct anchor_proc *, struct master *,
     const struct anchor_events *);
 
 /* Whether it could be asked for a rescuer. */

@@ -887,15 +887,11 @@ worker_proc_awaits(enum worker_state state)
 int
 worker_proc_adopt(struct master *master, struct worker_proc *worker)
 {
-	const char *why;
-
 	worker_proc_describe(worker, master);
 	worker->given.left = UINT64_MAX;
 	worker->process.patience_for = worker_proc_awaits(worker->state);
 	if (process_adopt(&worker->process, worker->generation->number) == -1)
 		return (-1);
-	if (worker->anchor != NULL && (why = anchor_proc_adopt(worker->anchor,
-	    master, &anchor_events)) != NULL)
-		worker_proc_on_anchor_end(worker, why);
-	return (0);
+	return (worker->anchor == NULL ? 0 :
+	    anchor_proc_adopt(worker->anchor, master, &anchor_events));
 }

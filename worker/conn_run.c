@@ -377,6 +377,8 @@ conn_fail_owed(struct conn *conn, const struct custody_conn *held)
 		if (conn_fail_request(conn, handler,
 		    has_exchange ? held->with[i].note : 0) == -1)
 			return (RESCUE_FULL);
+		if (handler->queue != NULL)
+			counter_add(&handler->queue->counters->failed, 1);
 	}
 	return (-1);
 }
