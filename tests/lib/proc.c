@@ -123,7 +123,7 @@ works_in(pid_t pid, const void *arg)
 	if ((len = readlink(path, dir, sizeof(dir) - 1)) == -1)
 		return (false);
 	dir[len] = '\0';
-	return (strcmp(dir, arg) == 0);
+	return (strcmp(dir, arg) == 0 && !is_titled(pid, "penstock: anchor"));
 }
 
 static size_t

@@ -276,11 +276,11 @@ START_TEST(a_request_in_the_queue_begins_while_a_slow_one_is_waited_for)
 END_TEST
 
 /* The new worker is stopped, so that a connection waits between the two. */
-START_TEST(a_connection_between_two_workers_that_die_is_counted_as_lost)
+/* Kill a worker and the one that it hands the connection to, which is on its
+ * way. */
+static void
+kill_both(struct server *srv, int fd)
 {
-	struct server *srv = handlers_start(GATES("1", "300.0", ""),
-	    ONE_LINE("gate", ""));
-	int fd = connect_to_gate(srv);
 	pid_t old = server_worker(srv, 0), new;
 
 	srv->expects_deaths = true;
@@ -295,8 +295,34 @@ START_TEST(a_connection_between_two_workers_that_die_is_counted_as_lost)
 	await(server_counters(srv).carried_out == 1);
 	ck_assert_int_eq(kill(old, SIGKILL), 0);
 	ck_assert_int_eq(kill(new, SIGKILL), 0);
+}
+
+START_TEST(a_connection_between_two_workers_that_die_is_counted_as_lost)
+{
+	struct server *srv = handlers_start("custody = false; " GATES("1",
+	    "300.0", ""), ONE_LINE("gate", ""));
+	int fd = connect_to_gate(srv);
+
+	kill_both(srv, fd);
 	server_expect(srv, "event=handover_broken conns_lost=1");
 	ck_assert_uint_eq(server_closed(srv, CLOSE_LOST), 1);
+	close(fd);
+	server_end(srv);
+}
+END_TEST
+
+START_TEST(a_connection_between_two_workers_that_die_is_kept)
+{
+	struct server *srv = handlers_start(GATES("1", "300.0", ""),
+	    ONE_LINE("gate", ""));
+	int fd = connect_to_gate(srv);
+
+	kill_both(srv, fd);
+	server_expect(srv, "event=rescued kept=1");
+	open_gate(srv, "again");
+	client_send_text(fd, "wait again\n");
+	client_expect_text(fd, "wait again\n");
+	ck_assert_uint_eq(server_closed(srv, CLOSE_LOST), 0);
 	close(fd);
 	server_end(srv);
 }
@@ -312,4 +338,5 @@ RUN_TESTS("server_replaced",
     a_client_is_read_while_its_slow_request_is_waited_for,
     a_client_that_always_has_a_slow_request_moves_after_drain_timeout,
     a_request_in_the_queue_begins_while_a_slow_one_is_waited_for,
-    a_connection_between_two_workers_that_die_is_counted_as_lost)
+    a_connection_between_two_workers_that_die_is_counted_as_lost,
+    a_connection_between_two_workers_that_die_is_kept)

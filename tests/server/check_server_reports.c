@@ -80,6 +80,7 @@ START_TEST(a_report_says_how_connections_were_closed)
 }
 END_TEST
 
+/* Its report goes on with its rescuer. */
 START_TEST(a_worker_that_is_killed_while_it_drains_is_accounted_for)
 {
 	const char *globals = "workers = 1; " GLOBALS;
@@ -94,11 +95,13 @@ START_TEST(a_worker_that_is_killed_while_it_drains_is_accounted_for)
 	client_echo_line(lines, "stays");
 	reload_without_lines(srv, globals);
 	ck_assert_int_eq(kill(old, SIGKILL), 0);
+	server_expect(srv, "event=rescued kept=1");
+	client_echo_line(lines, "still stays");
+	close(lines);
 	expect_sum(server_expect(srv, "event=reload_report held=2 carried=1 "
-	    "finished=0 closed=0 cut=0 lost=1"));
+	    "finished=1 closed=0 cut=0 lost=0"));
 	client_echo(frames, "still there");
 	close(frames);
-	close(lines);
 	await(server_counters(srv).active == 0);
 	server_end(srv);
 }

@@ -59,7 +59,7 @@ START_TEST(a_file_with_nothing_but_a_listener_has_every_default)
 	ck_assert_uint_eq(conf->rebalance, 1000);
 	ck_assert_uint_eq(conf->probation_ms, 10000);
 	ck_assert(!conf->cpu_affinity);
-	ck_assert(!conf->custody);
+	ck_assert(conf->custody);
 	ck_assert_str_eq(conf->log.file, "");
 	ck_assert_int_eq(conf->log.level, LOG_LEVEL_INFO);
 	ck_assert_int_eq(conf->log.format, LOG_FORMAT_TEXT);
@@ -180,7 +180,7 @@ START_TEST(every_global_key_reaches_its_field)
 	ck_assert_uint_eq(conf->rebalance, 250);
 	ck_assert_uint_eq(conf->probation_ms, 500);
 	ck_assert(conf->cpu_affinity);
-	ck_assert(conf->custody);
+	ck_assert(!conf->custody);
 	ck_assert_str_eq(conf->log.file, "/var/log/penstock.log");
 	ck_assert_int_eq(conf->log.level, LOG_LEVEL_WARN);
 	ck_assert_int_eq(conf->log.format, LOG_FORMAT_JSON);
