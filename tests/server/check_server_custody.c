@@ -203,6 +203,102 @@ START_TEST(without_its_anchor_a_worker_takes_its_clients_along)
 }
 END_TEST
 
+/* Its worker dies, and the anchor does not do what it is asked for. */
+static pid_t
+stop_anchor_and_kill_worker(struct server *srv)
+{
+	pid_t anchor;
+
+	await((anchor = proc_find_child(srv->master,
+	    "penstock: anchor slot=0")) != 0);
+	ck_assert_int_eq(kill(anchor, SIGSTOP), 0);
+	kill_child(srv, "penstock: worker slot=0");
+	server_expect(srv, "event=worker_died rescue=yes");
+	return (anchor);
+}
+
+START_TEST(an_anchor_that_hangs_costs_what_its_worker_held)
+{
+	struct server *srv = start("workers = 1;");
+	int fd = client_connect(FRAME_PORT);
+	pid_t anchor;
+
+	srv->expects_deaths = true;
+	client_echo(fd, "hello");
+	anchor = stop_anchor_and_kill_worker(srv);
+	server_expect(srv, "event=custody_ended conns_lost=1");
+	ck_assert_int_eq(client_read_to_end(fd), CLIENT_EOF);
+	close(fd);
+	await(proc_is_dead(anchor));
+	ck_assert_uint_eq(server_closed(srv, CLOSE_LOST), 1);
+	fd = client_connect(FRAME_PORT);
+	client_echo(fd, "hello");
+	close(fd);
+	server_end(srv);
+}
+END_TEST
+
+START_TEST(an_anchor_that_dies_when_it_is_needed_costs_what_its_worker_held)
+{
+	struct server *srv = start("workers = 1;");
+	int fd = client_connect(FRAME_PORT);
+
+	srv->expects_deaths = true;
+	client_echo(fd, "hello");
+	ck_assert_int_eq(kill(stop_anchor_and_kill_worker(srv), SIGKILL), 0);
+	server_expect(srv, "event=custody_ended conns_lost=1");
+	ck_assert_int_eq(client_read_to_end(fd), CLIENT_EOF);
+	close(fd);
+	server_end(srv);
+}
+END_TEST
+
+START_TEST(a_stop_does_not_wait_long_for_a_rescuer)
+{
+	struct server *srv = start("workers = 1;");
+	int fd = client_connect(FRAME_PORT);
+
+	srv->expects_deaths = true;
+	client_echo(fd, "hello");
+	(void)stop_anchor_and_kill_worker(srv);
+	server_signal(srv, SIGTERM);
+	server_await_exit(srv, 0);
+	close(fd);
+	server_end(srv);
+}
+END_TEST
+
+START_TEST(a_reload_and_an_upgrade_amid_a_rescue_cost_nobody)
+{
+	struct server *srv = server_new();
+	pid_t anchor;
+
+	server_configure(srv, "workers = 1;", FRAMES("") "," LINES("") ","
+	    WEB("echo", ""));
+	server_install(srv, "penstock");
+	server_launch(srv);
+	server_await_ready(srv);
+	srv->expects_deaths = true;
+	start_load(0);
+	anchor = stop_anchor_and_kill_worker(srv);
+	server_signal(srv, SIGHUP);
+	server_expect(srv, "event=reload ");
+	ck_assert_int_eq(kill(anchor, SIGCONT), 0);
+	server_expect(srv, "event=reload_done kind=reload");
+	verify_load();
+	anchor = stop_anchor_and_kill_worker(srv);
+	server_install(srv, "tests/programs/penstock-next");
+	server_signal(srv, SIGUSR2);
+	server_expect(srv, "event=upgrade ");
+	ck_assert_int_eq(kill(anchor, SIGCONT), 0);
+	server_expect(srv, "event=reload_done kind=upgrade");
+	verify_load();
+	ck_assert_uint_eq(server_closed(srv, CLOSE_LOST), 0);
+	stop_load();
+	server_end(srv);
+}
+END_TEST
+
 START_TEST(workers_killed_amid_reloads_cost_no_idle_client)
 {
 	enum { ROUNDS = 10 };
@@ -331,6 +427,10 @@ RUN_TESTS("server_custody",
     three_dead_rescuers_are_enough,
     a_killed_anchor_costs_nobody_and_ends_custody,
     without_its_anchor_a_worker_takes_its_clients_along,
+    an_anchor_that_hangs_costs_what_its_worker_held,
+    an_anchor_that_dies_when_it_is_needed_costs_what_its_worker_held,
+    a_stop_does_not_wait_long_for_a_rescuer,
+    a_reload_and_an_upgrade_amid_a_rescue_cost_nobody,
     workers_killed_amid_reloads_cost_no_idle_client,
     workers_killed_around_an_upgrade_cost_no_idle_client,
     a_downgrade_ends_custody_and_costs_nobody,
