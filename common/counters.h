@@ -59,12 +59,14 @@ struct counters_listener {
 	uint64_t messages_out;
 	uint64_t bytes_in;	/* with framing */
 	uint64_t bytes_out;
-	/* The next three are 0 in previous programs, which have padding there.
+	/* The next four are 0 in previous programs, which have padding there.
 	 *
 	 * Connections that came from listeners of other names in a hand-over,
 	 * less those that went to them: the new worker's block counts both.
 	 * Below 0 it wraps, so only the sum of all blocks is meaningful. */
 	uint64_t moved;
+	/* New clients that were rejected, as proxy_from has no such address. */
+	uint64_t not_proxied;
 	/* Only in block 0 of slot 0, written by the master: how often the
 	 * number of the listener, and of the handler, has got another name. */
 	uint64_t life;

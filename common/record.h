@@ -15,6 +15,8 @@ enum conn_state {
 	CONN_DISPATCHED,	/* handlers owe replies; nothing is read */
 	CONN_WRITING,		/* the client has not taken all replies */
 	CONN_CLOSING,		/* all is sent; linger for EOF */
+	CONN_PROXY_HEADER,	/* nothing is read but the PROXY header; not
+				   known to previous programs */
 	CONN_PARKED,		/* in a hand-over; not in records, which keep
 				   the previous state */
 };

@@ -108,6 +108,13 @@ struct conf_address {
 	bool from_default;		/* the file has none instead of it */
 };
 
+/* Clients that have the same first bits in their addresses. */
+struct conf_network {
+	uint8_t family;			/* AF_UNIX: all clients that have it */
+	uint8_t bits;			/* how many: all those of one address */
+	uint8_t address[16];		/* in network order; the others are 0 */
+};
+
 struct conf_keepalive {
 	unsigned idle_s;		/* 0: no keepalive probes */
 	unsigned interval_s;
@@ -161,6 +168,10 @@ struct conf_listener {
 	bool nodelay;
 	struct conf_keepalive keepalive;
 	unsigned defer_accept_s;	/* 0: off */
+	bool proxy_protocol;		/* clients come through proxies, each
+					   of which says so in a header */
+	struct conf_network *proxy_from;
+	size_t nproxy_from;
 	struct conf_http http;
 };
 
@@ -299,6 +310,10 @@ bool conf_endpoint_parse(const char *url, struct conf_address *,
  * they are the same, or the first is the wildcard of that port. */
 bool conf_addr_covers(const struct sockaddr_storage *,
     const struct sockaddr_storage *);
+
+/* Whether a client is in one of n networks. */
+bool conf_networks_have(const struct conf_network *, size_t n,
+    const struct sockaddr *client);
 
 bool conf_addr_equal(const struct conf_address *, const struct conf_address *);
 

@@ -202,6 +202,40 @@ check_handler_count(struct conf_reader *reader, const config_setting_t *root,
 		    "groups beside the built-in handlers", room);
 }
 
+/* Either key makes no sense by itself: nobody could connect, or everybody could
+ * without a header. */
+static void
+check_proxies(struct conf_reader *reader, const config_setting_t *group,
+    const struct conf_listener *listener)
+{
+	const config_setting_t *on = check_find(group, "proxy_protocol");
+	const config_setting_t *from = check_find(group, "proxy_from");
+
+	if (listener->proxy_protocol == (listener->nproxy_from > 0) ||
+	    (on != NULL && conf_is_refused(reader, on)) ||
+	    (from != NULL && conf_is_refused(reader, from)))
+		return;
+	if (listener->proxy_protocol)
+		conf_refusef(reader, on, "must have the addresses of the "
+		    "proxies beside it, in proxy_from");
+	else
+		conf_refusef(reader, from, "must have proxy_protocol = true "
+		    "beside it");
+}
+
+static void
+check_all_proxies(struct conf_reader *reader, const config_setting_t *root,
+    const struct conf *conf)
+{
+	const config_setting_t *group;
+
+	for (size_t i = 0; i < conf->nlisteners; i++) {
+		group = check_element(root, "listeners", i);
+		if (config_setting_is_group(group))
+			check_proxies(reader, group, &conf->listeners[i]);
+	}
+}
+
 /* ---- warnings ---- */
 
 /* A warning is about a key that the file sets: defaults do not contradict each
@@ -279,6 +313,29 @@ advise_keepalive(struct conf_reader *reader, const config_setting_t *group,
 		    advise_seconds(listener->idle_timeout_ms));
 }
 
+/* An address from which all connections would be rejected. */
+static void
+advise_proxies(struct conf_reader *reader, const config_setting_t *group,
+    const struct conf_listener *listener)
+{
+	const struct conf_address *address;
+	size_t k;
+
+	for (size_t i = 0; listener->proxy_protocol &&
+	    i < listener->naddresses; i++) {
+		address = &listener->addresses[i];
+		for (k = 0; k < listener->nproxy_from &&
+		    listener->proxy_from[k].family != address->addr.ss_family;
+		    k++)
+			;
+		if (k == listener->nproxy_from && !address->from_wildcard &&
+		    advise(reader, check_find(group, "proxy_from"), "no proxy "
+		    "can connect to %s, as no address of its kind is here",
+		    address->text))
+			return;
+	}
+}
+
 static void
 advise_listener(struct conf_reader *reader, const config_setting_t *group,
     const struct conf *conf, const struct conf_listener *listener)
@@ -290,6 +347,7 @@ advise_listener(struct conf_reader *reader, const config_setting_t *group,
 		    "reached, as the global max_connections is %u",
 		    conf->max_connections);
 	advise_keepalive(reader, group, listener);
+	advise_proxies(reader, group, listener);
 	if (listener->protocol != CONF_PROTOCOL_HTTP)
 		return;
 	if (http->max_target_size >= http->max_header_size)
@@ -329,6 +387,7 @@ conf_check(struct conf_reader *reader, const config_setting_t *root,
     const struct conf *conf)
 {
 	check_message_sizes(reader, root, conf);
+	check_all_proxies(reader, root, conf);
 	check_handler_count(reader, root, conf);
 	if (reader->findings.count > 0)
 		return;

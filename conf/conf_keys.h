@@ -63,9 +63,11 @@ extern const struct conf_type conf_string, conf_reply, conf_endpoint,
     conf_name, conf_handler, conf_path, conf_field;
 /* The field is a char ** that ends with NULL: an argv; words of HTTP, methods. */
 extern const struct conf_type conf_command, conf_tokens, conf_methods;
-/* The field is a pointer with a count after it: struct conf_address, and twice
- * struct conf_setting, the second time only strings in the file. */
-extern const struct conf_type conf_addresses, conf_settings, conf_environment;
+/* The field is a pointer with a count after it: struct conf_address, struct
+ * conf_network, and twice struct conf_setting, the second time only strings in the
+ * file. */
+extern const struct conf_type conf_addresses, conf_networks, conf_settings,
+    conf_environment;
 /* A struct with keys of its own; a pointer to an array of such with a count
  * after it. */
 extern const struct conf_type conf_group, conf_groups;

@@ -196,6 +196,7 @@ state_name(uint8_t state)
 	case CONN_DISPATCHED:	return ("dispatched");
 	case CONN_WRITING:	return ("writing");
 	case CONN_CLOSING:	return ("closing");
+	case CONN_PROXY_HEADER:	return ("proxy_header");
 	case CONN_PARKED:	break;
 	}
 	return ("unknown");

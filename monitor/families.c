@@ -38,6 +38,9 @@ const struct family listener_families[] = {
 	  .help = "Rejected new clients, by reason.", .kind = FAMILY_COUNTER,
 	  .offset = offsetof(struct counters_listener, rejected),
 	  .count = REJECT_REASON_COUNT, .name = name_of_rejection, .per = 1 },
+	COUNTER(not_proxied, "penstock_connections_not_proxied",
+	    "New clients that were rejected because their address is not in "
+	    "proxy_from."),
 	{ .member = "closed", .metric = "penstock_connections_closed",
 	  .help = "Connections that have ended, by reason.",
 	  .kind = FAMILY_COUNTER,

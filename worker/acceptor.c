@@ -11,6 +11,7 @@
 #include "common/fd.h"
 #include "common/log.h"
 #include "worker/conn.h"
+#include "worker/conn_record.h"
 #include "worker/worker.h"
 
 enum {
@@ -83,6 +84,29 @@ acceptor_accept_failed(struct worker *worker, int why)
 	}
 }
 
+/* Whether an address may connect, where only proxies may. */
+static bool
+acceptor_admits(const struct conf_listener *conf, const struct sockaddr *peer)
+{
+	return (!conf->proxy_protocol || conf_networks_have(conf->proxy_from,
+	    conf->nproxy_from, peer));
+}
+
+/* To say something would be of use only to those who look for a way in. */
+static void
+acceptor_turn_away(const struct listener *listener, int fd,
+    const struct sockaddr *peer)
+{
+	char text[CONN_PEER_MAX];
+
+	counter_add(&listener->counters->not_proxied, 1);
+	LOG_CLIENT(WARN, CONN_REJECTED,
+	    F_STR("listener", listener->conf->name),
+	    F_STR("peer", conn_print_peer(peer, text)),
+	    F_STR("reason", "proxy_from"));
+	fd_close_unread(fd);
+}
+
 static enum accepted
 acceptor_accept(struct acceptor *acceptor)
 {
@@ -103,7 +127,9 @@ acceptor_accept(struct acceptor *acceptor)
 	if (fd == -1)
 		return (acceptor_accept_failed(listener->worker, errno));
 	FAULT("accepted");
-	if (full)
+	if (!acceptor_admits(listener->conf, (struct sockaddr *)&peer))
+		acceptor_turn_away(listener, fd, (struct sockaddr *)&peer);
+	else if (full)
 		conn_reject(listener, fd, (struct sockaddr *)&peer, why);
 	else if (conn_new(listener, fd, (struct sockaddr *)&peer) == NULL) {
 		counter_add(&listener->counters->rejected[REJECT_NO_ROOM], 1);

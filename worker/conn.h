@@ -98,6 +98,8 @@ struct conn {
 					   socket yet */
 	uint8_t proto : 2;		/* in protos[]; a protocol can install
 					   another one */
+	bool proxied : 1;		/* the record has the client's address,
+					   and the socket that of its proxy */
 };
 
 struct worker;
@@ -159,7 +161,8 @@ void conn_park(struct conn *);
  * conn_run.c: its course
  */
 
-/* Serve a socket that has been accepted; owned from here on, also on failure.
+/* Serve a socket that has been accepted, after its PROXY header if it is to have
+ * one; owned from here on, also on failure.
  * Returns NULL with errno set. */
 struct conn *conn_new(struct listener *, int fd, const struct sockaddr *peer);
 /* A place for a connection that comes, with its event set up; its record is not

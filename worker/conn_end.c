@@ -143,6 +143,8 @@ conn_end_unless_taking(struct conn *conn)
 static bool
 conn_can_go_on(const struct conn *conn)
 {
+	if (conn->deadline == DEADLINE_PROXY)
+		return (transport_has_unread(conn));
 	if (conn->deadline == DEADLINE_READ)
 		return (conn->state == CONN_READING &&
 		    transport_has_unread(conn));
@@ -165,6 +167,11 @@ conn_on_deadline(struct conn *conn)
 		return;
 	case DEADLINE_LINGER:
 		conn_free(conn);
+		return;
+	case DEADLINE_PROXY:
+		conn_log_header(conn, CLOSE_READ_TIMEOUT,
+		    "it did not come in time");
+		conn_cut(conn, CLOSE_READ_TIMEOUT);
 		return;
 	case DEADLINE_REPLY:
 	case DEADLINE_NONE:

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: ISC */
 /*
  * What the files of a connection share, and no other file needs to know:
- * conn_state.c has its parts, its states and its end, conn_read.c what comes in,
- * conn_reply.c what goes out, conn_run.c its course, and conn_end.c the endings
+ * conn_state.c has its parts, its states and its end, conn_proxy.c what comes
+ * before the messages, conn_read.c what comes in, conn_reply.c what goes out, conn_run.c its course, and conn_end.c the endings
  * that others cause.
  */
 #ifndef WORKER_CONN_INTERNAL_H
@@ -118,6 +118,13 @@ enum conn_next conn_finish(struct conn *, enum close_reason);
 
 /* Read what there is, and have its messages handled. */
 enum conn_next conn_read_messages(struct conn *);
+
+/*
+ * conn_proxy.c
+ */
+
+/* Read the header that comes before all else.  CONN_AGAIN: it is there. */
+enum conn_next conn_read_header(struct conn *);
 
 /*
  * conn_reply.c; those that return an int return -1 with errno set.

@@ -70,6 +70,18 @@ conn_record_open(struct conn *conn, const struct sockaddr *peer)
 }
 
 void
+conn_record_rename(struct conn *conn, const struct sockaddr *peer)
+{
+	struct conn_record *record = conn_record(conn);
+
+	seqlock_write_begin(&record->seq);
+	memset(record->peer, 0, sizeof(record->peer));
+	record->peer_port = 0;
+	record_peer(record, peer);
+	seqlock_write_end(&record->seq);
+}
+
+void
 conn_record_adopt(struct conn *conn, const struct handover_conn *from)
 {
 	struct conn_record *record = conn_record(conn);
@@ -98,10 +110,9 @@ conn_record_clear(struct conn_record *record)
 	seqlock_write_end(&record->seq);
 }
 
-const char *
-conn_peer(const struct conn *conn, char text[CONN_PEER_MAX])
+static const char *
+record_print_peer(const struct conn_record *record, char text[CONN_PEER_MAX])
 {
-	const struct conn_record *record = conn_record(conn);
 	char addr[INET6_ADDRSTRLEN];
 
 	if (record->family == AF_UNIX)
@@ -111,6 +122,21 @@ conn_peer(const struct conn *conn, char text[CONN_PEER_MAX])
 	    record->family == AF_INET6 ? "[%s]:%u" : "%s:%u", addr,
 	    record->peer_port);
 	return (text);
+}
+
+const char *
+conn_peer(const struct conn *conn, char text[CONN_PEER_MAX])
+{
+	return (record_print_peer(conn_record(conn), text));
+}
+
+const char *
+conn_print_peer(const struct sockaddr *peer, char text[CONN_PEER_MAX])
+{
+	struct conn_record record = { .seq = 0 };
+
+	record_peer(&record, peer);
+	return (record_print_peer(&record, text));
 }
 
 /*
@@ -196,14 +222,21 @@ conn_count_out(struct conn *conn, size_t bytes)
 }
 
 void
-conn_log_open(const struct conn *conn)
+conn_log_open(const struct conn *conn, const char *via)
 {
 	char peer[CONN_PEER_MAX];
 
-	LOG(INFO, CONN_OPEN,
-	    F_U64("conn", conn_record(conn)->id),
-	    F_STR("listener", conn->listener->conf->name),
-	    F_STR("peer", conn_peer(conn, peer)));
+	if (via == NULL)
+		LOG(INFO, CONN_OPEN,
+		    F_U64("conn", conn_record(conn)->id),
+		    F_STR("listener", conn->listener->conf->name),
+		    F_STR("peer", conn_peer(conn, peer)));
+	else
+		LOG(INFO, CONN_OPEN,
+		    F_U64("conn", conn_record(conn)->id),
+		    F_STR("listener", conn->listener->conf->name),
+		    F_STR("peer", conn_peer(conn, peer)),
+		    F_STR("via", via));
 }
 
 void
@@ -234,4 +267,18 @@ conn_log_error(const struct conn *conn, enum close_reason reason)
 	    F_STR("listener", conn->listener->conf->name),
 	    F_STR("peer", conn_peer(conn, peer)),
 	    F_STR("reason", close_reason_name(reason)));
+}
+
+void
+conn_log_header(const struct conn *conn, enum close_reason reason,
+    const char *wrong)
+{
+	char peer[CONN_PEER_MAX];
+
+	LOG_CLIENT(WARN, CONN_ERROR,
+	    F_U64("conn", conn_record(conn)->id),
+	    F_STR("listener", conn->listener->conf->name),
+	    F_STR("peer", conn_peer(conn, peer)),
+	    F_STR("reason", close_reason_name(reason)),
+	    F_STR("proxy_header", wrong));
 }

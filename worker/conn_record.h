@@ -17,11 +17,15 @@ enum {
 /* Fill the record of a new connection; empty that of one that ends. */
 void conn_record_open(struct conn *, const struct sockaddr *peer);
 void conn_record_clear(struct conn_record *);
+/* Its client has another address than its socket. */
+void conn_record_rename(struct conn *, const struct sockaddr *peer);
 /* The record of one that another worker gave. */
 void conn_record_adopt(struct conn *, const struct handover_conn *);
 
 /* The address of the peer, in text or a constant. */
 const char *conn_peer(const struct conn *, char text[CONN_PEER_MAX]);
+/* The same of one that has no record. */
+const char *conn_print_peer(const struct sockaddr *, char text[CONN_PEER_MAX]);
 
 void conn_count_open(struct conn *);
 void conn_count_close(struct conn *);
@@ -41,8 +45,11 @@ void conn_count_enter(const struct conn *, unsigned from);
 void conn_count_in(struct conn *, size_t bytes);
 void conn_count_out(struct conn *, size_t bytes);
 
-void conn_log_open(const struct conn *);
+/* via is the address of the proxy that has named the client, or NULL. */
+void conn_log_open(const struct conn *, const char *via);
 void conn_log_close(const struct conn *);
 void conn_log_error(const struct conn *, enum close_reason);
+/* There is no valid PROXY header, for that reason. */
+void conn_log_header(const struct conn *, enum close_reason, const char *wrong);
 
 #endif

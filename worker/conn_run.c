@@ -55,9 +55,10 @@ conn_place_again(struct listener *listener, int fd, uint32_t index)
 	if (conn == NULL)
 		return (NULL);
 	conn_set_up(conn, listener, fd);
-	transport_open(conn);
+	transport_open(conn, fd_is_local(fd));
 	conn->state = CONN_PARKED;
 	conn->deadline = DEADLINE_IDLE;
+	conn->proxied = custody_of(conn)->proxied;
 	conn->unproven = true;
 	return (conn);
 }
@@ -72,7 +73,7 @@ conn_make(struct listener *listener, int fd, const struct sockaddr *peer)
 		return (NULL);
 	}
 	conn_record_open(conn, peer);
-	transport_open(conn);
+	transport_open(conn, peer->sa_family == AF_UNIX);
 	return (conn);
 }
 
@@ -83,12 +84,17 @@ conn_new(struct listener *listener, int fd, const struct sockaddr *peer)
 
 	if ((conn = conn_make(listener, fd, peer)) == NULL)
 		return (NULL);
+	/* Before a rescuer can find it.  It waits for that event already. */
+	if (listener->conf->proxy_protocol)
+		(void)conn_enter(conn, CONN_PROXY_HEADER);
 	custody_enter(conn);
 	FAULT("entered");
 	keepalive_spread(conn);
-	conn_set_deadline(conn);
 	conn_count_open(conn);
-	conn_log_open(conn);
+	if (conn->state == CONN_PROXY_HEADER)
+		return (conn);
+	conn_set_deadline(conn);
+	conn_log_open(conn, NULL);
 	return (conn);
 }
 
@@ -227,6 +233,14 @@ conn_linger(struct conn *conn)
 	return (CONN_WAIT);
 }
 
+/* All before the messages has come, and the giver may have waited for that. */
+static enum conn_next
+conn_begin_messages(struct conn *conn)
+{
+	departure_note_rest(conn);
+	return (conn_leave_to_giver(conn) ? CONN_WAIT : CONN_AGAIN);
+}
+
 /*
  * Running.
  */
@@ -234,6 +248,8 @@ conn_linger(struct conn *conn)
 static enum conn_next
 conn_run_state(struct conn *conn)
 {
+	enum conn_next next;
+
 	switch ((enum conn_state)conn->state) {
 	case CONN_READING:
 		return (conn_read_messages(conn));
@@ -243,6 +259,9 @@ conn_run_state(struct conn *conn)
 		return (conn_write_replies(conn));
 	case CONN_CLOSING:
 		return (conn_linger(conn));
+	case CONN_PROXY_HEADER:
+		next = conn_read_header(conn);
+		return (next == CONN_AGAIN ? conn_begin_messages(conn) : next);
 	case CONN_PARKED:
 		break;
 	}

@@ -244,6 +244,7 @@ static const struct {
 	[CONN_DISPATCHED] = { 0, DEADLINE_REPLY },
 	[CONN_WRITING] = { EV_WRITE, DEADLINE_WRITE },
 	[CONN_CLOSING] = { EV_READ, DEADLINE_LINGER },
+	[CONN_PROXY_HEADER] = { EV_READ, DEADLINE_PROXY },
 	[CONN_PARKED] = { 0, DEADLINE_NONE },
 };
 
@@ -375,9 +376,14 @@ int
 conn_unpark(struct conn *conn)
 {
 	enum deadline_kind was = conn->deadline, kind;
+	enum conn_state state = CONN_READING;
 
-	if (conn_change(conn, conn_owes(conn) ? CONN_WRITING :
-	    CONN_READING) == -1)
+	/* A rescuer finds some that have no header yet. */
+	if (conn_record(conn)->state == CONN_PROXY_HEADER)
+		state = CONN_PROXY_HEADER;
+	else if (conn_owes(conn))
+		state = CONN_WRITING;
+	if (conn_change(conn, state) == -1)
 		return (-1);
 	kind = conn_deadline(conn);
 	deadline_restore(conn, kind, kind == was ?

@@ -72,6 +72,7 @@ custody_put(const struct conn *conn, const struct custody_conn *as)
 	struct custody_conn *held = custody_of(conn);
 
 	*held = *as;
+	held->proxied = conn->proxied;
 	custody_settle(conn, 0);
 	held->fd = conn_fd(conn);
 	custody_order();
@@ -113,6 +114,15 @@ custody_take(const struct conn *conn, unsigned group, unsigned place,
 	};
 
 	custody_put(conn, &taken);
+}
+
+void
+custody_note_proxied(const struct conn *conn)
+{
+	if (conn_worker(conn)->custody == NULL)
+		return;
+	custody_of(conn)->proxied = true;
+	custody_order();
 }
 
 void
@@ -186,6 +196,17 @@ custody_has_option(int fd, int option, int wanted)
 	    value == wanted);
 }
 
+/* What kind of socket it is; AF_UNSPEC if that cannot be known. */
+static int
+custody_domain(int fd)
+{
+	socklen_t len = sizeof(int);
+	int domain;
+
+	return (getsockopt(fd, SOL_SOCKET, SO_DOMAIN, &domain, &len) == 0 ?
+	    domain : AF_UNSPEC);
+}
+
 static bool
 custody_is_peer(const struct conn_record *record,
     const struct sockaddr_storage *peer)
@@ -210,21 +231,36 @@ custody_is_peer(const struct conn_record *record,
 	return (false);
 }
 
-/* Whether the socket is that of the record.  Returns -1 if so, or a reason. */
-static int
-custody_check_socket(int fd, const struct conn_record *record)
+/* Whether a socket of that kind can be that of the record. */
+static bool
+custody_fits(int domain, const struct custody_conn *held,
+    const struct conn_record *record)
 {
+	if (held->proxied)
+		return (domain == AF_INET || domain == AF_INET6 ||
+		    domain == AF_UNIX);
+	return (domain == record->family);
+}
+
+/* Whether the socket is that of the record; of one that came through a proxy,
+ * only the counts can tell.  Returns -1 if so, or a reason. */
+static int
+custody_check_socket(const struct custody_conn *held, int domain,
+    const struct conn_record *record)
+{
+	int fd = held->fd;
 	struct sockaddr_storage peer = { .ss_family = AF_UNSPEC };
 	socklen_t len = sizeof(peer);
 
 	if (!custody_has_option(fd, SO_TYPE, SOCK_STREAM) ||
-	    !custody_has_option(fd, SO_DOMAIN, record->family) ||
-	    !custody_has_option(fd, SO_ACCEPTCONN, 0))
+	    !custody_has_option(fd, SO_ACCEPTCONN, 0) ||
+	    !custody_fits(domain, held, record))
 		return (RESCUE_DAMAGED);
 	/* A peer that has left has no name any more. */
 	if (getpeername(fd, (struct sockaddr *)&peer, &len) == -1)
 		return (errno == ENOTCONN ? RESCUE_OVER : RESCUE_DAMAGED);
-	return (custody_is_peer(record, &peer) ? -1 : RESCUE_DAMAGED);
+	return (held->proxied || custody_is_peer(record, &peer) ? -1 :
+	    RESCUE_DAMAGED);
 }
 
 /* Returns whether the kernel says what has passed, and the connection is open in
@@ -272,18 +308,19 @@ custody_check(const struct custody_conn *held, const struct conn_record *record)
 {
 	/* A unix socket has no such counts: there is only the worker's word. */
 	uint64_t in = record->bytes_in, out = record->bytes_out;
-	int why;
+	int why, domain;
 
 	if (held->fd <= STDERR_FILENO || held->hold > CUSTODY_TAKEN ||
 	    record->seq % 2 != 0 || record->state >= CONN_PARKED)
 		return (RESCUE_DAMAGED);
-	if ((why = custody_check_socket(held->fd, record)) != -1)
+	domain = custody_domain(held->fd);
+	if ((why = custody_check_socket(held, domain, record)) != -1)
 		return (why);
 	if (record->state == CONN_CLOSING)
 		return (RESCUE_OVER);
 	if (held->rest_in == CUSTODY_NEVER)
 		return (RESCUE_BUSY);
-	if (record->family != AF_UNIX && !custody_count(held->fd, &in, &out))
+	if (domain != AF_UNIX && !custody_count(held->fd, &in, &out))
 		return (RESCUE_COUNTS);
 	if (in == held->rest_in && out == held->rest_out)
 		return (-1);

@@ -60,6 +60,7 @@ struct custody_conn {
 	uint8_t owed;		/* requests that are with handlers */
 	uint8_t hold : 2;	/* enum custody_hold; if not OWN: */
 	uint8_t group : 3;	/* index of its batch, or of its taker */
+	bool proxied : 1;	/* as in struct conn */
 	uint8_t place;		/* in the batch */
 	uint8_t from;		/* TAKEN: its listener's number there */
 	struct custody_owed with[CUSTODY_OWED_EXCHANGES];
@@ -134,6 +135,8 @@ void custody_take(const struct conn *, unsigned group, unsigned place,
     unsigned from);
 /* Its giver knows. */
 void custody_own(const struct conn *);
+/* The address in its record is about to be another than that of its socket. */
+void custody_note_proxied(const struct conn *);
 /* It ends here: its socket is about to be closed. */
 void custody_leave(const struct conn *);
 

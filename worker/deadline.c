@@ -15,6 +15,7 @@ deadline_init(struct deadline_queue queues[DEADLINE_KINDS],
 	queues[DEADLINE_READ].length_ms = conf->read_timeout_ms;
 	queues[DEADLINE_WRITE].length_ms = conf->write_timeout_ms;
 	queues[DEADLINE_LINGER].length_ms = DEADLINE_LINGER_MS;
+	queues[DEADLINE_PROXY].length_ms = DEADLINE_PROXY_MS;
 }
 
 void

@@ -27,12 +27,15 @@ enum deadline_kind {
 	DEADLINE_REPLY,		/* a handler owes a reply: never due, as the
 				   handler has deadlines of its own */
 	DEADLINE_LINGER,	/* all said; waiting for the peer's EOF */
+	DEADLINE_PROXY,		/* the PROXY header is not complete */
 	DEADLINE_KINDS
 };
 
 enum {
 	/* A peer that was told all and has nothing to say itself is let go. */
 	DEADLINE_LINGER_MS = 800,
+	/* A proxy sends its header as it connects; a segment may get lost. */
+	DEADLINE_PROXY_MS = 5000,
 };
 
 struct deadline_queue {

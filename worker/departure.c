@@ -41,7 +41,7 @@ departure_is_at_rest(const struct conn *conn)
 {
 	const struct request *request;
 
-	if (conn->state == CONN_CLOSING)
+	if (conn->state == CONN_CLOSING || conn->state == CONN_PROXY_HEADER)
 		return (false);
 	if (conn->pending == NULL)
 		return (true);

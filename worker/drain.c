@@ -196,6 +196,8 @@ drain_cut_listener(struct worker *worker, struct listener *listener)
 		drain_cut_queue(worker, &listener->deadlines[DEADLINE_IDLE],
 		    false);
 	drain_cut_queue(worker, &listener->deadlines[DEADLINE_READ], is_spared);
+	drain_cut_queue(worker, &listener->deadlines[DEADLINE_PROXY],
+	    is_spared);
 	drain_cut_queue(worker, &listener->deadlines[DEADLINE_WRITE],
 	    is_spared);
 	drain_cut_queue(worker, &listener->deadlines[DEADLINE_REPLY],

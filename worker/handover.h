@@ -74,7 +74,8 @@ enum {
 	HANDOVER_FINISHING = 1 << 0,	/* as in struct conn */
 	HANDOVER_EOF = 1 << 1,
 	HANDOVER_UNHANDLED = 1 << 2,
-	HANDOVER_FLAGS = (1 << 3) - 1
+	HANDOVER_PROXIED = 1 << 3,	/* not in the previous version */
+	HANDOVER_FLAGS = (1 << 4) - 1
 };
 
 /* One connection.  Its bytes are in the memfd from offset on, after those of

@@ -21,7 +21,7 @@ conf_of(const struct conn *conn)
 static bool
 is_tcp(const struct conn *conn)
 {
-	return (conn_record(conn)->family != AF_UNIX);
+	return (!conn->is_local);
 }
 
 /* If it fails, the connection has the times of its listening socket. */

@@ -179,6 +179,9 @@ parcel_pack(const struct conn *conn, struct handover_conn *to,
 		to->flags |= HANDOVER_FINISHING;
 	if (conn->eof)
 		to->flags |= HANDOVER_EOF;
+	/* The previous version knows only the client. */
+	if (conn->proxied && store->version != HANDOVER_PREVIOUS)
+		to->flags |= HANDOVER_PROXIED;
 	if (conn->pending != NULL && pack_pending(conn, to, store) == -1)
 		return (-1);
 	to->size = store->len - to->offset;
@@ -454,11 +457,12 @@ parcel_unpack(struct worker *worker, const struct handover_conn *from,
 	/* It is served when it is ours for certain. */
 	conn_park(conn);
 	conn_record_adopt(conn, from);
-	transport_open(conn);
+	transport_open(conn, fd_is_local(fd));
 	conn->deadline = from->deadline;
 	conn->reason = from->reason;
 	conn->finishing = (from->flags & HANDOVER_FINISHING) != 0;
 	conn->eof = (from->flags & HANDOVER_EOF) != 0;
+	conn->proxied = (from->flags & HANDOVER_PROXIED) != 0;
 	if (unpack_blame(conn, from->blame) == 0 &&
 	    unpack_pending(conn, from, &reader) == 0) {
 		if (reader.at == reader.end)

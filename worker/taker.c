@@ -95,7 +95,7 @@ taker_renew_options(const struct conn *conn)
 	int nodelay = conn->listener->conf->nodelay;
 
 	keepalive_renew(conn);
-	if (conn_record(conn)->family != AF_UNIX)
+	if (!conn->is_local)
 		(void)setsockopt(conn_fd(conn), IPPROTO_TCP, TCP_NODELAY,
 		    &nodelay, sizeof(nodelay));
 }

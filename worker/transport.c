@@ -9,9 +9,9 @@
 #include <unistd.h>
 
 void
-transport_open(struct conn *conn)
+transport_open(struct conn *conn, bool is_local)
 {
-	conn->is_local = conn_record(conn)->family == AF_UNIX;
+	conn->is_local = is_local;
 	conn->looks = conn->is_local && !fd_refuses_rights(conn_fd(conn));
 }
 

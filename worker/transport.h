@@ -17,9 +17,8 @@
 #include "common/fd.h"
 #include "worker/conn.h"
 
-/* Find out how the socket is to be read; the record of the connection is
- * filled. */
-void transport_open(struct conn *);
+/* Find out how the socket is to be read, which is a unix socket or is not. */
+void transport_open(struct conn *, bool is_local);
 /* Close the socket.  Its event is deleted: a duplicate elsewhere would keep it
  * in our set. */
 void transport_close(const struct conn *);

@@ -80,6 +80,7 @@ add(struct counters_listener *sum, const struct counters_listener *one)
 		sum->rejected[i] += counter_get(&one->rejected[i]);
 	for (unsigned i = 0; i < CLOSE_REASON_COUNT; i++)
 		sum->closed[i] += counter_get(&one->closed[i]);
+	sum->not_proxied += counter_get(&one->not_proxied);
 	sum->carried_out += counter_get(&one->carried_out);
 	sum->carried_in += counter_get(&one->carried_in);
 	sum->messages_in += counter_get(&one->messages_in);

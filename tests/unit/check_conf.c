@@ -86,6 +86,8 @@ START_TEST(a_file_with_nothing_but_a_listener_has_every_default)
 	ck_assert_uint_eq(a->keepalive.interval_s, 10);
 	ck_assert_uint_eq(a->keepalive.count, 3);
 	ck_assert_uint_eq(a->defer_accept_s, 0);
+	ck_assert(!a->proxy_protocol);
+	ck_assert_uint_eq(a->nproxy_from, 0);
 	conf_free(conf);
 }
 END_TEST
@@ -135,6 +137,66 @@ START_TEST(keys_of_a_listener_without_effect_are_warned_of)
 	    "as max_header_size is 512\n"
 	    "4: listeners[\"a\"].min_body_rate: found 10; has no effect, as "
 	    "read_timeout is 0\n");
+}
+END_TEST
+
+START_TEST(addresses_that_no_proxy_can_connect_to_are_warned_of)
+{
+	assert_warnings_in(TCP("proxy_protocol = true;\n"
+	    "proxy_from = [ \"::1\", \"unix\" ];"),
+	    "3: listeners[\"a\"].proxy_from: found an array of 2; no proxy can "
+	    "connect to 127.0.0.1:9000, as no address of its kind is here\n");
+	assert_warnings_in(TCP("proxy_protocol = true;\n"
+	    "proxy_from = [ \"10.0.0.1\" ];"), "");
+}
+END_TEST
+
+/* Whether the networks have a client of that address. */
+static bool
+has_client(const struct conf_listener *listener, int family,
+    const char *address)
+{
+	struct sockaddr_storage client = { .ss_family = (sa_family_t)family };
+	struct sockaddr_in *in = (void *)&client;
+	struct sockaddr_in6 *in6 = (void *)&client;
+
+	if (family != AF_UNIX)
+		ck_assert_int_eq(inet_pton(family, address,
+		    family == AF_INET ? (void *)&in->sin_addr :
+		    (void *)&in6->sin6_addr), 1);
+	return (conf_networks_have(listener->proxy_from, listener->nproxy_from,
+	    (struct sockaddr *)&client));
+}
+
+START_TEST(a_network_has_the_clients_with_its_first_bits)
+{
+	struct conf *conf = load_text(TCP("proxy_protocol = true; proxy_from = "
+	    "[ \"10.0.0.0/8\", \"192.0.2.1\", \"172.16.0.0/12\", "
+	    "\"2001:db8::/33\", \"::1\" ];"));
+	const struct conf_listener *a = conf->listeners;
+
+	ck_assert(has_client(a, AF_INET, "10.0.0.0"));
+	ck_assert(has_client(a, AF_INET, "10.255.255.255"));
+	ck_assert(!has_client(a, AF_INET, "11.0.0.0"));
+	ck_assert(!has_client(a, AF_INET, "9.255.255.255"));
+	ck_assert(has_client(a, AF_INET, "192.0.2.1"));
+	ck_assert(!has_client(a, AF_INET, "192.0.2.0"));
+	ck_assert(has_client(a, AF_INET, "172.16.0.1"));
+	ck_assert(has_client(a, AF_INET, "172.31.255.255"));
+	ck_assert(!has_client(a, AF_INET, "172.32.0.0"));
+	ck_assert(has_client(a, AF_INET6, "2001:db8:7fff::1"));
+	ck_assert(!has_client(a, AF_INET6, "2001:db8:8000::1"));
+	ck_assert(has_client(a, AF_INET6, "::1"));
+	ck_assert(!has_client(a, AF_INET6, "::"));
+	ck_assert(!has_client(a, AF_UNIX, NULL));
+	conf_free(conf);
+	conf = load_text(TCP("proxy_protocol = true; proxy_from = "
+	    "[ \"0.0.0.0/0\", \"unix\" ];"));
+	a = conf->listeners;
+	ck_assert(has_client(a, AF_INET, "255.255.255.255"));
+	ck_assert(!has_client(a, AF_INET6, "::1"));
+	ck_assert(has_client(a, AF_UNIX, NULL));
+	conf_free(conf);
 }
 END_TEST
 
@@ -221,6 +283,15 @@ START_TEST(every_key_of_a_listener_reaches_its_field)
 	ck_assert_uint_eq(a->keepalive.interval_s, 32767);
 	ck_assert_uint_eq(a->keepalive.count, 127);
 	ck_assert_uint_eq(a->defer_accept_s, 3600);
+	ck_assert(a->proxy_protocol);
+	ck_assert_uint_eq(a->nproxy_from, 6);
+	ck_assert_int_eq(a->proxy_from[0].family, AF_INET);
+	ck_assert_uint_eq(a->proxy_from[0].bits, 8);
+	ck_assert_uint_eq(a->proxy_from[0].address[0], 10);
+	ck_assert_uint_eq(a->proxy_from[1].bits, 32);
+	ck_assert_int_eq(a->proxy_from[4].family, AF_INET6);
+	ck_assert_uint_eq(a->proxy_from[4].bits, 128);
+	ck_assert_int_eq(a->proxy_from[5].family, AF_UNIX);
 	ck_assert_str_eq(conf->listeners[1].name, "b");
 	ck_assert_uint_eq(conf->listeners[1].handler_index, 0);
 	conf_free(conf);
@@ -294,7 +365,8 @@ END_TEST
 /* A release that does not know a key would refuse to take over. */
 START_TEST(keys_that_are_new_are_not_told_to_the_previous_release)
 {
-	static const char *const new[] = { "hosts = ", "ready_timeout = " };
+	static const char *const new[] = { "hosts = ", "ready_timeout = ",
+	    "proxy_protocol = ", "proxy_from = " };
 	struct conf *conf = load_text("handlers = ( { name = \"cat\"; "
 	    "type = \"command\"; command = [ \"/bin/cat\" ]; } );\n"
 	    "listeners = ( { name = \"lines\"; protocol = \"line\"; "
@@ -1362,6 +1434,9 @@ add_keys(Suite *suite)
 	    a_drain_spread_that_is_not_less_than_drain_timeout_is_warned_of);
 	tcase_add_test(tests,
 	    keys_of_a_listener_without_effect_are_warned_of);
+	tcase_add_test(tests,
+	    addresses_that_no_proxy_can_connect_to_are_warned_of);
+	tcase_add_test(tests, a_network_has_the_clients_with_its_first_bits);
 	tcase_add_test(tests,
 	    requests_longer_than_drain_timeout_are_warned_of);
 	tcase_add_test(tests, global_keys_without_effect_are_warned_of);

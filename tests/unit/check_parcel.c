@@ -7,6 +7,8 @@
 #include "worker/memory.h"
 #include "worker/result.h"
 
+#include <netinet/in.h>
+
 #include <check.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -195,6 +197,7 @@ expect_same(const struct conn *one, const struct conn *other)
 	ck_assert_uint_eq(one->reason, other->reason);
 	ck_assert_int_eq(one->finishing, other->finishing);
 	ck_assert_int_eq(one->eof, other->eof);
+	ck_assert_int_eq(one->proxied, other->proxied);
 	ck_assert((one->pending == NULL) == (other->pending == NULL));
 	if (one->pending == NULL)
 		return;
@@ -221,6 +224,32 @@ START_TEST(a_connection_comes_out_as_it_went_in)
 	ck_assert_ptr_nonnull(copy = unpack(&packed));
 	expect_same(conn, copy);
 	conn_forget(copy);
+	conn_forget(conn);
+	finish();
+}
+END_TEST
+
+/* The address in its record says nothing of its socket. */
+START_TEST(a_connection_that_came_through_a_proxy_is_known_as_such)
+{
+	struct sockaddr_in client = { .sin_family = AF_INET, .sin_port = 0x101 };
+	struct handover_conn packed;
+	struct conn *conn, *copy;
+
+	start();
+	conn = connect_loaded();
+	conn->proxied = true;
+	conn_record_rename(conn, (struct sockaddr *)&client);
+	packed = pack(conn);
+	ck_assert_uint_eq(packed.family, AF_INET);
+	ck_assert_ptr_nonnull(copy = unpack(&packed));
+	expect_same(conn, copy);
+	ck_assert(copy->proxied && copy->is_local);
+	conn_forget(copy);
+	/* A value that the previous version would refuse. */
+	store.version = HANDOVER_PREVIOUS;
+	packed = pack(conn);
+	ck_assert_uint_eq(packed.flags & HANDOVER_PROXIED, 0);
 	conn_forget(conn);
 	finish();
 }
@@ -556,6 +585,7 @@ END_TEST
 
 RUN_TESTS("parcel",
     a_connection_comes_out_as_it_went_in,
+    a_connection_that_came_through_a_proxy_is_known_as_such,
     a_request_keeps_its_place_in_its_trace,
     what_is_no_place_in_a_trace_is_refused,
     an_idle_connection_has_no_bytes,
