@@ -150,7 +150,8 @@ struct counters_custody {
 	uint64_t rescues;	/* in which a rescuer has adopted */
 	uint64_t kept;		/* connections */
 	uint64_t answered;	/* requests that were with handlers */
-	uint64_t dropped[RESCUE_REASON_COUNT];
+	uint64_t dropped[RESCUE_REASON_COUNT];	/* those that were over are
+						   not shown */
 };
 
 struct counters_map {

@@ -361,7 +361,7 @@ metrics_put_custody(struct text *text)
 	head(text, "penstock_rescue_drops", FAMILY_COUNTER,
 	    "Connections that could not be kept, by reason.");
 	for (size_t i = 0; i < heritage->ncounters; i++)
-		for (int k = 0; k < RESCUE_REASON_COUNT; k++)
+		for (int k = RESCUE_OVER + 1; k < RESCUE_REASON_COUNT; k++)
 			sample(text, counter_get(&heritage->counters[i].map->
 			    custody.dropped[k]), 1,
 			    "slot=\"%zu\",reason=\"%s\"", i,

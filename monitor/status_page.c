@@ -122,7 +122,7 @@ status_page_put_custody(struct json *json, const struct counters_custody *counts
 	json_number(json, "kept", counter_get(&counts->kept));
 	json_number(json, "answered", counter_get(&counts->answered));
 	json_open(json, "dropped", '{');
-	for (int i = 0; i < RESCUE_REASON_COUNT; i++)
+	for (int i = RESCUE_OVER + 1; i < RESCUE_REASON_COUNT; i++)
 		json_number(json, rescue_reason_name((enum rescue_reason)i),
 		    counter_get(&counts->dropped[i]));
 	json_close(json, '}');
