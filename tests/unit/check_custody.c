@@ -50,18 +50,37 @@ make_unix(int *peer, struct sockaddr_in *from)
 }
 
 static void
-start(unsigned listener, bool is_unix)
+start_with(const char *conf, unsigned listener, bool is_unix)
 {
 	struct sockaddr_in from;
 	int fd;
 
-	lone_worker_init(&lone);
+	if (conf != NULL)
+		lone_worker_init_with(&lone, conf);
+	else
+		lone_worker_init(&lone);
 	lone_worker_have_custody(&lone);
 	fd = is_unix ? make_unix(&client, &from) :
 	    lone_worker_tcp(&client, &from);
 	conn = conn_new(&lone.worker.listeners[listener], fd,
 	    (struct sockaddr *)&from);
 	ck_assert_ptr_nonnull(conn);
+}
+
+static void
+start(unsigned listener, bool is_unix)
+{
+	start_with(NULL, listener, is_unix);
+}
+
+/* On a listener for proxies. */
+static void
+start_proxied(bool is_unix)
+{
+	start_with("workers = 1; listeners = ( { name = \"frames\"; "
+	    "address = \"127.0.0.1:9000\"; handler = \"echo\"; "
+	    "proxy_protocol = true; proxy_from = [ \"127.0.0.1\", "
+	    "\"unix\" ]; } );", LONE_FRAMES, is_unix);
 }
 
 static void
@@ -523,6 +542,75 @@ START_TEST(a_worker_that_dies_owes_what_it_has_read)
 }
 END_TEST
 
+#define PROXY_HEADER	"PROXY TCP6 2001:db8::1 2001:db8::2 1 2\r\n"
+
+/* Either the header is there, and waited for; or it was read, and its client has
+ * the name. */
+static void
+look_at_header(void)
+{
+	const struct conn_record *record = conn_record(conn);
+	size_t unread = waiting_at(conn_fd(conn));
+
+	if (check_now() != -1)
+		return;
+	if (unread > 0)
+		ck_assert_int_eq(record->state, CONN_PROXY_HEADER);
+	else
+		ck_assert(record->state == CONN_READING &&
+		    record->family == AF_INET6 && record->peer_port == 1 &&
+		    custody_of(conn)->proxied);
+}
+
+static void
+try_header(bool is_unix)
+{
+	start_proxied(is_unix);
+	ck_assert_int_eq(check_now(), -1);
+	client_send_text(client, PROXY_HEADER);
+	await(waiting_at(conn_fd(conn)) == sizeof(PROXY_HEADER) - 1);
+	ck_assert_int_eq(check_now(), -1);
+	ck_assert_uint_gt(die_anywhere(work_turn, look_at_header), 2);
+	ck_assert_int_eq(check_now(), -1);
+	finish();
+}
+
+START_TEST(a_worker_that_dies_has_the_name_of_the_client_or_not_read)
+{
+	if (is_under_valgrind())
+		return;
+	try_header(false);
+	try_header(true);
+}
+END_TEST
+
+static void
+expect_rest_after_header(bool is_unix)
+{
+	start_proxied(is_unix);
+	client_send_text(client, "PROXY ");
+	turn();
+	ck_assert_int_eq(check_now(), RESCUE_BUSY);
+	client_send_text(client, &PROXY_HEADER[6]);
+	turn();
+	ck_assert_int_eq(check_now(), -1);
+	client_send_text_frame(client, "hello");
+	turn();
+	client_expect_text_frame(client, "hello");
+	ck_assert_int_eq(check_now(), -1);
+	/* Else the record is not that of this socket. */
+	custody_of(conn)->proxied = false;
+	ck_assert_int_eq(check_now(), RESCUE_DAMAGED);
+	finish();
+}
+
+START_TEST(a_connection_within_its_header_is_busy)
+{
+	expect_rest_after_header(false);
+	expect_rest_after_header(true);
+}
+END_TEST
+
 static struct sockaddr_in next_from;
 static int next_fd;
 
@@ -746,6 +834,8 @@ RUN_TESTS("custody",
     a_record_that_was_being_written_is_damaged,
     a_worker_that_dies_has_answered_or_not_read,
     a_worker_that_dies_owes_what_it_has_read,
+    a_worker_that_dies_has_the_name_of_the_client_or_not_read,
+    a_connection_within_its_header_is_busy,
     a_worker_that_dies_has_a_new_connection_or_not,
     a_worker_that_dies_has_a_socket_for_each_connection,
     a_giver_that_dies_has_not_given_what_it_serves,
