@@ -292,9 +292,12 @@ worker_run(struct worker *worker)
 	if (worker->is_rescuer) {
 		notice_rescued(worker);
 		FAULT("rescue_told");
-	} else if (channel_send(worker->channel, CTL_READY,
-	    worker->heritage->generation, NULL, -1) == -1)
-		return (EXIT_FAILURE);
+	} else {
+		FAULT("worker_starts");
+		if (channel_send(worker->channel, CTL_READY,
+		    worker->heritage->generation, NULL, -1) == -1)
+			return (EXIT_FAILURE);
+	}
 	if (event_base_dispatch(worker->base) == -1)
 		return (worker_report_failure(worker, "event loop"));
 	return (EXIT_SUCCESS);

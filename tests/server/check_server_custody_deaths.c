@@ -5,6 +5,7 @@
  */
 #include <sys/socket.h>
 
+#include <inttypes.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
@@ -708,6 +709,112 @@ START_TEST(an_anchor_that_dies_as_it_is_asked_costs_all)
 }
 END_TEST
 
+/*
+ * Many deaths.
+ */
+
+/* What all workers, and what the master has open. */
+static size_t
+count_fds(const struct server *srv)
+{
+	pid_t pids[CHILDREN_MAX];
+	char is[256];
+	size_t n = proc_in_directory(srv->dir, pids, CHILDREN_MAX), fds = 0;
+
+	for (size_t i = 0; i < n && i < CHILDREN_MAX; i++) {
+		proc_title(pids[i], is, sizeof(is));
+		if (strncmp(is, "penstock: worker", 16) == 0)
+			fds += proc_fds(pids[i], NULL, 0);
+	}
+	return (fds + proc_fds(srv->master, NULL, 0));
+}
+
+/* One in each slot. */
+static void
+kill_all_workers(struct server *srv, unsigned slots)
+{
+	pid_t pid;
+
+	for (unsigned slot = 0; slot < slots; slot++) {
+		pid = server_worker(srv, slot);
+		ck_assert_int_eq(kill(pid, SIGKILL), 0);
+		server_await_successor(srv, slot, pid);
+	}
+	await_settled(srv, slots);
+}
+
+START_TEST(nothing_adds_up_over_many_deaths)
+{
+	enum { SLOTS = 16, CLIENTS = 160 };
+	struct server *srv = start(CUSTODY "workers = 16;", FRAMES(""));
+	struct hold_options options = load_on(FRAME_PORT);
+	unsigned n = rounds(2, 11);
+	struct hold_process *load;
+	uint64_t memory;
+	size_t fds;
+
+	options.connections = CLIENTS;
+	load = hold_start(&options);
+	await(hold_peek(load)->open == CLIENTS);
+	ck_assert_uint_eq(hold_verify(load)->verified, CLIENTS);
+	await_settled(srv, SLOTS);
+	kill_all_workers(srv, SLOTS);
+	ck_assert_uint_eq(hold_verify(load)->verified, CLIENTS);
+	fds = count_fds(srv);
+	memory = server_worker_memory(srv);
+	for (unsigned i = 0; i < n; i++) {
+		kill_all_workers(srv, SLOTS);
+		ck_assert_uint_eq(hold_verify(load)->verified, CLIENTS);
+	}
+	printf("%u kills: descriptors %zu then %zu, memory %" PRIu64
+	    " then %" PRIu64 "\n", (n + 1) * SLOTS, fds, count_fds(srv),
+	    memory, server_worker_memory(srv));
+	await(count_fds(srv) == fds);
+	/* By less than the stack of a process differs. */
+	ck_assert_uint_le(server_worker_memory(srv), memory + SLOTS * 32768);
+	ck_assert_uint_eq(proc_tcp_sockets(own_address_number(), 0,
+	    PROC_TCP_CLOSE_WAIT), 0);
+	ck_assert_uint_eq(server_closed(srv, CLOSE_LOST), 0);
+	expect_unharmed(hold_stop(load));
+	hold_drop(load);
+	server_end(srv);
+}
+END_TEST
+
+/* The rescuer has nobody to give to, and serves on. */
+START_TEST(workers_that_die_at_once_cost_nobody)
+{
+	enum { LOOK_MS = 10000, LOG_MAX = 1024 };
+	struct server *srv = start(ALONE, EACH);
+	struct clients clients;
+	uint64_t until_ms;
+	size_t len;
+
+	connect_all(srv, &clients);
+	(void)await_anchor(srv);
+	points_arm(points, "worker_starts", SIGKILL, 1, 1000);
+	kill_worker(srv);
+	await(points_killed(points) == 2);
+	server_mark(srv);
+	len = srv->log_len;
+	until_ms = clock_ms() + LOOK_MS;
+	while (clock_ms() < until_ms) {
+		echo_all(&clients, "still");
+		pause_us(200000);
+	}
+	server_mark(srv);
+	printf("%u deaths, %zu bytes of the log in %d s\n",
+	    points_killed(points), srv->log_len - len, LOOK_MS / 1000);
+	ck_assert_uint_le(srv->log_len - len, LOOK_MS / 1000 * LOG_MAX);
+	ck_assert_uint_eq(server_closed(srv, CLOSE_LOST), 0);
+	points_arm(points, "", 0, 0, 0);
+	await_settled(srv, 1);
+	echo_all(&clients, "and with the successor");
+	close_all(srv, &clients);
+	server_end(srv);
+}
+END_TEST
+
 RUN_TESTS_OF_ROWS("custody_deaths", 2, WAYS,
     those_between_two_messages_notice_no_death,
     a_worker_that_dies_at_a_step_costs_one_at_most,
@@ -720,4 +827,6 @@ RUN_TESTS_OF_ROWS("custody_deaths", 2, WAYS,
     a_connection_that_kills_its_rescuers_is_dropped,
     too_many_deaths_of_rescuers_are_the_end,
     without_its_anchor_a_worker_serves_on,
-    an_anchor_that_dies_as_it_is_asked_costs_all)
+    an_anchor_that_dies_as_it_is_asked_costs_all,
+    nothing_adds_up_over_many_deaths,
+    workers_that_die_at_once_cost_nobody)
