@@ -191,6 +191,14 @@ proc_find_child(pid_t parent, const char *title)
 	return (pid);
 }
 
+size_t
+proc_titled(pid_t parent, const char *title, pid_t *pids, size_t max)
+{
+	const struct wanted wanted = { parent, title };
+
+	return (select_processes(is_wanted, &wanted, pids, max));
+}
+
 static FILE *
 open_children(pid_t parent)
 {

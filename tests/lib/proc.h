@@ -48,8 +48,10 @@ size_t proc_in_directory(const char *dir, pid_t *pids, size_t max);
  * while others end.  Of a process with one thread. */
 size_t proc_glimpse_children(pid_t parent, pid_t *pids, size_t max);
 
-/* A child whose title begins so; 0 if there is none. */
+/* A child whose title begins so; 0 if there is none.  Or all of them, stored and
+ * counted as above; NULL is fine for none. */
 pid_t proc_find_child(pid_t parent, const char *title);
+size_t proc_titled(pid_t parent, const char *title, pid_t *pids, size_t max);
 
 /* Open descriptors in ascending order; stores at most max, but counts all. */
 size_t proc_fds(pid_t, struct proc_fd *, size_t max);

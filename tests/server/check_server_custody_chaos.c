@@ -82,30 +82,20 @@ configure(struct stage *stage)
 	    LISTENER("extra", "9003", "frame", "cat", ""));
 }
 
-static unsigned
-count_titles(const struct stage *stage, const char *title)
+static size_t
+count_titled(const struct stage *stage, const char *title)
 {
-	pid_t pids[PROCESSES_MAX];
-	char is[256];
-	size_t n;
-	unsigned found = 0;
-
-	n = proc_in_directory(stage->srv->dir, pids, PROCESSES_MAX);
-	for (size_t i = 0; i < n && i < PROCESSES_MAX; i++) {
-		proc_title(pids[i], is, sizeof(is));
-		found += strncmp(is, title, strlen(title)) == 0;
-	}
-	return (found);
+	return (proc_titled(stage->srv->master, title, NULL, 0));
 }
 
 static bool
 is_settled(const struct stage *stage)
 {
-	return (count_titles(stage, "penstock: rescuer ") == 0 &&
-	    count_titles(stage, "penstock: worker ") == stage->workers &&
-	    count_titles(stage, "penstock: anchor ") <= stage->workers &&
-	    count_titles(stage, "/bin/cat") == stage->workers &&
-	    count_titles(stage, "penstock: monitor") == 1);
+	return (count_titled(stage, "penstock: rescuer ") == 0 &&
+	    count_titled(stage, "penstock: worker ") == stage->workers &&
+	    count_titled(stage, "penstock: anchor ") <= stage->workers &&
+	    count_titled(stage, "/bin/cat") == stage->workers &&
+	    count_titled(stage, "penstock: monitor") == 1);
 }
 
 static bool
@@ -211,20 +201,19 @@ order(struct stage *stage)
 static pid_t
 find_victim(struct stage *stage)
 {
-	pid_t pids[PROCESSES_MAX], found[PROCESSES_MAX];
-	char is[256];
-	unsigned kind = draw(stage, 4), n = 0;
-	size_t all;
+	static const char *const titles[] = {
+		"penstock: worker", "penstock: rescuer", "penstock: anchor",
+		"penstock: monitor", "/bin/cat"
+	};
+	pid_t found[PROCESSES_MAX];
+	bool serves = draw(stage, 4) > 0;
+	unsigned n = 0;
 
-	all = proc_in_directory(stage->srv->dir, pids, PROCESSES_MAX);
-	for (size_t i = 0; i < all && i < PROCESSES_MAX; i++) {
-		proc_title(pids[i], is, sizeof(is));
-		if (kind == 0 ? strncmp(is, "penstock: anchor", 16) == 0 ||
-		    strncmp(is, "penstock: monitor", 17) == 0 ||
-		    strcmp(is, "/bin/cat") == 0 :
-		    strncmp(is, "penstock: worker", 16) == 0 ||
-		    strncmp(is, "penstock: rescuer", 17) == 0)
-			found[n++] = pids[i];
+	for (unsigned i = serves ? 0 : 2; i < (serves ? 2 : 5); i++) {
+		n += (unsigned)proc_titled(stage->srv->master, titles[i],
+		    found + n, PROCESSES_MAX - n);
+		if (n > PROCESSES_MAX)
+			n = PROCESSES_MAX;
 	}
 	return (n > 0 ? found[draw(stage, n)] : 0);
 }
@@ -288,7 +277,7 @@ play(struct stage *stage)
 	await(is_settled(stage));
 	settle_accounts(stage);
 	/* Each worker has an anchor again. */
-	stage->anchor_died = count_titles(stage, "penstock: anchor ") <
+	stage->anchor_died = count_titled(stage, "penstock: anchor ") <
 	    stage->workers;
 	if (stage->ended > LOADS * CLIENTS / 3) {
 		stop_load(stage);

@@ -22,7 +22,6 @@ enum {
 	CLIENTS = 201,
 	RATE = 600,
 	SLOTS = 2,
-	PROCESSES_MAX = 64,
 };
 
 static struct point *points;
@@ -48,27 +47,12 @@ start(void)
 	return (srv);
 }
 
-static unsigned
-count_titles(const struct server *srv, const char *title)
-{
-	pid_t pids[PROCESSES_MAX];
-	char is[256];
-	size_t n = proc_in_directory(srv->dir, pids, PROCESSES_MAX);
-	unsigned found = 0;
-
-	for (size_t i = 0; i < n && i < PROCESSES_MAX; i++) {
-		proc_title(pids[i], is, sizeof(is));
-		found += strncmp(is, title, strlen(title)) == 0;
-	}
-	return (found);
-}
-
 static bool
 is_settled(const struct server *srv)
 {
-	return (count_titles(srv, "penstock: rescuer ") == 0 &&
-	    count_titles(srv, "penstock: worker ") == SLOTS &&
-	    count_titles(srv, "penstock: anchor ") == SLOTS);
+	return (proc_titled(srv->master, "penstock: rescuer ", NULL, 0) == 0 &&
+	    proc_titled(srv->master, "penstock: worker ", NULL, 0) == SLOTS &&
+	    proc_titled(srv->master, "penstock: anchor ", NULL, 0) == SLOTS);
 }
 
 static bool
