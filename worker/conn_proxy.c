@@ -61,13 +61,13 @@ proxy_wait(const struct conn *conn)
 static void
 proxy_name_client(struct conn *conn, const struct proxy_header *header)
 {
-	char via[CONN_PEER_MAX];
+	char text[CONN_PEER_MAX];
+	const char *via = conn_peer(conn, text);
 
 	if (!header->has_client) {
 		conn_log_open(conn, NULL);
 		return;
 	}
-	(void)conn_peer(conn, via);
 	conn->proxied = true;
 	custody_note_proxied(conn);
 	conn_record_rename(conn, (const struct sockaddr *)&header->client);

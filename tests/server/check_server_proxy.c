@@ -233,6 +233,9 @@ START_TEST(proxies_connect_to_unix_sockets_and_name_any_client)
 		client_send(fd, headers[i].bytes, headers[i].len);
 		expect_peer(fd, headers[i].peer == NULL ? "unix" :
 		    headers[i].peer);
+		if (headers[i].peer != NULL)
+			server_expect(srv, "event=conn_open via=unix");
+		server_mark(srv);
 		server_reload(srv);
 		expect_peer(fd, headers[i].peer == NULL ? "unix" :
 		    headers[i].peer);

@@ -27,6 +27,8 @@ enum {
 static uint8_t bytes[1024];
 static size_t len;
 
+static const uint8_t padding[PROXY_HEADER_MAX];
+
 static enum proxy_verdict
 parse_copy(size_t n, struct proxy_header *header)
 {
@@ -411,7 +413,7 @@ START_TEST(every_wrong_length_is_refused)
 	/* The longest of all. */
 	begin(PROXY, TCP4);
 	put_addresses(TCP4);
-	put_value(0xe0, bytes + 600, PROXY_HEADER_MAX - len - 3);
+	put_value(0xe0, padding, PROXY_HEADER_MAX - len - 3);
 	ck_assert_uint_eq(len, PROXY_HEADER_MAX);
 	expect_client(AF_INET, "192.168.0.1", 56324);
 }
@@ -429,7 +431,7 @@ START_TEST(values_are_walked_and_their_lengths_checked)
 	put_value(0x01, "http/1.1", 8);
 	put_value(0x02, "example.com", 11);
 	put_value(0x04, "", 0);
-	put_value(0x05, bytes, 128);
+	put_value(0x05, padding, 128);
 	put_value(0x20, ssl, SSL_LEN);
 	put_value(0x30, "blue", 4);
 	put_value(0xea, "\1vpce", 5);
@@ -452,7 +454,7 @@ START_TEST(values_are_walked_and_their_lengths_checked)
 	/* Known ones. */
 	begin(PROXY, TCP4);
 	put_addresses(TCP4);
-	put_value(0x05, bytes, 129);
+	put_value(0x05, padding, 129);
 	expect_invalid("unique id");
 	for (size_t n = 0; n < 10; n++) {
 		begin(PROXY, TCP4);
