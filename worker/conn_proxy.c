@@ -53,7 +53,7 @@ proxy_read(struct conn *conn, size_t *len)
 static enum conn_next
 proxy_wait(const struct conn *conn)
 {
-	custody_settle(conn, 0);
+	custody_settle(conn, 0, false);
 	return (CONN_WAIT);
 }
 

@@ -214,6 +214,7 @@ handle_messages(struct conn *conn, struct input *input)
 {
 	const struct conf_listener *conf = conn->listener->conf;
 	const struct proto *proto = conn_proto(conn);
+	struct output *output = &conn_worker(conn)->output;
 	struct proto_room room;
 	struct proto_message found = {
 		/* For parse() to fill. */
@@ -245,8 +246,11 @@ handle_messages(struct conn *conn, struct input *input)
 		}
 		next = (struct proto_progress){ .scanned = 0 };
 		end = skip_from(proto, input, used + found.consumed, &next);
+		output->input = end < input->len ? OUTPUT_INPUT_MORE :
+		    OUTPUT_INPUT_LAST;
 		answered = take_message(conn, &found, verdict,
 		    end < input->len);
+		output->input = OUTPUT_INPUT_NONE;
 		if (answered == ANSWER_FAILED)
 			return (-1);
 		if (answered == ANSWER_LATER)

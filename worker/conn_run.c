@@ -169,7 +169,7 @@ conn_finish(struct conn *conn, enum close_reason reason)
 static enum conn_next
 conn_settle(struct conn *conn)
 {
-	custody_settle(conn, conn_worker(conn)->output.len);
+	custody_settle(conn, conn_worker(conn)->output.len, false);
 	FAULT("gathered");
 	if (output_flush(&conn_worker(conn)->output, conn) == -1)
 		return (conn_fail(conn));

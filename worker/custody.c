@@ -73,7 +73,7 @@ custody_put(const struct conn *conn, const struct custody_conn *as)
 
 	*held = *as;
 	held->proxied = conn->proxied;
-	custody_settle(conn, 0);
+	custody_settle(conn, 0, false);
 	held->fd = conn_fd(conn);
 	custody_order();
 }
@@ -90,7 +90,7 @@ custody_enter(const struct conn *conn)
 		return;
 	}
 	custody_of(conn)->hold = CUSTODY_OWN;
-	custody_settle(conn, 0);
+	custody_settle(conn, 0, false);
 }
 
 void
@@ -134,10 +134,11 @@ custody_leave(const struct conn *conn)
 	custody_order();
 }
 
-/* Whether what the kernel has of it is all that there is, but for requests that
- * are with handlers. */
+/* Whether what the kernel has of it, and gets of its replies, is all that there is,
+ * but for requests that are with handlers; and for the input that is kept, if
+ * that is being used up. */
 static bool
-custody_is_at_boundary(const struct conn *conn)
+custody_is_at_boundary(const struct conn *conn, bool is_last)
 {
 	const struct conn_pending *pending = conn->pending;
 
@@ -146,7 +147,7 @@ custody_is_at_boundary(const struct conn *conn)
 	    (conn->reason != CLOSE_DONE || !conn_awaits(conn)))
 		return (false);
 	return (pending == NULL ||
-	    (pending->in == NULL && pending->out == NULL &&
+	    ((pending->in == NULL || is_last) &&
 	    pending->nmade == 0 &&
 	    pending->nrequests <= (conn_proto(conn)->has_exchange ?
 	    CUSTODY_OWED_EXCHANGES : CUSTODY_OWED_MAX)));
@@ -168,14 +169,18 @@ custody_note_exchanges(struct custody_conn *held, const struct conn *conn)
 }
 
 void
-custody_settle_pending(const struct conn *conn, size_t leaving)
+custody_settle_pending(const struct conn *conn, size_t leaving, bool is_last)
 {
 	struct custody_conn *held = custody_of(conn);
 	unsigned owed = conn_awaits(conn) ? conn->pending->nrequests : 0;
 
+	/* What the kernel has not taken yet goes first. */
+	if (conn_owes(conn))
+		leaving += conn->pending->out->len;
+
 	held->rest_in = CUSTODY_NEVER;
 	custody_order();
-	if (!custody_is_at_boundary(conn))
+	if (!custody_is_at_boundary(conn, is_last))
 		return;
 	if (owed > 0 && conn_proto(conn)->has_exchange)
 		custody_note_exchanges(held, conn);

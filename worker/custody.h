@@ -141,8 +141,9 @@ void custody_note_proxied(const struct conn *);
 void custody_leave(const struct conn *);
 
 /* It may have come to rest: all that it had to send leaves now, and that are so
- * many bytes. */
-void custody_settle_pending(const struct conn *, size_t leaving);
+ * many bytes besides those that the kernel would not take before.  If is_last,
+ * the reply to the last of what has come is among them. */
+void custody_settle_pending(const struct conn *, size_t leaving, bool is_last);
 
 /* These numbers belong together.  Whatever happens in between, it is not taken
  * for at rest with numbers of which some are old.  What is leaving is written
@@ -161,14 +162,14 @@ custody_write(struct custody_conn *held, const struct conn_record *record,
 }
 
 static inline void
-custody_settle(const struct conn *conn, size_t leaving)
+custody_settle(const struct conn *conn, size_t leaving, bool is_last)
 {
 	if (conn->listener->worker->custody == NULL)
 		return;
 	if (conn->pending == NULL && !conn->finishing)
 		custody_write(custody_of(conn), conn_record(conn), leaving, 0);
 	else
-		custody_settle_pending(conn, leaving);
+		custody_settle_pending(conn, leaving, is_last);
 }
 
 /* It is about to be read, and the kernel does not count what is read from it. */

@@ -5,7 +5,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "common/fault.h"
 #include "worker/conn_record.h"
+#include "worker/custody.h"
 #include "worker/memory.h"
 #include "worker/transport.h"
 #include "worker/worker.h"
@@ -39,6 +41,7 @@ output_begin(struct output *output, const struct conn *conn)
 	assert(output->owner == NULL);
 	output->owner = conn;
 	output->proto = conn_proto(conn);
+	output->input = OUTPUT_INPUT_NONE;
 	output->len = 0;
 }
 
@@ -117,6 +120,22 @@ output_flush(struct output *output, struct conn *conn)
 	return (output_write_parts(conn, &part, 1));
 }
 
+/* The client may go on as soon as it has this reply, before the turn ends: if that
+ * leaves nothing to do, say so now. */
+static void
+output_settle(const struct output *output, const struct conn *conn,
+    const struct exchange *exchange, const struct iovec *parts, size_t nparts)
+{
+	size_t leaving = 0;
+
+	if (output->input == OUTPUT_INPUT_MORE ||
+	    (exchange != NULL && exchange->close))
+		return;
+	for (size_t i = 0; i < nparts; i++)
+		leaving += parts[i].iov_len;
+	custody_settle(conn, leaving, output->input == OUTPUT_INPUT_LAST);
+}
+
 /* Send a reply that is not copied, behind what is gathered. */
 static int
 output_write_reply(struct output *output, struct conn *conn,
@@ -138,7 +157,11 @@ output_write_reply(struct output *output, struct conn *conn,
 		    (void *)(uintptr_t)payload->bytes, payload->len };
 	parts[nparts++] = (struct iovec){ framing.tail, framing.tail_len };
 	output->len = 0;
-	return (output_write_parts(conn, parts, nparts));
+	output_settle(output, conn, exchange, parts, nparts);
+	if (output_write_parts(conn, parts, nparts) == -1)
+		return (-1);
+	FAULT("large_sent");
+	return (0);
 }
 
 int

@@ -24,9 +24,17 @@ enum {
 	OUTPUT_SIZE = 65536,
 };
 
+/* What has come of the owner's besides what its pending part has. */
+enum output_input {
+	OUTPUT_INPUT_NONE,
+	OUTPUT_INPUT_LAST,	/* what is being answered, which then is used up */
+	OUTPUT_INPUT_MORE,	/* and what follows it */
+};
+
 struct output {
 	const struct conn *owner;	/* whose replies they are; or NULL */
 	const struct proto *proto;	/* of the owner, while it is run */
+	enum output_input input;
 	size_t len;
 	uint8_t *bytes;		/* OUTPUT_SIZE */
 };

@@ -12,6 +12,7 @@
 
 #include "tests/lib/client.h"
 #include "tests/lib/harness.h"
+#include "tests/lib/points.h"
 #include "tests/lib/proc.h"
 
 enum {
@@ -382,6 +383,31 @@ START_TEST(a_downgrade_ends_custody_and_costs_nobody)
 }
 END_TEST
 
+/* It dies when the client has all of a reply that was not gathered with others,
+ * and before its turn has ended. */
+START_TEST(a_client_with_all_of_a_large_reply_is_kept)
+{
+	static uint8_t message[70000];
+	struct server *srv = server_new();
+	struct point *points = points_map(srv);
+	int fd;
+
+	server_configure(srv, "workers = 1;", FRAMES(""));
+	server_install(srv, "tests/programs/penstock-next");
+	server_launch(srv);
+	server_await_ready(srv);
+	srv->expects_deaths = true;
+	fd = client_connect(FRAME_PORT);
+	points_arm(points, "large_sent", SIGKILL, 1, 1);
+	client_send_frame(fd, message, sizeof(message));
+	client_expect_frame(fd, message, sizeof(message));
+	server_expect(srv, "event=rescued kept=1 busy=0 counts=0");
+	client_echo(fd, "hello");
+	close(fd);
+	server_end(srv);
+}
+END_TEST
+
 /* The worker is stopped, and thus hangs. */
 START_TEST(a_hung_worker_costs_no_idle_client)
 {
@@ -435,4 +461,5 @@ RUN_TESTS("server_custody",
     workers_killed_around_an_upgrade_cost_no_idle_client,
     a_downgrade_ends_custody_and_costs_nobody,
     a_hung_worker_costs_no_idle_client,
+    a_client_with_all_of_a_large_reply_is_kept,
     a_stop_rescues_nobody)
