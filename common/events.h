@@ -48,6 +48,7 @@
 	E(WORKER_DISOWNED,	"worker_disowned")			\
 	E(RESCUED,		"rescued")				\
 	E(CUSTODY_ENDED,	"custody_ended")			\
+	E(CUSTODY_RENEWED,	"custody_renewed")			\
 	E(MASTER_GONE,		"master_gone")				\
 	E(HANDOVER_KEPT,	"handover_kept")			\
 	E(HANDOVER_REFUSED,	"handover_refused")			\

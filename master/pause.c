@@ -13,6 +13,8 @@ enum {
 	YOUNG_MS = 10000,
 	FIRST_MS = 100,
 	MAX_MS = 10000,
+	/* See pause_after_several(). */
+	SEVERAL = 5,
 	RETRY_MS = 1000,
 };
 
@@ -23,18 +25,32 @@ pause_for(struct pause *pause, uint64_t ms)
 	return (ms);
 }
 
-uint64_t
-pause_after(struct pause *pause, uint64_t lived_ms)
+static uint64_t
+pause_grow(struct pause *pause, uint64_t lived_ms, unsigned at_once)
 {
 	uint64_t ms = FIRST_MS;
 
 	if (lived_ms >= YOUNG_MS)
 		pause->young_deaths = 0;
-	if (++pause->young_deaths == 1)
+	if (++pause->young_deaths <= at_once)
 		return (pause_for(pause, 0));
-	for (unsigned i = 2; i < pause->young_deaths && ms < MAX_MS; i++)
+	for (unsigned i = at_once + 1; i < pause->young_deaths && ms < MAX_MS;
+	    i++)
 		ms *= 2;
 	return (pause_for(pause, ms < MAX_MS ? ms : MAX_MS));
+}
+
+uint64_t
+pause_after(struct pause *pause, uint64_t lived_ms)
+{
+	return (pause_grow(pause, lived_ms, 1));
+}
+
+uint64_t
+pause_after_several(struct pause *pause)
+{
+	/* Never before: a long time ago. */
+	return (pause_grow(pause, clock_ms() - pause->again_ms, SEVERAL));
 }
 
 /* As if each had waited for its turn. */

@@ -32,6 +32,11 @@ uint64_t pause_after(struct pause *, uint64_t lived_ms);
 /* The same for one that was at work. */
 uint64_t pause_at_rate(struct pause *);
 
+/* Something is done that is done again at need.  Returns the milliseconds before
+ * the next time: none for the first times within seconds, then more and more, up
+ * to 10 seconds. */
+uint64_t pause_after_several(struct pause *);
+
 /* The next one could not be started. */
 void pause_shortly(struct pause *);
 

@@ -423,13 +423,30 @@ phase_begin_upgrade(struct master *master)
 	master_changed(master);
 }
 
+static bool
+phase_must_go_back(const struct master *master)
+{
+	return (master->probation.until_ms != 0 &&
+	    *master->probation.why.text != '\0');
+}
+
+/* Workers that have lost their anchors are replaced while nothing else is in
+ * progress or due: all of that comes first. */
+static void
+phase_renew(struct master *master)
+{
+	if (master->phase == PHASE_RUNNING && !master->pending.reload &&
+	    !master->pending.upgrade && !phase_must_go_back(master))
+		slots_renew(master);
+	else
+		slots_end_renewals(master);
+}
+
 static void
 phase_begin_next(struct master *master)
 {
 	const struct pending *pending = &master->pending;
-	const struct probation *probation = &master->probation;
-	bool goes_back = probation->until_ms != 0 &&
-	    *probation->why.text != '\0';
+	bool goes_back = phase_must_go_back(master);
 
 	if ((!goes_back && !pending->reload && !pending->upgrade) ||
 	    !reload_may_begin(master))
@@ -486,6 +503,7 @@ phase_advance(struct master *master)
 	if (master->balance.is_demanded)
 		balance_demand(master);
 	probation_run(master);
+	phase_renew(master);
 	succession_run(master);
 	monitor_proc_revive(master);
 	switch (master->phase) {

@@ -4,6 +4,7 @@
 #include <sys/wait.h>
 
 #include <errno.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "common/clock.h"
@@ -42,11 +43,12 @@ slots_have_room(const struct master *master)
 
 static struct worker_proc *
 slot_start(struct master *master, struct slot *slot,
-    struct generation *generation, bool prepared)
+    struct generation *generation, bool prepared,
+    const struct worker_proc *renews)
 {
 	struct worker_proc *worker;
 
-	worker = worker_proc_new(master, slot, generation, prepared);
+	worker = worker_proc_new(master, slot, generation, prepared, renews);
 	if (worker != NULL)
 		succession_mark(worker, false);
 	return (worker);
@@ -59,7 +61,7 @@ slots_fill(struct master *master, struct generation *generation,
 	for (*number = 0; *number < generation->slots; ++*number) {
 		struct slot *slot = &master->slots[*number];
 
-		slot->next = slot_start(master, slot, generation, true);
+		slot->next = slot_start(master, slot, generation, true, NULL);
 		if (slot->next == NULL)
 			return (-1);
 	}
@@ -102,6 +104,7 @@ slots_close(struct master *master)
 {
 	for (size_t i = 0; i < master->nslots; i++) {
 		master->slots[i].serving = NULL;
+		master->slots[i].renewal = NULL;
 		master->slots[i].pause.again_ms = 0;
 	}
 }
@@ -122,13 +125,22 @@ slots_steer(struct master *master)
 }
 
 static void
+slot_log_failure(const struct slot *slot)
+{
+	LOG(ERROR, WORKER_FAILED, F_U64("child_slot", slot->number),
+	    F_ERRNO(errno));
+}
+
+static void
 slot_revive(struct master *master, struct slot *slot)
 {
 	slot->pause.again_ms = 0;
-	slot->serving = slot_start(master, slot, master->running, false);
+	/* One that was to replace it has been started. */
+	slot->serving = slot->renewal != NULL ? slot->renewal :
+	    slot_start(master, slot, master->running, false, NULL);
+	slot->renewal = NULL;
 	if (slot->serving == NULL) {
-		LOG(ERROR, WORKER_FAILED, F_U64("child_slot", slot->number),
-		    F_ERRNO(errno));
+		slot_log_failure(slot);
 		pause_shortly(&slot->pause);
 	}
 }
@@ -180,6 +192,8 @@ slot_replace(struct slot *slot, const struct worker_proc *worker)
 
 	pause = pause_after(&slot->pause,
 	    clock_ms() - worker->process.born_ms);
+	if (slot->renewal != NULL)
+		pause = 0;
 	slot_log_death(worker, pause);
 	probation_on_death(master, worker->generation, slot->pause.young_deaths,
 	    "workers", describe_death(worker->status, how));
@@ -201,6 +215,8 @@ slot_on_death(struct worker_proc *worker)
 		return (false);
 	}
 	slot_log_death(worker, 0);
+	if (worker == slot->renewal)
+		slot->renewal = NULL;
 	if (worker != slot->next)
 		return (false);
 	slot->next = NULL;
@@ -235,4 +251,84 @@ slots_admit(struct master *master)
 	if (any)
 		slots_steer(master);
 	return (any);
+}
+
+/*
+ * From one that has lost its anchor to the next.
+ */
+
+static bool
+slot_is_due_for_renewal(const struct master *master, const struct slot *slot)
+{
+	const struct worker_proc *worker = slot->serving;
+
+	return (worker != NULL && worker->state == WORKER_SERVING &&
+	    worker->has_lost_anchor &&
+	    clock_ms() >= slot->renewals.again_ms &&
+	    workers_free_block(master, slot) != -1);
+}
+
+static void
+slot_begin_renewal(struct master *master, struct slot *slot)
+{
+	(void)pause_after_several(&slot->renewals);
+	slot->renewal = slot_start(master, slot, master->running, false,
+	    slot->serving);
+	if (slot->renewal == NULL) {
+		slot_log_failure(slot);
+		pause_shortly(&slot->renewals);
+	}
+}
+
+static void
+slot_end_renewal(struct slot *slot)
+{
+	if (slot->renewal != NULL)
+		worker_proc_stop(slot->renewal);
+	slot->renewal = NULL;
+}
+
+/* The old one gives all that it has, and belongs to no report. */
+static void
+slot_finish_renewal(struct slot *slot)
+{
+	struct worker_proc *old = slot->serving, *worker = slot->renewal;
+	char pid[16];
+
+	snprintf(pid, sizeof(pid), "%d", (int)old->process.pid);
+	worker_proc_log(LOG_LEVEL_INFO, EVENT_CUSTODY_RENEWED, worker,
+	    "replaces", pid);
+	slot->serving = worker;
+	slot->renewal = NULL;
+	worker_proc_start(worker);
+	worker_proc_drain(old, CTL_DRAIN_REPLACED);
+}
+
+static void
+slot_renew(struct master *master, struct slot *slot)
+{
+	if (slot->renewal == NULL) {
+		if (slot_is_due_for_renewal(master, slot))
+			slot_begin_renewal(master, slot);
+	/* It has none either. */
+	} else if (slot->renewal->anchor == NULL)
+		slot_end_renewal(slot);
+	/* An old one that was killed is about to leave it the place. */
+	else if (worker_proc_is_complete(slot->renewal) &&
+	    slot->serving->state == WORKER_SERVING)
+		slot_finish_renewal(slot);
+}
+
+void
+slots_renew(struct master *master)
+{
+	for (unsigned i = 0; i < master->running->slots; i++)
+		slot_renew(master, &master->slots[i]);
+}
+
+void
+slots_end_renewals(struct master *master)
+{
+	for (size_t i = 0; i < master->nslots; i++)
+		slot_end_renewal(&master->slots[i]);
 }

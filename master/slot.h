@@ -3,7 +3,9 @@
  * A slot: a place for a worker.  Which worker has it is changed here only.
  *
  * Decides when the worker of a slot is replaced after its death: at once, and
- * with a growing pause if that keeps happening.
+ * with a growing pause if that keeps happening.  A worker that serves and has
+ * lost its anchor is renewed: another one starts, and when that is ready, the old
+ * one hands over to it.
  */
 #ifndef MASTER_SLOT_H
 #define MASTER_SLOT_H
@@ -28,7 +30,11 @@ struct slot {
 					   while dead */
 	struct worker_proc *next;	/* of the generation that a reload
 					   brings */
+	struct worker_proc *renewal;	/* of the running generation; starts in
+					   place of one that serves and has
+					   lost its anchor; NULL */
 	struct pause pause;	/* again_ms is 0 if there is nothing to start */
+	struct pause renewals;	/* again_ms: when the next one may start */
 	uint64_t rescuer_deaths_ms[SLOT_RESCUER_DEATHS]; /* the last ones, the
 					   newest at the end; 0: fewer */
 };
@@ -52,6 +58,11 @@ struct worker_proc *slot_take_next(struct slot *);
 
 /* The next worker serves from now on.  Returns the one that did; NULL. */
 struct worker_proc *slot_promote(struct slot *);
+
+/* Go on with renewals, and begin those that are due; or give up those that are
+ * not done. */
+void slots_renew(struct master *);
+void slots_end_renewals(struct master *);
 
 /* No slot has a worker from now on, or gets one. */
 void slots_close(struct master *);

@@ -128,6 +128,7 @@ static const struct record records[STATE_RECORDS] = {
 		TEXT(worker_proc, why.text),
 		SPEAKS(worker_proc, process.speaks),
 		ROW(worker_proc, is_rescuer, NUMBER, 1, 4),
+		ROW(worker_proc, has_lost_anchor, NUMBER, 1, 4),
 	} },
 	[STATE_SHORTAGE] = { "shortage", {
 		WORKER(saved_shortage, worker),

@@ -268,9 +268,12 @@ worker_proc_on_anchor(struct worker_proc *worker,
 {
 	const char *why;
 
-	if (worker->anchor != NULL && (why =
-	    anchor_proc_arrive(worker->anchor, cloned)) != NULL)
-		worker_proc_on_anchor_end(worker, why);
+	if (worker->anchor == NULL || (why =
+	    anchor_proc_arrive(worker->anchor, cloned)) == NULL)
+		return;
+	worker_proc_on_anchor_end(worker, why);
+	/* If it could not be cloned, another worker would fare no better. */
+	worker->has_lost_anchor = cloned->pid > 0;
 }
 
 static void
@@ -561,8 +564,10 @@ worker_proc_spawn(struct worker_proc *worker, bool prepared)
 
 struct worker_proc *
 worker_proc_new(struct master *master, struct slot *slot,
-    struct generation *generation, bool prepared)
+    struct generation *generation, bool prepared,
+    const struct worker_proc *renews)
 {
+	char pid[16] = "";
 	struct worker_proc *worker;
 	int block, saved;
 
@@ -581,7 +586,10 @@ worker_proc_new(struct master *master, struct slot *slot,
 	if (worker_proc_spawn(worker, prepared) == -1)
 		goto fail;
 	TAILQ_INSERT_TAIL(&master->workers, worker, link);
-	worker_proc_log(LOG_LEVEL_INFO, EVENT_WORKER_START, worker, "", NULL);
+	if (renews != NULL)
+		snprintf(pid, sizeof(pid), "%d", (int)renews->process.pid);
+	worker_proc_log(LOG_LEVEL_INFO, EVENT_WORKER_START, worker, "renews",
+	    renews != NULL ? pid : NULL);
 	if (crew_start(worker) == -1)
 		worker_proc_disown(worker, strerror(errno));
 	return (worker);
@@ -797,6 +805,7 @@ worker_proc_on_anchor_end(struct worker_proc *worker, const char *why)
 
 	anchor_proc_end(worker->anchor);
 	worker->anchor = NULL;
+	worker->has_lost_anchor = true;
 	if (is_awaited)
 		worker_proc_give_up(worker);
 	LOG(WARN, CUSTODY_ENDED, F_U64("child_slot", worker->slot->number),

@@ -71,6 +71,7 @@ struct worker_proc {
 	bool was_killed;		/* by us, and why: */
 	enum status_cause cause;
 	struct anchor_proc *anchor;	/* owned; NULL: none */
+	bool has_lost_anchor;		/* there was one */
 	bool is_dismissed;		/* told to exit, or has said that it
 					   will: there is nothing to rescue */
 	bool is_rescuer;
@@ -85,9 +86,10 @@ struct worker_proc {
 TAILQ_HEAD(worker_list, worker_proc);
 
 /* Fork a worker for a slot.  prepared says whether it gets sockets that are not
- * yet committed.  Returns NULL with errno set. */
+ * yet committed; renews is the one that it is to replace though that lives, or
+ * NULL.  Returns NULL with errno set. */
 struct worker_proc *worker_proc_new(struct master *, struct slot *,
-    struct generation *, bool prepared);
+    struct generation *, bool prepared, const struct worker_proc *renews);
 
 /* Take over a worker that another program has forked, as it was read.  Returns -1
  * with errno set. */

@@ -166,7 +166,7 @@ START_TEST(three_dead_rescuers_are_enough)
 }
 END_TEST
 
-START_TEST(a_killed_anchor_costs_nobody_and_ends_custody)
+START_TEST(a_killed_anchor_costs_nobody)
 {
 	struct server *srv = start("workers = 1;");
 
@@ -175,31 +175,14 @@ START_TEST(a_killed_anchor_costs_nobody_and_ends_custody)
 	kill_child(srv, "penstock: anchor slot=0");
 	server_expect(srv, "event=custody_ended child_slot=0 conns_lost=0");
 	verify_load();
-	/* Until the worker is replaced. */
-	server_reload(srv);
+	/* Its worker is replaced, see check_server_custody_renewal.c. */
+	server_expect(srv, "event=custody_renewed");
 	await(proc_find_child(srv->master,
 	    "penstock: anchor slot=0") != 0);
 	kill_child(srv, "penstock: worker slot=0");
 	server_expect(srv, "event=rescued");
 	verify_load();
 	stop_load();
-	server_end(srv);
-}
-END_TEST
-
-START_TEST(without_its_anchor_a_worker_takes_its_clients_along)
-{
-	struct server *srv = start("workers = 1;");
-	int fd = client_connect(FRAME_PORT);
-
-	srv->expects_deaths = true;
-	client_echo(fd, "hello");
-	kill_child(srv, "penstock: anchor slot=0");
-	server_expect(srv, "event=custody_ended");
-	kill_child(srv, "penstock: worker slot=0");
-	server_expect(srv, "event=worker_died conns_lost=1");
-	ck_assert_int_eq(client_read_to_end(fd), CLIENT_EOF);
-	close(fd);
 	server_end(srv);
 }
 END_TEST
@@ -451,8 +434,7 @@ RUN_TESTS("server_custody",
     killed_workers_cost_no_idle_client,
     a_killed_rescuer_is_rescued_itself,
     three_dead_rescuers_are_enough,
-    a_killed_anchor_costs_nobody_and_ends_custody,
-    without_its_anchor_a_worker_takes_its_clients_along,
+    a_killed_anchor_costs_nobody,
     an_anchor_that_hangs_costs_what_its_worker_held,
     an_anchor_that_dies_when_it_is_needed_costs_what_its_worker_held,
     a_stop_does_not_wait_long_for_a_rescuer,

@@ -661,10 +661,14 @@ START_TEST(without_its_anchor_a_worker_serves_on)
 
 	connect_all(srv, &clients);
 	server_mark(srv);
+	/* The one that is to replace the worker. */
+	points_arm(points, "worker_starts", POINT_HANG, 1, 1);
 	kill(await_anchor(srv), SIGKILL);
 	server_expect(srv, "event=custody_ended child_slot=0 conns_lost=0");
+	await(points_killed(points) == 1);
 	echo_all(&clients, "after");
 	kill(server_worker(srv, 0), SIGKILL);
+	kill(points->pid[0], SIGKILL);
 	for (int k = 0; k < KINDS; k++)
 		for (int i = 0; i < OF_EACH; i++)
 			(void)client_read_to_end(clients.fd[k][i]);

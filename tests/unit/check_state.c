@@ -31,9 +31,9 @@
 	"group 1 1 0 \"127.0.0.1:9180\"\n"				\
 	"socket 0 30\nsocket 0 31\nsocket 1 32\n"
 #define CHILDREN							\
-	"child 100 0 0 3 2 1 40 0 5 0 \"\" 3 0\n"			\
-	"child 101 1 3 3 2 1 - 1 5 6 \"it said\" 0 0\n"		\
-	"child 102 1 0 2 3 0 41 0 5 6 \"\" 2 1\n"
+	"child 100 0 0 3 2 1 40 0 5 0 \"\" 3 0 1\n"			\
+	"child 101 1 3 3 2 1 - 1 5 6 \"it said\" 0 0 0\n"		\
+	"child 102 1 0 2 3 0 41 0 5 6 \"\" 2 1 0\n"
 #define SHORTAGES	"shortage 101 31 1 2 3\n"
 #define EXECUTORS							\
 	"executor 200 101 7 3 0 0 0 50 52 51 5 6 \"\" \"last\" \"part\" 3 2 53\n" \
@@ -108,6 +108,8 @@ START_TEST(what_was_read_prints_the_same)
 	ck_assert_int_eq(child->process.fd, -1);
 	ck_assert_str_eq(child->why.text, "it said");
 	ck_assert(child == master.slots[1].serving);
+	ck_assert(!child->has_lost_anchor);
+	ck_assert(TAILQ_FIRST(&master.workers)->has_lost_anchor);
 	ck_assert_uint_eq(master.slots[1].pause.again_ms, UINT64_MAX);
 	ck_assert_uint_eq(child->generation->identity.gid, UINT32_MAX);
 	ck_assert_str_eq(child->generation->text, "a\na\\\"\xff");
@@ -175,7 +177,8 @@ START_TEST(a_process_that_cannot_be_talked_to_is_refused)
 	const char *why_child = "process 100 speaks version 4 of the control "
 	    "protocol, and this program knows 2 to 3";
 
-	expect_refusal_with("5 0 \"\" 3 0\n", "5 0 \"\" 4 0\n", why_child);
+	expect_refusal_with("5 0 \"\" 3 0 1\n", "5 0 \"\" 4 0 1\n",
+	    why_child);
 	expect_refusal_with("\"part\" 3 2 53\n", "\"part\" 1 2 53\n",
 	    "process 200 speaks version 1");
 	expect_refusal_with("615 3\nanchor", "615 0\nanchor",
