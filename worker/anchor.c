@@ -107,8 +107,6 @@ anchor_run(struct heritage *heritage)
 	pid_t pid;
 	int fd;
 
-	title_set("anchor slot=%u gen=%" PRIu64, heritage->slot,
-	    heritage->generation);
 	while ((fd = anchor_await(heritage->anchor)) != -1) {
 		FAULT("anchor_asked");
 		if ((pid = anchor_clone()) == 0) {
@@ -142,6 +140,10 @@ anchor_start(struct heritage *heritage, uint32_t places,
 	pid_t pid = -1;
 
 	anchor_grow_table(places);
+	/* The worker changes its own when it has an anchor: nobody who looks
+	 * takes an anchor for a worker. */
+	title_set("anchor slot=%u gen=%" PRIu64, heritage->slot,
+	    heritage->generation);
 	sigfillset(&all);
 	sigprocmask(SIG_SETMASK, &all, &before);
 	errno = ENOSYS;
