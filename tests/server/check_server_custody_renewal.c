@@ -346,7 +346,10 @@ order_after_death(void (*order)(struct server *))
 		order(srv);
 		verify_load();
 		if (i == ROUNDS - 1) {
-			kill(points->pid[0], SIGKILL);
+			/* It was told to end, and does not read that. */
+			ck_assert_ptr_nonnull(strstr(server_expect(srv,
+			    "event=worker_killed"), "exit"));
+			await(proc_is_dead(points->pid[0]));
 			points_arm(points, "", 0, 0, 0);
 		}
 		await_settled(srv);
