@@ -51,9 +51,10 @@ anchor_grow_table(uint32_t places)
 }
 
 /* Wait for an order.  Returns the descriptor that came with it, or -1 at the end
- * of the channel, or after nonsense. */
+ * of the channel, or after nonsense.  A worker that has as many clients as it can
+ * leaves no number free for that descriptor: the spare one is. */
 static int
-anchor_await(int channel)
+anchor_await(int channel, int *spare)
 {
 	union {
 		struct cmsghdr align;
@@ -71,6 +72,9 @@ anchor_await(int channel)
 	ssize_t n;
 
 	(void)poll(&readable, 1, -1);
+	if (*spare != -1)
+		close(*spare);
+	*spare = -1;
 	n = recvmsg(channel, &hdr, MSG_CMSG_CLOEXEC | MSG_DONTWAIT);
 	nfds = n == -1 ? 0 : fd_take_rights(&hdr, fds, CTL_FDS_MAX);
 	if (n > 0 && nfds == 1 &&
@@ -104,10 +108,10 @@ anchor_answer(const struct heritage *heritage, pid_t pid)
 static void
 anchor_run(struct heritage *heritage)
 {
+	int spare = fcntl(STDERR_FILENO, F_DUPFD_CLOEXEC, 0), fd;
 	pid_t pid;
-	int fd;
 
-	while ((fd = anchor_await(heritage->anchor)) != -1) {
+	while ((fd = anchor_await(heritage->anchor, &spare)) != -1) {
 		FAULT("anchor_asked");
 		if ((pid = anchor_clone()) == 0) {
 			heritage->channel = fd;

@@ -5,6 +5,7 @@
  */
 #include <sys/resource.h>
 
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -230,6 +231,31 @@ START_TEST(a_reload_is_possible_without_descriptors_for_clients)
 }
 END_TEST
 
+/* Its anchor is to get one, in the table that they share. */
+START_TEST(a_worker_that_dies_without_descriptors_costs_no_client)
+{
+	struct server *srv = start_with(allow_64_descriptors, "workers = 1;",
+	    FRAMES(""));
+	int fds[80];
+
+	srv->expects_deaths = true;
+	for (int i = 0; i < 80; i++) {
+		fds[i] = client_connect(FRAME_PORT);
+		client_send_text_frame(fds[i], "hello");
+	}
+	server_expect(srv, "event=accept_paused");
+	ck_assert_int_eq(kill(server_worker(srv, 0), SIGKILL), 0);
+	server_expect(srv, "event=rescued");
+	for (int i = 0; i < 80; i++) {
+		client_expect_text_frame(fds[i], "hello");
+		client_echo(fds[i], "hello");
+	}
+	ck_assert_uint_eq(server_closed(srv, CLOSE_LOST), 0);
+	close_all(fds, 80);
+	server_end(srv);
+}
+END_TEST
+
 static void
 allow_few_at_first(void)
 {
@@ -309,6 +335,7 @@ RUN_TESTS("limits",
     with_on_limit_wait_new_clients_wait_for_their_turn,
     without_descriptors_accepting_pauses_and_is_logged_once_a_second,
     a_reload_is_possible_without_descriptors_for_clients,
+    a_worker_that_dies_without_descriptors_costs_no_client,
     the_descriptor_limit_is_raised_and_the_resulting_maximum_logged,
     connections_spread_evenly_over_the_workers,
     quick_connects_are_all_taken)
