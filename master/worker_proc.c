@@ -689,18 +689,63 @@ worker_proc_note_rescuer_death(struct slot *slot)
 	slot->rescuer_deaths_ms[SLOT_RESCUER_DEATHS - 1] = clock_ms();
 }
 
+/* How many connections a dead worker has left, about. */
+static uint64_t
+worker_proc_count_left(const struct worker_proc *worker)
+{
+	return (counter_get(&worker_proc_counters(worker)->worker.active));
+}
+
+/* Of those of the slot that end, or have given what they could, the one with the
+ * fewest connections left, if these are fewer than a dead one's; or NULL. */
+static struct worker_proc *
+worker_proc_find_least(const struct worker_proc *dead)
+{
+	struct worker_proc *worker, *least = NULL;
+	uint64_t left = worker_proc_count_left(dead), has;
+
+	TAILQ_FOREACH(worker, &dead->process.master->workers, link) {
+		if (worker == dead || worker->slot != dead->slot)
+			continue;
+		if (worker->state == WORKER_ENDING)
+			return (worker);
+		has = worker_proc_count_left(worker);
+		if (worker->state == WORKER_DRAINING &&
+		    worker->given.left != UINT64_MAX && has < left) {
+			least = worker;
+			left = has;
+		}
+	}
+	return (least);
+}
+
+/* The rescuer keeps the block of a dead worker.  If its successor would have
+ * none, one that only waits for the last of its clients gives way to it.  Returns
+ * false if there is none. */
+static bool
+worker_proc_make_room(const struct worker_proc *dead)
+{
+	struct worker_proc *least;
+
+	if (dead != dead->slot->serving || workers_free_block(
+	    dead->process.master, dead->slot) != -1)
+		return (true);
+	if ((least = worker_proc_find_least(dead)) == NULL)
+		return (false);
+	if (least->state == WORKER_DRAINING)
+		worker_proc_stop(least);
+	return (true);
+}
+
 /* Why a dead worker cannot be rescued; NULL. */
 static const char *
 worker_proc_find_obstacle(const struct worker_proc *worker)
 {
-	const struct slot *slot = worker->slot;
-	uint64_t first_ms = slot->rescuer_deaths_ms[0];
+	uint64_t first_ms = worker->slot->rescuer_deaths_ms[0];
 
 	if (first_ms != 0 && clock_ms() < first_ms + RESCUER_DEATHS_MS)
 		return ("too many of its rescuers have died");
-	/* The rescuer keeps the block of the dead worker. */
-	if (worker == slot->serving && workers_free_block(
-	    worker->process.master, slot) == -1)
+	if (!worker_proc_make_room(worker))
 		return ("its successor would have no block");
 	return (NULL);
 }

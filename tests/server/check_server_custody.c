@@ -4,6 +4,8 @@
  * descriptors outlive it, a rescuer adopts its connections, and its successor
  * gets them.
  */
+#include <sys/socket.h>
+
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -11,6 +13,7 @@
 #include <unistd.h>
 
 #include "tests/lib/client.h"
+#include "tests/lib/handlers.h"
 #include "tests/lib/harness.h"
 #include "tests/lib/points.h"
 #include "tests/lib/proc.h"
@@ -391,6 +394,49 @@ START_TEST(a_client_with_all_of_a_large_reply_is_kept)
 }
 END_TEST
 
+/* What its rescuer has answered, and which does not close, keeps that for a
+ * while, and with it the block of the dead worker. */
+static int
+ask_for_the_last_time(void)
+{
+	int fd = client_connect(WEB_PORT);
+
+	client_send_text(fd, "GET / HTTP/1.0\r\n\r\n");
+	return (fd);
+}
+
+START_TEST(rescuers_that_linger_cost_no_idle_client)
+{
+	enum { KILLS = 6 };
+	struct server *srv = handlers_start(HANDLERS(COMMAND("never",
+	    "\"--ready\", \"hang\"", "ready = true;")),
+	    FRAMES("") "," WEB("never", ""));
+	int idle, lingering[KILLS];
+	pid_t pid;
+
+	srv->expects_deaths = true;
+	idle = client_connect(FRAME_PORT);
+	client_echo(idle, "hello");
+	for (int i = 0; i < KILLS; i++) {
+		lingering[i] = ask_for_the_last_time();
+		await(server_counters(srv).messages_in == (uint64_t)i * 2 + 2);
+		pid = server_worker(srv, 0);
+		server_mark(srv);
+		ck_assert_int_eq(kill(pid, SIGKILL), 0);
+		server_expect(srv, "event=rescued");
+		server_await_successor(srv, 0, pid);
+		/* It stays for at most ten seconds. */
+		for (int k = 0; k <= i; k++)
+			(void)!send(lingering[k], "x", 1, MSG_NOSIGNAL);
+		client_echo(idle, "hello");
+	}
+	for (int i = 0; i < KILLS; i++)
+		close(lingering[i]);
+	close(idle);
+	server_end(srv);
+}
+END_TEST
+
 /* The worker is stopped, and thus hangs. */
 START_TEST(a_hung_worker_costs_no_idle_client)
 {
@@ -444,4 +490,5 @@ RUN_TESTS("server_custody",
     a_downgrade_ends_custody_and_costs_nobody,
     a_hung_worker_costs_no_idle_client,
     a_client_with_all_of_a_large_reply_is_kept,
+    rescuers_that_linger_cost_no_idle_client,
     a_stop_rescues_nobody)
