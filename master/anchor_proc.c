@@ -20,12 +20,18 @@ anchor_proc_on_message(void *owner, struct ctl *msg)
 {
 	struct anchor_proc *anchor = owner;
 
+	/* Another rescuer is asked for when this one is dead, and comes after
+	 * both of these. */
+	if (msg->header.type == CTL_RESCUER && anchor->rescuer != 0 &&
+	    msg->cloned.pid == anchor->rescuer)
+		return;
 	if (msg->header.type != CTL_RESCUER || !anchor->is_asked) {
 		anchor->events->on_end(anchor->worker,
 		    "its anchor sent what it was not asked for");
 		return;
 	}
 	anchor->is_asked = false;
+	anchor->rescuer = msg->cloned.pid;
 	anchor->process.patience_ms = 0;
 	anchor->events->on_rescuer(anchor->worker, &msg->cloned);
 }
@@ -44,7 +50,7 @@ anchor_proc_on_hangup(void *owner)
 	struct anchor_proc *anchor = owner;
 
 	/* Before that, its worker says that there is none, or dies. */
-	if (anchor->process.is_alive)
+	if (anchor->process.is_alive || anchor->is_asked)
 		anchor->events->on_end(anchor->worker,
 		    "its anchor has closed its link");
 }
@@ -55,6 +61,10 @@ anchor_proc_on_death(void *owner, int status)
 	struct anchor_proc *anchor = owner;
 	char how[PAUSE_HOW_MAX], why[PAUSE_HOW_MAX + 32];
 
+	/* If it has cloned a rescuer, that is about to say so: the link ends
+	 * when no process has the descriptors any more. */
+	if (anchor->is_asked && anchor->process.channel != NULL)
+		return;
 	snprintf(why, sizeof(why), "its anchor died: %s",
 	    describe_death(status, how));
 	anchor->events->on_end(anchor->worker, why);

@@ -32,6 +32,8 @@ struct anchor_proc {
 	struct worker_proc *worker;
 	const struct anchor_events *events;
 	bool is_asked;			/* for a rescuer */
+	pid_t rescuer;			/* the last that it has cloned: that one
+					   says so, too */
 };
 
 /* Expect the anchor of a worker that is forked next; *end is the anchor's end of

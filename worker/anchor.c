@@ -104,7 +104,8 @@ anchor_answer(const struct heritage *heritage, pid_t pid)
 	    sizeof(msg.header) + sizeof(msg.cloned), MSG_NOSIGNAL);
 }
 
-/* Returns in a rescuer, and nowhere else. */
+/* Returns in a rescuer, and nowhere else.  Both say that there is one, as either
+ * can die first. */
 static void
 anchor_run(struct heritage *heritage)
 {
@@ -114,6 +115,7 @@ anchor_run(struct heritage *heritage)
 	while ((fd = anchor_await(heritage->anchor, &spare)) != -1) {
 		FAULT("anchor_asked");
 		if ((pid = anchor_clone()) == 0) {
+			anchor_answer(heritage, getpid());
 			heritage->channel = fd;
 			return;
 		}
@@ -122,6 +124,7 @@ anchor_run(struct heritage *heritage)
 		if (pid == -1)
 			close(fd);
 		anchor_answer(heritage, pid);
+		spare = fcntl(STDERR_FILENO, F_DUPFD_CLOEXEC, 0);
 	}
 	_exit(EXIT_SUCCESS);
 }

@@ -193,6 +193,13 @@ close_all(struct server *srv, const struct clients *clients)
  * Those that are between two messages.
  */
 
+/* A sanitizer would report SIGSEGV as an error of the program. */
+#ifdef __SANITIZE_ADDRESS__
+#define A_FAULT		SIGSYS
+#else
+#define A_FAULT		SIGSEGV
+#endif
+
 /* How a worker dies; in the order of rows. */
 enum way { BY_KILL, BY_SEGV, BY_ABORT, BY_WATCHDOG, BY_EXIT, WAYS };
 
@@ -207,7 +214,7 @@ end_worker(struct server *srv, enum way way)
 	if (way < BY_WATCHDOG) {
 		ck_assert_int_eq(kill(server_worker(srv, 0),
 		    way == BY_KILL ? SIGKILL :
-		    way == BY_SEGV ? SIGSEGV : SIGABRT), 0);
+		    way == BY_SEGV ? A_FAULT : SIGABRT), 0);
 		return (0);
 	}
 	points_arm(points, "message", way == BY_EXIT ? POINT_EXIT :
@@ -697,6 +704,26 @@ START_TEST(an_anchor_that_dies_as_it_is_asked_costs_all)
 }
 END_TEST
 
+/* The rescuer says itself that it is there. */
+START_TEST(an_anchor_that_dies_after_its_clone_costs_nobody)
+{
+	struct server *srv = start(ALONE, EACH);
+	struct clients clients;
+
+	connect_all(srv, &clients);
+	points_arm(points, "anchor_cloned", SIGKILL, 1, 1);
+	kill_worker(srv);
+	expect_rescued(srv, KINDS * OF_EACH);
+	echo_all(&clients, "after");
+	await_settled(srv, 1);
+	echo_all(&clients, "and with the successor");
+	ck_assert_uint_eq(server_closed(srv, CLOSE_LOST), 0);
+	ck_assert_uint_eq(server_counters(srv).active, KINDS * OF_EACH);
+	close_all(srv, &clients);
+	server_end(srv);
+}
+END_TEST
+
 /*
  * Many deaths.
  */
@@ -813,5 +840,6 @@ RUN_TESTS_OF_ROWS("custody_deaths", 2, WAYS,
     too_many_deaths_of_rescuers_are_the_end,
     without_its_anchor_a_worker_serves_on,
     an_anchor_that_dies_as_it_is_asked_costs_all,
+    an_anchor_that_dies_after_its_clone_costs_nobody,
     nothing_adds_up_over_many_deaths,
     workers_that_die_at_once_cost_nobody)
