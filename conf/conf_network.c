@@ -21,7 +21,9 @@
 
 #define NETWORK_EXAMPLES	"\"10.0.0.0/8\", \"::1\" or \"unix\""
 
-/* ---- clients ---- */
+/*
+ * Clients.
+ */
 
 /* Whether the first bits of two addresses are the same. */
 static bool
@@ -29,8 +31,8 @@ network_is_equal(const uint8_t *a, const uint8_t *b, unsigned bits)
 {
 	unsigned whole = bits / 8, rest = bits % 8;
 
-	return memcmp(a, b, whole) == 0 &&
-	    (rest == 0 || ((a[whole] ^ b[whole]) >> (8 - rest)) == 0);
+	return (memcmp(a, b, whole) == 0 &&
+	    (rest == 0 || ((a[whole] ^ b[whole]) >> (8 - rest)) == 0));
 }
 
 bool
@@ -46,19 +48,21 @@ conf_networks_have(const struct conf_network *networks, size_t n,
 		if (networks[i].family == client->sa_family &&
 		    (client->sa_family == AF_UNIX || network_is_equal(address,
 		    networks[i].address, networks[i].bits)))
-			return true;
-	return false;
+			return (true);
+	return (false);
 }
 
-/* ---- words ---- */
+/*
+ * Words.
+ */
 
 static bool
 network_is_first(const struct conf_network *network, unsigned all)
 {
 	for (unsigned bit = network->bits; bit < all; bit++)
 		if ((network->address[bit / 8] >> (7 - bit % 8) & 1) != 0)
-			return false;
-	return true;
+			return (false);
+	return (true);
 }
 
 /* Parse what is after a slash.  Returns false if it is no length. */
@@ -70,10 +74,10 @@ network_parse_bits(const char *text, unsigned all, struct conf_network *into)
 
 	if (len == 0 || len > 3 || text[len] != '\0' ||
 	    (len > 1 && *text == '0'))
-		return false;
+		return (false);
 	bits = atoi(text);
 	into->bits = (uint8_t)bits;
-	return bits <= (int)all;
+	return (bits <= (int)all);
 }
 
 /* Returns NULL, or what the text must do. */
@@ -82,28 +86,28 @@ network_parse(const char *text, struct conf_network *into)
 {
 	size_t len = strcspn(text, "/");
 	char host[INET6_ADDRSTRLEN] = "";
+	struct in6_addr in6;
 	unsigned all;
 
 	if (strcmp(text, "unix") == 0) {
 		into->family = AF_UNIX;
-		return NULL;
+		return (NULL);
 	}
 	if (len < sizeof(host))
 		memcpy(host, text, len);
 	into->family = strchr(host, ':') != NULL ? AF_INET6 : AF_INET;
 	into->bits = all = into->family == AF_INET6 ? 128 : 32;
 	if (inet_pton(into->family, host, into->address) != 1)
-		return "be an IP address or a network, as " NETWORK_EXAMPLES
-		    "; host names are not looked up";
-	if (into->family == AF_INET6 &&
-	    IN6_IS_ADDR_V4MAPPED((const struct in6_addr *)
-	    (const void *)into->address))
-		return "have an IPv4 address written as such";
+		return ("be an IP address or a network, as " NETWORK_EXAMPLES
+		    "; host names are not looked up");
+	memcpy(&in6, into->address, sizeof(in6));
+	if (into->family == AF_INET6 && IN6_IS_ADDR_V4MAPPED(&in6))
+		return ("have an IPv4 address written as such");
 	if (text[len] == '/' && !network_parse_bits(text + len + 1, all, into))
-		return all == 32 ? "have a number from 0 to 32 after its /" :
-		    "have a number from 0 to 128 after its /";
-	return network_is_first(into, all) ? NULL :
-	    "have no bits set after those that its / counts";
+		return (all == 32 ? "have a number from 0 to 32 after its /" :
+		    "have a number from 0 to 128 after its /");
+	return (network_is_first(into, all) ? NULL :
+	    "have no bits set after those that its / counts");
 }
 
 static bool
@@ -114,7 +118,7 @@ networks_read(struct conf_reader *reader, const config_setting_t *setting,
 	struct conf_network *networks;
 
 	if (!conf_is_list_of_some(setting, key))
-		return false;
+		return (false);
 	networks = conf_alloc(length, sizeof(*networks));
 	*(struct conf_network **)field = networks;
 	*conf_key_count(field) = length;
@@ -128,7 +132,7 @@ networks_read(struct conf_reader *reader, const config_setting_t *setting,
 		if (must != NULL)
 			conf_refusef(reader, element, "must %s", must);
 	}
-	return true;
+	return (true);
 }
 
 static void
