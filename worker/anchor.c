@@ -52,7 +52,8 @@ anchor_grow_table(uint32_t places)
 
 /* Wait for an order.  Returns the descriptor that came with it, or -1 at the end
  * of the channel, or after nonsense.  A worker that has as many clients as it can
- * leaves no number free for that descriptor: the spare one is. */
+ * leaves no number free for that descriptor: the spare one is, once.  A rescuer
+ * closes more than one. */
 static int
 anchor_await(int channel, int *spare)
 {
@@ -109,7 +110,7 @@ anchor_answer(const struct heritage *heritage, pid_t pid)
 static void
 anchor_run(struct heritage *heritage)
 {
-	int spare = fcntl(STDERR_FILENO, F_DUPFD_CLOEXEC, 0), fd;
+	int spare = fcntl(heritage->anchor, F_DUPFD_CLOEXEC, 0), fd;
 	pid_t pid;
 
 	while ((fd = anchor_await(heritage->anchor, &spare)) != -1) {
@@ -124,7 +125,6 @@ anchor_run(struct heritage *heritage)
 		if (pid == -1)
 			close(fd);
 		anchor_answer(heritage, pid);
-		spare = fcntl(STDERR_FILENO, F_DUPFD_CLOEXEC, 0);
 	}
 	_exit(EXIT_SUCCESS);
 }

@@ -442,8 +442,8 @@ check_descriptors(struct server *srv, pid_t pid, unsigned listening)
 
 	/* Its own listening sockets, the channel, and the places that the
 	 * channel keeps free for what arrives on it, but while it does; and the
-	 * channel of its anchor. */
-	await(count_sockets(pid) == listening + 1 + CTL_FDS_MAX + 1);
+	 * channel of its anchor with one such place. */
+	await(count_sockets(pid) == listening + 1 + CTL_FDS_MAX + 2);
 	n = proc_fds(pid, fds, FDS_MAX);
 	ck_assert_uint_ge(n, 3);
 	for (size_t i = 0; i < n; i++) {
