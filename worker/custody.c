@@ -41,7 +41,9 @@ custody_new(uint32_t places)
 	struct custody_map *map = mmap(NULL, custody_size(places),
 	    PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 
-	return (map == MAP_FAILED ? NULL : map);
+	if (map == MAP_FAILED)
+		return (NULL);
+	return (map);
 }
 
 void

@@ -384,7 +384,7 @@ START_TEST(a_header_that_is_incomplete_in_a_reload_stays_and_then_moves)
 	await(server_counters(srv).carried_out == 1);
 	holds_for(300, !proc_is_dead(old));
 	ck_assert_uint_eq(server_counters(srv).carried_out, 1);
-	client_send_text(half, V1 + 20);
+	client_send_text(half, &V1[20]);
 	expect_peer(half, V1_PEER);
 	client_send_text(silent, V1);
 	expect_peer(silent, V1_PEER);
