@@ -110,8 +110,9 @@ kill_child(const struct server *srv, const char *begin)
 {
 	pid_t pid;
 
-	await((pid = proc_find_child(srv->master, begin)) != 0);
-	ck_assert_int_eq(kill(pid, SIGKILL), 0);
+	/* It may be about to leave. */
+	await((pid = proc_find_child(srv->master, begin)) != 0 &&
+	    kill(pid, SIGKILL) == 0);
 	await(proc_is_dead(pid));
 }
 
@@ -339,6 +340,8 @@ order_after_death(void (*order)(struct server *))
 		if (i == ROUNDS - 1)
 			points_arm(points, "worker_starts", POINT_HANG, 1, 1);
 		server_mark(srv);
+		await(proc_titled(srv->master, "penstock: anchor slot=0",
+		    NULL, 0) == 1);
 		kill_child(srv, "penstock: anchor slot=0");
 		pause_us(pauses_us[i]);
 		if (i == ROUNDS - 1)
