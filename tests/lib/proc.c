@@ -93,12 +93,17 @@ is_child_of(pid_t pid, const void *arg)
 {
 	const pid_t *parent = arg;
 	unsigned long ticks;
-	char state;
+	char state, title[64];
 	int ppid;
 
-	return (read_stat(pid, &state, &ppid, &ticks) && state != 'Z' &&
-	    ppid == *parent && !is_logger(pid) &&
-	    !is_titled(pid, "penstock: anchor"));
+	if (!read_stat(pid, &state, &ppid, &ticks) || state == 'Z' ||
+	    ppid != *parent)
+		return (false);
+	/* One that is ending has no title any more. */
+	read_text(pid, "cmdline", title, sizeof(title));
+	return (*title != '\0' &&
+	    strncmp(title, "penstock: logger", 16) != 0 &&
+	    strncmp(title, "penstock: anchor", 16) != 0);
 }
 
 static bool
