@@ -36,6 +36,15 @@ fd_redirect_to_null(int fd)
 	close(null);
 }
 
+int
+fd_replace(int number, int fd)
+{
+	if (number <= STDERR_FILENO || dup3(fd, number, O_CLOEXEC) == -1)
+		return (fd);
+	close(fd);
+	return (number);
+}
+
 static int
 fd_compare(const void *a, const void *b)
 {

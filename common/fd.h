@@ -19,6 +19,13 @@ void fd_open_standard(void);
 /* Make a descriptor a copy of one for /dev/null. */
 void fd_redirect_to_null(int fd);
 
+/*
+ * Let a number above 2 stand for the file of fd from now on: who shares our table
+ * of descriptors knows a file by its number.  Returns the number of that file:
+ * fd itself if the number is not above 2, or if it cannot be done.
+ */
+int fd_replace(int number, int fd);
+
 /* Close every descriptor above 2 that is not in keep[].  keep[] is sorted in
  * place; entries below 0 are ignored. */
 void fd_close_all_but(int *keep, size_t nkeep);

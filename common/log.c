@@ -17,6 +17,7 @@
 
 #include "common/clock.h"
 #include "common/escape.h"
+#include "common/fd.h"
 
 /* A line being put together; what does not fit is left out, and so said. */
 struct line {
@@ -150,13 +151,7 @@ log_use(int fd)
 void
 log_replace(int fd)
 {
-	int own = out.fd;
-
-	if (own > STDERR_FILENO && dup3(fd, own, O_CLOEXEC) == own) {
-		close(fd);
-		fd = own;
-	}
-	log_use(fd);
+	log_use(fd_replace(out.fd, fd));
 }
 
 void

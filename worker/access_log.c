@@ -5,7 +5,6 @@
 
 #include <arpa/inet.h>
 #include <errno.h>
-#include <fcntl.h>
 #include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -16,6 +15,7 @@
 #include "common/clock.h"
 #include "common/digits.h"
 #include "common/escape.h"
+#include "common/fd.h"
 #include "common/log.h"
 #include "worker/conn_record.h"
 #include "worker/worker.h"
@@ -364,10 +364,9 @@ access_log_use(struct access_log *log, int fd)
 	}
 	log_flush(log);
 	/* The anchor knows it by its number. */
-	if (log->fd != -1 && dup3(fd, log->fd, O_CLOEXEC) == log->fd) {
-		close(fd);
-		fd = log->fd;
-	}
+	fd = fd_replace(log->fd, fd);
+	if (log->fd != -1 && log->fd != fd)
+		close(log->fd);
 	use_file(log, fd);
 }
 
